@@ -1,0 +1,1 @@
+"""Residual networks by depth: settings, layers, weights, and what they cost."""

@@ -1,0 +1,165 @@
+"""The checks behind `ResNetConfig`: each refusal names the value, what is accepted and the remedy."""
+
+from typing import TYPE_CHECKING, Any, get_args
+
+from reswork.errors import InvalidSetting
+from reswork.models.layout import (
+    CONVS,
+    BlockKind,
+    Form,
+    Norm,
+    Order,
+    Scaling,
+    Shortcut,
+    Stem,
+    form_of,
+    layout_of,
+    names_of,
+)
+
+if TYPE_CHECKING:
+    from reswork.models.config import ResNetConfig
+
+MAX_DEPTH = 20_000  # a typing error in a text box must not keep the page busy for minutes
+MAX_STAGES = 16
+
+_OPTIONS: dict[str, tuple[Any, ...]] = {
+    "form": (None, *get_args(Form)),
+    "block": (None, *get_args(BlockKind)),
+    "order": get_args(Order),
+    "shortcut": (None, *get_args(Shortcut)),
+    "norm": get_args(Norm),
+    "residual_scaling": get_args(Scaling),
+    "stem": (None, *get_args(Stem)),
+}
+_WHOLE = ("in_channels", "num_classes", "widen_factor", "groups", "bottleneck_width")  # at least 1
+_SWITCHES = ("residual", "zero_init_last_norm", "squeeze_excitation")
+_CHANCES = ("dropout", "stochastic_depth")  # 0 <= p < 1
+
+
+def check_fields(config: "ResNetConfig") -> None:
+    """Each value by itself."""
+    for name, options in _OPTIONS.items():
+        value = getattr(config, name)
+        if not (value is None or isinstance(value, str)) or value not in options:
+            words = ", ".join(repr(option) for option in options)
+            raise InvalidSetting(name, f"{name}={value!r} is not known; choose one of {words}")
+    for name in _WHOLE:
+        _check_whole(name, getattr(config, name))
+    for name in ("depth", "width"):
+        if getattr(config, name) is not None:
+            _check_whole(name, getattr(config, name))
+    for name in _SWITCHES:
+        if not isinstance(getattr(config, name), bool):
+            raise InvalidSetting(name, f"{name}={getattr(config, name)!r} must be True or False")
+    for name in _CHANCES:
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise InvalidSetting(name, f"{name}={value!r} is not a chance; choose a number from 0 to below 1")
+    for name in ("shortcuts_off", "branches_off"):
+        value = getattr(config, name)
+        if not isinstance(value, tuple) or not all(isinstance(block, str) for block in value):
+            raise InvalidSetting(name, f"{name}={value!r} must be a list of block names such as 'layer2.0'")
+    stages = config.stage_blocks
+    if stages is not None:
+        if not isinstance(stages, tuple) or not stages:
+            raise InvalidSetting(
+                "stage_blocks", f"stage_blocks={stages!r} must be numbers of blocks, such as (3, 4, 6, 3)"
+            )
+        for count in stages:
+            _check_whole("stage_blocks", count)
+
+
+def _check_whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidSetting(name, f"{name}={value!r} is not accepted; choose a whole number from 1")
+
+
+def check_layout(config: "ResNetConfig") -> None:
+    """Depth, stages, block and widths together."""
+    if config.depth is None and config.stage_blocks is None:
+        raise InvalidSetting(
+            "depth", "depth=None needs stage_blocks, such as (3, 4, 6, 3); or choose a depth, such as 20"
+        )
+    block, stage_blocks = layout_of(config, form_of(config))
+    depth = CONVS[block] * sum(stage_blocks) + 2
+    if config.depth not in (None, depth):
+        raise InvalidSetting(
+            "depth",
+            f"depth={config.depth} does not agree with stage_blocks={stage_blocks}, which make {depth}; "
+            "choose depth=None",
+        )
+    if depth > MAX_DEPTH:
+        field = "depth" if config.stage_blocks is None else "stage_blocks"
+        raise InvalidSetting(field, f"{depth:,} layers are too many; choose at most {MAX_DEPTH:,}")
+    if len(stage_blocks) > MAX_STAGES:
+        raise InvalidSetting(
+            "stage_blocks", f"{len(stage_blocks)} stages are too many; choose at most {MAX_STAGES}"
+        )
+    if block == "basic":
+        for name, normal in (("groups", 1), ("bottleneck_width", 64)):
+            if getattr(config, name) != normal:
+                raise InvalidSetting(
+                    name,
+                    f"{name}={getattr(config, name)} needs bottleneck blocks; "
+                    f"choose {normal}, or block='bottleneck'",
+                )
+        return
+    width = config.width or (16 if form_of(config) == "cifar" else 64)
+    if width * config.widen_factor * config.bottleneck_width < 64:
+        raise InvalidSetting(
+            "bottleneck_width",
+            f"bottleneck_width={config.bottleneck_width} leaves no channel inside; choose a larger one",
+        )
+
+
+def check_scaling(config: "ResNetConfig") -> None:
+    """Settings that act on a branch before it is added."""
+    scaling, order = config.residual_scaling, config.order
+    if not config.residual:
+        for name, off in (
+            ("residual_scaling", "none"),
+            ("zero_init_last_norm", False),
+            ("stochastic_depth", 0),
+        ):
+            if getattr(config, name) != off:
+                raise InvalidSetting(
+                    name,
+                    f"{name}={getattr(config, name)!r} needs shortcuts: a plain net would pass on zeros; "
+                    f"choose {off!r}",
+                )
+    if scaling == "fixup" and config.norm != "none":
+        raise InvalidSetting(
+            "residual_scaling", f"'fixup' replaces norms, but norm={config.norm!r}; choose norm='none'"
+        )
+    if scaling == "fixup" and order == "relu_before_addition":
+        raise InvalidSetting(
+            "residual_scaling",
+            "'fixup' cannot learn with order='relu_before_addition', whose last ReLU would start at 0; "
+            "choose 'skipinit'",
+        )
+    if config.zero_init_last_norm and (config.norm == "none" or order not in ("post", "relu_only_pre")):
+        raise InvalidSetting(
+            "zero_init_last_norm",
+            f"zero_init_last_norm needs a norm right before the addition, which norm={config.norm!r} with "
+            f"order={order!r} lacks; use residual_scaling='skipinit'",
+        )
+
+
+def check_switched_off(config: "ResNetConfig") -> None:
+    """Names of blocks that lose something."""
+    if not config.shortcuts_off and not config.branches_off:
+        return
+    names = names_of(layout_of(config, form_of(config))[1])
+    for field in ("shortcuts_off", "branches_off"):
+        for name in getattr(config, field):
+            if name not in names:
+                raise InvalidSetting(
+                    field, f"{name!r} is not a block of this net; choose from {names[0]} to {names[-1]}"
+                )
+    for name in config.branches_off:
+        if name in config.shortcuts_off or not config.residual:
+            raise InvalidSetting(
+                "branches_off",
+                f"{name!r} has no shortcut, so its branch must stay; take it out of branches_off",
+            )

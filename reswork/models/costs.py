@@ -1,0 +1,213 @@
+"""What one layer costs: a walk along the layers that counts instead of computing.
+
+Memory is counted as PyTorch uses it: a convolution keeps its input for the backward pass, a norm its input,
+a ReLU its output; a tensor that several layers keep is counted once, at the first of them. Dropout's mask counts
+as on the processor, four bytes a number; work space inside a layer is left out.
+"""
+
+from dataclasses import dataclass
+
+from reswork.models.config import ResNetConfig
+from reswork.models.plan import BlockPlan, Conv, norm_groups, squeezed
+
+FLOAT_BYTES = 4  # float32
+INDEX_BYTES = 8  # max pooling keeps int64 positions
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer in numbers, for one float32 image; names are those of ``named_modules()``.
+
+    Attributes:
+        kind: ``"conv"``, ``"norm"``, ``"relu"``, ``"pool"``, ``"linear"``, ``"dropout"``, ``"scale"``,
+            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"`` or ``"padding"`` (of shortcut A).
+        output_shape: ``(C, H, W)``, or ``(num_classes,)``.
+        activation_bytes: what it keeps for the backward pass and no earlier layer has kept.
+        inference_bytes: what lives while it runs without a backward pass.
+        receptive_field: pixels of the image, in height and width, that one of its outputs sees.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    activation_bytes: int
+    inference_bytes: int
+    receptive_field: int
+
+
+class Signal:
+    """A tensor between two layers, as sizes: channels, height and width of one image.
+
+    Attributes:
+        receptive_field: pixels of the image that one position sees.
+        jump: pixels of the image between two neighbouring positions.
+        kept: whether the backward pass needs it.
+        storage: the signal whose memory it uses.
+    """
+
+    __slots__ = ("bytes", "channels", "height", "jump", "kept", "receptive_field", "storage", "width")
+
+    def __init__(
+        self, channels: int, height: int, width: int, receptive_field: int = 1, jump: int = 1
+    ) -> None:
+        self.channels, self.height, self.width = channels, height, width
+        self.receptive_field, self.jump = receptive_field, jump
+        self.bytes = FLOAT_BYTES * channels * height * width
+        self.kept = False
+        self.storage = self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        return self.channels, self.height, self.width
+
+    def like(self) -> "Signal":
+        """A new tensor of the same sizes."""
+        return Signal(self.channels, self.height, self.width, self.receptive_field, self.jump)
+
+
+class Walk:
+    """Goes from layer to layer and writes down what each costs.
+
+    Attributes:
+        layers: what has been written down.
+        held: signals that somebody still needs while the next layers run.
+        peak_bytes: most that lived at once.
+    """
+
+    def __init__(self, config: ResNetConfig, image: Signal) -> None:
+        self.config = config
+        self.image = image
+        self.layers: list[LayerSpec] = []
+        self.held: tuple[Signal, ...] = ()
+        self.peak_bytes = 0
+        self._fixup = config.residual_scaling == "fixup"
+
+    def conv(self, name: str, conv: Conv, x: Signal, *, in_block: bool = True) -> Signal:
+        """A convolution: keeps its input; Fixup's adds a number first, which makes another tensor."""
+        shifted = self._fixup and in_block
+        kept = x.like() if shifted else x
+        out = Signal(
+            conv.channels,
+            conv.size(x.height),
+            conv.size(x.width),
+            x.receptive_field + (conv.kernel - 1) * x.jump,
+            x.jump * conv.stride,
+        )
+        weights = conv.kernel**2 * conv.in_channels // conv.groups * conv.channels
+        has_bias = self.config.norm == "none" and not self._fixup
+        parameters = weights + conv.channels * has_bias + shifted
+        extra = kept.bytes if shifted else 0
+        return self._write(
+            name, "conv", x, out, parameters, weights * out.height * out.width, _keep(kept), extra
+        )
+
+    def layer(self, name: str, kind: str, x: Signal) -> Signal:
+        """A layer that keeps the shape."""
+        out = x.like()
+        if kind == "relu":
+            return self._write(name, "relu", x, out, keeps=_keep(out))
+        if kind == "bn":
+            return self._norm(name, x, out)
+        if kind == "scale":
+            return self._write(name, "scale", x, out, parameters=1, keeps=_keep(x))
+        if kind == "se":
+            return self._squeeze_excitation(name, x, out)
+        # Dropout and stochastic depth hand on the very tensor when nothing is trained.
+        out.storage = x.storage
+        return self._write(name, kind, x, out, keeps=x.bytes if kind == "dropout" else 0)
+
+    def _norm(self, name: str, x: Signal, out: Signal) -> Signal:
+        if self.config.norm == "none":
+            return self._write(name, "bias", x, out, parameters=1) if self._fixup else x
+        means = (
+            2 * FLOAT_BYTES * norm_groups(x.channels) if self.config.norm == "group" else 0
+        )  # one pair a group
+        return self._write(
+            name, "norm", x, out, parameters=2 * x.channels, keeps=_keep(x) + means, extra=means
+        )
+
+    def _squeeze_excitation(self, name: str, x: Signal, out: Signal) -> Signal:
+        inner = squeezed(x.channels)
+        means = FLOAT_BYTES * x.channels
+        return self._write(
+            name,
+            "squeeze_excitation",
+            x,
+            out,
+            parameters=2 * x.channels * inner + inner + x.channels,
+            macs=2 * x.channels * inner,
+            keeps=_keep(x) + means + FLOAT_BYTES * inner + means,  # input, means, hidden, weights
+            extra=means,
+        )
+
+    def padding(self, name: str, plan: BlockPlan, x: Signal) -> Signal:
+        """Shortcut A: a view of every second pixel, copied into a larger tensor."""
+        stride = plan.stride
+        out = Signal(
+            plan.channels, -(-x.height // stride), -(-x.width // stride), x.receptive_field, x.jump * stride
+        )
+        return self._write(name, "padding", x, out)
+
+    def add(self, branch: Signal, shortcut: Signal) -> Signal:
+        """The addition: no layer, but a new tensor that sees what either has seen."""
+        out = branch.like()
+        out.receptive_field = max(branch.receptive_field, shortcut.receptive_field)
+        self._live(branch, shortcut, out)
+        return out
+
+    def max_pool(self, name: str, x: Signal) -> Signal:
+        """3x3 with stride 2: keeps its input and where the largest was."""
+        out = Signal(
+            x.channels, -(-x.height // 2), -(-x.width // 2), x.receptive_field + 2 * x.jump, 2 * x.jump
+        )
+        positions = out.bytes // FLOAT_BYTES * INDEX_BYTES
+        return self._write(name, "pool", x, out, keeps=_keep(x) + positions, extra=positions)
+
+    def average_pool(self, name: str, x: Signal) -> Signal:
+        """The mean over all positions."""
+        seen = x.receptive_field + (max(x.height, x.width) - 1) * x.jump
+        return self._write(name, "pool", x, Signal(x.channels, 1, 1, seen, x.jump))
+
+    def linear(self, name: str, x: Signal) -> None:
+        """The classifier."""
+        classes = self.config.num_classes
+        kept = x.like() if self._fixup else x
+        out = Signal(classes, 1, 1, x.receptive_field, x.jump)
+        macs = x.channels * classes
+        parameters = macs + classes + self._fixup
+        extra = kept.bytes if self._fixup else 0
+        self._write(name, "linear", x, out, parameters, macs, _keep(kept), extra, shape=(classes,))
+
+    def _write(
+        self,
+        name: str,
+        kind: str,
+        x: Signal,
+        out: Signal,
+        parameters: int = 0,
+        macs: int = 0,
+        keeps: int = 0,
+        extra: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> Signal:
+        live = self._live(x, out, extra=extra)
+        spec = LayerSpec(name, kind, shape or out.shape, parameters, macs, keeps, live, out.receptive_field)
+        self.layers.append(spec)
+        return out
+
+    def _live(self, *signals: Signal, extra: int = 0) -> int:
+        storages = {signal.storage for signal in (self.image, *self.held, *signals)}
+        live = sum(storage.bytes for storage in storages) + extra
+        self.peak_bytes = max(self.peak_bytes, live)
+        return live
+
+
+def _keep(signal: Signal) -> int:
+    """Bytes that keeping this signal adds: none where it is kept already."""
+    if signal.kept:
+        return 0
+    signal.kept = True
+    return signal.bytes

@@ -1,0 +1,91 @@
+"""The layouts of the papers: which form, kind of block and blocks per stage a depth stands for."""
+
+from typing import TYPE_CHECKING, Literal
+
+from reswork.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from reswork.models.config import ResNetConfig
+
+Form = Literal["cifar", "imagenet"]
+BlockKind = Literal["basic", "bottleneck"]
+Order = Literal["post", "pre", "bn_after_addition", "relu_before_addition", "relu_only_pre"]
+Shortcut = Literal["A", "B", "C"]
+Norm = Literal["batch", "group", "none"]
+Scaling = Literal["none", "skipinit", "fixup"]
+Stem = Literal["cifar", "imagenet", "resnet_d"]
+
+IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+CONVS: dict[BlockKind, int] = {"basic": 2, "bottleneck": 3}  # convolutions in a branch
+EXPANSION: dict[BlockKind, int] = {"basic": 1, "bottleneck": 4}  # output channels / stage channels
+
+
+def form_of(config: "ResNetConfig") -> Form:
+    """The form that the settings ask for, or hint at."""
+    if config.form is not None:
+        return config.form
+    if config.stage_blocks is not None:
+        return "imagenet" if len(config.stage_blocks) == 4 else "cifar"
+    known = IMAGENET_STAGES.get(config.depth or 0)
+    if known is None:
+        return "cifar"
+    other_hint = config.block is not None and config.block != known[0]
+    return "cifar" if other_hint and _fits(config.depth, config.block) else "imagenet"
+
+
+def names_of(stage_blocks: tuple[int, ...]) -> tuple[str, ...]:
+    """The blocks' names from input to output, for these numbers of blocks in each stage."""
+    return tuple(
+        f"layer{stage}.{index}" for stage, count in enumerate(stage_blocks, start=1) for index in range(count)
+    )
+
+
+def _fits(depth: int | None, block: BlockKind | None) -> bool:
+    """Whether three equal stages of such blocks make this depth."""
+    return depth is not None and block is not None and depth > 2 and (depth - 2) % (3 * CONVS[block]) == 0
+
+
+def layout_of(config: "ResNetConfig", form: Form) -> tuple[BlockKind, tuple[int, ...]]:
+    """The kind of block, and how many in each stage."""
+    if config.stage_blocks is not None:
+        known = IMAGENET_STAGES.get(config.depth or 0)  # 34 and 50 differ in their blocks only
+        guess = known[0] if known and form == "imagenet" and known[1] == config.stage_blocks else "basic"
+        return config.block or guess, config.stage_blocks
+    if form == "imagenet":
+        return _imagenet_layout(config)
+    guess = "basic" if _fits(config.depth, "basic") else "bottleneck"  # 29 is 9n+2 only
+    block = config.block or guess
+    if config.depth is None or not _fits(config.depth, block):
+        raise InvalidSetting(
+            "depth", f"depth={config.depth} is not a ResNet depth; choose {_accepted(config)}"
+        )
+    return block, ((config.depth - 2) // (3 * CONVS[block]),) * 3
+
+
+def _accepted(config: "ResNetConfig") -> str:
+    if config.block == "bottleneck":
+        return "9n+2 with bottlenecks (11, 20, 29, 47, 56, 110, 164, ...)"
+    return "6n+2 (8, 14, 20, 32, 44, 56, 110, ...)" + ("" if config.form else " or 18, 34, 50, 101, 152")
+
+
+def _imagenet_layout(config: "ResNetConfig") -> tuple[BlockKind, tuple[int, ...]]:
+    if config.depth not in IMAGENET_STAGES:
+        raise InvalidSetting(
+            "depth",
+            f"depth={config.depth} is not a ResNet of the ImageNet form; choose 18, 34, 50, 101, 152, "
+            "or give stage_blocks and no depth",
+        )
+    block, stage_blocks = IMAGENET_STAGES[config.depth]
+    if config.block not in (None, block):
+        raise InvalidSetting(
+            "block",
+            f"block={config.block!r} does not make depth={config.depth}, which has {block} blocks; "
+            f"leave block automatic, or give stage_blocks={stage_blocks} and no depth",
+        )
+    return block, stage_blocks

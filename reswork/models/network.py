@@ -1,0 +1,110 @@
+"""The whole network: stem, stages of blocks, head."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reswork.models.blocks import FixupLinear, ResidualBlock, convolution, norm
+from reswork.models.config import ResNetConfig
+from reswork.models.plan import LAST_ACTIVATION, BlockPlan, StemPlan, block_plans, stem_plan
+from reswork.models.sheet import check_fit
+
+
+class ResNet(nn.Module):
+    """A residual network, with torchvision's attribute names and, in the ImageNet form, its state_dict keys.
+
+    Stem (``conv1``, ``bn1``, ``relu``, ``maxpool``), stages (``layer1`` ...), head (``avgpool``, ``fc``).
+    Pre-activation orders end with one more norm and ReLU (``bn_last``, ``relu_last``).
+
+    Args:
+        config: the settings; they stay readable as ``config``.
+
+    Reference:
+        He et al. 2015, arXiv 1512.03385; initialisation as torchvision's.
+
+    Example:
+        >>> model = ResNet(ResNetConfig(depth=20))
+        >>> sum(p.numel() for p in model.parameters())
+        269722
+    """
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        full = config.resolved()
+        stem, plans = stem_plan(full), block_plans(full)
+        self.conv1 = _stem_convs(stem, full)
+        self.bn1 = norm(stem.convs[-1].channels, full)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem.pooling else nn.Identity()
+        self.stage_names = tuple(f"layer{stage}" for stage in range(1, plans[-1].stage + 1))
+        for stage, name in enumerate(self.stage_names, start=1):
+            blocks = [ResidualBlock(plan, full) for plan in plans if plan.stage == stage]
+            self.add_module(name, nn.Sequential(*blocks))
+        self.last_names = LAST_ACTIVATION.get(full.order, ())
+        for name in self.last_names:
+            self.add_module(name, nn.ReLU() if name == "relu_last" else norm(plans[-1].channels, full))
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        linear = FixupLinear if full.residual_scaling == "fixup" else nn.Linear
+        self.fc = linear(plans[-1].channels, full.num_classes)
+        self._initialise(full, plans)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, width, H / s, W / s), s = 1 or 4
+        for name in self.stage_names:
+            x = getattr(self, name)(x)  # each stage after the first: twice the channels, half the size
+        for name in self.last_names:
+            x = getattr(self, name)(x)
+        x = torch.flatten(self.avgpool(x), 1)  # (N, channels)
+        return self.fc(x)
+
+    def _initialise(self, config: ResNetConfig, plans: tuple[BlockPlan, ...]) -> None:
+        """He's initialisation, as torchvision has it; then each branch's own start."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        branches = sum(plan.shortcut != "none" and bool(plan.branch) for plan in plans)
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                module.scale_branch(branches, zero_norm=config.zero_init_last_norm)
+        if config.residual_scaling == "fixup":
+            nn.init.zeros_(self.fc.weight)
+            nn.init.zeros_(self.fc.bias)
+
+
+def resnet(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+) -> ResNet:
+    """A network with fresh weights.
+
+    Args:
+        config: its settings; None: the defaults, a ResNet-20 for small pictures.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``resnet(depth=20, residual=False)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network, or one that does not fit ``input_shape``.
+
+    Example:
+        >>> resnet(depth=20, residual=False).config.label
+        'Plain-20'
+    """
+    config = replace(config or ResNetConfig(), **settings)
+    if input_shape is not None:
+        check_fit(config, input_shape)
+    return ResNet(config)
+
+
+def _stem_convs(stem: StemPlan, config: ResNetConfig) -> nn.Module:
+    """One convolution, or ResNet-D's three with norm and ReLU between them."""
+    layers: list[nn.Module] = []
+    for conv in stem.convs:
+        if layers:
+            layers += [norm(conv.in_channels, config), nn.ReLU()]
+        layers.append(convolution(conv, config, in_block=False))
+    return layers[0] if len(layers) == 1 else nn.Sequential(*layers)

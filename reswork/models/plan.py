@@ -1,0 +1,229 @@
+"""From settings to layers: which blocks there are, and which layers each one runs, in order.
+
+The network, its spec sheet and its exported code are all read from this one plan.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import CONVS, EXPANSION, BlockKind, Order
+
+ShortcutKind = Literal["identity", "padding", "projection", "none"]
+
+# He 2016, figure 4: unit before each further convolution | last unit of the branch | behind the addition
+ORDERS: dict[Order, tuple[str, str, str]] = {
+    "post": ("conv bn relu", "conv bn", "relu"),  # (a) original
+    "bn_after_addition": ("conv bn relu", "conv", "bn relu"),  # (b)
+    "relu_before_addition": ("conv bn relu", "conv bn relu", ""),  # (c)
+    "relu_only_pre": ("relu conv bn", "relu conv bn", ""),  # (d)
+    "pre": ("bn relu conv", "bn relu conv", ""),  # (e) full pre-activation
+}
+# What stands before the classifier: the activation that no later block brings (He 2016, section 3).
+LAST_ACTIVATION: dict[Order, tuple[str, ...]] = {
+    "pre": ("bn_last", "relu_last"),
+    "relu_only_pre": ("relu_last",),
+}
+
+
+class Conv(NamedTuple):
+    """One convolution; padding keeps the size, stride divides it and rounds up."""
+
+    in_channels: int
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    groups: int = 1
+
+    def size(self, pixels: int) -> int:
+        """Output height or width for this input height or width."""
+        return -(-pixels // self.stride)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block: names of its layers in the order in which they run, and the shapes of its convolutions.
+
+    Attributes:
+        shared: layers that branch and projection both read from (pre-activation before a projection).
+        branch: layers of F(x), up to the addition; empty where the branch is switched off.
+        after: layers behind the addition.
+        convs: name -> convolution, ``"downsample"`` for the projection.
+        norm_channels: name -> channels, for each norm layer.
+        normed_projection: whether a norm follows the projection, as it does at the end of the branch.
+        drop_chance: stochastic depth, 0 to 1.
+    """
+
+    name: str
+    stage: int
+    kind: BlockKind
+    in_channels: int
+    channels: int
+    stride: int
+    shortcut: ShortcutKind
+    shared: tuple[str, ...]
+    branch: tuple[str, ...]
+    after: tuple[str, ...]
+    convs: dict[str, Conv]
+    norm_channels: dict[str, int]
+    normed_projection: bool
+    drop_chance: float
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """All layers but the shortcut's, in the order in which they run."""
+        return self.shared + self.branch + self.after
+
+
+@dataclass(frozen=True)
+class StemPlan:
+    """The layers before the first stage: its convolutions, then a norm, a ReLU and perhaps max pooling."""
+
+    convs: tuple[Conv, ...]
+    pooling: bool
+
+
+def stem_plan(config: ResNetConfig) -> StemPlan:
+    """The stem of a resolved config."""
+    assert config.width is not None
+    channels, width = config.in_channels, config.width
+    if config.stem == "cifar":
+        return StemPlan((Conv(channels, width),), pooling=False)
+    if config.stem == "imagenet":
+        return StemPlan((Conv(channels, width, kernel=7, stride=2),), pooling=True)
+    half = max(1, width // 2)  # ResNet-D (He 2018, figure 2b): 32, 32, 64
+    return StemPlan((Conv(channels, half, stride=2), Conv(half, half), Conv(half, width)), pooling=True)
+
+
+def block_plans(config: ResNetConfig) -> tuple[BlockPlan, ...]:
+    """Every block of a resolved config, from input to output."""
+    assert config.width is not None and config.stage_blocks is not None and config.block is not None
+    plans: list[BlockPlan] = []
+    in_channels = config.width
+    total = sum(config.stage_blocks)
+    for stage, count in enumerate(config.stage_blocks, start=1):
+        stage_channels = config.width * 2 ** (stage - 1) * config.widen_factor
+        for index in range(count):
+            stride = 2 if stage > 1 and index == 0 else 1
+            drop = config.stochastic_depth * (len(plans) + 1) / total  # linear, 1603.09382 eq. 4
+            plan = _block_plan(
+                config, f"layer{stage}.{index}", stage, in_channels, stage_channels, stride, drop
+            )
+            plans.append(plan)
+            in_channels = plan.channels
+    return tuple(plans)
+
+
+def _block_plan(
+    config: ResNetConfig,
+    name: str,
+    stage: int,
+    in_channels: int,
+    stage_channels: int,
+    stride: int,
+    drop: float,
+) -> BlockPlan:
+    kind = config.block or "basic"
+    channels = stage_channels * EXPANSION[kind]
+    shortcut = _shortcut(config, name, changes=stride > 1 or in_channels != channels)
+    convs = _convs(config, kind, in_channels, stage_channels, stride)
+    branch, after = _layer_names(config.order, kind)
+    if name == "layer1.0" and config.order in LAST_ACTIVATION:
+        branch = branch[branch.index("conv1") :]  # the stem's norm and ReLU are this block's pre-activation
+    norm_channels = _norm_channels(branch + after, convs, in_channels)
+    first = branch.index("conv1") if shortcut == "projection" else 0
+    shared, branch = branch[:first], branch[first:]
+    if name in config.branches_off:
+        branch, convs = (), {}
+    else:
+        branch = _with_extras(config, branch, f"conv{CONVS[kind]}", dropped=shortcut != "none" and drop > 0)
+    if shortcut == "projection":
+        convs["downsample"] = Conv(in_channels, channels, kernel=1, stride=stride)
+    return BlockPlan(
+        name, stage, kind, in_channels, channels, stride, shortcut,
+        shared, branch, after, convs, norm_channels,
+        normed_projection=config.norm != "none" and not ORDERS[config.order][1].endswith("conv"),
+        drop_chance=drop,
+    )  # fmt: skip
+
+
+def _shortcut(config: ResNetConfig, name: str, *, changes: bool) -> ShortcutKind:
+    if not config.residual or name in config.shortcuts_off:
+        return "none"
+    if config.shortcut == "C" or (config.shortcut == "B" and changes):
+        return "projection"
+    return "padding" if changes else "identity"
+
+
+def _convs(
+    config: ResNetConfig, kind: BlockKind, in_channels: int, stage_channels: int, stride: int
+) -> dict[str, Conv]:
+    if kind == "basic":
+        return {
+            "conv1": Conv(in_channels, stage_channels, stride=stride),
+            "conv2": Conv(stage_channels, stage_channels),
+        }
+    inner = int(stage_channels * (config.bottleneck_width / 64)) * config.groups  # torchvision's formula
+    return {
+        "conv1": Conv(in_channels, inner, kernel=1),
+        "conv2": Conv(
+            inner, inner, stride=stride, groups=config.groups
+        ),  # stride here, as torchvision ("v1.5")
+        "conv3": Conv(inner, stage_channels * EXPANSION[kind], kernel=1),
+    }
+
+
+def _layer_names(order: Order, kind: BlockKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Branch and rest of a block, each layer numbered by its kind: conv1 bn1 relu1 conv2 bn2 | relu2."""
+    unit, last, after = ORDERS[order]
+    words = " ".join([unit] * (CONVS[kind] - 1) + [last]).split()
+    seen: Counter[str] = Counter()
+    names = []
+    for word in words + after.split():
+        seen[word] += 1
+        names.append(f"{word}{seen[word]}")
+    return tuple(names[: len(words)]), tuple(names[len(words) :])
+
+
+def _norm_channels(names: tuple[str, ...], convs: dict[str, Conv], in_channels: int) -> dict[str, int]:
+    channels, found = in_channels, {}
+    for name in names:
+        if name in convs:
+            channels = convs[name].channels
+        elif name.startswith("bn"):
+            found[name] = channels
+    return found
+
+
+def _with_extras(
+    config: ResNetConfig, branch: tuple[str, ...], last_conv: str, *, dropped: bool
+) -> tuple[str, ...]:
+    """The branch with what the settings put into it."""
+    names = list(branch)
+    if config.residual_scaling == "fixup":
+        names.insert(names.index(last_conv) + 1, "scale")  # Fixup, section 3: times a scalar, then plus one
+    if config.dropout > 0:
+        names.insert(names.index(last_conv), "dropout")  # Wide ResNets, section 2.4: between the convolutions
+    if config.squeeze_excitation:
+        names.append("se")
+    if config.residual_scaling == "skipinit":
+        names.append("scale")
+    if dropped:
+        names.append("stochastic_depth")
+    return tuple(names)
+
+
+def squeezed(channels: int) -> int:
+    """Hidden units of a squeeze-and-excitation: a sixteenth (1709.01507, table 10), yet enough to live."""
+    return max(8, channels // 16)
+
+
+def norm_groups(channels: int) -> int:
+    """Groups of 16 channels, or the next number above that divides them; one group for few channels.
+
+    Example:
+        >>> [norm_groups(channels) for channels in (8, 16, 64, 48, 40, 17)]
+        [1, 1, 4, 3, 2, 1]
+    """
+    return next((channels // size for size in range(16, channels) if channels % size == 0), 1)

@@ -1,0 +1,232 @@
+"""What a network costs and sees, layer by layer, from its settings alone."""
+
+from dataclasses import dataclass
+
+from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
+from reswork.models.costs import LayerSpec, Signal, Walk
+from reswork.models.layout import BlockKind
+from reswork.models.plan import LAST_ACTIVATION, BlockPlan, ShortcutKind, StemPlan, block_plans, stem_plan
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """One block in numbers; ``branch`` is False where only the shortcut is left."""
+
+    name: str
+    stage: int
+    kind: BlockKind
+    channels: int
+    stride: int
+    output_shape: Shape
+    shortcut: ShortcutKind
+    branch: bool
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpecSheet:
+    """A network in numbers, for one float32 image.
+
+    Attributes:
+        config: the settings as they were given.
+        input_shape: ``(C, H, W)``.
+        parameters: learned numbers.
+        macs: multiply-adds of convolutions and linear layers (half of what PyTorch's counter calls flops).
+        activation_bytes: what the forward pass keeps for the backward pass; times the batch for a batch.
+        inference_bytes: most that lives at once without a backward pass, the image included.
+        receptive_field: pixels, in height and width, that one position before the last pooling sees through
+            convolutions and pooling windows; may be larger than the image. Means over the whole image (group
+            norm, squeeze-and-excitation) are left out.
+        output_shape: ``(num_classes,)``.
+        layers: every layer in the order in which they run, the projection behind its branch.
+        blocks: every block.
+        notes: sentences about what works but deserves a look, such as a stage that halves an odd size.
+    """
+
+    config: ResNetConfig
+    input_shape: tuple[int, int, int]
+    parameters: int
+    macs: int
+    activation_bytes: int
+    inference_bytes: int
+    receptive_field: int
+    output_shape: Shape
+    layers: tuple[LayerSpec, ...]
+    blocks: tuple[BlockSpec, ...]
+    notes: tuple[str, ...] = ()
+
+
+def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32, 32)) -> SpecSheet:
+    """Parameters, multiply-adds, memory, receptive field and shapes of a network; builds no weights.
+
+    Quick enough to follow a slider: it walks over the plan of the layers, not over tensors.
+
+    Args:
+        config: the network.
+        input_shape: ``(C, H, W)`` of one image.
+
+    Raises:
+        InvalidSetting: when the network does not fit such images.
+
+    Example:
+        >>> sheet = spec_sheet(ResNetConfig(depth=20))
+        >>> sheet.parameters, sheet.macs, sheet.receptive_field
+        (269722, 40551040, 81)
+    """
+    full = config.resolved()
+    stem, plans = stem_plan(full), block_plans(full)
+    notes = check_fit(config, input_shape)
+    walk = Walk(full, Signal(*input_shape))
+    x = _walk_stem(walk, stem)
+    blocks = []
+    for plan in plans:
+        if plan.name.endswith(".0"):
+            stage_input = x
+        x, block = _walk_block(walk, plan, x, stage_input)
+        blocks.append(block)
+    receptive_field = x.receptive_field
+    _walk_head(walk, x)
+    return SpecSheet(
+        config,
+        input_shape,
+        parameters=sum(layer.parameters for layer in walk.layers),
+        macs=sum(layer.macs for layer in walk.layers),
+        activation_bytes=sum(layer.activation_bytes for layer in walk.layers),
+        inference_bytes=walk.peak_bytes,
+        receptive_field=receptive_field,
+        output_shape=(full.num_classes,),
+        layers=tuple(walk.layers),
+        blocks=tuple(blocks),
+        notes=notes,
+    )
+
+
+def check_fit(config: ResNetConfig, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
+    """Refuse a network whose stages would shrink these images below one pixel; looks at sizes only.
+
+    Args:
+        config: the network.
+        input_shape: ``(C, H, W)`` of one image.
+
+    Returns:
+        Sentences about odd sizes, which fit by rounding up.
+
+    Raises:
+        InvalidSetting: when the network does not fit.
+    """
+    _check_shape(config, input_shape)
+    full = config.resolved()
+    stem, stages = stem_plan(full), full.stage_blocks or ()
+    strides = [("the stem", conv.stride) for conv in stem.convs] + [("the stem's pooling", 2)] * stem.pooling
+    strides += [(f"layer{stage}", 2) for stage in range(2, len(stages) + 1)]
+    halvings = [where for where, stride in strides if stride == 2]
+    height, width = input_shape[1:]
+    notes = []
+    for where in halvings:
+        if min(height, width) < 2:
+            raise InvalidSetting(
+                "input_shape",
+                f"images of {input_shape[1]}x{input_shape[2]} are too small for {config.label}: {where} "
+                f"would halve {height}x{width}; use at least {2 ** (len(halvings) - 1) + 1} pixels a side, "
+                "fewer stages, or stem='cifar'",
+            )
+        if height % 2 or width % 2:
+            half = f"{-(-height // 2)}x{-(-width // 2)}"
+            notes.append(f"{where} halves an odd size, {height}x{width}, and rounds up to {half}.")
+        height, width = -(-height // 2), -(-width // 2)
+    return tuple(notes)
+
+
+def _check_shape(config: ResNetConfig, input_shape: tuple[int, int, int]) -> None:
+    whole = [not isinstance(size, bool) and isinstance(size, int) and size > 0 for size in input_shape]
+    if len(input_shape) != 3 or not all(whole):
+        raise InvalidSetting(
+            "input_shape",
+            f"input_shape={input_shape!r} must be (channels, height, width), such as (3, 32, 32)",
+        )
+    if input_shape[0] != config.in_channels:
+        raise InvalidSetting(
+            "in_channels",
+            f"in_channels={config.in_channels} does not fit images of {input_shape[0]} channels; "
+            f"choose in_channels={input_shape[0]}",
+        )
+
+
+def _walk_stem(walk: Walk, stem: StemPlan) -> Signal:
+    x = walk.image
+    for index, conv in enumerate(stem.convs):
+        alone = len(stem.convs) == 1
+        x = walk.conv("conv1" if alone else f"conv1.{3 * index}", conv, x, in_block=False)
+        if index < len(stem.convs) - 1:
+            x = walk.layer(f"conv1.{3 * index + 1}", "bn", x)
+            x = walk.layer(f"conv1.{3 * index + 2}", "relu", x)
+    x = walk.layer("relu", "relu", walk.layer("bn1", "bn", x))
+    return walk.max_pool("maxpool", x) if stem.pooling else x
+
+
+def _walk_block(
+    walk: Walk, plan: BlockPlan, block_input: Signal, stage_input: Signal
+) -> tuple[Signal, BlockSpec]:
+    first = len(walk.layers)
+    walk.held = (stage_input, block_input)
+    x = _run(walk, plan, plan.shared, block_input)
+    walk.held = (stage_input, block_input, x)
+    out = _run(walk, plan, plan.branch, x) if plan.branch else None
+    if plan.shortcut != "none":
+        shortcut = _walk_shortcut(walk, plan, x, out)
+        out = walk.add(out, shortcut) if out is not None else shortcut
+    assert out is not None
+    if plan.branch:
+        walk.held = (*walk.held, out)
+    out = _run(walk, plan, plan.after, out)
+    walk.held = ()
+    layers = walk.layers[first:]
+    block = BlockSpec(
+        plan.name,
+        plan.stage,
+        plan.kind,
+        plan.channels,
+        plan.stride,
+        out.shape,
+        plan.shortcut,
+        bool(plan.branch),
+        parameters=sum(layer.parameters for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+    )
+    return out, block
+
+
+def _run(walk: Walk, plan: BlockPlan, names: tuple[str, ...], x: Signal) -> Signal:
+    for name in names:
+        full_name = f"{plan.name}.{name}"
+        if name in plan.convs:
+            x = walk.conv(full_name, plan.convs[name], x)
+        else:
+            x = walk.layer(full_name, name.rstrip("0123456789"), x)
+    return x
+
+
+def _walk_shortcut(walk: Walk, plan: BlockPlan, x: Signal, out: Signal | None) -> Signal:
+    if plan.shortcut == "identity":
+        return x
+    held = walk.held
+    if out is not None:
+        walk.held = (*held, out)
+    if plan.shortcut == "padding":
+        x = walk.padding(f"{plan.name}.downsample", plan, x)
+    else:
+        x = walk.conv(f"{plan.name}.downsample.0", plan.convs["downsample"], x)
+        if plan.normed_projection:
+            x = walk.layer(f"{plan.name}.downsample.1", "bn", x)
+    walk.held = held
+    return x
+
+
+def _walk_head(walk: Walk, x: Signal) -> None:
+    for name in LAST_ACTIVATION.get(walk.config.order, ()):
+        x = walk.layer(name, name.removesuffix("_last"), x)
+    walk.linear("fc", walk.average_pool("avgpool", x))

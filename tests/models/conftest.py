@@ -1,0 +1,70 @@
+"""The product of all variants, as tiny nets: a test that takes ``variant`` runs for each of them."""
+
+import itertools
+
+import pytest
+
+from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
+
+ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only_pre")
+TINY = {"depth": None, "form": "cifar", "width": 8, "num_classes": 5}
+NORMS = [
+    ("batch", "none"),
+    ("group", "none"),
+    ("none", "none"),
+    ("batch", "skipinit"),
+    ("none", "skipinit"),
+    ("none", "fixup"),
+]
+EXTRAS = ({}, {"dropout": 0.3, "stochastic_depth": 0.5, "squeeze_excitation": True})
+SINGLE = (
+    {"block": "bottleneck", "groups": 2, "bottleneck_width": 32},
+    {"widen_factor": 2},
+    {"widen_factor": 2, "order": "pre", "shortcut": "B"},
+    {"zero_init_last_norm": True},
+    {"zero_init_last_norm": True, "order": "relu_only_pre", "block": "bottleneck"},
+    {"in_channels": 1},
+    {"shortcuts_off": ("layer1.1", "layer2.0")},
+    {"shortcuts_off": ("layer1.1", "layer2.0"), "residual_scaling": "fixup", "norm": "none"},
+    {"shortcuts_off": ("layer1.1",), "residual_scaling": "skipinit", "stochastic_depth": 0.5, "norm": "none"},
+    {"branches_off": ("layer1.1", "layer2.0")},
+    {"branches_off": ("layer1.0", "layer2.0"), "shortcut": "B", "order": "pre"},
+    {"branches_off": ("layer2.0",), "shortcut": "B", "residual_scaling": "fixup", "norm": "none"},
+    *({"stem": stem, "order": order} for stem in ("imagenet", "resnet_d") for order in ORDERS),
+    *({"stem": stem, "norm": "none", "residual_scaling": "fixup"} for stem in ("imagenet", "resnet_d")),
+    {"stem": "resnet_d", "norm": "none"},
+    {"form": "imagenet", "stage_blocks": (1, 1, 1, 1), "block": "bottleneck"},
+)
+
+
+def _variants() -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    blocks, shortcuts = ("basic", "bottleneck"), ("A", "B", "C", None)
+    for order, block, shortcut, (norm, scaling), extras in itertools.product(
+        ORDERS, blocks, shortcuts, NORMS, EXTRAS
+    ):
+        settings = {"order": order, "block": block, "norm": norm, "residual_scaling": scaling, **extras}
+        settings |= {"residual": False} if shortcut is None else {"shortcut": shortcut}
+        if shortcut is None:
+            settings["stochastic_depth"] = 0.0
+        found.append(settings)
+    return [*found, *SINGLE]
+
+
+def _configs() -> dict[str, ResNetConfig]:
+    configs = {}
+    for settings in _variants():
+        try:
+            config = ResNetConfig(**{**TINY, "stage_blocks": (2, 1), **settings})  # type: ignore[arg-type]
+        except InvalidSetting as error:
+            assert error.field == "residual_scaling", settings  # the product's only impossible combinations
+            continue
+        configs[" ".join(str(value) for value in settings.values())] = config
+    return configs
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "variant" in metafunc.fixturenames:
+        configs = _configs()
+        metafunc.parametrize("variant", list(configs.values()), ids=list(configs))
