@@ -1,0 +1,32 @@
+"""Data sets as uint8 tensors, and what is done to their images before a network sees them."""
+
+from reswork.datasets.augmentation import Augmentation, augment, normalise, preview
+from reswork.datasets.builtin import digits, fashion
+from reswork.datasets.cifar import cifar10, cifar100
+from reswork.datasets.dataset import Dataset, Skipped, Split
+from reswork.datasets.drawing import shapes
+from reswork.datasets.in_memory import arrays, npz
+from reswork.datasets.loading import NAMES, load
+from reswork.datasets.pictures import folder
+from reswork.datasets.preparation import Preparation
+
+__all__ = [
+    "NAMES",
+    "Augmentation",
+    "Dataset",
+    "Preparation",
+    "Skipped",
+    "Split",
+    "arrays",
+    "augment",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion",
+    "folder",
+    "load",
+    "normalise",
+    "npz",
+    "preview",
+    "shapes",
+]

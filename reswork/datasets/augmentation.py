@@ -1,0 +1,266 @@
+"""Random changes to training images, for a whole batch at once, on the device where the images are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+
+GREY = 128  # what cutout fills with
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which random changes each training image undergoes each time that it is used, in this order.
+
+    Args:
+        crop_padding: pixels of black added on each side before a window of the old size is cut; the paper: 4.
+        translate: shift by up to so many pixels each way; what moves in is mirrored at the edge.
+        flip: mirror half of the images left to right; wrong for digits and letters.
+        cutout: side of a square, in pixels, filled with grey; its centre is anywhere in the image.
+
+    Raises:
+        InvalidSetting: something other than a whole number of pixels from 0 on.
+
+    Reference:
+        arXiv:1512.03385, section 4.2 (crop, flip); arXiv:1708.04552 (cutout).
+
+    Example:
+        >>> Augmentation(crop_padding=4, flip=True).to_dict()
+        {'crop_padding': 4, 'flip': True, 'translate': 0, 'cutout': 0}
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    translate: int = 0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("crop_padding", "translate", "cutout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InvalidSetting(
+                    name, f"{name}={value!r} is not a number of pixels; choose 0 (off), 1, 2, ..."
+                )
+        if not isinstance(self.flip, bool):
+            raise InvalidSetting("flip", f"flip={self.flip!r} is neither True nor False")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Augmentation":
+        """From what `to_dict` gave.
+
+        Raises:
+            InvalidSetting: an unknown name or an impossible value.
+        """
+        known = [each.name for each in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InvalidSetting(
+                    "augmentation", f"{name!r} is not an augmentation; choose from {', '.join(known)}"
+                )
+        return cls(**values)
+
+    def check(self, input_shape: Sequence[int]) -> None:
+        """Whether it can be done to images of this shape.
+
+        Raises:
+            InvalidSetting: a shift as large as the image.
+        """
+        height, width = input_shape[-2:]
+        for name in ("crop_padding", "translate"):
+            if getattr(self, name) >= min(height, width):
+                raise InvalidSetting(
+                    name,
+                    f"{name}={getattr(self, name)} is too much for images of {height}x{width} pixels; "
+                    f"choose 0 to {min(height, width) - 1}",
+                )
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator | None = None) -> Tensor:
+    """The batch after random changes, each image its own; the images given stay as they are.
+
+    All is done by a few operations over the batch on the images' device, and nothing waits for that device.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        augmentation: what to do.
+        generator: of the random numbers, on the images' device.
+
+    Returns:
+        uint8, (N, C, H, W).
+
+    Raises:
+        InvalidSetting: a shift as large as the image.
+    """
+    augmentation.check(images.shape)
+    planes = as_planes(images)
+    if augmentation.crop_padding:
+        planes = with_black_edge(planes)
+    height, width = images.shape[-2:]
+    return as_images(augment_planes(planes, (height, width), augmentation, generator))
+
+
+def normalise(
+    images: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype = torch.float32,
+    memory_format: torch.memory_format = torch.preserve_format,
+) -> Tensor:
+    """What the network takes in: ``(images / 255 - mean) / std``.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        mean: of each channel, 0 to 1.
+        std: standard deviation of each channel, 0 to 1.
+        dtype: of the result; the arithmetic is done in float32.
+        memory_format: of the result; by default that of the images.
+
+    Returns:
+        (N, C, H, W).
+    """
+    images = (
+        images.contiguous(memory_format=memory_format) if memory_format != torch.preserve_format else images
+    )
+    planes = as_planes(images)
+    scale, shift = normalisation(mean, std, planes.shape, planes.device)
+    return as_images(planes.float().mul_(scale).add_(shift).to(dtype))
+
+
+def preview(
+    data: Dataset, augmentation: Augmentation, *, picture: int = 0, n: int = 9, seed: int = 0
+) -> Tensor:
+    """One training image as it is, then as training may see it.
+
+    Args:
+        data: the data set.
+        augmentation: what is done to the image.
+        picture: number of the image in the training split.
+        n: how many images to return, the first of them unchanged.
+        seed: of the random changes.
+
+    Returns:
+        uint8, (n, C, H, W), on the CPU.
+
+    Raises:
+        InvalidSetting: no such picture, or an augmentation that does not fit the images.
+    """
+    if not 0 <= picture < len(data.train):
+        raise InvalidSetting("picture", f"picture={picture}: choose 0 to {len(data.train) - 1}")
+    image = data.train.images[picture : picture + 1].cpu()
+    generator = torch.Generator().manual_seed(seed)
+    return torch.cat([image, augment(image.expand(max(n, 1) - 1, -1, -1, -1), augmentation, generator)])
+
+
+def as_planes(images: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 1, H, W, C) where channels lie last in memory, else (N, C, H, W, 1); dense."""
+    if images.shape[1] > 1 and images.is_contiguous(memory_format=torch.channels_last):
+        return images.permute(0, 2, 3, 1).unsqueeze(1)
+    return images.contiguous().unsqueeze(-1)
+
+
+def as_images(planes: Tensor) -> Tensor:
+    """Back to (N, C, H, W), as it lies in memory."""
+    return planes.squeeze(1).permute(0, 3, 1, 2) if planes.shape[1] == 1 else planes.squeeze(-1)
+
+
+def with_black_edge(planes: Tensor) -> Tensor:
+    """One more row and column of zeros, from where all that lies outside of the image is taken."""
+    return functional.pad(planes, (0, 0, 0, 1, 0, 1))
+
+
+def normalisation(
+    mean: Sequence[float], std: Sequence[float], shape: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Factor and summand for planes of this shape, made on the device without copying anything to it."""
+
+    def constant(values: list[float]) -> Tensor:
+        single = torch.cat([torch.full((1,), value, device=device) for value in values])
+        groups, height, width, channels = shape[1:]
+        return (
+            single.repeat(height * width).view(1, height, width, channels)
+            if groups == 1
+            else single.view(-1, 1, 1, 1)
+        )
+
+    return (
+        constant([1 / (255 * deviation) for deviation in std]),
+        constant([-average / deviation for average, deviation in zip(mean, std, strict=True)]),
+    )
+
+
+def augment_planes(
+    planes: Tensor, size: tuple[int, int], augmentation: Augmentation, generator: torch.Generator | None
+) -> Tensor:
+    """Augmented planes; those given have a black edge where there is a crop.
+
+    One table says for each row of the result from which row it comes, one the same for columns; both together
+    are one gather, however many changes there are.
+    """
+    count, groups, _, source_width, channels = planes.shape
+    rows, columns = _sources(size, count, augmentation, planes.device, generator)  # (N, H), (N, W)
+    channel = torch.arange(channels, device=planes.device)
+    within_row = (columns.mul_(channels).unsqueeze(2) + channel).flatten(1).unsqueeze(1)  # (N, 1, W * P)
+    places = (rows.mul_(source_width * channels).unsqueeze(2) + within_row).flatten(1)  # (N, H * W * P)
+    result = planes.flatten(2).gather(2, places.unsqueeze(1).expand(-1, groups, -1))  # (N, G, H * W * P)
+    result = result.view(count, groups, *size, channels)
+    return _cut_out(result, augmentation.cutout, generator) if augmentation.cutout else result
+
+
+def _sources(
+    size: tuple[int, int],
+    count: int,
+    augmentation: Augmentation,
+    device: torch.device,
+    generator: torch.Generator | None,
+) -> tuple[Tensor, Tensor]:
+    """From which row and column each comes, int64, (N, H) and (N, W); the one behind the last is black."""
+
+    def draw(low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high + 1, shape, device=device, generator=generator)
+
+    padding, reach = augmentation.crop_padding, augmentation.translate
+    tables = [torch.arange(length, device=device).repeat(count, 1) for length in size]
+    if augmentation.flip:
+        mirrored = draw(0, 1, count, 1)
+        tables[1] = tables[1] + mirrored * (size[1] - 1 - 2 * tables[1])
+    if reach:
+        shifts = draw(-reach, reach, 2, count, 1)
+        tables = [
+            _reflected(table + shift, length)
+            for table, shift, length in zip(tables, shifts, size, strict=True)
+        ]
+    if padding:
+        corners = draw(-padding, padding, 2, count, 1)
+        tables = [table + corner for table, corner in zip(tables, corners, strict=True)]
+        tables = [
+            torch.where((table >= 0) & (table < length), table, length)
+            for table, length in zip(tables, size, strict=True)
+        ]
+    return tables[0], tables[1]
+
+
+def _reflected(places: Tensor, length: int) -> Tensor:
+    """Places outside of 0 .. length - 1 mirrored at the edge, the edge itself not repeated."""
+    return (length - 1) - ((length - 1) - places.abs()).abs()
+
+
+def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> Tensor:
+    """Fill a square whose centre is anywhere in the image with mid-grey."""
+    count, _, height, width, _ = planes.shape
+    inside = []
+    for length in (height, width):
+        first = torch.randint(0, length, (count, 1), device=planes.device, generator=generator) - side // 2
+        place = torch.arange(length, device=planes.device)
+        inside.append((place >= first) & (place < first + side))  # (N, length)
+    square = inside[0].unsqueeze(2) & inside[1].unsqueeze(1)  # (N, H, W)
+    return planes.masked_fill_(square.view(count, 1, height, width, 1), GREY)

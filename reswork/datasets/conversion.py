@@ -1,0 +1,148 @@
+"""From anybody's arrays to uint8 images (N, C, H, W), labels and a data set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
+from reswork.errors import InvalidSetting
+
+Layout = Literal["auto", "NCHW", "NHWC"]
+MOST_CLASSES = 100_000
+
+
+def assembled(
+    name: str,
+    train: Split,
+    test: Split,
+    classes: Sequence[str],
+    source: str,
+    *,
+    skipped: Sequence[Skipped] = (),
+    extras: Mapping[str, Tensor] | None = None,
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """A data set with mean and deviation of its training images."""
+    if not len(train):
+        raise InvalidSetting("train", "the train split has no images: give at least one")
+    mean, std = channel_statistics(train.images)
+    return Dataset(
+        name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes)
+    )
+
+
+def split_off(images: Tensor, labels: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
+    """A training and a test split with the classes in the same proportions; both keep the images' order.
+
+    A class of two images or more has at least one in each.
+    """
+    check_fraction(test_fraction)
+    numbers = labels.cpu().numpy()
+    is_test = np.zeros(len(numbers), bool)
+    order = stratified_order(numbers, seed)
+    for label in np.unique(numbers):
+        of_class = order[numbers[order] == label]
+        most = len(of_class) - 1
+        is_test[of_class[: min(max(round(len(of_class) * test_fraction), 1), most)]] = True
+    chosen = torch.from_numpy(is_test)
+    return Split(images[~chosen], labels[~chosen]), Split(images[chosen], labels[chosen])
+
+
+def check_fraction(test_fraction: float) -> None:
+    """Refuse a part of the images that is none or all of them."""
+    if not 0 < test_fraction < 1:
+        raise InvalidSetting(
+            "test_fraction", f"test_fraction={test_fraction}: choose a number between 0 and 1, such as 0.2"
+        )
+
+
+def to_images(values: Any, layout: Layout = "auto", field: str = "images") -> Tensor:
+    """Uint8, (N, C, H, W), from an array or tensor of bytes or of numbers from 0 to 1.
+
+    Args:
+        values: (N, H, W), (N, C, H, W) or (N, H, W, C).
+        layout: which of the last two; ``auto`` takes the axis of length 1 or 3 for the channels.
+        field: what an error shall name.
+
+    Raises:
+        InvalidSetting: another shape, NaN, numbers outside of 0 to 1 that are not bytes either.
+    """
+    array = _bytes(_array(values, field), field)
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or 0 in array.shape[1:]:
+        raise InvalidSetting(
+            field, f"{field} has the shape {array.shape}: give (N, H, W), (N, C, H, W) or (N, H, W, C)"
+        )
+    if _resolved_layout(array.shape, layout, field) == "NHWC":
+        array = array.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def to_labels(values: Any, field: str = "labels") -> tuple[Tensor, tuple[str, ...] | None]:
+    """Int64, (N,), and the class names where the labels are words.
+
+    Raises:
+        InvalidSetting: numbers that are not whole, negative ones, more than one label for an image.
+    """
+    array = _array(values, field)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InvalidSetting(
+            field, f"{field} has the shape {array.shape}: give one number for each image, (N,)"
+        )
+    if array.dtype.kind in "US":
+        words, numbers = np.unique(array.astype(str), return_inverse=True)
+        return torch.from_numpy(numbers.astype(np.int64)), tuple(str(word) for word in words)
+    if array.dtype.kind not in "iub" and not (
+        array.dtype.kind == "f" and bool((array == np.round(array)).all())
+    ):
+        raise InvalidSetting(field, f"{field} of type {array.dtype}: give whole numbers from 0, or words")
+    if len(array) and not 0 <= float(array.min()) <= float(array.max()) < MOST_CLASSES:
+        raise InvalidSetting(
+            field, f"{field} from {array.min()} to {array.max()}: give numbers of classes, from 0"
+        )
+    return torch.from_numpy(array.astype(np.int64)), None
+
+
+def _array(values: Any, field: str) -> np.ndarray:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind not in "iubfUS":
+        raise InvalidSetting(field, f"{field} of type {array.dtype}: give an array of numbers")
+    return array
+
+
+def _bytes(array: np.ndarray, field: str) -> np.ndarray:
+    """The same as uint8."""
+    if array.dtype == np.uint8 or not array.size:
+        return array.astype(np.uint8, copy=False)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind in "US":
+        raise InvalidSetting(field, f"{field} of type {array.dtype}: give an array of numbers")
+    low, high = float(array.min()), float(array.max())
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.round(array * 255.0).astype(np.uint8)
+    if low >= 0 and high <= 255 and (array.dtype.kind != "f" or bool((array == np.round(array)).all())):
+        return array.astype(np.uint8)
+    raise InvalidSetting(
+        field, f"{field} holds numbers from {low:g} to {high:g}: give bytes (0 to 255) or floats from 0 to 1"
+    )
+
+
+def _resolved_layout(shape: tuple[int, ...], layout: Layout, field: str) -> Literal["NCHW", "NHWC"]:
+    if layout not in ("auto", "NCHW", "NHWC"):
+        raise InvalidSetting("layout", f"layout={layout!r}: choose 'auto', 'NCHW' or 'NHWC'")
+    if layout != "auto":
+        return layout
+    if shape[1] in (1, 3):
+        return "NCHW"
+    if shape[3] in (1, 3):
+        return "NHWC"
+    raise InvalidSetting(
+        "layout", f"{field} of the shape {shape}: which axis holds the channels? Give layout='NCHW' or 'NHWC'"
+    )

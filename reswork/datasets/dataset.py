@@ -1,0 +1,259 @@
+"""What every data set is: images and labels as tensors, in a training and a test split."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reswork.errors import InvalidSetting
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels, both on one device.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,); numbers of classes, from 0.
+
+    Raises:
+        InvalidSetting: a tensor of another type or shape, or not as many labels as images.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise InvalidSetting(
+                "images",
+                f"images of type {images.dtype}, shape {tuple(images.shape)}: give torch.uint8, (N, C, H, W)",
+            )
+        if labels.dtype != torch.int64 or labels.dim() != 1:
+            raise InvalidSetting(
+                "labels",
+                f"labels of type {labels.dtype} and shape {tuple(labels.shape)}: give torch.int64, (N,)",
+            )
+        if len(images) != len(labels):
+            raise InvalidSetting(
+                "labels", f"{len(labels):,} labels for {len(images):,} images: give one for each"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same on another device; a split that is there already comes back itself."""
+        images, labels = self.images.to(device), self.labels.to(device)
+        return self if images is self.images and labels is self.labels else Split(images, labels)
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(n) for n in self.images.shape[1:])
+        return f"Split({len(self):,} images {shape}, on {self.images.device})"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was not used, and why.
+
+    Args:
+        path: relative to the folder or inside the archive, as it is spelt there.
+        reason: a few words, such as ``truncated``.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set held as uint8 tensors, on whatever device training uses.
+
+    Args:
+        name: short, such as ``fashion``.
+        train: what the network learns from.
+        test: what it is judged by.
+        classes: their names, in the order of the labels' numbers; whatever a person or a file called them.
+        mean: of each channel over the training images, 0 to 1.
+        std: standard deviation of each channel, 0 to 1; never 0.
+        source: where it is from, in one sentence.
+        skipped: files that were not used.
+        extras: further tensors, such as ``train_boxes``; a name begins with its split.
+        notes: sentences about what was done to the images, such as resizing.
+
+    Raises:
+        InvalidSetting: labels without a class, splits of different shapes, an empty split.
+
+    Example:
+        >>> from reswork.datasets import digits
+        >>> digits()
+        Dataset('digits', 1,297 + 500 images 1x8x8, 10 classes, on cpu)
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+    skipped: tuple[Skipped, ...] = ()
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise InvalidSetting(
+                "classes", f"{len(self.classes)} class(es): telling classes apart needs at least two"
+            )
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise InvalidSetting(
+                "test",
+                f"training images are {tuple(self.train.images.shape[1:])} and test images "
+                f"{tuple(self.test.images.shape[1:])}: give both the same (C, H, W)",
+            )
+        for split in ("train", "test"):
+            self._check_split(split, self._split(split))
+
+    def _check_split(self, name: str, split: Split) -> None:
+        if not len(split) or 0 in split.images.shape:
+            raise InvalidSetting(name, f"the {name} split has no images: give at least one")
+        low, high = (int(value) for value in split.labels.aminmax())
+        if low < 0 or high >= len(self.classes):
+            raise InvalidSetting(
+                "labels",
+                f"labels from {low} to {high} in the {name} split: {len(self.classes)} classes "
+                f"have the numbers 0 to {len(self.classes) - 1}",
+            )
+
+    def _split(self, split: str) -> Split:
+        if split not in ("train", "test"):
+            raise InvalidSetting("split", f"split={split!r} is not a split; choose 'train' or 'test'")
+        chosen: Split = getattr(self, split)
+        return chosen
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 over images, labels and classes, in hexadecimal: equal for equal data, whatever its name."""
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for split in (self.train, self.test):
+            for tensor in (split.images, split.labels):
+                digest.update(json.dumps(list(tensor.shape)).encode())
+                digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def class_counts(self, split: Literal["train", "test"] = "train") -> np.ndarray:
+        """Images of each class in one split, int64, (classes,)."""
+        labels = self._split(split).labels
+        return torch.bincount(labels, minlength=len(self.classes)).cpu().numpy()
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on another device; what is there already is not copied."""
+        extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
+        return self._with(train=self.train.to(device), test=self.test.to(device), extras=extras)
+
+    def _with(self, **changes: Any) -> Self:
+        """A copy that hashes the same data."""
+        moved = replace(self, **changes)
+        if "fingerprint" in self.__dict__:
+            moved.__dict__["fingerprint"] = self.fingerprint
+        return moved
+
+    def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
+        """Fewer images, with the classes in the same proportions; mean and deviation stay those of the whole.
+
+        Args:
+            train: how many training images; None keeps all.
+            test: how many test images; None keeps all.
+            seed: of the choice.
+
+        Raises:
+            InvalidSetting: fewer than one, or more than there are.
+        """
+        sizes = {"train": train, "test": test}
+        chosen = {split: _choice(split, self._split(split), size, seed) for split, size in sizes.items()}
+        splits: dict[str, Any] = {
+            split: Split(self._split(split).images[index], self._split(split).labels[index])
+            for split, index in chosen.items()
+        }
+        extras = {name: tensor[chosen[name.split("_")[0]]] for name, tensor in self.extras.items()}
+        return replace(self, **splits, extras=extras)
+
+    def summary(self) -> str:
+        """What the set holds, where it is from, what was done to it and what was left out, in sentences."""
+        channels, height, width = self.input_shape
+        counts = self.class_counts("train")
+        low, high = int(counts.min()), int(counts.max())
+        each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        colour = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+        sentences = [
+            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {colour}, "
+            f"{height}x{width} pixels, {len(self.classes)} classes with {each} training images each.",
+            self.source if self.source.endswith(".") else f"{self.source}.",
+            *self.notes,
+            *([_skipped_sentence(self.skipped)] if self.skipped else []),
+        ]
+        return " ".join(sentences)
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(n) for n in self.input_shape)
+        return (
+            f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} images {shape}, "
+            f"{len(self.classes)} classes, on {self.train.images.device})"
+        )
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 (N, C, H, W), 0 to 1, exact, from histograms."""
+    values = torch.arange(256, dtype=torch.float64)
+    means, deviations = [], []
+    for channel in images.unbind(1):
+        histogram = torch.bincount(channel.flatten(), minlength=256).cpu().double()
+        mean = (histogram * values).sum() / histogram.sum()
+        deviation = ((histogram * (values - mean) ** 2).sum() / histogram.sum()).sqrt()
+        means.append(float(mean / 255))
+        deviations.append(float(deviation / 255) or 1.0)  # a constant channel stays constant
+    return tuple(means), tuple(deviations)
+
+
+def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """An order of which every beginning has the classes in nearly the same proportions, int64, (N,)."""
+    shuffled = np.random.RandomState(seed).permutation(len(labels))  # its stream is frozen across versions
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        of_class = shuffled[labels[shuffled] == label]
+        position[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
+    return shuffled[np.argsort(position[shuffled], kind="stable")]
+
+
+def _choice(name: str, split: Split, size: int | None, seed: int) -> Tensor:
+    """Numbers of the chosen images, ascending."""
+    if size is None:
+        return torch.arange(len(split), device=split.labels.device)
+    if not 1 <= size <= len(split):
+        raise InvalidSetting(name, f"{name}={size} images: choose 1 to {len(split):,}")
+    order = stratified_order(split.labels.cpu().numpy(), seed)[:size]
+    return torch.as_tensor(np.sort(order), device=split.labels.device)
+
+
+def _skipped_sentence(skipped: tuple[Skipped, ...]) -> str:
+    named = "; ".join(str(item) for item in skipped[:3])
+    more = f"; and {len(skipped) - 3:,} more in .skipped" if len(skipped) > 3 else ""
+    files = "1 file was" if len(skipped) == 1 else f"{len(skipped):,} files were"
+    return f"{files} skipped ({named}{more})."

@@ -1,0 +1,155 @@
+"""Drawn shapes: pictures of which class, box and mask are known, for checking what a network looks at."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reswork.datasets.conversion import assembled
+from reswork.datasets.dataset import Dataset, Split
+from reswork.errors import InvalidSetting
+
+CLASSES = ("circle", "square", "triangle", "cross", "ring", "star")
+
+
+def shapes(train: int = 2_000, test: int = 500, size: int = 32, seed: int = 0) -> Dataset:
+    """Six shapes in any size, place, turn and colour before textured, noisy backgrounds.
+
+    Use it where a map or a mask shall be compared with the truth: `extras` holds for both splits
+    ``train_boxes``, int64 (N, 4), x and y of the first and of the first pixel behind the shape, and
+    ``train_masks``, bool (N, H, W).
+
+    Args:
+        train: training images.
+        test: test images.
+        size: height and width in pixels, 16 to 256.
+        seed: equal seeds draw equal pictures.
+
+    Returns:
+        Images 3 x size x size of six classes, equally frequent.
+
+    Raises:
+        InvalidSetting: too few images or an impossible size.
+
+    Example:
+        >>> data = shapes(train=12, test=6)
+        >>> data.extras["train_masks"].shape
+        torch.Size([12, 32, 32])
+    """
+    for name, value in (("train", train), ("test", test)):
+        if not 1 <= value <= 1_000_000:
+            raise InvalidSetting(name, f"{name}={value} images: choose 1 to 1,000,000")
+    if not 16 <= size <= 256:
+        raise InvalidSetting("size", f"size={size} pixels: choose 16 to 256")
+    random = np.random.RandomState(seed)  # its stream is frozen across versions of numpy
+    splits, extras = {}, {}
+    for name, count in (("train", train), ("test", test)):
+        labels = random.permutation(np.arange(count) % len(CLASSES))
+        images, masks = _drawn(labels, size, random)
+        splits[name] = Split(images, torch.from_numpy(labels.astype(np.int64)))
+        extras[f"{name}_boxes"], extras[f"{name}_masks"] = boxes_around(masks), masks
+    return assembled("shapes", splits["train"], splits["test"], CLASSES, "Drawn by reswork", extras=extras)
+
+
+def boxes_around(masks: Tensor) -> Tensor:
+    """The smallest box around each mask: first x, first y, x and y behind the last, int64, (N, 4)."""
+    columns, rows = masks.any(1).int(), masks.any(2).int()  # (N, W), (N, H)
+    width, height = columns.shape[1], rows.shape[1]
+    edges = [
+        columns.argmax(1),
+        rows.argmax(1),
+        width - columns.flip(1).argmax(1),
+        height - rows.flip(1).argmax(1),
+    ]
+    return torch.stack(edges, 1)
+
+
+def _drawn(labels: np.ndarray, size: int, random: np.random.RandomState) -> tuple[Tensor, Tensor]:
+    """Images, uint8 (N, 3, H, W), and masks, bool (N, H, W)."""
+    images = torch.empty(len(labels), 3, size, size, dtype=torch.uint8)
+    masks = torch.empty(len(labels), size, size, dtype=torch.bool)
+    for start in range(0, len(labels), 2_000):  # by parts: a hundred thousand pictures need not fit as floats
+        part = slice(start, start + 2_000)
+        cover = _cover(labels[part], size, random)  # (n, H, W), 0 to 1
+        images[part] = _painted(cover, random)
+        masks[part] = cover > 0.5
+    return images, masks
+
+
+def _cover(labels: np.ndarray, size: int, random: np.random.RandomState) -> Tensor:
+    """How far each pixel lies inside the shape, 0 to 1, with soft edges, (N, H, W)."""
+    count = len(labels)
+    radius = size * random.uniform(0.22, 0.42, count)
+    centre = radius[:, None] + random.uniform(size=(count, 2)) * (size - 2 * radius[:, None])
+    turn = random.uniform(0, 2 * math.pi, count)
+    place = np.arange(size) + 0.5
+    x = (place[None, None, :] - centre[:, 0, None, None]) / radius[:, None, None]
+    y = (place[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
+    cos, sin = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
+    u, v = cos * x + sin * y, cos * y - sin * x
+    distance = np.empty((count, size, size))
+    for label, outline in enumerate((_circle, _square, _triangle, _cross, _ring, _star)):
+        chosen = labels == label
+        distance[chosen] = outline(u[chosen], v[chosen])
+    return torch.from_numpy(np.clip(0.5 - distance * radius[:, None, None], 0, 1).astype(np.float32))
+
+
+def _circle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.hypot(u, v) - 0.85
+
+
+def _ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.abs(np.hypot(u, v) - 0.72) - 0.2
+
+
+def _square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(u), np.abs(v)) - 0.7
+
+
+def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    across = np.maximum(np.abs(u) - 0.93, np.abs(v) - 0.3)
+    return np.minimum(across, np.maximum(np.abs(v) - 0.93, np.abs(u) - 0.3))
+
+
+def _triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return _half_planes(u, v, 3).max(0) - 0.5
+
+
+def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """A point lies in a five-pointed star if it lies behind at least four of its five lines."""
+    return np.sort(_half_planes(u, v, 5), axis=0)[-2] - math.cos(2 * math.pi / 5)
+
+
+def _half_planes(u: np.ndarray, v: np.ndarray, count: int) -> np.ndarray:
+    """Projections on so many directions, evenly around, (count, N, H, W)."""
+    angles = 2 * math.pi * np.arange(count) / count
+    return np.stack([math.cos(angle) * u + math.sin(angle) * v for angle in angles])
+
+
+def _painted(cover: Tensor, random: np.random.RandomState) -> Tensor:
+    """Colours, textures and noise, uint8 (N, 3, H, W); a shape is lighter than its ground."""
+    count, size = len(cover), cover.shape[-1]
+    ground = random.uniform(0.1, 0.5, (count, 3))
+    colour = ground + random.uniform(0.15, 0.5, (count, 3))
+    pictures = [
+        _tensor(base)[:, :, None, None] + _texture(count, size, amount, random)
+        for base, amount in ((ground, 0.12), (colour, 0.08))
+    ]
+    noise = _tensor(random.normal(size=(count, 3, size, size)) * random.uniform(0.02, 0.08, (count, 1, 1, 1)))
+    mixed = torch.lerp(pictures[0], pictures[1], cover[:, None]) + noise
+    return (mixed.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _texture(count: int, size: int, amount: float, random: np.random.RandomState) -> Tensor:
+    """Soft blotches of two grains, (N, 3, H, W)."""
+    grains = []
+    for cells in (4, 11):
+        coarse = _tensor(random.normal(scale=amount / 2**0.5, size=(count, 3, cells, cells)))
+        grains.append(functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=False))
+    return grains[0] + grains[1]
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

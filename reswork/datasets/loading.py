@@ -1,0 +1,54 @@
+"""A data set by its name or its path, as the command line and the workbench ask for it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from reswork.datasets.builtin import digits, fashion
+from reswork.datasets.cifar import cifar10, cifar100
+from reswork.datasets.dataset import Dataset
+from reswork.datasets.drawing import shapes
+from reswork.datasets.in_memory import npz
+from reswork.datasets.pictures import folder
+from reswork.errors import InvalidSetting
+
+
+def _full_fashion() -> Dataset:
+    return fashion(full=True)
+
+
+_SOURCES: dict[str, Callable[[], Dataset]] = {
+    "fashion": fashion,
+    "digits": digits,
+    "shapes": shapes,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "fashion-full": _full_fashion,
+}
+NAMES = tuple(_SOURCES)
+
+
+def load(name: str | os.PathLike[str]) -> Dataset:
+    """The data set of this name, or from this path: a folder or zip of images, or an npz file.
+
+    Args:
+        name: one of `NAMES`, or a path; ``./digits`` for a folder that is called like a set.
+
+    Raises:
+        InvalidSetting: neither, or something that cannot be read.
+        FileNotFoundError: a set that is not here and could not be downloaded.
+
+    Example:
+        >>> load("digits").name
+        'digits'
+    """
+    text = os.fspath(name).strip()
+    if text in _SOURCES:
+        return _SOURCES[text]()
+    place = Path(text).expanduser()
+    if not text or not place.exists():
+        raise InvalidSetting(
+            "data",
+            f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file",
+        )
+    return npz(place) if place.suffix.lower() == ".npz" else folder(place)

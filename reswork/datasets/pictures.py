@@ -1,0 +1,245 @@
+"""One's own images: a folder or a zip of them, with a folder for each class."""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from reswork.datasets.cache import cache_file, recalled, remember
+from reswork.datasets.conversion import assembled, check_fraction, split_off
+from reswork.datasets.dataset import Dataset, Skipped, Split
+from reswork.datasets.decoding import Header, decoded, headers
+from reswork.datasets.files import FolderFiles, ZipFiles, readable
+from reswork.datasets.layout import layout_of
+from reswork.datasets.places import existing
+from reswork.errors import InvalidSetting
+
+AUTOMATIC_BYTES = 4 * 1024**3  # what the most common size may need; beyond, the next of these sides that fits
+AUTOMATIC_SIDES = (224, 160, 128, 96, 64, 32)
+LARGEST_SIDE = 4096
+
+
+def folder(
+    path: str | os.PathLike[str],
+    size: int | tuple[int, int] | None = None,
+    *,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    cache: bool = True,
+) -> Dataset:
+    """A data set from a folder or a zip of images, with a folder for each class.
+
+    The classes lie in ``train/<class>/...`` and ``test/<class>/...``, or only in ``<class>/...``.
+
+    Files that cannot be read are skipped and named in `skipped`; what was done to the images stands in
+    `notes`, and both in `summary()`. Read are JPEG, PNG, GIF (first frame), BMP, WebP, TIFF and PPM, upright
+    as their exif says. Grey images stay grey if all are grey. Transparent ones are laid on white; 16 bits
+    become 8.
+
+    Args:
+        path: the folder or the archive, which is never unpacked to disk.
+        size: height and width in pixels, or one number for both; None takes the most common size. Images of
+            another size are scaled until they cover it, then cut to it around their centre.
+        test_fraction: part of each class that becomes the test split where there is none.
+        seed: of that choice.
+        cache: keep the decoded images under ``RESWORK_CACHE`` or ``~/.cache/reswork``, so that the second
+            time takes a moment; a changed file is noticed by its size and time.
+
+    Raises:
+        InvalidSetting: nothing there, no images, no class folders, one class only, or too much for memory.
+    """
+    place = existing(path).resolve()
+    wanted = _checked_size(size)
+    check_fraction(test_fraction)
+    files = FolderFiles(place) if place.is_dir() else None
+    signature = files.signature if files else _file_signature(place)
+    kept = cache_file(
+        {"path": readable(str(place)), "size": wanted, "test_fraction": test_fraction, "seed": seed}
+    )
+    known = recalled(kept, signature) if cache else None
+    if known is not None:
+        with contextlib.suppress(KeyError, TypeError, ValueError, RuntimeError):  # of another make: rebuilt
+            return _dataset(place, *known)
+    arrays, about = _read(files or ZipFiles(place), wanted, test_fraction, seed)
+    problem = remember(kept, signature, arrays, about) if cache else ""
+    if problem:
+        about["notes"].append(f"The decoded images could not be cached ({problem}).")
+    return _dataset(place, arrays, about)
+
+
+def _dataset(place: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Dataset:
+    train, test = (
+        Split(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]))
+        for split in ("train", "test")
+    )
+    name = readable(place.name if place.is_dir() else place.stem)
+    skipped = [Skipped(*pair) for pair in about["skipped"]]
+    kind = "folder" if place.is_dir() else "archive"
+    source = f"Read from the {kind} {readable(place.name)}"
+    return assembled(name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"])
+
+
+def _read(
+    files: FolderFiles | ZipFiles, size: tuple[int, int] | None, test_fraction: float, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and description of a data set, as they are cached."""
+    try:
+        layout = layout_of(files.names, files.folders)
+        found = layout.train + layout.test
+        is_train = np.arange(len(found)) < len(layout.train)
+        reading = _pixels_of(files, [name for name, _ in found], size)
+    finally:
+        files.close()
+    usable = {
+        label for (_, label), good, train in zip(found, reading.good, is_train, strict=True) if good and train
+    }
+    classes = sorted(usable)
+    if len(classes) < 2:
+        raise InvalidSetting(
+            "path", f"only {len(classes)} class has images that can be read; {_first(reading.skipped)}"
+        )
+    number = {label: index for index, label in enumerate(classes)}
+    labels = np.array([number.get(label, -1) for _, label in found])
+    notes = [*reading.notes, *layout.notes, *_class_notes(layout.classes, classes, labels, reading.good)]
+    splits = [
+        _part(reading.images, labels, reading.good & (labels >= 0) & part) for part in (is_train, ~is_train)
+    ]
+    train, test = splits
+    if not len(test):
+        train, test = split_off(train.images, train.labels, test_fraction, seed)
+        notes.append(
+            f"{len(test):,} images, about {test_fraction:.0%} of each class, were set aside for the test."
+        )
+    skipped = [*files.refused, *layout.skipped, *reading.skipped]
+    about = {
+        "classes": [readable(label) for label in classes],
+        "skipped": sorted((readable(item.path), item.reason) for item in skipped),
+        "notes": notes,
+    }
+    arrays = {
+        "train_images": train.images.numpy(), "train_labels": train.labels.numpy(),
+        "test_images": test.images.numpy(), "test_labels": test.labels.numpy(),
+    }  # fmt: skip
+    return arrays, about
+
+
+@dataclass
+class Reading:
+    """All images of a folder, uint8 (N, C, H, W), which of them are good, and what was done to them."""
+
+    images: np.ndarray
+    good: np.ndarray
+    skipped: list[Skipped]
+    notes: list[str]
+
+
+def _pixels_of(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[int, int] | None) -> Reading:
+    surveyed = headers(files, names)
+    known = [each for each in surveyed if isinstance(each, Header)]
+    reasons = {index: each for index, each in enumerate(surveyed) if isinstance(each, str)}
+    skipped = [Skipped(readable(names[index]), reason) for index, reason in reasons.items()]
+    if not known:
+        raise InvalidSetting("path", f"none of the {len(names):,} images can be read; {_first(skipped)}")
+    places = [index for index in range(len(names)) if index not in reasons]
+    channels = 1 if all(each.is_grey for each in known) else 3
+    target, notes = _target_size(known, size, channels)
+    _check_memory(len(known), target, channels)
+    pixels, failed = decoded(files, [names[index] for index in places], target, channels)
+    skipped += [Skipped(readable(names[places[index]]), reason) for index, reason in failed.items()]
+    good = np.zeros(len(names), bool)
+    good[places] = True
+    good[[places[index] for index in failed]] = False
+    images = pixels
+    if len(places) < len(names):
+        images = np.zeros((len(names), *pixels.shape[1:]), np.uint8)
+        images[places] = pixels
+    return Reading(images, good, skipped, notes + _mode_notes(known, channels))
+
+
+def _part(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split:
+    part = images[chosen]
+    return Split(torch.from_numpy(part), torch.from_numpy(labels[chosen].astype(np.int64)))
+
+
+def _target_size(
+    known: Sequence[Header], size: tuple[int, int] | None, channels: int
+) -> tuple[tuple[int, int], list[str]]:
+    """The size of all images, and a sentence where some had another."""
+    sizes = Counter((each.height, each.width) for each in known)
+    common = sizes.most_common(1)[0][0]
+    target, why = size or common, ""
+    if size is None and len(known) * channels * common[0] * common[1] > AUTOMATIC_BYTES:
+        most = AUTOMATIC_BYTES / (len(known) * channels)
+        side = next((side for side in AUTOMATIC_SIDES if side**2 <= most), AUTOMATIC_SIDES[-1])
+        target, why = (
+            (side, side),
+            f" because {common[0]}x{common[1]} would need too much memory (size=... decides)",
+        )
+    others = len(known) - sizes[target]
+    height, width = target
+    changed = f"{others:,} of {len(known):,} images had another size"
+    return target, [f"{changed} and were scaled and cut to {height}x{width}{why}."] if others else []
+
+
+def _mode_notes(known: Sequence[Header], channels: int) -> list[str]:
+    """Sentences about changed colours."""
+    kinds = {
+        "were grey and became colour": sum(each.is_grey for each in known) if channels == 3 else 0,
+        "had transparent parts, laid on white": sum(each.is_transparent for each in known),
+        "had 16 bits or more and became 8-bit": sum(each.mode.startswith("I") for each in known),
+        "were CMYK and became RGB": sum(each.mode == "CMYK" for each in known),
+    }
+    return [f"{count:,} images {what}." for what, count in kinds.items() if count]
+
+
+def _class_notes(
+    folders: Sequence[str], classes: Sequence[str], labels: np.ndarray, good: np.ndarray
+) -> list[str]:
+    notes = []
+    empty = [label for label in folders if label not in classes]
+    if empty:
+        named = ", ".join(repr(readable(label)) for label in empty[:5]) + (" ..." if len(empty) > 5 else "")
+        notes.append(f"Without a readable training image and left out: {named}.")
+    unused = int((good & (labels < 0)).sum())
+    if unused:
+        notes.append(f"{unused:,} test images of classes without training images were not used.")
+    return notes
+
+
+def _checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width."""
+    if size is None:
+        return None
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in pair):
+        raise InvalidSetting(
+            "size", f"size={size!r}: give height and width in pixels, 1 to {LARGEST_SIDE}, or None"
+        )
+    return pair[0], pair[1]
+
+
+def _check_memory(count: int, size: tuple[int, int], channels: int) -> None:
+    """Refuse what would fill the memory before anything is decoded."""
+    needed, free = count * channels * size[0] * size[1], psutil.virtual_memory().available
+    if 2 * needed > free:  # once decoded, once by split
+        raise InvalidSetting(
+            "size",
+            f"{count:,} images of {size[0]}x{size[1]} need {2 * needed / 1024**3:.1f} GiB to be read, "
+            f"and {free / 1024**3:.1f} GiB are free; give a smaller size, such as size={max(size) // 2}",
+        )
+
+
+def _file_signature(place: Path) -> str:
+    status = place.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _first(skipped: Sequence[Skipped]) -> str:
+    return f"the first problem: {skipped[0]}" if skipped else "the others are empty"

@@ -1,0 +1,88 @@
+"""Training batches cut straight from the data set: chosen, augmented and normalised by a few operations."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from reswork.datasets.augmentation import (
+    Augmentation,
+    as_images,
+    as_planes,
+    augment_planes,
+    normalisation,
+    with_black_edge,
+)
+from reswork.datasets.dataset import Split
+
+COPY_LIMIT = 2 * 1024**3  # bytes; a larger data set is not laid out anew in memory
+
+
+class Preparation:
+    """What turns numbers of images into a batch that a network takes in.
+
+    The images are laid out once as the network wants them (channels last, and with the black edge that crops
+    need), constants lie on the device, and nothing waits for the device: make one for a whole training.
+
+    Args:
+        split: the images, on the device on which the batch is wanted.
+        mean: of each channel, 0 to 1.
+        std: standard deviation of each channel, 0 to 1.
+        augmentation: random changes; none for evaluation.
+        dtype: of the batch.
+        channels_last: whether channels lie last in the batch's memory.
+
+    Raises:
+        InvalidSetting: an augmentation that does not fit the images.
+
+    Example:
+        >>> from reswork.datasets import digits
+        >>> data = digits()
+        >>> prepare = Preparation(data.train, data.mean, data.std, Augmentation(translate=1))
+        >>> images, labels = prepare(torch.arange(32), torch.Generator().manual_seed(0))
+        >>> images.shape, images.dtype
+        (torch.Size([32, 1, 8, 8]), torch.float32)
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augmentation: Augmentation | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+    ) -> None:
+        self._augmentation = augmentation or Augmentation()
+        self._augmentation.check(split.images.shape)
+        self._labels, self._dtype = split.labels, dtype
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._size = (split.images.shape[2], split.images.shape[3])
+        self._ready = split.images.numel() <= COPY_LIMIT
+        self._source = self._laid_out(split.images) if self._ready else split.images
+        example = self._laid_out(split.images[:1])
+        shape = (1, example.shape[1], *self._size, example.shape[4])
+        self._scale, self._shift = normalisation(mean, std, shape, split.images.device)
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        planes = as_planes(images.contiguous(memory_format=self._format))
+        return with_black_edge(planes) if self._augmentation.crop_padding else planes
+
+    def __call__(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """One batch.
+
+        Args:
+            indices: numbers of the images, int64, (N,), on the data's device.
+            generator: of the random changes, on the data's device.
+
+        Returns:
+            Images (N, C, H, W), normalised, and labels, int64, (N,).
+        """
+        planes = self._source.index_select(0, indices)
+        if not self._ready:
+            planes = self._laid_out(planes)
+        if self._augmentation != Augmentation():
+            planes = augment_planes(planes, self._size, self._augmentation, generator)
+        images = as_images(planes.float().mul_(self._scale).add_(self._shift).to(self._dtype))
+        return images, self._labels.index_select(0, indices)

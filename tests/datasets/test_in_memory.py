@@ -1,0 +1,180 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reswork.datasets import arrays, in_memory, npz
+from reswork.errors import InvalidSetting
+
+RANDOM = np.random.default_rng(0)
+LABELS = np.arange(20) % 4
+
+
+def images(*shape: int) -> np.ndarray:
+    return RANDOM.integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((20, 9, 8), (1, 9, 8)),
+        ((20, 3, 9, 8), (3, 9, 8)),
+        ((20, 9, 8, 3), (3, 9, 8)),
+        ((20, 9, 8, 1), (1, 9, 8)),
+    ],
+)
+def test_all_usual_layouts(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    given = images(*shape)
+    data = arrays(given, LABELS, given, LABELS)
+    assert data.input_shape == expected
+    flat = given.transpose(0, 3, 1, 2) if shape[-1] in (1, 3) else given
+    assert np.array_equal(data.train.images.numpy().ravel(), flat.ravel())
+
+
+def test_an_unclear_layout_must_be_told() -> None:
+    with pytest.raises(InvalidSetting, match="which axis holds the channels") as caught:
+        arrays(images(20, 9, 8, 4), LABELS)
+    assert caught.value.field == "layout"
+    assert arrays(images(20, 9, 8, 4), LABELS, layout="NHWC").input_shape == (4, 9, 8)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.float32, np.float64, np.int64, np.uint16, bool, torch.float32, torch.int32]
+)
+def test_all_usual_types_become_bytes(kind: object) -> None:
+    bytes_ = images(20, 3, 4, 4)
+    if isinstance(kind, torch.dtype):
+        given = torch.from_numpy(bytes_)
+        given = given / 255 if kind.is_floating_point else given.to(kind)
+    elif kind is bool:
+        bytes_ = (bytes_ > 99).astype(np.uint8) * np.uint8(255)
+        given = bytes_ > 0
+    else:
+        given = bytes_.astype(kind) / (255 if np.issubdtype(kind, np.floating) else 1)
+        given = given.astype(kind)
+    data = arrays(given, LABELS, given, torch.from_numpy(LABELS))
+    assert np.array_equal(data.train.images.numpy(), bytes_)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ((np.full((4, 2, 2), np.nan), [0, 1, 0, 1]), "train_images"),
+        ((np.full((4, 2, 2), np.inf), [0, 1, 0, 1]), "train_images"),
+        ((np.full((4, 2, 2), -0.1), [0, 1, 0, 1]), "train_images"),
+        ((np.full((4, 2, 2), 300), [0, 1, 0, 1]), "train_images"),
+        ((np.full((4, 2, 2), 2.5), [0, 1, 0, 1]), "train_images"),
+        ((np.zeros((4, 4), np.uint8), [0, 1, 0, 1]), "train_images"),
+        ((np.zeros((4, 0, 4), np.uint8), [0, 1, 0, 1]), "train_images"),
+        ((np.array([["a"]]), [0]), "train_images"),
+        ((np.array([object()]), [0]), "train_images"),
+        ((images(4, 2, 2), [0, 1, 0]), "train_labels"),
+        ((images(4, 2, 2), [0, 1, 0, -1]), "train_labels"),
+        ((images(4, 2, 2), [0, 1, 0, 0.5]), "train_labels"),
+        ((images(4, 2, 2), [0, 1, 0, np.nan]), "train_labels"),
+        ((images(4, 2, 2), [0, 1, 0, 10**9]), "train_labels"),
+        ((images(4, 2, 2), np.eye(4)), "train_labels"),
+        ((images(4, 2, 2), [0, 1, 0, 1], images(2, 2, 2)), "test_labels"),
+        ((images(4, 2, 2), [0, 1, 0, 1], images(2, 3, 3), [0, 1]), "test"),
+        ((images(4, 2, 2), [0, 0, 0, 0]), "classes"),
+        ((images(4, 2, 2), ["a", "b", "a", "b"], images(2, 2, 2), [0, 1]), "test_labels"),
+        ((images(0, 2, 2), []), "train"),
+    ],
+)
+def test_refuses_and_names_the_argument(given: tuple[object, ...], field: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        arrays(*given)
+    assert caught.value.field == field
+
+
+def test_labels_may_be_words() -> None:
+    data = arrays(images(4, 2, 2), ["dog", "cat", "dog", "cat"], images(2, 2, 2), ["cat", "<emu>"])
+    assert data.classes == ("<emu>", "cat", "dog")
+    assert data.train.labels.tolist() == [2, 1, 2, 1]
+    assert data.test.labels.tolist() == [1, 0]
+
+
+def test_too_few_class_names_are_refused() -> None:
+    with pytest.raises(InvalidSetting, match="labels from 0 to 3"):
+        arrays(images(20, 4, 4), LABELS, classes=["a", "b"])
+
+
+def test_a_part_of_each_class_is_split_off() -> None:
+    given = images(20, 4, 4)
+    data = arrays(given, LABELS, test_fraction=0.4, seed=3)
+    assert data.class_counts("train").tolist() == [3] * 4
+    assert data.class_counts("test").tolist() == [2] * 4
+    both = np.concatenate([data.train.images.numpy(), data.test.images.numpy()])[:, 0]
+    assert sorted(image.tobytes() for image in both) == sorted(image.tobytes() for image in given)
+    assert "set aside for the test" in data.summary()
+    assert data.fingerprint == arrays(given, LABELS, test_fraction=0.4, seed=3).fingerprint
+    for fraction in (0, 1, -1, float("nan")):
+        with pytest.raises(InvalidSetting, match="between 0 and 1"):
+            arrays(given, LABELS, test_fraction=fraction)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("x_train", "y_train", "x_test", "y_test"),
+    ],
+)
+def test_npz_with_both_splits(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    values = (images(20, 4, 4), LABELS, images(8, 4, 4), np.arange(8).reshape(8, 1) % 4)
+    np.savez_compressed(tmp_path / "some.npz", **dict(zip(keys, values, strict=True)), other=np.zeros(3))
+    data = npz(tmp_path / "some.npz")
+    assert (data.name, len(data.train), len(data.test), len(data.classes)) == ("some", 20, 8, 4)
+
+
+def test_npz_with_images_labels_and_classes(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "some.npz",
+        images=images(20, 4, 4),
+        labels=LABELS,
+        classes=np.array(["a", "b", "$c$", "d"]),
+    )
+    data = npz(str(tmp_path / "some.npz"), test_fraction=0.5)
+    assert data.classes == ("a", "b", "$c$", "d")
+    assert len(data.test) == 8
+
+
+def test_npz_never_unpickles(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    np.savez(tmp_path / "some.npz", images=np.array([Trap()], dtype=object), labels=LABELS)
+    with pytest.raises(InvalidSetting, match="Python objects"):
+        npz(tmp_path / "some.npz")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_npz_that_is_absent_damaged_or_of_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tmp_path / "good.npz"
+    np.savez(good, images=images(20, 30, 30), labels=LABELS)
+    (tmp_path / "cut.npz").write_bytes(good.read_bytes()[:-200])
+    (tmp_path / "noise.npz").write_bytes(b"no archive at all")
+    flipped = bytearray(good.read_bytes())
+    flipped[5_000] ^= 255
+    (tmp_path / "flipped.npz").write_bytes(flipped)
+    np.savez(tmp_path / "other.npz", data=images(3, 3))
+    for name in ("absent", "cut", "noise", "flipped", "other"):
+        with pytest.raises(InvalidSetting) as caught:
+            npz(tmp_path / f"{name}.npz")
+        assert caught.value.field == "path"
+    monkeypatch.setattr(in_memory, "MOST_BYTES", 1000)
+    with pytest.raises(InvalidSetting, match="unpacks to"):
+        npz(good)
+
+
+def test_the_lossless_images_beside_the_checkout() -> None:
+    place = Path(__file__).resolve().parents[3] / "shared/data/cifar10/first4000_lossless.npz"
+    if not place.exists():
+        pytest.skip("../shared/data is absent")
+    data = npz(place)
+    assert (len(data.train) + len(data.test), data.input_shape, len(data.classes)) == (4_000, (3, 32, 32), 10)
+    assert "airplane" in data.classes
