@@ -1,0 +1,45 @@
+"""Training: `fit`, the loop as a generator of events, and `Run`, which pulls it in a thread."""
+
+from reswork.training.evaluation import Evaluation, evaluate
+from reswork.training.events import (
+    EpochDone,
+    Event,
+    GradientsReady,
+    RunEnded,
+    RunPaused,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
+from reswork.training.failures import NonFiniteLoss, OutOfMemory
+from reswork.training.live import Live
+from reswork.training.loop import fit
+from reswork.training.modes import Mode
+from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
+from reswork.training.run import Run, RunState, active_runs
+from reswork.training.schedules import learning_rates
+
+__all__ = [
+    "EpochDone",
+    "Evaluation",
+    "Event",
+    "GradientsReady",
+    "Live",
+    "Mode",
+    "NonFiniteLoss",
+    "OutOfMemory",
+    "Recipe",
+    "Run",
+    "RunEnded",
+    "RunPaused",
+    "RunStarted",
+    "RunState",
+    "SettingChanged",
+    "StepDone",
+    "active_runs",
+    "evaluate",
+    "fit",
+    "learning_rates",
+    "steps_per_epoch",
+    "total_steps",
+]

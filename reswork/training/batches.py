@@ -1,0 +1,75 @@
+"""Batches cut from a tensor that holds the whole training split on the device, and augmented there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reswork.datasets.dataset import Dataset
+from reswork.datasets.preparation import Preparation
+from reswork.training.randomness import derived_seed
+from reswork.training.recipe import Recipe, steps_per_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images ready for the network with their labels; ``share`` of each label belongs to ``labels``."""
+
+    images: Tensor  # (N, C, H, W) float32
+    labels: Tensor  # (N,) int64
+    other_labels: Tensor | None = None  # (N,) int64, of the image mixed in
+    share: float = 1.0
+
+    def parts(self, count: int) -> "list[Batch]":
+        """The same batch in so many nearly equal parts, each of at least two images."""
+        count = max(1, min(count, len(self.images) // 2))
+        if count == 1:
+            return [self]
+        images, labels = self.images.tensor_split(count), self.labels.tensor_split(count)
+        others = self.other_labels.tensor_split(count) if self.other_labels is not None else [None] * count
+        return [Batch(*part, self.share) for part in zip(images, labels, others, strict=True)]
+
+
+class Batches:
+    """The training batches of a run: ``cut(step)`` is a pure function of the seed and the step.
+
+    Each epoch goes through the images in a new order. The last, smaller batch of an epoch is left out, so
+    that all batches have one shape; a split smaller than a batch is one batch.
+    """
+
+    def __init__(self, data: Dataset, recipe: Recipe, *, channels_last: bool) -> None:
+        self._images = len(data.train)
+        self._device = data.train.labels.device
+        self._prepare = Preparation(
+            data.train, data.mean, data.std, recipe.augmentation, channels_last=channels_last
+        )
+        self._recipe = recipe
+        self._generator = torch.Generator(self._device)
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._order_epoch = 0
+        self.per_epoch = steps_per_epoch(recipe, self._images)
+
+    def cut(self, step: int) -> Batch:
+        """The batch of one step, from 1: cut, augmented, normalised, mixed."""
+        epoch, place = divmod(step - 1, self.per_epoch)
+        chosen = self._epoch_order(epoch)[place * self._recipe.batch_size :][: self._recipe.batch_size]
+        self._generator.manual_seed(derived_seed(self._recipe.seed, "augmentation", step))
+        batch = Batch(*self._prepare(chosen, self._generator))
+        return self._mixed(batch, step) if self._recipe.mixup else batch
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        """A permutation, drawn on the CPU so that it is the same on every device."""
+        if epoch + 1 != self._order_epoch:
+            generator = torch.Generator().manual_seed(derived_seed(self._recipe.seed, "order", epoch))
+            order = torch.randperm(self._images, generator=generator)
+            self._order = order.to(self._device, non_blocking=True)
+            self._order_epoch = epoch + 1
+        return self._order
+
+    def _mixed(self, batch: Batch, step: int) -> Batch:
+        """Mixup (arXiv 1710.09412): each image with its neighbour, which is a random one already."""
+        random = np.random.default_rng(derived_seed(self._recipe.seed, "mixup", step))
+        share = float(random.beta(self._recipe.mixup, self._recipe.mixup))
+        images = torch.lerp(batch.images.roll(1, 0), batch.images, share)
+        return Batch(images, batch.labels, batch.labels.roll(1), share)

@@ -1,0 +1,77 @@
+"""What is checked before the first step, so that a wrong net or data set gives a sentence and not a stack."""
+
+import torch
+from torch import Tensor, nn
+
+from reswork.datasets.augmentation import normalise
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.training.evaluation import evaluating
+from reswork.training.failures import is_out_of_memory
+from reswork.training.recipe import Recipe
+
+
+def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        InvalidSetting: for fewer than two training images, a shift as large as an image, labels without a
+            class, nothing to train, a net that cannot take these images or does not give (N, K) logits.
+    """
+    count = len(data.train)
+    if count < 2:
+        raise InvalidSetting("data", f"{data.name} has {count} training image(s); at least 2 are needed")
+    recipe.augmentation.check(data.input_shape)
+    for name, split in (("training", data.train), ("test", data.test)):
+        _check_labels(name, split.labels, len(data.classes))
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise InvalidSetting(
+            "model",
+            f"{type(model).__name__} has no weights that want gradients; "
+            "call requires_grad_(True) on those to train",
+        )
+    _check_logits(model, data)
+
+
+def _check_labels(name: str, labels: Tensor, classes: int) -> None:
+    if not len(labels):
+        return
+    low, high = (int(value) for value in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise InvalidSetting(
+            "labels",
+            f"the {name} labels go from {low} to {high}, but there are {classes} classes; "
+            f"use 0 to {classes - 1}, or name all classes",
+        )
+
+
+def _check_logits(model: nn.Module, data: Dataset) -> None:
+    """One pass of two images in evaluation mode: no weight, statistic or random state changes."""
+    images = normalise(data.train.images[:2], data.mean, data.std, torch.float32, torch.contiguous_format)
+    shape = tuple(images.shape[1:])
+    try:
+        with evaluating(model), torch.no_grad():
+            logits = model(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidSetting(
+            "model",
+            f"{type(model).__name__} cannot take images of shape (C, H, W) = {shape} ({reason}); "
+            f"build it for in_channels={shape[0]} and images of {shape[1]}x{shape[2]}",
+        ) from error
+    classes = len(data.classes)
+    if not isinstance(logits, Tensor):
+        raise InvalidSetting(
+            "model",
+            f"{type(model).__name__} returns a {type(logits).__name__}; it must return logits as one tensor "
+            f"(N, {classes}), so wrap it in a module that picks them",
+        )
+    if logits.shape != (2, classes):
+        raise InvalidSetting(
+            "num_classes",
+            f"for 2 images {type(model).__name__} gives a tensor of shape {tuple(logits.shape)}, and "
+            f"{data.name} has {classes} classes; the shape must be (2, {classes}): "
+            f"build it with num_classes={classes}",
+        )

@@ -1,0 +1,86 @@
+"""What a training run tells: frozen events, yielded at the moments at which it is safe to look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+
+from reswork.training.modes import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The mode is chosen and the model is on its device; no step has been made yet."""
+
+    step: int
+    model: nn.Module
+    total_steps: int
+    steps_per_epoch: int
+    device: str
+    mode: str  # the chosen mode and its reason, a sentence
+    choice: Mode  # the same, to compute with
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged:
+    """A learning rate, weight decay or momentum that somebody asked for takes effect in this step."""
+
+    step: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class GradientsReady:
+    """After the backward pass, unscaled and before clipping; the weights are still the old ones.
+
+    ``step`` is the number that this update will have. Only told when somebody listens.
+    """
+
+    step: int
+    epoch: int
+    model: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One optimizer update is made; ``loss`` and ``top1`` stay on the device until somebody looks."""
+
+    step: int  # updates so far, from 1
+    epoch: int  # from 1
+    loss: Tensor  # () float32, of this batch, before the update
+    top1: Tensor  # () float32, fraction right
+    images: int  # in this batch
+    learning_rate: float  # that made this update
+    model: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An epoch (or the last, broken one) is over and the test split has been evaluated."""
+
+    step: int
+    epoch: int
+    seconds: float  # of training in this epoch: without evaluation and pauses
+    metrics: dict[str, float]  # loss, top1, top5, precision, recall, f1 on the test split; fractions
+    confusion: np.ndarray  # (K, K) int64, rows are the true classes
+    model: nn.Module  # the one evaluated: the averaged one where the recipe asks for EMA
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """A run stands still between two steps; whoever collects should write what they have."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """Nothing more will come; ``state`` is FINISHED, STOPPED or FAILED."""
+
+    step: int
+    state: str
+    error: BaseException | None
+
+
+Event = RunStarted | SettingChanged | GradientsReady | StepDone | EpochDone | RunPaused | RunEnded

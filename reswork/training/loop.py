@@ -1,0 +1,137 @@
+"""The training loop: a generator that tells what happens at each moment at which it is safe to look."""
+
+import time
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from reswork.datasets.dataset import Dataset
+from reswork.training.batches import Batches
+from reswork.training.checks import check_before_training
+from reswork.training.evaluation import evaluate
+from reswork.training.events import EpochDone, Event, GradientsReady, RunStarted, SettingChanged, StepDone
+from reswork.training.failures import memory_failures_explained
+from reswork.training.live import Live
+from reswork.training.mode_timing import choose_mode
+from reswork.training.modes import Mode, choose_device
+from reswork.training.randomness import global_state
+from reswork.training.recipe import Recipe, total_steps
+from reswork.training.schedules import learning_rates
+from reswork.training.update import Updates
+
+
+def fit(
+    model: nn.Module, data: Dataset, recipe: Recipe | None = None, *, live: Live | None = None
+) -> Generator[Event, None, None]:
+    """Train a network; each event that you pull is one moment of it, and not pulling is stopping.
+
+    Equal recipes, data, starting weights and modes give equal losses to the last bit on the same machine,
+    whatever is done between two events, as long as it leaves the model alone. Afterwards the model is on the
+    run's device, in evaluation mode, with the averaged weights where the recipe asks for an average.
+
+    Args:
+        model: gives logits (N, K) for images (N, C, H, W); trained in place.
+        data: with K classes; moved to the device as a whole.
+        recipe: None: the defaults.
+        live: letter box for changes and for an end while it runs.
+
+    Yields:
+        ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``GradientsReady`` (if wanted) and
+        ``StepDone``; after each epoch and after the last step ``EpochDone``.
+
+    Raises:
+        InvalidSetting: before the first step, if something does not fit together.
+        NonFiniteLoss: if the loss becomes NaN or infinite.
+        OutOfMemory: if the memory does not suffice.
+
+    Example:
+        >>> from reswork.datasets import digits
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> [event.step for event in fit(net, digits(), Recipe(steps=3)) if isinstance(event, StepDone)]
+        [1, 2, 3]
+    """
+    recipe, live = recipe or Recipe(), live or Live()
+    device, why = choose_device(recipe.device)
+    with ExitStack() as stack:
+        stack.enter_context(global_state(device, deterministic=recipe.deterministic))
+        stack.enter_context(memory_failures_explained(recipe, device))
+        stack.callback(model.eval)
+        model.to(device)
+        here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
+        check_before_training(model, here, recipe)
+        mode = choose_mode(recipe, model, here, device, why, lambda: live.stop)
+        if not live.stop:
+            yield from _steps(model, here, recipe, mode, live)
+
+
+def _steps(
+    model: nn.Module, data: Dataset, recipe: Recipe, mode: Mode, live: Live
+) -> Generator[Event, None, None]:
+    model.train().to(memory_format=mode.memory_format)
+    total = total_steps(recipe, len(data.train))
+    batches = Batches(data, recipe, channels_last=mode.channels_last)
+    updates = Updates(model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist())
+    images = min(recipe.batch_size, len(data.train))
+    yield RunStarted(0, model, total, batches.per_epoch, mode.device, str(mode), mode)
+    try:
+        clock = _Clock(live)
+        for step in range(1, total + 1):
+            epoch = (step - 1) // batches.per_epoch + 1
+            for name, value in live.changes():
+                updates.change(name, value, step)
+                yield SettingChanged(step, name, value)
+            loss, top1 = updates.backward(step)
+            if live.wants_gradients:
+                yield GradientsReady(step, epoch, model)
+            updates.apply(step)
+            yield StepDone(step, epoch, loss, top1, images, updates.rate(step), model)
+            if step % batches.per_epoch == 0 or step == total:
+                updates.settle()
+                seconds = clock.lap()
+                done = _evaluated(updates.evaluated, data, mode, live, step, epoch, seconds)
+                if done is None:
+                    return
+                yield done
+                clock.lap()
+    finally:
+        updates.release()
+        if updates.average is not None:
+            updates.average.copy_to(model)
+
+
+def _evaluated(
+    model: nn.Module, data: Dataset, mode: Mode, live: Live, step: int, epoch: int, seconds: float
+) -> EpochDone | None:
+    """The end of an epoch; None if the run was ended meanwhile."""
+    found = evaluate(
+        model,
+        data.test,
+        mean=data.mean,
+        std=data.std,
+        classes=len(data.classes),
+        mode=mode,
+        stopped=lambda: live.stop,
+    )
+    if found is None and live.stop:
+        return None
+    if found is None:  # no test images
+        return EpochDone(step, epoch, seconds, {}, np.zeros((len(data.classes),) * 2, np.int64), model)
+    return EpochDone(step, epoch, seconds, found.metrics, found.confusion, model)
+
+
+class _Clock:
+    """Seconds of training: without the time that the loop was kept waiting."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._begin, self._idle_s = time.perf_counter(), live.idle_s
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        now, idle_s = time.perf_counter(), self._live.idle_s
+        seconds = now - self._begin - (idle_s - self._idle_s)
+        self._begin, self._idle_s = now, idle_s
+        return seconds

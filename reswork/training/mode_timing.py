@@ -1,0 +1,148 @@
+"""A brief trial of the ways to compute that are possible here, on a throw-away copy of the model."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from reswork.datasets.dataset import Dataset
+from reswork.training.batches import Batches
+from reswork.training.modes import Mode, Precision, has_cpu_bf16, mode_by_rule, with_compilation
+from reswork.training.recipe import Recipe, total_steps
+
+_LEAST_STEPS = 60  # a shorter run would spend more on the trial than it could gain
+_BUDGET_S = 1.2  # after so long no mode is timed again; after three times as long nothing is timed at all
+_ROUNDS = 4  # the first one warms up
+_STEP_S = 0.12  # the batch is cut down so that one step takes about so long
+_FIRST_IMAGES = 16
+_HOPELESS = 1.6  # slower than the best by so much: not timed again
+_WORTH = 0.97  # bf16 must take less than this share of fp32's time
+
+
+def choose_mode(
+    recipe: Recipe,
+    model: nn.Module,
+    data: Dataset,
+    device: torch.device,
+    why: str,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Mode:
+    """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second or two.
+
+    On a GPU the precision follows from its hardware; on a processor the possible modes are timed in turns,
+    unless the run is short or must be repeatable. Model, buffers and random state stay as they are.
+
+    Args:
+        recipe: settings that are not ``"auto"`` win.
+        model: on its device.
+        data: on the same device.
+        device: chosen before.
+        why: the device's reason, which begins the sentence.
+        stopped: asked between steps; true ends the trial early.
+
+    Returns:
+        The mode, with its reason.
+    """
+    rule = mode_by_rule(recipe, model, device)
+    steps = total_steps(recipe, len(data.train))
+    modes = _candidates(recipe, rule, device)
+    short = steps < _LEAST_STEPS
+    if recipe.deterministic or short or (len(modes) == 1 and recipe.compile != "auto"):
+        cause = "deterministic" if recipe.deterministic else f"only {steps} steps" if short else ""
+        reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
+        return with_compilation(replace(rule, reason=reason), recipe, model, None, steps)
+    images, labels = _some_images(recipe, model, data, rule)
+    seconds = _time_in_turns(modes, model, images, labels, stopped)
+    if not seconds:
+        return rule
+    best = _fastest(seconds)
+    rates = ", ".join(f"{_short(mode)} {len(images) / took:.0f}" for mode, took in seconds.items())
+    timed = f"timed here in images per second: {rates}" if len(seconds) > 1 else rule.reason
+    chosen = replace(best, reason=f"{why}; {timed}")
+    whole = min(recipe.batch_size, len(data.train)) / len(images)
+    return with_compilation(chosen, recipe, model, seconds[best] * whole, steps)
+
+
+def _candidates(recipe: Recipe, rule: Mode, device: torch.device) -> list[Mode]:
+    """The modes worth trying: on a processor both precisions, if it has bf16, in both memory formats."""
+    if device.type != "cpu":
+        return [rule]
+    wanted: list[Precision] = (
+        ["fp32", "bf16"] if recipe.precision == "auto" and has_cpu_bf16() else [rule.precision]
+    )
+    formats = [True, False] if recipe.channels_last == "auto" and rule.channels_last else [rule.channels_last]
+    return [replace(rule, precision=each, channels_last=form) for form in formats for each in wanted]
+
+
+def _some_images(
+    recipe: Recipe, model: nn.Module, data: Dataset, mode: Mode
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A real batch, or as many of its images as take about 0.12 s, found by two steps of a few images."""
+    batch = Batches(data, recipe, channels_last=False).cut(1).parts(recipe.accumulate)[0]
+    trial = copy.deepcopy(model).train()
+    few, labels = batch.images[:_FIRST_IMAGES], batch.labels[:_FIRST_IMAGES]
+    took = min(_step_seconds(trial, mode, few, labels) for _ in range(2))
+    count = max(_FIRST_IMAGES, round(len(few) * _STEP_S / took))
+    return batch.images[:count], batch.labels[:count]
+
+
+def _time_in_turns(
+    modes: list[Mode],
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    stopped: Callable[[], bool],
+) -> dict[Mode, float]:
+    """Shortest seconds of one step in each mode; those that fall far behind are not timed to the end."""
+    arms: dict[Mode, nn.Module] = {}
+    seconds: dict[Mode, float] = {}
+    begin = time.perf_counter()
+    for round_ in range(_ROUNDS):
+        for mode in list(modes):
+            spent = time.perf_counter() - begin
+            if stopped() or spent > (_BUDGET_S if round_ > 1 else 3 * _BUDGET_S):
+                return seconds
+            if mode not in arms:
+                arms[mode] = copy.deepcopy(model).train().to(memory_format=mode.memory_format)
+            took = _step_seconds(arms[mode], mode, images.to(memory_format=mode.memory_format), labels)
+            seconds[mode] = min(took, seconds.get(mode, took)) if round_ > 1 else took
+        least = min(seconds.values())
+        modes = [mode for mode in modes if seconds[mode] < _HOPELESS * least]
+    return seconds
+
+
+def _step_seconds(model: nn.Module, mode: Mode, images: torch.Tensor, labels: torch.Tensor) -> float:
+    device = images.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        _wait(device)
+        begin = time.perf_counter()
+        with mode.autocast():
+            logits = model(images)
+        F.cross_entropy(logits.float(), labels).backward()
+        _wait(device)
+        seconds = time.perf_counter() - begin
+    model.zero_grad()
+    return seconds
+
+
+def _fastest(seconds: dict[Mode, float]) -> Mode:
+    """The mode with the shortest step; fp32 where bf16 gains almost nothing."""
+    best = min(seconds, key=lambda mode: seconds[mode])
+    plain = [mode for mode in seconds if mode.precision == "fp32"]
+    if best.precision == "fp32" or not plain:
+        return best
+    least = min(plain, key=lambda mode: seconds[mode])
+    return best if seconds[best] < _WORTH * seconds[least] else least
+
+
+def _short(mode: Mode) -> str:
+    return f"{mode.precision}{' channels_last' if mode.channels_last else ''}"
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

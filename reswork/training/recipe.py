@@ -1,0 +1,235 @@
+"""`Recipe`: the settings of a training, checked, frozen and readable from JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, get_args
+
+from reswork.datasets.augmentation import Augmentation
+from reswork.errors import InvalidSetting
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Switch = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a network is trained; equal recipes give equal losses.
+
+    The defaults follow He et al.: SGD with momentum 0.9, learning rate 0.1, weight decay 1e-4, batches
+    of 128. Adam and AdamW want a learning rate near 0.001 and read ``momentum`` as their first beta.
+
+    Args:
+        epochs: passes over the training split; not used where ``steps`` is given.
+        steps: optimizer updates; None: as the epochs make it.
+        batch_size: images per update. The last, smaller batch of an epoch is left out (other images
+            each time); a training split smaller than a batch is one batch.
+        optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        learning_rate: peak of the schedule.
+        momentum: fraction of the last update that is kept, 0 to below 1.
+        nesterov: look ahead along the momentum; SGD only.
+        weight_decay: pull of the weights towards zero, per unit of learning rate.
+        decay_norm_and_bias: False spares norms' and biases' parameters (those of one dimension) the decay.
+        schedule: course of the learning rate; see `reswork.training.schedules`.
+        warmup_epochs: epochs of linear rise at the beginning, fractions allowed.
+        milestones: fractions of the run at which ``"step"`` lowers the rate.
+        decay_factor: what ``"step"`` multiplies it by.
+        label_smoothing: share of each target spread over all classes, 0 to below 1.
+        mixup: alpha of the beta distribution that mixes pairs of images; 0: none.
+        clip_norm: largest norm of all gradients together; None: as it comes.
+        ema: decay of an exponential moving average of the weights, which is what gets evaluated, such
+            as 0.999; None: none.
+        augmentation: what is done to training images.
+        seed: of all the randomness.
+        deterministic: only algorithms that repeat to the bit, and a mode chosen by rule, not by timing.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` ...
+        precision: of the matrix work; ``"fp16"`` scales the loss.
+        channels_last: memory format of images and weights.
+        compile: torch.compile; ``"auto"``: where the run is long enough to pay for it.
+        accumulate: parts that each batch is cut into to need less memory; the update stays one per
+            batch, batch norm sees each part by itself.
+        checkpoint_activations: compute blocks twice instead of keeping their activations.
+        target_accuracy: test accuracy (a fraction) whose first reaching is noted as convergence.
+
+    Raises:
+        InvalidSetting: naming the field, the value, what is accepted.
+
+    Example:
+        >>> Recipe(epochs=2) == Recipe.from_json(Recipe(epochs=2).to_json())
+        True
+    """
+
+    epochs: int = 5
+    steps: int | None = None
+    batch_size: int = 128
+    optimizer: OptimizerName = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_norm_and_bias: bool = True
+    schedule: ScheduleName = "cosine"
+    warmup_epochs: float = 0.0
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    decay_factor: float = 0.1
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    deterministic: bool = False
+    device: str = "auto"
+    precision: Precision = "auto"
+    channels_last: bool | Literal["auto"] = "auto"
+    compile: Switch = "auto"
+    accumulate: int = 1
+    checkpoint_activations: bool = False
+    target_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        self._check_sizes()
+        self._check_numbers()
+        self._check_choices()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "milestones": list(self.milestones), "augmentation": self.augmentation.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The recipe that `to_dict` described; fields that are missing keep their defaults."""
+        known = {each.name for each in fields(cls)}
+        for name in data:
+            if name not in known:
+                raise InvalidSetting(
+                    name, f"{name} is not a setting of a recipe; choose {', '.join(sorted(known))}"
+                )
+        values = dict(data)
+        if isinstance(values.get("augmentation"), Mapping):
+            values["augmentation"] = Augmentation.from_dict(values["augmentation"])
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """The settings as JSON text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+    def _check_sizes(self) -> None:
+        _whole("epochs", self.epochs, 1)
+        _whole("batch_size", self.batch_size, 2)
+        _whole("seed", self.seed, 0)
+        _whole("accumulate", self.accumulate, 1)
+        if self.steps is not None:
+            _whole("steps", self.steps, 1)
+        if self.seed >= 2**63:
+            raise InvalidSetting("seed", f"seed={self.seed} is too large; choose a whole number below 2**63")
+        if 2 * self.accumulate > self.batch_size:
+            raise InvalidSetting(
+                "accumulate",
+                f"accumulate={self.accumulate} cuts batches of {self.batch_size} into parts of "
+                f"fewer than two images, which batch norm cannot use; choose at most {self.batch_size // 2}",
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("learning_rate", "momentum", "weight_decay"):
+            check_live_setting(name, getattr(self, name))
+        _between("warmup_epochs", self.warmup_epochs, 0.0, math.inf)
+        _between("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        _between("mixup", self.mixup, 0.0, 100.0)
+        _between("decay_factor", self.decay_factor, 0.0, 1.0, closed=True)
+        if self.clip_norm is not None:
+            _above_zero("clip_norm", self.clip_norm)
+        if self.ema is not None:
+            _between("ema", self.ema, 0.0, 1.0)
+        if self.target_accuracy is not None:
+            _between("target_accuracy", self.target_accuracy, 0.0, 1.0, closed=True)
+        if list(self.milestones) != sorted(self.milestones) or not all(0 < m < 1 for m in self.milestones):
+            raise InvalidSetting(
+                "milestones",
+                f"milestones={self.milestones} must be growing fractions of the run between 0 and 1, "
+                "such as (0.5, 0.75)",
+            )
+
+    def _check_choices(self) -> None:
+        _one_of("optimizer", self.optimizer, get_args(OptimizerName))
+        _one_of("schedule", self.schedule, get_args(ScheduleName))
+        _one_of("precision", self.precision, get_args(Precision))
+        _one_of("compile", self.compile, get_args(Switch))
+        _one_of("channels_last", self.channels_last, (True, False, "auto"))
+        for name in ("nesterov", "decay_norm_and_bias", "deterministic", "checkpoint_activations"):
+            _one_of(name, getattr(self, name), (True, False))
+        if not isinstance(self.augmentation, Augmentation):
+            raise InvalidSetting(
+                "augmentation", f"augmentation={self.augmentation!r} must be an Augmentation"
+            )
+        if not isinstance(self.device, str) or not self.device:
+            raise InvalidSetting(
+                "device", f"device={self.device!r} must be a name such as 'auto', 'cpu' or 'cuda'"
+            )
+        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
+            raise InvalidSetting(
+                "nesterov", "nesterov=True needs optimizer='sgd' and a momentum above 0, such as momentum=0.9"
+            )
+
+
+def steps_per_epoch(recipe: Recipe, images: int) -> int:
+    """Optimizer updates in one pass over so many training images."""
+    return max(1, images // recipe.batch_size)
+
+
+def total_steps(recipe: Recipe, images: int) -> int:
+    """Optimizer updates of the whole run on so many training images."""
+    return recipe.steps if recipe.steps is not None else recipe.epochs * steps_per_epoch(recipe, images)
+
+
+def check_live_setting(name: str, value: object) -> None:
+    """Refuse a learning rate, momentum or weight decay that no optimizer can use."""
+    if name == "learning_rate":
+        _above_zero(name, value)
+    elif name == "momentum":
+        _between(name, value, 0.0, 1.0)
+    elif name == "weight_decay":
+        _between(name, value, 0.0, math.inf)
+    else:
+        raise InvalidSetting(
+            name,
+            f"{name} cannot be changed while a run goes on; choose learning_rate, momentum or weight_decay",
+        )
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidSetting(name, f"{name}={value!r} is not a finite number")
+    return value
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidSetting(name, f"{name}={value!r} must be a whole number of at least {least}")
+
+
+def _above_zero(name: str, value: object) -> None:
+    if _number(name, value) <= 0:
+        raise InvalidSetting(name, f"{name}={value!r} must be above 0")
+
+
+def _between(name: str, value: object, low: float, high: float, *, closed: bool = False) -> None:
+    number = _number(name, value)
+    if number < low or number > high or (number == high and not closed):
+        span = f"at least {low:g}" if math.isinf(high) else f"{low:g} to {'' if closed else 'below '}{high:g}"
+        raise InvalidSetting(name, f"{name}={value!r} must be {span}")
+
+
+def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise InvalidSetting(name, f"{name}={value!r} is unknown; choose {', '.join(map(repr, choices))}")

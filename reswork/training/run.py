@@ -1,0 +1,364 @@
+"""`Run`: one training in one daemon thread, with buttons that obey between two steps."""
+
+import atexit
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+
+from torch import nn
+
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.training.audience import Audience, Recorder
+from reswork.training.convergence import Convergence
+from reswork.training.events import (
+    EpochDone,
+    Event,
+    GradientsReady,
+    RunEnded,
+    RunPaused,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
+from reswork.training.live import Live
+from reswork.training.loop import fit
+from reswork.training.modes import Mode
+from reswork.training.pace import Pace
+from reswork.training.recipe import Recipe, check_live_setting, steps_per_epoch, total_steps
+from reswork.training.snapshots import Ticket
+from reswork.training.state import RunState
+
+__all__ = ["Run", "RunState", "RunThread", "active_runs"]
+
+
+class RunThread(threading.Thread):
+    """The daemon thread of one run; `active_runs` finds runs by it."""
+
+    def __init__(self, owner: "Run", target: Callable[[], None]) -> None:
+        super().__init__(target=target, name=f"reswork {owner.name}", daemon=True)
+        self.owner = owner
+
+
+class Run:
+    """A training that can be watched and steered from any thread.
+
+    While it runs the model belongs to the run's thread: look at `snapshot` copies. Every request returns
+    at once and lands between two steps. What a request means in each state:
+
+    ========= ================== ============================ ================= ===========
+    request   READY              RUNNING                      PAUSED            over
+    ========= ================== ============================ ================= ===========
+    start     starts             nothing                      nothing           nothing
+    pause     will begin paused  pauses                       nothing           nothing
+    step(n)   starts, then waits pauses after n more steps    makes n steps     nothing
+    resume    forgets the pause  forgets a pause not yet made goes on           nothing
+    stop      STOPPED            STOPPED                      STOPPED           nothing
+    snapshot  copy               copy, between two steps      copy              copy
+    set       from step 1        from the next step           from the next     refused
+    ========= ================== ============================ ================= ===========
+
+    Args:
+        model: trained in place.
+        data: training and test images.
+        recipe: how; None: the defaults.
+        history: the record; None: a new one. Recorders write to it.
+        recorders: callables that take an event, in the run's thread; one with an attribute ``events``, a
+            tuple of event classes, is called for those only. One that raises is taken off, and the training
+            goes on.
+        name: for lists and logs.
+
+    Example:
+        >>> from torch import nn
+        >>> from reswork.datasets import digits
+        >>> run = Run(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits(), Recipe(steps=3))
+        >>> run.start()
+        >>> run.wait()
+        <RunState.FINISHED: 'finished'>
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        recipe: Recipe | None = None,
+        *,
+        history: History | None = None,
+        recorders: Iterable[Recorder] = (),
+        name: str | None = None,
+    ) -> None:
+        self.model = model
+        self.recipe = recipe or Recipe()
+        self.history = history if history is not None else History()
+        self.name = name or f"{type(model).__name__} on {data.name}"
+        self.dataset_name = data.name
+        self.classes = data.classes
+        self.total_steps = total_steps(self.recipe, len(data.train))
+        self.steps_per_epoch = steps_per_epoch(self.recipe, len(data.train))
+        self._data = data
+        self._convergence = Convergence(self.recipe.target_accuracy, self.history)
+        self._live = Live()
+        self._pace = Pace()
+        self._mode: Mode | None = None
+        self._steps_done = 0
+        self._changed = threading.Condition()  # guards what follows
+        self._audience = Audience(self.history, self._changed, recorders)
+        self._state = RunState.READY
+        self._error: BaseException | None = None
+        self._thread: RunThread | None = None
+        self._attention = False  # somebody asked for something: look before the next step
+        self._steps_allowed: int | None = None  # before the next pause; None: no pause
+        self._tickets: list[Ticket] = []
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> RunState:
+        """Where the run is."""
+        return self._state
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over: finished, stopped or failed."""
+        return self._state.over
+
+    @property
+    def error(self) -> BaseException | None:
+        """What made it fail."""
+        return self._error
+
+    @property
+    def mode(self) -> Mode | None:
+        """How it computes and why; None until that is chosen. ``str(run.mode)`` is a sentence."""
+        return self._mode
+
+    @property
+    def steps_done(self) -> int:
+        """Optimizer updates so far."""
+        return self._steps_done
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the pace so far, evaluations included; None while unknown, 0 when it is over."""
+        if self.done:
+            return 0.0
+        step_s = self._pace.step_s
+        return None if step_s is None else step_s * (self.total_steps - self._steps_done)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r}: {self._state.value}, step {self._steps_done:,} of {self.total_steps:,}>"
+
+    # --- buttons ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, in a thread of its own; however often it is called, there is one."""
+        with self._changed:
+            if self._state is not RunState.READY:
+                return
+            self._thread = RunThread(self, self._main)
+            self._state = RunState.RUNNING
+            self._thread.start()
+            atexit.register(self._leave)
+            self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Stand still after the step that is being made, before an evaluation that may follow it."""
+        with self._changed:
+            if self._state in (RunState.READY, RunState.RUNNING):
+                self._steps_allowed = 0
+                self._attention = True
+
+    def step(self, n: int = 1) -> None:
+        """Make n more steps and then stand still.
+
+        Raises:
+            InvalidSetting: if n is not a whole number of at least 1.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InvalidSetting("n", f"n={n!r} must be a whole number of steps of at least 1")
+        with self._changed:
+            self._steps_allowed = n
+            self._go_on()
+            self.start()
+
+    def resume(self) -> None:
+        """Go on."""
+        with self._changed:
+            self._steps_allowed = None
+            self._go_on()
+
+    def stop(self) -> None:
+        """End after the step that is being made, or within an evaluation; the weights stay as they are."""
+        with self._changed:
+            self._live.stop = True
+            self._attention = True
+            if self._state is RunState.READY:
+                self._state = RunState.STOPPED
+            self._changed.notify_all()
+
+    def wait(self, timeout_s: float | None = None) -> RunState:
+        """Wait until it is over, or for so many seconds.
+
+        Returns:
+            The state then; RUNNING or PAUSED after a time-out.
+
+        Raises:
+            RuntimeError: if it was never started.
+            BaseException: the error of a run that failed.
+        """
+        with self._changed:
+            if self._state is RunState.READY:
+                raise RuntimeError("this run was not started; call start() first")
+            self._changed.wait_for(lambda: self.done, timeout_s)
+            if self._error is not None:
+                raise self._error
+            return self._state
+
+    def wait_until_still(self, timeout_s: float | None = None) -> RunState:
+        """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
+            return self._state
+
+    def set(self, **settings: float) -> None:
+        """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
+
+        A learning rate is exactly the next step's, and the rest of the schedule is scaled with it.
+
+        Raises:
+            InvalidSetting: for another setting, an impossible value, or a run that is over.
+        """
+        for name, value in settings.items():
+            check_live_setting(name, value)
+            if self.done:
+                raise InvalidSetting(
+                    name, f"this run is {self._state.value}, {name} stays; start a new run with it"
+                )
+        self._live.set(**settings)
+
+    def snapshot(self) -> nn.Module:
+        """A detached copy of the model between two steps, in evaluation mode; the training does not notice.
+
+        Raises:
+            RuntimeError: if the model cannot be copied.
+        """
+        with self._changed:
+            ticket = Ticket()
+            if self._state is RunState.RUNNING and threading.current_thread() is not self._thread:
+                self._tickets.append(ticket)
+                self._attention = True
+                self._changed.wait_for(lambda: ticket.served or self._state is not RunState.RUNNING)
+            if not ticket.served:  # nobody changes the model while this lock is held
+                self._tickets = [each for each in self._tickets if each is not ticket]
+                ticket.fill(self.model)
+        return ticket.taken()
+
+    def add_recorder(self, recorder: Recorder) -> None:
+        """Let a callable have the events, from the next one on."""
+        self._audience.add(recorder)
+
+    def remove_recorder(self, recorder: Recorder) -> None:
+        """Let it have no more; one that is not there is no error."""
+        self._audience.remove(recorder)
+
+    def _go_on(self) -> None:
+        self._attention = True
+        if self._state is RunState.PAUSED:
+            self._state = RunState.RUNNING
+        self._changed.notify_all()
+
+    def _leave(self) -> None:
+        """When Python ends: do not tear torch down under a running step."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(5.0)
+
+    # --- in the run's thread -----------------------------------------------------------------------
+
+    def _main(self) -> None:
+        state, error = RunState.FAILED, None
+        events = fit(self.model, self._data, self.recipe, live=self._live)
+        try:
+            try:
+                finished = self._pull(events)
+            finally:
+                events.close()
+            state = RunState.FINISHED if finished else RunState.STOPPED
+        except BaseException as raised:
+            error = raised
+            traceback.clear_frames(raised.__traceback__)  # they hold batches and activations
+        self._audience.tell(RunEnded(self._steps_done, state.name, error))
+        with self._changed:
+            self._state, self._error = state, error
+            self._changed.notify_all()
+        atexit.unregister(self._leave)
+
+    def _pull(self, events: Iterable[Event]) -> bool:
+        """Let the loop go on to its end; false if somebody stopped it before."""
+        finished = False
+        self._live.wants_gradients = self._audience.awaits(GradientsReady)
+        for event in events:
+            self._note(event)
+            self._audience.tell(event)
+            finished = isinstance(event, EpochDone) and event.step == self.total_steps
+            if self._attention and not isinstance(event, GradientsReady | SettingChanged):
+                self._attend(stepped=isinstance(event, StepDone))
+                if self._live.stop:
+                    break
+            self._live.wants_gradients = self._audience.awaits(GradientsReady)
+        return finished
+
+    def _note(self, event: Event) -> None:
+        """What the run itself keeps of an event."""
+        match event:
+            case StepDone():
+                self._steps_done = event.step
+                self._pace.step_done(event.step)
+            case EpochDone():
+                self._convergence.look(event, self._pace.seconds)
+            case SettingChanged():
+                self.history.note(event.step, event.name, value=event.value)
+            case RunStarted():
+                self._mode = event.choice
+                self._pace.started()
+
+    def _attend(self, *, stepped: bool) -> None:
+        """Answer those who asked for something; between two steps."""
+        with self._changed:
+            if stepped and self._steps_allowed:
+                self._steps_allowed -= 1
+            pauses = self._steps_allowed == 0 and not self._live.stop
+        if pauses:
+            self._audience.tell(RunPaused(self._steps_done))  # recorders write what they have before it shows
+        with self._changed:
+            self._serve()
+            if self._steps_allowed == 0 and not self._live.stop:
+                self._stand_still()
+                self._serve()
+            self._attention = self._steps_allowed is not None or self._live.stop
+
+    def _stand_still(self) -> None:
+        begin = time.perf_counter()
+        self._state = RunState.PAUSED
+        self._changed.notify_all()
+        self._changed.wait_for(lambda: self._state is not RunState.PAUSED or self._live.stop)
+        self._state = RunState.RUNNING
+        seconds = time.perf_counter() - begin
+        self._live.idle_s += seconds
+        self._pace.stood_still(seconds)
+
+    def _serve(self) -> None:
+        """Hand out the snapshots that were asked for."""
+        for ticket in self._tickets:
+            ticket.fill(self.model)
+        if self._tickets:
+            self._tickets = []
+            self._changed.notify_all()
+
+
+def active_runs() -> list[Run]:
+    """The runs that are going on or paused in this process, oldest first."""
+    owners = [thread.owner for thread in threading.enumerate() if isinstance(thread, RunThread)]
+    return [run for run in owners if not run.done]
