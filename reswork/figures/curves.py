@@ -1,0 +1,237 @@
+"""Learning curves: loss and accuracy over the steps of one run, or of several drawn over each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
+from reswork.figures.smoothing import Floats, finite, smoothed
+from reswork.figures.text import escape, number
+
+if TYPE_CHECKING:
+    from reswork.history import History
+
+_MOST_POINTS = 2_400  # of all curves of one kind together: keeps a refresh under 60 kB
+_RAW_RUNS = 3  # more runs than this are drawn without their noise
+
+_LOSS = about(
+    "The loss says how wrong the network is; training pushes it down. Pale: each step. Strong: the "
+    "average of the last steps. Markers: pictures that it never trained on, after each pass over the "
+    "data.",
+    "It falls fast at first, then slowly, and trembles all the time. The test markers end a little above "
+    "the training curve.",
+    "If it rises or stays flat, lower the learning rate. If training falls on while the test markers "
+    "rise, the network learns by heart: add augmentation or weight decay.",
+)
+_ACCURACY = about(
+    "The share of pictures named right. Line: training pictures. Markers: test pictures, which it never "
+    "trained on; top-5 counts as right when the answer is among its five best guesses.",
+    "It climbs steeply, then levels off; test ends somewhat below training. With ten classes guessing "
+    "gives 10 %.",
+    "A wide gap between training and test: add augmentation. Both low: train longer, or use a deeper "
+    "network.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Steps and values ready to draw, float32, of the same length."""
+
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What is drawn of one run."""
+
+    name: str
+    raw: _Points
+    calm: _Points
+    test: _Points
+    more: _Points  # top-5; empty for the loss
+
+
+def loss_curves(
+    runs: "History | Mapping[str, History]", *, y_scale: Literal["linear", "log"] = "linear"
+) -> go.Figure:
+    """Training and test loss over steps.
+
+    Read from it whether training still improves, and whether the test pictures improve with it.
+
+    Args:
+        runs: one history, or several by name; from four runs on the single steps are left out.
+        y_scale: "log" shows late, small improvements.
+
+    Returns:
+        Figure with the traces of each run in the order: every step, smoothed, test.
+
+    Example:
+        >>> from reswork.history import History
+        >>> history = History()
+        >>> history.record(1, {"loss/train": 2.3})
+        >>> loss_curves(history).layout.meta["summary"]
+        'At step 1 the training loss is 2.3; no test loss yet.'
+    """
+    return _loss_figure(_runs_info(runs, "loss"), y_scale)
+
+
+def accuracy_curves(runs: "History | Mapping[str, History]") -> go.Figure:
+    """Share of pictures named right, in percent, over steps: training (smoothed), test top-1 and top-5.
+
+    Args:
+        runs: one history, or several by name; top-5 is drawn for one run only.
+
+    Returns:
+        Figure with the traces of each run in the order: every step, smoothed, test, and top-5.
+    """
+    return _accuracy_figure(_runs_info(runs, "top1", more="top5/test", factor=100.0))
+
+
+def _runs_info(
+    runs: "History | Mapping[str, History]", kind: str, more: str | None = None, factor: float = 1.0
+) -> list[_Run]:
+    named = runs if isinstance(runs, Mapping) else {"": runs}
+    budget = min(1_000, _MOST_POINTS // max(len(named), 1))
+    found = []
+    for name, history in named.items():
+        train = history.series(f"{kind}/train")
+        raw = history.series(f"{kind}/train" if len(named) <= _RAW_RUNS else "", max_points=budget)
+        test = history.series(f"{kind}/test", max_points=min(budget, 400))
+        extra = history.series(more, max_points=400) if more and len(named) == 1 else None
+        calm = smoothed(train.steps, train.values * factor, max_points=budget)
+        found.append(
+            _Run(
+                name,
+                _points(raw.steps, raw.values * factor),
+                _Points(*calm),
+                _points(test.steps, test.values * factor),
+                _points(extra.steps, extra.values * factor) if extra else _points([], []),
+            )
+        )
+    return found
+
+
+def _points(steps: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> _Points:
+    return _Points(np.asarray(steps, np.float32), finite(values))
+
+
+def _loss_figure(info: list[_Run], y_scale: Literal["linear", "log"]) -> go.Figure:
+    traces = _one_run(info[0], "") if len(info) == 1 else _many_runs(info, "")
+    title = "loss" if len(info) <= 1 else "loss<br>(lines train, markers test)"
+    more = {"type": "log"} if y_scale == "log" else {"rangemode": "nonnegative"}
+    return canvas(
+        traces,
+        summary=_summary(info, "loss", ""),
+        explained=_LOSS,
+        x=_steps_axis(),
+        y=axis(title, **more),
+    )
+
+
+def _accuracy_figure(info: list[_Run]) -> go.Figure:
+    traces = _one_run(info[0], " %") if len(info) == 1 else _many_runs(info, " %")
+    title = "accuracy, %" if len(info) <= 1 else "accuracy, %<br>(lines train, markers test)"
+    return canvas(
+        traces,
+        summary=_summary(info, "accuracy", " %"),
+        explained=_ACCURACY,
+        x=_steps_axis(),
+        y=axis(title, rangemode="nonnegative", autorangeoptions={"clipmin": 0, "clipmax": 102}),
+    )
+
+
+def _steps_axis() -> dict[str, Any]:
+    return axis("step", rangemode="nonnegative")
+
+
+def _one_run(run: _Run, unit: str) -> list[dict[str, Any]]:
+    blue, orange, green = COLOURS[:3]
+    label = "train, top-1" if unit else "train"
+    traces = [
+        _line(run.raw, "each step", blue, unit, opacity=0.3, width=1, legend=False),
+        _line(run.calm, label, blue, unit, width=2.5),
+        _marks(run.test, "test, top-1" if unit else "test", orange, "circle", "dash", unit),
+    ]
+    if unit:
+        traces.append(_marks(run.more, "test, top-5", green, "diamond", "dot", unit))
+    return traces
+
+
+def _many_runs(info: list[_Run], unit: str) -> list[dict[str, Any]]:
+    layers: tuple[list[dict[str, Any]], ...] = ([], [], [])
+    for index, run in enumerate(info):
+        colour, name = COLOURS[index % len(COLOURS)], escape(run.name, 40)
+        dash = DASHES[(index + index // len(COLOURS)) % len(DASHES)]
+        symbol = SYMBOLS[index % len(SYMBOLS)]
+        group = {"legendgroup": str(index)}
+        layers[0].append(_line(run.raw, name, colour, unit, opacity=0.2, width=1, legend=False) | group)
+        layers[1].append(_line(run.calm, name, colour, unit, width=2.5, dash=dash) | group)
+        mark = _marks(run.test, f"{name}, test", colour, symbol, "dot", unit)
+        layers[2].append(mark | group | {"showlegend": False})
+    return [trace for layer in layers for trace in layer]
+
+
+def _line(
+    points: _Points,
+    name: str,
+    colour: str,
+    unit: str,
+    *,
+    width: float,
+    opacity: float = 1.0,
+    dash: str = "solid",
+    legend: bool = True,
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(points.x) > 2 else "lines+markers",
+        "x": points.x,
+        "y": points.y,
+        "name": name,
+        "line": {"color": colour, "width": width, "dash": dash},
+        "opacity": opacity,
+        "showlegend": legend,
+        "hoverinfo": "skip" if not legend else "all",
+        "hovertemplate": None if not legend else f"step %{{x}}: %{{y:.4g}}{unit}",
+    }
+
+
+def _marks(points: _Points, name: str, colour: str, symbol: str, dash: str, unit: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": points.x,
+        "y": points.y,
+        "name": name,
+        "line": {"color": colour, "width": 1.5, "dash": dash},
+        "marker": {"symbol": symbol, "size": 8},
+        "cliponaxis": False,
+        "hovertemplate": f"step %{{x}}: %{{y:.4g}}{unit}",
+    }
+
+
+def _summary(info: list[_Run], what: str, unit: str) -> str:
+    if not info or all(len(run.calm.x) == 0 and len(run.test.x) == 0 for run in info):
+        return f"No {what} recorded yet."
+    return " ".join(_sentence(run, what, unit) for run in info[:8])
+
+
+def _sentence(run: _Run, what: str, unit: str) -> str:
+    parts = []
+    if len(run.calm.x):
+        last = f"{number(_last(run.calm.y))}{unit}"
+        parts.append(f"at step {_last(run.calm.x):.0f} the training {what} is {last}")
+    if len(run.test.x):
+        parts.append(f"test {what} {number(_last(run.test.y))}{unit} at step {_last(run.test.x):.0f}")
+    else:
+        parts.append(f"no test {what} yet")
+    text = "; ".join(parts) + "."
+    return f"{run.name}: {text}" if run.name else text[0].upper() + text[1:]
+
+
+def _last(values: Floats) -> float:
+    return float(values[-1]) if len(values) else float("nan")

@@ -1,0 +1,156 @@
+"""Pictures side by side, drawn as one, so that a hundred cost little more than one."""
+
+import math
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from reswork.errors import InvalidSetting
+from reswork.figures.canvas import about, canvas
+from reswork.figures.text import escape
+
+_MOST_PIXELS = 1_024  # width or height of the mosaic; larger pictures are averaged down
+_WIDTH = 612  # screen pixels of a narrow panel: titles and height are made for it
+_WIDEST = 128  # screen pixels of one picture, where few would be blown up
+_LINE = 17  # screen pixels of a title's line
+
+_ABOUT = about(
+    "Pictures as the network gets them, at their real size in pixels, enlarged for the screen.",
+    "They look coarse: 28 or 32 pixels a side are enough for a network to learn from.",
+    "Name them yourself without reading the titles; that is the task.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mosaic:
+    pixels: np.ndarray  # (height, width, 4) uint8, the gaps transparent
+    cell: tuple[int, int]  # height and width of one picture with its gap
+    room: int  # rows of pixels above each picture, for its title
+    columns: int
+    titles: tuple[str, ...]
+    count: int
+
+
+def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int | None = None) -> go.Figure:
+    """Pictures in rows, each under its title; also the strip of augmented versions of one picture.
+
+    Args:
+        images: (N, C, H, W) uint8 with one or three channels; further channels are not shown.
+        titles: up to N texts; cut to the width of a picture.
+        columns: pictures in a row; None: what suits N.
+
+    Returns:
+        Figure with a single picture made of all.
+
+    Raises:
+        InvalidSetting: if the images are not of that shape and type.
+    """
+    array = np.asarray(images)
+    if array.ndim != 4 or array.dtype != np.uint8:
+        raise InvalidSetting(
+            "images", f"images of shape {array.shape} and type {array.dtype}; give (N, C, H, W) uint8"
+        )
+    return _mosaic_figure(_mosaic_info(array, tuple(titles), columns))
+
+
+def _mosaic_info(images: np.ndarray, titles: tuple[str, ...], columns: int | None) -> _Mosaic:
+    count = len(images)
+    columns = max(columns or (count if count <= 8 else max(6, math.ceil(math.sqrt(count)))), 1)
+    if 0 in images.shape:
+        return _Mosaic(np.zeros((1, 1, 4), np.uint8), (1, 1), 0, columns, (), 0)
+    rows = -(-count // columns)
+    longest = max(images.shape[3] * columns, images.shape[2] * rows)
+    small = _reduced(images, math.ceil(longest / _MOST_PIXELS))
+    height, width = small.shape[2:]
+    gap = max(1, round(width / 16))
+    room = math.ceil(_LINE * (width + gap) / _cell_width(columns)) if titles else 0
+    cell = (room + height + gap, width + gap)
+    pixels = np.zeros((rows * cell[0], columns * cell[1], 4), np.uint8)
+    colour = small[:, :3] if small.shape[1] >= 3 else np.repeat(small[:, :1], 3, axis=1)  # (N, 3, h, w)
+    for index, picture in enumerate(colour):
+        top, left = index // columns * cell[0] + room, index % columns * cell[1]
+        pixels[top : top + height, left : left + width, :3] = picture.transpose(1, 2, 0)  # (h, w, 3)
+        pixels[top : top + height, left : left + width, 3] = 255
+    return _Mosaic(pixels, cell, room, columns, titles[:count], count)
+
+
+def _cell_width(columns: int) -> float:
+    """Pixels on a narrow screen for one picture and its gap."""
+    return min(_WIDTH / columns, _WIDEST)
+
+
+def _reduced(images: np.ndarray, factor: int) -> np.ndarray:
+    """Means over squares of ``factor`` x ``factor`` pixels; what does not fill a square is cut off."""
+    count, channels, height, width = images.shape
+    factor = min(max(factor, 1), height, width)
+    if factor == 1:
+        return images
+    height, width = height // factor, width // factor
+    cut = images[:, :, : height * factor, : width * factor]
+    squares = cut.reshape(count, channels, height, factor, width, factor)
+    return squares.mean(axis=(3, 5), dtype=np.float32).astype(np.uint8)
+
+
+def _mosaic_figure(info: _Mosaic) -> go.Figure:
+    height, width = info.pixels.shape[:2]
+    hidden: dict[str, Any] = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    shown = _cell_width(info.columns) * info.columns * height / width
+    return canvas(
+        [{"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}] if info.count else [],
+        summary=_summary(info),
+        explained=_ABOUT,
+        x=hidden | {"range": [-0.5, width - 0.5], "constraintoward": "left"},
+        y=hidden | {"range": [height - 0.5, -0.5], "scaleanchor": "x", "constraintoward": "top"},
+        height=int(np.clip(shown + 8, 60, 640)) if info.count else 60,
+        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+        annotations=_annotations(info),
+        dragmode=False,
+    )
+
+
+def _annotations(info: _Mosaic) -> list[dict[str, Any]]:
+    if not info.count:
+        paper = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+        return [paper | {"text": "no pictures"}]
+    letters = max(int(_cell_width(info.columns) / 6.5), 4)
+    return [
+        {
+            "text": escape(title, letters),
+            "x": index % info.columns * info.cell[1] - 0.5,
+            "y": index // info.columns * info.cell[0] + info.room - 0.5,
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": 11},
+        }
+        for index, title in enumerate(info.titles)
+    ]
+
+
+def _summary(info: _Mosaic) -> str:
+    if not info.count:
+        return "No pictures to show."
+    named = ", ".join(str(title) for title in info.titles[:8])
+    return f"{info.count} pictures" + (f": {named}{', …' if len(info.titles) > 8 else ''}." if named else ".")
+
+
+def _png(pixels: np.ndarray) -> str:
+    """The pixels (h, w, 4) uint8 as a PNG in a data URI: a twentieth of the array as text."""
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, 1 + width * 4), np.uint8)  # each row begins with its filter, 0: none
+    rows[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
+    chunks = (struct.pack(">I", len(data)) + kind + data + _checksum(kind + data) for kind, data in parts)
+    return "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
+
+
+def _checksum(data: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(data))

@@ -1,0 +1,274 @@
+"""The drawing of a network: blocks in rows by stage, shortcuts as arcs over them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from reswork.figures.canvas import CLEAR, COLOURS, INK, about, canvas
+from reswork.figures.network_layout import Box, Layout, network_layout
+from reswork.figures.text import amount
+
+if TYPE_CHECKING:
+    from reswork.models.sheet import SpecSheet
+
+_BLUE, _RED, _GREEN, _PINK, _ORANGE, _ = COLOURS
+_FILL = "rgba(0,114,178,0.22)"
+_GREY = "rgba(128,128,128,0.2)"
+_HALF = 11.0  # half the height of a box, pixels
+_ARC = 23.0  # height of an arc above the middle of the row, pixels
+_REACH = 0.43  # of an arc to either side, in slots
+_GAP = np.nan
+
+_ABOUT = about(
+    "The network from the picture (top left) to the answer (bottom right), in reading order. Boxes are "
+    "blocks of two or three convolutions. Arcs are shortcuts: they carry a block's input past it, where "
+    "it is added to what the block computed.",
+    "At the start of a stage the picture is halved and the channels are doubled, so the first shortcut of "
+    "a stage must change the shape: it pads (dashed) or projects (with a square).",
+    "Drag the depth: rows get longer. Switch to a plain network: the arcs vanish, all else stays the same.",
+)
+_LEGEND: dict[str, str] = {
+    "identity": "identity shortcut",
+    "padding": "shortcut with padding",
+    "projection": "shortcut with projection",
+}
+
+
+def network(
+    sheet: "SpecSheet", values: Mapping[str, float] | None = None, selected: str | None = None
+) -> go.Figure:
+    """The network drawn block by block, with its shortcuts.
+
+    Read from it how depth, stages and shortcuts make up a ResNet. A click on a box gives its name: each box
+    has the block's name as ``customdata``.
+
+    Args:
+        sheet: from ``reswork.spec_sheet``.
+        values: block name to a number that colours it; other blocks stay grey.
+        selected: name of the block with a thick border.
+
+    Returns:
+        Figure whose height follows the number of rows; always the same traces, some of them empty.
+    """
+    return _network_figure(network_layout(sheet), _summary(sheet), values or {}, selected)
+
+
+def _summary(sheet: "SpecSheet") -> str:
+    stages = len({block.stage for block in sheet.blocks})
+    shortcuts = [block.shortcut for block in sheet.blocks]
+    counts = ", ".join(
+        f"{shortcuts.count(kind)} {kind}"
+        for kind in ("identity", "padding", "projection")
+        if kind in shortcuts
+    )
+    return (
+        f"{sheet.config.label}: {len(sheet.blocks)} blocks in {stages} stages, shortcuts: {counts or 'none'}"
+        f"; {amount(sheet.parameters)} parameters."
+    )
+
+
+def _network_figure(
+    layout: Layout, summary: str, values: Mapping[str, float], selected: str | None
+) -> go.Figure:
+    boxes = [box for row in layout.rows for box in row.boxes]
+    blocks = [box for box in boxes if box.kind == "block"]
+    hidden = {"visible": False, "fixedrange": True}
+    return canvas(
+        [
+            _path(layout),
+            _arrows(layout),
+            *(_arcs(blocks, kind, layout.dense) for kind in _LEGEND),
+            _squares(blocks),
+            _additions(blocks, layout.roomy),
+            *_block_bars(blocks, values, selected),
+            _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK, selected),
+        ],
+        summary=summary,
+        explained=_ABOUT,
+        x=hidden | {"range": [-0.03, 1.03]},
+        y=hidden | {"range": [-layout.height, 0]},
+        height=round(layout.height) + 44,
+        margin={"l": 108, "r": 8, "t": 40, "b": 4},
+        annotations=_titles(layout),
+        barmode="overlay",
+        hovermode="closest",
+        dragmode=False,
+        uniformtext={"minsize": 9, "mode": "hide"},
+    )
+
+
+def _titles(layout: Layout) -> list[dict[str, Any]]:
+    """What stands before each row, and the texts for input and output."""
+    left = {"xref": "paper", "x": 0, "xanchor": "right", "align": "right", "xshift": -8, "showarrow": False}
+    titles = [
+        left | {"y": row.y, "text": f"<b>{row.title}</b><br>{row.detail}"} for row in layout.rows if row.title
+    ]
+    words = [
+        {"x": box.x, "y": box.y, "text": f"{box.name}<br>{box.text}", "showarrow": False}
+        for row in layout.rows
+        for box in row.boxes
+        if box.kind == "text"
+    ]
+    return titles + words
+
+
+def _path(layout: Layout) -> dict[str, Any]:
+    """The main path: lines in the gaps between boxes, and from each row's end to the next one's start."""
+    x: list[float] = []
+    y: list[float] = []
+    for row, following in zip(layout.rows, [*layout.rows[1:], None], strict=True):
+        for box, after in zip(row.boxes, row.boxes[1:], strict=False):
+            x += [box.x + box.width / 2, after.x - after.width / 2, _GAP]
+            y += [row.y, row.y, _GAP]
+        if following is not None and row.boxes and following.boxes:
+            last, first = row.boxes[-1], following.boxes[0]
+            turn = row.y - _HALF - 5  # between the boxes above and the arcs below
+            end, start = last.right, first.left - 0.012
+            x += [last.x + last.width / 2, end, end, start, start, first.x - first.width / 2, _GAP]
+            y += [row.y, row.y, turn, turn, following.y, following.y, _GAP]
+    return _lines(x, y, "path", INK, 1.2) | {"hoverinfo": "skip", "showlegend": False}
+
+
+def _arrows(layout: Layout) -> dict[str, Any]:
+    """Arrow heads before the boxes; without room only before a row's first."""
+    heads = [
+        (box.x - box.width / 2, row.y)
+        for number, row in enumerate(layout.rows)
+        for index, box in enumerate(row.boxes)
+        if (index or number) and (index == 0 or not (box.kind == "block" and not layout.roomy))
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.array([x for x, _ in heads], np.float32),
+        "y": np.array([y for _, y in heads], np.float32),
+        "marker": {"symbol": "arrow", "angle": 90, "size": 8, "color": INK},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _arcs(blocks: Sequence[Box], kind: str, dense: bool) -> dict[str, Any]:
+    """All shortcuts of one kind as one line with gaps: flat arches from before the box to behind it."""
+    chosen = [box for box in blocks if box.shortcut == kind]
+    turns = np.linspace(np.pi, 0, 7 if dense else 17)
+    across = np.sign(np.cos(turns)) * np.sqrt(np.abs(np.cos(turns)))  # -1 to 1
+    above = np.sqrt(np.sin(turns).clip(0))  # 0 to 1 and back
+    middle = np.array([[box.x, box.y] for box in chosen]).reshape(-1, 2)
+    reach = np.array([_REACH * box.slot for box in chosen]).reshape(-1, 1)
+    x = np.pad(middle[:, :1] + reach * across, ((0, 0), (0, 1)), constant_values=_GAP)
+    y = np.pad(middle[:, 1:] + _ARC * above, ((0, 0), (0, 1)), constant_values=_GAP)
+    colour = _RED if kind == "projection" else _GREEN
+    return _lines(x.ravel(), y.ravel(), _LEGEND[kind], colour, 1.4 if dense else 2.2) | {
+        "line": {
+            "color": colour,
+            "width": 1.4 if dense else 2.2,
+            "dash": "4px,3px" if kind == "padding" else "solid",
+        },
+        "showlegend": bool(chosen),
+        "hoverinfo": "skip",
+    }
+
+
+def _squares(blocks: Sequence[Box]) -> dict[str, Any]:
+    chosen = [box for box in blocks if box.shortcut == "projection"]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.array([box.x for box in chosen], np.float32),
+        "y": np.array([box.y + _ARC for box in chosen], np.float32),
+        "marker": {"symbol": "square", "size": 8, "color": _RED},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _additions(blocks: Sequence[Box], roomy: bool) -> dict[str, Any]:
+    """A plus where a shortcut meets what its block computed, as long as there is room for it."""
+    chosen = [box for box in blocks if roomy and box.branch and box.shortcut != "none"]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.array([box.x + _REACH * box.slot for box in chosen], np.float32),
+        "y": np.array([box.y for box in chosen], np.float32),
+        "name": "addition",
+        "marker": {"symbol": "circle-cross-open", "size": 11, "color": INK, "line": {"width": 1.5}},
+        "hoverinfo": "skip",
+        "showlegend": bool(chosen),
+    }
+
+
+def _block_bars(
+    blocks: Sequence[Box], values: Mapping[str, float], selected: str | None
+) -> list[dict[str, Any]]:
+    """Blocks with a value, blocks without, and those whose branch is off: one trace each."""
+    known = {name: value for name, value in values.items() if np.isfinite(value)}
+    working = [box for box in blocks if box.branch]
+    valued = [box for box in working if box.name in known]
+    plain = [box for box in working if box.name not in known]
+    hollow = [box for box in blocks if not box.branch]
+    coloured = _bars(valued, "block", _FILL, INK, selected)
+    if valued:
+        coloured["marker"] |= {
+            "color": np.array([known[box.name] for box in valued], np.float32),
+            "colorscale": "Viridis",
+            "colorbar": {"thickness": 10, "outlinewidth": 0},
+        }
+        coloured["showlegend"] = False
+        coloured["hovertext"] = [f"{box.hover}<br>value {known[box.name]:.4g}" for box in valued]
+    return [
+        coloured,
+        _bars(
+            plain,
+            "no value" if known else "block",
+            _GREY if known else _FILL,
+            INK if known else _BLUE,
+            selected,
+        ),
+        _bars(hollow, "block, branch off", CLEAR, INK, selected),
+    ]
+
+
+def _bars(boxes: Sequence[Box], name: str, fill: str, border: str, selected: str | None) -> dict[str, Any]:
+    def column(value: Callable[[Box], float]) -> np.ndarray:
+        return np.array([value(box) for box in boxes], np.float32)
+
+    chosen = [box.name == selected for box in boxes]
+    return {
+        "type": "bar",
+        "x": column(lambda box: box.x),
+        "y": np.full(len(boxes), 2 * _HALF, np.float32),
+        "base": column(lambda box: box.y - _HALF),
+        "width": column(lambda box: box.width),
+        "name": name,
+        "customdata": [box.name for box in boxes],
+        "text": [box.text for box in boxes],
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "textfont": {"color": INK},
+        "hovertext": [box.hover for box in boxes],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "showlegend": bool(boxes),
+        "marker": {
+            "color": fill,
+            "cornerradius": 3,
+            "line": {
+                "color": [_ORANGE if is_it else border for is_it in chosen] if any(chosen) else border,
+                "width": [4 if is_it else 1 for is_it in chosen] if any(chosen) else 1,
+            },
+        },
+    }
+
+
+def _lines(x: Any, y: Any, name: str, colour: str, width: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": np.asarray(x, np.float32),
+        "y": np.asarray(y, np.float32),
+        "name": name,
+        "line": {"color": colour, "width": width},
+    }

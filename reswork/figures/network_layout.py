@@ -1,0 +1,208 @@
+"""Where each part of a network stands on the page: stem, a row or more for each stage, head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from reswork.figures.text import amount, escape
+
+if TYPE_CHECKING:
+    from reswork.models.costs import LayerSpec
+    from reswork.models.sheet import BlockSpec, SpecSheet
+
+MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
+FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
+ROW = 62  # pixels from one stage to the next
+WRAPPED = 44  # pixels from one row of the same stage to the next
+LOFT = 30  # pixels that an arc needs above the middle of a row
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box: a block, or a part of stem or head."""
+
+    name: str
+    text: str  # written in the box where it has room
+    hover: str
+    x: float  # middle, in units of the whole row, 0 to 1
+    y: float  # middle, in pixels below the top, negative
+    width: float  # of the box
+    slot: float  # of the box with its share of the gaps
+    shortcut: str = "none"
+    branch: bool = True
+    kind: str = "block"  # "block", "end" (stem, head) or "text" (input, output)
+
+    @property
+    def left(self) -> float:
+        """Where its slot begins."""
+        return self.x - self.slot / 2
+
+    @property
+    def right(self) -> float:
+        """Where its slot ends."""
+        return self.x + self.slot / 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """Boxes from left to right at one height, with what is written before them."""
+
+    title: str
+    detail: str
+    y: float
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All rows, the height of the whole in pixels, and how narrow the blocks are."""
+
+    rows: tuple[Row, ...]
+    height: float
+    slots: int  # blocks that fit in a row
+
+    @property
+    def roomy(self) -> bool:
+        """Blocks so wide that arrows and plus signs fit between them."""
+        return self.slots <= 10
+
+    @property
+    def dense(self) -> bool:
+        """Blocks so narrow that only their outlines can be drawn."""
+        return self.slots > 20
+
+
+def network_layout(sheet: "SpecSheet") -> Layout:
+    """Places for everything in the network, in reading order.
+
+    Args:
+        sheet: from ``reswork.spec_sheet``.
+
+    Returns:
+        Rows from stem to head; a stage with more than 50 blocks takes several rows of equal length.
+    """
+    stages = [(stage, list(blocks)) for stage, blocks in groupby(sheet.blocks, key=lambda block: block.stage)]
+    wrapped = [
+        (stage, part, blocks) for stage, blocks in stages for part, blocks in enumerate(_parts(blocks))
+    ]
+    slots = max([FEWEST_SLOTS, *(len(blocks) for _, _, blocks in wrapped)])
+    rows = [_stem(sheet, -LOFT)]
+    y = -LOFT
+    for stage, part, blocks in wrapped:
+        y -= ROW if part == 0 else WRAPPED
+        rows.append(_stage_row(stage, part, blocks, y, slots))
+    y -= ROW - 8
+    rows.append(_head(sheet, y))
+    return Layout(tuple(rows), -y + 24, slots)
+
+
+def _parts(blocks: list["BlockSpec"]) -> list[list["BlockSpec"]]:
+    """The blocks in as few rows as fit, of nearly equal length."""
+    count = -(-len(blocks) // MOST_IN_ROW)
+    length = -(-len(blocks) // count)
+    return [blocks[start : start + length] for start in range(0, len(blocks), length)]
+
+
+def _stage_row(stage: int, part: int, blocks: Sequence["BlockSpec"], y: float, slots: int) -> Row:
+    slot = 1.0 / slots
+    boxes = tuple(
+        Box(
+            block.name,
+            block.name.removeprefix("layer"),
+            _hover(block),
+            (index + 0.5) * slot,
+            y,
+            slot * (0.56 if slots <= 20 else 0.64),
+            slot,
+            block.shortcut,
+            block.branch,
+        )
+        for index, block in enumerate(blocks)
+    )
+    if part:
+        return Row("", "", y, boxes)
+    return Row(f"stage {stage}", f"{blocks[0].channels} ch · {_extent(blocks[0].output_shape)}", y, boxes)
+
+
+def _stem(sheet: "SpecSheet", y: float) -> Row:
+    before = []
+    for layer in sheet.layers:
+        if layer.name.startswith("layer"):
+            break
+        before.append(layer)
+    shown = [layer for layer in before if layer.kind in _STEM_KINDS]
+    shape = before[-1].output_shape if before else sheet.input_shape
+    parts = [
+        ("input", "×".join(map(str, sheet.input_shape)), "the picture: channels × height × width", "text")
+    ]
+    parts += [
+        (layer.name, _STEM_KINDS[layer.kind], _layer_hover(layer.name, layer), "end") for layer in shown
+    ]
+    return Row("stem", f"{shape[0]} ch · {_extent(shape)}", y, _ends(parts, y))
+
+
+def _head(sheet: "SpecSheet", y: float) -> Row:
+    last = sheet.layers[-1] if sheet.layers else None
+    classes = sheet.output_shape[-1] if sheet.output_shape else 0
+    detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"
+    parts = [("average", "average", "the mean over the whole picture, one number a channel", "end")]
+    if last is not None:
+        parts.append((last.name, "linear", _layer_hover(last.name, last), "end"))
+    parts.append(
+        ("output", f"{classes} classes", "one number for each class; the largest is the answer", "text")
+    )
+    return Row("head", detail, y, _ends(parts, y))
+
+
+_STEM_KINDS = {"conv": "conv", "pool": "max pool"}
+
+
+def _ends(parts: Sequence[tuple[str, str, str, str]], y: float) -> tuple[Box, ...]:
+    slot = 1.0 / max(FEWEST_SLOTS, len(parts))
+    return tuple(
+        Box(
+            name,
+            text,
+            hover,
+            (index + 0.5) * slot,
+            y,
+            slot * (0.84 if kind == "text" else 0.62),
+            slot,
+            kind=kind,
+        )
+        for index, (name, text, hover, kind) in enumerate(parts)
+    )
+
+
+def _hover(block: "BlockSpec") -> str:
+    branch = "" if block.branch else "<br>branch switched off"
+    stride = f", stride {block.stride}" if block.stride != 1 else ""
+    return (
+        f"<b>{escape(block.name)}</b>: {block.kind}{stride}<br>output {_shape(block.output_shape)}"
+        f"<br>shortcut: {_SHORTCUTS.get(block.shortcut, block.shortcut)}{branch}"
+        f"<br>{amount(block.parameters)} parameters, {amount(block.macs)} MACs"
+    )
+
+
+_SHORTCUTS = {
+    "identity": "identity",
+    "padding": "identity with zero padding",
+    "projection": "projection (1×1 convolution)",
+    "none": "none",
+}
+
+
+def _layer_hover(name: str, layer: "LayerSpec") -> str:
+    return (
+        f"<b>{escape(name)}</b>: {escape(layer.kind)}<br>output {_shape(layer.output_shape)}"
+        f"<br>{amount(layer.parameters)} parameters, {amount(layer.macs)} MACs"
+    )
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _extent(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape[1:]))

@@ -1,0 +1,21 @@
+"""The learning rate of every step."""
+
+from reswork.history import History
+from reswork.training.audience import Recorder
+from reswork.training.events import Event, StepDone
+
+
+def learning_rate(history: History) -> Recorder:
+    """A recorder of ``learning_rate``, as the update used it: schedule and live changes together."""
+    return _LearningRate(history)
+
+
+class _LearningRate:
+    events = (StepDone,)
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            self._history.record(event.step, {"learning_rate": event.learning_rate})

@@ -1,0 +1,35 @@
+"""Loss and accuracy of every training step."""
+
+import numpy as np
+import torch
+
+from reswork.history import History
+from reswork.recorders.collecting import Collector
+from reswork.training.audience import Recorder
+from reswork.training.events import EpochDone, Event, RunEnded, RunPaused, StepDone
+
+
+def losses(history: History) -> Recorder:
+    """A recorder of ``loss/train`` and ``top1/train``, of each batch before its update.
+
+    Read from them whether the net learns at all and how noisy its batches are.
+    """
+    return _Losses(history)
+
+
+class _Losses:
+    events = (StepDone, EpochDone, RunPaused, RunEnded)
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._collector = Collector(self._write)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            self._collector.add(event.step, torch.stack((event.loss, event.top1)))
+        else:
+            self._collector.flush()
+
+    def _write(self, steps: np.ndarray, values: np.ndarray) -> None:  # (n,), (n, 2)
+        self._history.extend("loss/train", steps, values[:, 0])
+        self._history.extend("top1/train", steps, values[:, 1])

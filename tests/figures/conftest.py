@@ -1,0 +1,85 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from reswork import figures
+from reswork.history import History
+from reswork.models.config import ResNetConfig
+from reswork.models.sheet import SpecSheet, spec_sheet
+
+
+def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
+    """A run as it would be recorded, without running one."""
+    rng = np.random.default_rng(0)
+    history = History()
+    at = np.arange(1, steps + 1)
+    history.extend("loss/train", at, 2.3 / np.sqrt(at) + 0.01 * rng.random(steps))
+    history.extend("top1/train", at, at / (at + 50.0))
+    ends = np.unique(np.linspace(steps / epochs, steps, epochs).astype(int))
+    for name, value in (("loss/test", 0.5), ("top1/test", 0.75), ("top5/test", 0.95)):
+        history.extend(name, ends, np.full(len(ends), value))
+    history.extend("learning_rate", at, 0.1 * (1 - at / (steps + 1)))
+    history.extend("images_per_second", at, 1000 + rng.random(steps))
+    names = ["conv1", *(f"layer{1 + index % 3}.{index}.conv1" for index in range(layers - 2)), "fc"]
+    for step in range(10, steps + 1, max(10, steps // 500)):
+        history.record_vector("grad_norm", step, names, np.geomspace(1e-3, 10.0, layers))
+    return history
+
+
+@pytest.fixture
+def make_history() -> Callable[..., History]:
+    return _history
+
+
+@pytest.fixture
+def make_sheet() -> Callable[..., SpecSheet]:
+    def sheet(shape: tuple[int, int, int] = (3, 32, 32), **fields: Any) -> SpecSheet:
+        return spec_sheet(ResNetConfig(**fields), shape)
+
+    return sheet
+
+
+def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
+    history = _history(steps, layers)
+    sheet = spec_sheet(ResNetConfig(depth=20))
+    yield "loss_curves", figures.loss_curves(history)
+    yield "loss_curves of three", figures.loss_curves({name: history for name in "abc"}, y_scale="log")
+    yield "accuracy_curves", figures.accuracy_curves(history)
+    yield "accuracy_curves of five", figures.accuracy_curves({name: history for name in "abcde"})
+    yield "learning_rate", figures.learning_rate(history)
+    yield "schedule", figures.schedule(np.arange(steps), np.full(steps, 0.1), steps // 2)
+    yield "throughput", figures.throughput(history)
+    yield "gradient_norms", figures.gradient_norms(history)
+    yield "gradient_profile", figures.gradient_profile(history)
+    yield "confusion_matrix", figures.confusion_matrix(np.eye(3), ["cat", "dog", "cow"])
+    yield "image_grid", figures.image_grid(np.zeros((3, 3, 8, 8), np.uint8), ["a", "b", "c"])
+    yield "class_counts", figures.class_counts({"train": [3, 4], "test": [1, 1]}, ["cat", "dog"])
+    yield "cost_by_layer", figures.cost_by_layer(sheet)
+    yield "cost_by_layer, blocks", figures.cost_by_layer(sheet, by="block")
+    yield "network", figures.network(sheet)
+    yield "network with values", figures.network(sheet, {"layer1.0": 1.0}, "layer2.1")
+
+
+@pytest.fixture
+def all_figures() -> Callable[[int, int], dict[str, go.Figure]]:
+    return lambda steps=60, layers=8: dict(_all_figures(steps, layers))
+
+
+@pytest.fixture
+def empty_figures() -> dict[str, go.Figure]:
+    nothing = History()
+    return {
+        "loss_curves": figures.loss_curves(nothing),
+        "loss_curves of none": figures.loss_curves({}),
+        "accuracy_curves": figures.accuracy_curves(nothing),
+        "learning_rate": figures.learning_rate(nothing),
+        "schedule": figures.schedule([], []),
+        "throughput": figures.throughput(nothing),
+        "gradient_norms": figures.gradient_norms(nothing),
+        "gradient_profile": figures.gradient_profile(nothing),
+        "confusion_matrix": figures.confusion_matrix([], []),
+        "class_counts": figures.class_counts({}, []),
+    }

@@ -1,0 +1,103 @@
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import reswork.figures as figures
+from reswork.figures.canvas import COLOURS, INK
+
+
+def checked(figure: go.Figure) -> go.Figure:
+    """The same figure built with all of plotly's checks; raises where a name or a value is wrong."""
+    data = [copy.deepcopy(trace.to_plotly_json()) for trace in figure.data]
+    return go.Figure({"data": data, "layout": copy.deepcopy(figure.layout.to_plotly_json())})
+
+
+def test_every_figure_is_valid_plotly(all_figures, empty_figures):
+    for name, figure in (all_figures() | empty_figures).items():
+        same = checked(figure)
+        assert len(same.data) == len(figure.data), name
+        assert len(figure.to_json()) > 100, name
+
+
+def test_every_figure_has_the_common_look(all_figures, empty_figures):
+    for name, figure in (all_figures() | empty_figures).items():
+        layout = figure.layout
+        assert layout.font.color == INK == "#787878", name
+        assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)", name
+        assert layout.uirevision == "keep" and layout.autosize is True, name
+        assert layout.width is None and 60 <= layout.height <= 640, name
+        assert not layout.template.layout.to_plotly_json(), name
+
+
+def test_every_figure_says_what_it_shows_and_what_it_is(all_figures, empty_figures):
+    for name, figure in (all_figures() | empty_figures).items():
+        meta = figure.layout.meta
+        assert meta["summary"].endswith("."), name
+        assert set(meta["about"]) == {"what", "normal", "try"}, name
+        assert all(len(text) > 30 and text.endswith((".", "?")) for text in meta["about"].values()), name
+
+
+def test_axes_are_titled_also_of_empty_figures(all_figures, empty_figures):
+    for name, figure in (all_figures() | empty_figures).items():
+        if name.startswith(("network", "image_grid")):
+            continue
+        assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text, name
+        assert figure.layout.xaxis.automargin and figure.layout.yaxis.automargin, name
+
+
+def test_there_is_no_second_axis_that_could_cover_the_first(all_figures):
+    for name, figure in all_figures().items():
+        more = [
+            key for key in figure.layout.to_plotly_json() if key.startswith(("xaxis", "yaxis")) and key[5:]
+        ]
+        assert not more, name
+
+
+def test_empty_figures_hold_no_points(empty_figures):
+    for name, figure in empty_figures.items():
+        for trace in figure.data:
+            drawn = trace.z if trace.type == "heatmap" else trace.y
+            assert np.size(drawn) == 0, name
+
+
+def test_same_numbers_give_the_same_figure(all_figures):
+    some, others = all_figures(), all_figures()
+    for name in some:
+        assert some[name].to_json() == others[name].to_json(), name
+
+
+def test_a_hundred_thousand_steps_stay_within_two_thousand_points(all_figures):
+    for name, figure in all_figures(100_000, 110).items():
+        for trace in figure.data:
+            if trace.type == "heatmap":
+                assert np.shape(trace.z)[0] <= 60 and np.shape(trace.z)[1] <= 200, name
+            elif trace.type != "image":
+                assert np.size(trace.y) <= 2_000, name
+
+
+def test_numbers_are_small_types_that_travel_as_they_are(all_figures):
+    for name, figure in all_figures().items():
+        for trace in figure.data:
+            for part in ("x", "y", "z"):
+                values = trace.to_plotly_json().get(part)
+                if isinstance(values, np.ndarray):
+                    assert values.dtype == np.float32, (name, part)
+
+
+def test_colours_are_okabe_and_itos():
+    assert {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"} == set(COLOURS)
+
+
+@pytest.mark.parametrize("heavy", ["torch", "ipywidgets", "anywidget", "IPython"])
+def test_importing_figures_loads_nothing_heavy(heavy):
+    code = f"import sys, reswork.figures; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_all_names_exist():
+    assert sorted(figures.__all__) == figures.__all__
+    assert all(callable(getattr(figures, name)) for name in figures.__all__)

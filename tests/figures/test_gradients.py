@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from reswork.figures import gradient_norms, gradient_profile
+from reswork.figures.gradients import _Map, _map_figure, _map_info, _profile_info
+from reswork.history import History, Vectors
+
+
+def vectors(values: np.ndarray, labels: tuple[str, ...] | None = None) -> Vectors:
+    names = labels or tuple(f"layer1.{index}" for index in range(values.shape[1]))
+    return Vectors("grad_norm", names, np.arange(1, len(values) + 1), values)
+
+
+def test_map_is_the_logarithm_with_the_input_on_top(make_history):
+    figure = gradient_norms(make_history(60, layers=8))
+    (trace,) = figure.data
+    assert np.shape(trace.z) == (8, 6)
+    assert np.allclose(np.asarray(trace.z)[:, 0], np.linspace(-3, 1, 8), atol=1e-6)
+    assert (trace.y[0], trace.y[-1]) == ("conv1", "fc")
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert "gradient norm" in trace.colorbar.title.text
+    assert trace.x.tolist() == [10, 20, 30, 40, 50, 60]
+
+
+def test_zero_nan_and_inf_are_holes():
+    info = _map_info(vectors(np.array([[0.0, 1.0], [np.nan, np.inf], [-1.0, 10.0]])))
+    assert np.isnan(info.log_norms[0]).all()
+    assert info.log_norms[1].tolist() == pytest.approx([0, np.nan, 1], nan_ok=True)
+    assert "2 of 2" in _map_info(vectors(np.array([[np.nan, np.inf]]))).summary
+
+
+@pytest.mark.parametrize(("layers", "per_row"), [(1, 1), (60, 1), (61, 2), (110, 2), (1202, 21)])
+def test_deep_networks_share_rows(layers, per_row):
+    info = _map_info(vectors(np.full((3, layers), 10.0)))
+    assert info.per_row == per_row and len(info.rows) == len(info.log_norms) <= 60
+    assert np.allclose(info.log_norms, 1)
+    assert (f"{per_row} neighbours" in _map_figure(info).layout.yaxis.title.text) == (per_row > 1)
+
+
+def test_a_shared_row_is_the_geometric_mean_of_what_is_finite():
+    values = np.ones((1, 61))
+    values[0, :4] = [1.0, 100.0, np.nan, 1000.0]
+    assert _map_info(vectors(values)).log_norms[:3, 0].tolist() == pytest.approx([1, 3, 0])
+
+
+def test_profile_has_first_middle_and_latest():
+    values = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    info = _profile_info(vectors(values))
+    assert [step for step, _ in info.moments] == [1, 2, 3]
+    assert [norms.tolist() for _, norms in info.moments] == [pytest.approx(row) for row in values.tolist()]
+
+
+def test_profile_of_one_record_draws_it_once(make_history):
+    traces = gradient_profile(make_history(10)).data
+    assert [len(trace.y) for trace in traces] == [8, 0, 0]
+    assert [trace.showlegend for trace in traces] == [True, False, False]
+
+
+def test_profile_is_logarithmic_and_marks_the_stages(make_history):
+    layout = gradient_profile(make_history(60)).layout
+    assert layout.yaxis.type == "log"
+    assert layout.xaxis.ticktext[0] == "conv1" and layout.xaxis.ticktext[-1] == "fc"
+    assert len(layout.shapes) > 0
+
+
+def test_profile_of_a_very_deep_network_has_at_most_300_points():
+    info = _profile_info(vectors(np.ones((2, 1202))))
+    assert len(info.depths) == len(info.layers) <= 300 and info.per_point == 5
+    assert info.depths[:2].tolist() == [1, 6]
+
+
+def test_names_of_layers_are_escaped():
+    history = History()
+    history.record_vector("grad_norm", 1, ["<i>a</i>", "$b$"], [1.0, 2.0])
+    assert list(gradient_norms(history).data[0].y) == ["&lt;i&gt;a&lt;/i&gt;", "&#36;b&#36;"]
+    assert gradient_profile(history).data[0].text[0] == "&lt;i&gt;a&lt;/i&gt;"
+    assert gradient_profile(history).layout.xaxis.ticktext[1] == "&#36;b&#36;"
+
+
+def test_hand_made_map_without_columns():
+    figure = _map_figure(_Map(np.empty(0, np.float32), ("a",), np.empty((1, 0), np.float32), 1, "Nothing."))
+    assert np.size(figure.data[0].z) == 0
+
+
+def test_summary_names_first_and_last_layer(make_history):
+    text = gradient_norms(make_history(60)).layout.meta["summary"]
+    assert text == "At step 60 the gradient norm is 0.001 in the first layer (conv1) and 10 in the last (fc)."

@@ -1,0 +1,74 @@
+import io
+from base64 import b64decode
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reswork.errors import InvalidSetting
+from reswork.figures import image_grid
+from reswork.figures.images import _mosaic_info, _png
+
+
+def decoded(source: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(b64decode(source.partition(",")[2]))))
+
+
+def test_png_gives_back_the_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 7, 4), np.uint8)
+    assert np.array_equal(decoded(_png(pixels)), pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_picture_is_in_the_mosaic_unchanged(channels):
+    images = np.random.default_rng(0).integers(0, 256, (5, channels, 8, 8), np.uint8)
+    figure = image_grid(images, columns=3)
+    assert len(figure.data) == 1 and figure.data[0].type == "image"
+    mosaic = decoded(figure.data[0].source)
+    info = _mosaic_info(images, (), 3)
+    for index, image in enumerate(images):
+        top, left = index // 3 * info.cell[0], index % 3 * info.cell[1]
+        shown = mosaic[top : top + 8, left : left + 8]
+        wanted = np.broadcast_to(image[:3] if channels >= 3 else image, (3, 8, 8)).transpose(1, 2, 0)
+        assert np.array_equal(shown[..., :3], wanted)
+        assert (shown[..., 3] == 255).all()
+
+
+def test_gaps_are_transparent():
+    info = _mosaic_info(np.full((2, 1, 16, 16), 9, np.uint8), (), None)
+    assert (info.pixels[:, 16, 3] == 0).all()
+
+
+def test_titles_are_cut_escaped_and_above_their_pictures():
+    long = "a class name that is far too long for a picture"
+    notes = image_grid(
+        np.zeros((3, 1, 28, 28), np.uint8), [long, "<i>$</i>", "c", "left over"]
+    ).layout.annotations
+    assert len(notes) == 3
+    assert notes[0].text.endswith("…") and len(notes[0].text) < 25
+    assert notes[1].text == "&lt;i&gt;&#36;&lt;/i&gt;"
+    assert notes[0].x < notes[1].x < notes[2].x and notes[0].y == notes[2].y
+
+
+def test_big_pictures_are_averaged_down():
+    images = np.full((16, 3, 640, 480), 100, np.uint8)
+    info = _mosaic_info(images, (), 4)
+    assert max(info.pixels.shape) <= 1_100
+    assert (info.pixels[..., :3][info.pixels[..., 3] == 255] == 100).all()
+
+
+def test_no_pictures():
+    figure = image_grid(np.zeros((0, 3, 8, 8), np.uint8))
+    assert len(figure.data) == 0 and figure.layout.annotations[0].text == "no pictures"
+
+
+def test_shape_and_type_are_checked():
+    with pytest.raises(InvalidSetting, match="float32"):
+        image_grid(np.zeros((1, 3, 8, 8), np.float32))
+    with pytest.raises(InvalidSetting, match="N, C, H, W"):
+        image_grid(np.zeros((3, 8, 8), np.uint8))
+
+
+def test_a_hundred_pictures_stay_light():
+    images = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8)
+    assert len(image_grid(images, ["x"] * 100).to_json()) < 200_000

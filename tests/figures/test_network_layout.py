@@ -1,0 +1,55 @@
+import pytest
+
+from reswork.figures.network_layout import network_layout
+
+
+def blocks(layout):
+    return [box for row in layout.rows for box in row.boxes if box.kind == "block"]
+
+
+@pytest.mark.parametrize(("depth", "rows"), [(20, 3), (110, 3), (302, 3), (308, 6), (1202, 12)])
+def test_each_stage_takes_one_row_until_it_is_too_long(make_sheet, depth, rows):
+    layout = network_layout(make_sheet(depth=depth))
+    assert len(layout.rows) == rows + 2  # stem and head
+    assert len(blocks(layout)) == (depth - 2) // 2
+    assert all(len(row.boxes) <= 50 for row in layout.rows)
+
+
+@pytest.mark.parametrize("depth", [20, 110, 1202])
+def test_boxes_of_a_row_lie_inside_the_page_and_apart(make_sheet, depth):
+    for row in network_layout(make_sheet(depth=depth)).rows:
+        for box, after in zip(row.boxes, row.boxes[1:], strict=False):
+            assert box.x + box.width / 2 < after.x - after.width / 2
+        assert row.boxes[0].left >= -1e-6 and row.boxes[-1].right <= 1 + 1e-6
+
+
+def test_rows_run_down_and_stay_on_the_page(make_sheet):
+    layout = network_layout(make_sheet(depth=1202))
+    heights = [row.y for row in layout.rows]
+    assert heights == sorted(heights, reverse=True) and -layout.height < heights[-1]
+    assert layout.height < 800
+
+
+def test_titles_say_channels_and_size(make_sheet):
+    rows = network_layout(make_sheet(depth=20)).rows
+    assert [(row.title, row.detail) for row in rows] == [
+        ("stem", "16 ch · 32×32"),
+        ("stage 1", "16 ch · 32×32"),
+        ("stage 2", "32 ch · 16×16"),
+        ("stage 3", "64 ch · 8×8"),
+        ("head", "64 ch → 10"),
+    ]
+
+
+def test_stem_shows_what_it_is_made_of(make_sheet):
+    def stem(**fields):
+        return [box.text for box in network_layout(make_sheet((3, 224, 224), **fields)).rows[0].boxes]
+
+    assert stem(depth=50) == ["3×224×224", "conv", "max pool"]
+    assert stem(depth=50, stem="resnet_d") == ["3×224×224", "conv", "conv", "conv", "max pool"]
+
+
+def test_hover_names_shapes_and_costs(make_sheet):
+    (box,) = [box for box in blocks(network_layout(make_sheet(depth=20))) if box.name == "layer2.0"]
+    assert "layer2.0" in box.hover and "32 × 16 × 16" in box.hover and "stride 2" in box.hover
+    assert "zero padding" in box.hover and "parameters" in box.hover and "MACs" in box.hover

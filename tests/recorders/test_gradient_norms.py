@@ -1,0 +1,53 @@
+import pytest
+import torch
+from torch import nn
+
+from reswork.history import History
+from reswork.recorders import gradient_norms
+from reswork.training.events import GradientsReady, RunEnded
+from reswork.training.loop import fit
+
+
+def test_the_norms_equal_a_slow_computation(net, data, make_recipe):
+    history, recorder = History(), None
+    recorder = gradient_norms(history, every=3)
+    expected = {}
+    for event in fit(net, data, make_recipe()):
+        if type(event) in recorder.events:  # type: ignore[attr-defined]
+            recorder(event)
+        if isinstance(event, GradientsReady) and (event.step == 1 or event.step % 3 == 0):
+            layers = {name: module for name, module in net.named_modules() if name in ("0", "5")}
+            expected[event.step] = [
+                layer.weight.grad.double().square().sum().sqrt().item() for layer in layers.values()
+            ]
+    vectors = history.vectors("grad_norm")
+    assert vectors.labels == ("0", "5")
+    assert dict(zip(vectors.steps.tolist(), vectors.values.tolist(), strict=True)) == {
+        step: pytest.approx(norms, rel=1e-5) for step, norms in expected.items()
+    }
+
+
+def test_frozen_layers_are_left_out_and_idle_ones_are_zero():
+    model = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2), "frozen": nn.Linear(2, 2)})
+    model["frozen"].requires_grad_(False)
+    history = History()
+    recorder = gradient_norms(history, every=1)
+    model["b"](model["a"](torch.ones(1, 2))).sum().backward()
+    recorder(GradientsReady(1, 1, model))
+    model["a"].weight.grad = None
+    recorder(GradientsReady(2, 1, model))
+    recorder(RunEnded(2, "FINISHED", None))
+    vectors = history.vectors("grad_norm")
+    assert vectors.labels == ("a", "b")
+    assert vectors.values[1, 0] == 0
+    assert (vectors.values[:, 1] > 0).all()
+
+
+def test_a_model_without_such_layers_records_nothing():
+    model = nn.LayerNorm(4)
+    model(torch.ones(1, 4)).sum().backward()
+    history = History()
+    recorder = gradient_norms(history)
+    recorder(GradientsReady(1, 1, model))
+    recorder(RunEnded(1, "FINISHED", None))
+    assert history.groups == ()
