@@ -1,0 +1,80 @@
+"""`train`: a run with its recorders and its folder, started in one call."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from torch import nn
+
+from reswork.datasets.dataset import Dataset
+from reswork.history import History
+from reswork.recorders import default_recorders
+from reswork.store.description import describe, model_label
+from reswork.store.directory import check_name, claim_directory, create_run_directory
+from reswork.store.writer import RunWriter
+from reswork.training.audience import Recorder
+from reswork.training.recipe import Recipe
+from reswork.training.run import Run
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    name: str | None = None,
+    start: bool = True,
+) -> Run:
+    """Train a network in the background, recorded and saved; returns at once.
+
+    Watch it with ``rw.live(run)`` or ``run.history``, wait with ``run.wait()``. The run's folder is written
+    as it goes; where it cannot be written the run goes on, and ``run.history.notes`` says why.
+
+    Args:
+        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place.
+        data: what to learn.
+        recipe: how; None: the defaults of `Recipe`.
+        directory: a new or empty folder for this run; None: a new one under ``runs``.
+        recorders: what to record, as factories that take the history, such as ``rw.recorders.losses``;
+            None: the default ones.
+        name: of the new folder under ``runs``; None: date, time and network.
+        start: False gives a run that waits for ``run.start()``.
+
+    Returns:
+        The run; ``run.name`` is its folder's name, for `load_run`.
+
+    Raises:
+        InvalidSetting: for a name or folder that cannot be used.
+    """
+    recipe = Recipe() if recipe is None else recipe
+    history = History()
+    made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
+    folder_name = check_name(name) if name is not None else _default_name(model)
+    writer = _writer(model, data, recipe, history, directory, folder_name)
+    if writer is not None:
+        made = [*made, writer]  # last, so that it finds what the others recorded
+        folder_name = writer.directory.name
+    run = Run(model, data, recipe, history=history, recorders=made, name=folder_name)
+    if start:
+        run.start()
+    return run
+
+
+def _writer(
+    model: nn.Module, data: Dataset, recipe: Recipe, history: History, directory: str | Path | None, name: str
+) -> RunWriter | None:
+    """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
+    try:
+        path = claim_directory(directory) if directory is not None else create_run_directory(name=name)
+        return RunWriter(path, history, describe(model, data, recipe))
+    except OSError as error:
+        history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))
+        return None
+
+
+def _default_name(model: nn.Module) -> str:
+    label = re.sub(r"[^A-Za-z0-9.]+", "-", model_label(model)).strip("-.").lower()[:40]
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{label or 'net'}"

@@ -1,0 +1,354 @@
+"""A network as plain PyTorch source: only what this one network needs, each block written out."""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from reswork.models.blocks import Bias, FixupConv2d, FixupLinear, PaddedShortcut, Scale
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import CONVS
+from reswork.models.plan import (
+    LAST_ACTIVATION,
+    BlockPlan,
+    block_plans,
+    norm_groups,
+    stem_plan,
+)
+
+CHANNELS = {  # what a convolution of a block is called with: input and output channels
+    "basic": {"conv1": ("in_channels", "channels"), "conv2": ("channels", "channels")},
+    "bottleneck": {
+        "conv1": ("in_channels", "inner"),
+        "conv2": ("inner", "inner"),
+        "conv3": ("inner", "channels"),
+    },
+}
+
+
+def network_imports(config: ResNetConfig) -> list[str]:
+    """Import lines that `network_code` relies on, beside ``torch`` and ``nn``."""
+    plans = block_plans(config.resolved())
+    names = []
+    if config.squeeze_excitation:
+        names.append("SqueezeExcitation")
+    if any("stochastic_depth" in plan.branch for plan in plans):
+        names.append("StochasticDepth")
+    lines = ["import torch.nn.functional as F"] if any(plan.shortcut == "padding" for plan in plans) else []
+    lines.append("from torch import Tensor, nn")
+    return [*lines, f"from torchvision.ops import {', '.join(names)}"] if names else lines
+
+
+def network_code(config: ResNetConfig, *, checkpointed: bool = False) -> str:
+    """Classes and functions that build exactly this network: same state_dict keys, same start for the same seed.
+
+    Args:
+        config: the network.
+        checkpointed: compute blocks twice in training instead of keeping what is inside them.
+
+    Returns:
+        Source with the class ``ResNet``, which takes no argument.
+    """
+    return "\n\n\n".join(_Writer(config, checkpointed).sections()) + "\n"
+
+
+class _Writer:
+    """Writes the source of one network."""
+
+    def __init__(self, config: ResNetConfig, checkpointed: bool) -> None:
+        self.config = config.resolved()
+        self.plans = block_plans(self.config)
+        self.checkpointed = checkpointed
+        self.fixup = config.residual_scaling == "fixup"
+        self.normed = config.norm != "none" or self.fixup  # Fixup has biases in the norms' places
+        self.kinds = _kinds(self.plans)
+
+    def sections(self) -> list[str]:
+        """Functions and classes, each after what it uses."""
+        parts = [inspect.getsource(piece).rstrip() for piece in self._pieces()]
+        if any(plan.shortcut == "projection" for plan in self.plans):
+            parts.append(self._projection())
+        parts += [self._block_class(name, plans) for name, plans in self.kinds.items()]
+        return [*parts, self._net(), self._start()]
+
+    def _pieces(self) -> list[type | Callable[..., object]]:
+        """Small layers of this package that the network uses; their source stands for itself."""
+        pieces: list[type | Callable[..., object]] = []
+        if self.config.norm == "group":
+            pieces.append(norm_groups)
+        if any(plan.shortcut == "padding" for plan in self.plans):
+            pieces.append(PaddedShortcut)
+        if any("scale" in plan.branch for plan in self.plans):
+            pieces.append(Scale)
+        return [*pieces, Bias, FixupConv2d, FixupLinear] if self.fixup else pieces
+
+    def _conv(self, sizes: str, kernel: int, stride: str, groups: int = 1, *, in_block: bool = True) -> str:
+        settings = [sizes, str(kernel)]
+        settings += [stride] if stride != "1" else []
+        settings += [f"padding={kernel // 2}"] if kernel > 1 else []
+        settings += [f"groups={groups}"] if groups > 1 else []
+        if self.fixup and in_block:
+            return f"FixupConv2d({', '.join(settings)})"
+        settings += [] if self.config.norm == "none" and not self.fixup else ["bias=False"]
+        return f"nn.Conv2d({', '.join(settings)})"
+
+    def _norm(self, channels: str) -> str:
+        if self.fixup:
+            return "Bias()"
+        group = f"nn.GroupNorm(norm_groups({channels}), {channels})"
+        return f"nn.BatchNorm2d({channels})" if self.config.norm == "batch" else group
+
+    def _projection(self) -> str:
+        normed = any(plan.normed_projection for plan in self.plans)
+        layers = [self._conv("in_channels, channels", 1, "stride")] + [self._norm("channels")] * normed
+        return _lines(
+            "def projection(in_channels: int, channels: int, stride: int) -> nn.Sequential:",
+            '    """A shortcut across a change of shape: a 1x1 convolution."""',
+            "    return nn.Sequential(",
+            *(f"        {layer}," for layer in layers),
+            "    )",
+        )
+
+    def _block_class(self, name: str, plans: Sequence[BlockPlan]) -> str:
+        plan = plans[0]
+        downsampled = [_downsamples(each) for each in plans]
+        strided = any(each.stride > 1 for each in plans)
+        required = ["in_channels: int"] * bool(plan.branch or plan.shared)
+        required += ["channels: int"] * bool(plan.branch)
+        required += ["inner: int"] * (plan.kind == "bottleneck" and bool(plan.branch))
+        required += ["downsample: nn.Module"] * all(downsampled)
+        optional = ["stride: int = 1"] * (strided and bool(plan.branch))
+        optional += ["downsample: nn.Module | None = None"] * (any(downsampled) and not all(downsampled))
+        optional += ["drop: float = 0.0"] * ("stochastic_depth" in plan.branch)
+        layers = [(layer, self._layer(layer, plan, strided)) for layer in self._names(plan.layer_names)]
+        return _lines(
+            f"class {name}(nn.Module):",
+            f'    """{self._formula(plan)}"""',
+            "",
+            *_signature(["self", *required, *optional]),
+            "        super().__init__()",
+            *(f"        self.{layer} = {made}" for layer, made in layers),
+            *["        self.downsample = downsample"] * any(downsampled),
+            "",
+            "    def forward(self, x: Tensor) -> Tensor:",
+            *(f"        {line}" for line in self._forward(plan, downsampled)),
+        )
+
+    def _formula(self, plan: BlockPlan) -> str:
+        """The block's layers in one line, for its docstring."""
+        branch = " ".join(self._names(plan.branch))
+        inside = {"none": branch, "identity": f"{branch} + x"}.get(plan.shortcut, f"{branch} + shortcut")
+        whole = inside if branch else "shortcut only"
+        return " | ".join(
+            part for part in (" ".join(self._names(plan.shared)), whole, " ".join(plan.after)) if part
+        )
+
+    def _names(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self.normed or not name.startswith("bn")]
+
+    def _layer(self, name: str, plan: BlockPlan, strided: bool) -> str:
+        kind = name.rstrip("0123456789")
+        if kind == "conv":
+            conv = plan.convs[name]
+            divides = strided and name == ("conv1" if plan.kind == "basic" else "conv2")
+            sizes = ", ".join(CHANNELS[plan.kind][name])
+            return self._conv(sizes, conv.kernel, "stride" if divides else "1", conv.groups)
+        if kind == "bn":
+            return self._norm(_norm_channels(plan, name))
+        scale = 0.0 if self.config.residual_scaling == "skipinit" and plan.shortcut != "none" else 1.0
+        return {
+            "relu": "nn.ReLU()",
+            "dropout": f"nn.Dropout({self.config.dropout!r})",
+            "se": "SqueezeExcitation(channels, max(8, channels // 16))",
+            "scale": f"Scale({scale})",
+            "stochastic_depth": 'StochasticDepth(drop, "batch")',
+        }[kind]
+
+    def _forward(self, plan: BlockPlan, downsampled: Sequence[bool]) -> list[str]:
+        lines = [f"x = self.{name}(x)" for name in self._names(plan.shared)]
+        shortcut = "x"
+        if any(downsampled):
+            shortcut = "self.downsample(x)"
+            shortcut = shortcut if all(downsampled) else f"(x if self.downsample is None else {shortcut})"
+        source = "x"
+        for name in self._names(plan.branch):
+            lines.append(f"out = self.{name}({source})")
+            source = "out"
+        if not plan.branch:
+            lines.append(
+                f"out = {shortcut.removeprefix('(').removesuffix(')') if ' if ' in shortcut else shortcut}"
+            )
+        elif plan.shortcut != "none":
+            lines.append(f"out = out + {shortcut}  # y = F(x) + x")
+        return [*lines, *(f"out = self.{name}(out)" for name in self._names(plan.after)), "return out"]
+
+    def _net(self) -> str:
+        stages = {
+            plan.stage: [each for each in self.plans if each.stage == plan.stage] for plan in self.plans
+        }
+        body = [*self._stem()]
+        for stage, plans in stages.items():
+            body += [f"self.layer{stage} = nn.Sequential(", *self._stage(plans), ")"]
+        channels, last = self.plans[-1].channels, LAST_ACTIVATION.get(self.config.order, ())
+        for name in self._names(last):
+            body.append(f"self.{name} = {'nn.ReLU()' if name == 'relu_last' else self._norm(str(channels))}")
+        linear = "FixupLinear" if self.fixup else "nn.Linear"
+        body += [
+            "self.avgpool = nn.AdaptiveAvgPool2d((1, 1))",
+            f"self.fc = {linear}({channels}, {self.config.num_classes})",
+        ]
+        return _lines(
+            "class ResNet(nn.Module):",
+            f'    """{self.config.label}: images (N, {self.config.in_channels}, H, W) -> logits '
+            f'(N, {self.config.num_classes})."""',
+            "",
+            "    def __init__(self) -> None:",
+            "        super().__init__()",
+            *(f"        {line}" for line in body),
+            "        initialise(self)",
+            "",
+            "    def forward(self, x: Tensor) -> Tensor:",
+            *(f"        {line}" for line in self._net_forward(list(stages), last)),
+        )
+
+    def _stem(self) -> list[str]:
+        stem = stem_plan(self.config)
+        convs: list[str] = []
+        for conv in stem.convs:
+            if convs:
+                convs += [self._norm(str(conv.in_channels))] * self.normed + ["nn.Identity()"] * (
+                    not self.normed
+                )
+                convs += ["nn.ReLU()"]
+            sizes = f"{conv.in_channels}, {conv.channels}"
+            convs.append(self._conv(sizes, conv.kernel, str(conv.stride), in_block=False))
+        body = [f"self.conv1 = {convs[0]}"]
+        if len(convs) > 1:
+            body = ["self.conv1 = nn.Sequential(", *(f"    {layer}," for layer in convs), ")"]
+        body += [f"self.bn1 = {self._norm(str(stem.convs[-1].channels))}"] * self.normed + [
+            "self.relu = nn.ReLU()"
+        ]
+        return body + ["self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)"] * stem.pooling
+
+    def _stage(self, plans: Sequence[BlockPlan]) -> list[str]:
+        """Equal blocks on one line."""
+        lines = []
+        for text, group in groupby(plans, key=self._block):
+            same = list(group)
+            first = self.plans.index(same[0]) + 1
+            if len(same) == 1:
+                lines.append(f"    {text.format(i=first)},")
+            else:
+                span = f"{first}, {first + len(same)}" if "{i}" in text else f"{len(same)}"
+                lines.append(
+                    f"    *({text.format(i='i')} for {'i' if '{i}' in text else '_'} in range({span})),"
+                )
+        return lines
+
+    def _block(self, plan: BlockPlan) -> str:
+        """The call that makes a block; ``{i}`` stands for its number where the chance to be dropped needs it."""
+        name = next(name for name, plans in self.kinds.items() if plan in plans)
+        arguments = [str(plan.in_channels)] * bool(plan.branch or plan.shared)
+        if plan.branch:
+            arguments += [str(plan.channels)] + [str(plan.convs["conv2"].channels)] * (
+                plan.kind == "bottleneck"
+            )
+            arguments += [f"stride={plan.stride}"] if plan.stride > 1 else []
+        make = {"padding": "PaddedShortcut", "projection": "projection"}.get(plan.shortcut)
+        if make:
+            arguments.append(f"downsample={make}({plan.in_channels}, {plan.channels}, {plan.stride})")
+        if "stochastic_depth" in plan.branch:
+            arguments.append(f"drop={self.config.stochastic_depth!r} * {{i}} / {len(self.plans)}")
+        return f"{name}({', '.join(arguments)})"
+
+    def _net_forward(self, stages: Sequence[int], last: tuple[str, ...]) -> list[str]:
+        stem = ["conv1"] + ["bn1"] * self.normed + ["relu"] + ["maxpool"] * stem_plan(self.config).pooling
+        lines = [f"x = self.{name}(x)" for name in stem]
+        if self.checkpointed:
+            layers = ", ".join(f"*self.layer{stage}" for stage in stages)
+            lines += [f"for block in [{layers}]:", "    x = checkpoint(block, x, use_reentrant=False)"]
+        else:
+            lines += [f"x = self.layer{stage}(x)" for stage in stages]
+        lines += [f"x = self.{name}(x)" for name in self._names(last)]
+        return [*lines, "return self.fc(torch.flatten(self.avgpool(x), 1))"]
+
+    def _start(self) -> str:
+        lines = [
+            "@torch.no_grad()",
+            "def initialise(model: ResNet) -> None:",
+            '    """He\'s initialisation, as torchvision has it."""',
+            "    for module in model.modules():",
+            "        if isinstance(module, nn.Conv2d):",
+            '            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")',
+            "            if module.bias is not None:",
+            "                nn.init.zeros_(module.bias)",
+        ]
+        added = [
+            name for name, plans in self.kinds.items() if plans[0].branch and plans[0].shortcut != "none"
+        ]
+        if added and (self.fixup or self.config.zero_init_last_norm):
+            classes = added[0] if len(added) == 1 else f"({', '.join(added)})"
+            lines += ["    for block in model.modules():", f"        if isinstance(block, {classes}):"]
+            lines += [f"            {line}" for line in self._branch_start()]
+        if self.fixup:
+            lines += ["    nn.init.zeros_(model.fc.weight)", "    nn.init.zeros_(model.fc.bias)"]
+        return _lines(*lines)
+
+    def _branch_start(self) -> list[str]:
+        last = CONVS[self.plans[0].kind]
+        if not self.fixup:
+            return [f"nn.init.zeros_(block.bn{last}.weight)  # each block starts as its shortcut"]
+        branches = sum(plan.shortcut != "none" and bool(plan.branch) for plan in self.plans)
+        scaled = [f"block.conv{i}.weight.mul_({branches} ** (-1 / {2 * last - 2}))" for i in range(1, last)]
+        return [
+            *scaled,
+            f"nn.init.zeros_(block.conv{last}.weight)  # Fixup (arXiv 1901.09321), rules 1 and 2",
+        ]
+
+
+def _kinds(plans: Sequence[BlockPlan]) -> dict[str, list[BlockPlan]]:
+    """Blocks by the class that they need: one class for each sequence of layers."""
+    found: dict[tuple[object, ...], list[BlockPlan]] = {}
+    for plan in plans:
+        found.setdefault((plan.shared, plan.branch, plan.after, plan.shortcut == "none"), []).append(plan)
+    names: dict[str, list[BlockPlan]] = {}
+    for same in sorted(found.values(), key=len, reverse=True):  # the most frequent gets the plain name
+        plan = same[0]
+        base = "Block" if plan.kind == "basic" else "Bottleneck"
+        if not names and plan.branch:
+            name = base
+        elif not plan.branch:
+            name = "ShortcutOnly"
+        elif plan.shortcut == "none":
+            name = f"Plain{base}"
+        else:
+            name = f"Projection{base}" if plan.shared else f"First{base}"
+        while name in names:
+            name += "2"
+        names[name] = same
+    return names
+
+
+def _signature(arguments: Sequence[str]) -> list[str]:
+    """The head of ``__init__``, an argument a line where one line would be too long."""
+    line = f"    def __init__({', '.join(arguments)}) -> None:"
+    if len(line) <= 110:
+        return [line]
+    return ["    def __init__(", *(f"        {argument}," for argument in arguments), "    ) -> None:"]
+
+
+def _downsamples(plan: BlockPlan) -> bool:
+    return plan.shortcut in ("padding", "projection")
+
+
+def _norm_channels(plan: BlockPlan, name: str) -> str:
+    """What a norm's channels are called: those of the convolution before it, or the block's input."""
+    channels = "in_channels"
+    for layer in plan.layer_names:
+        if layer == name:
+            break
+        channels = CHANNELS[plan.kind][layer][1] if layer in CHANNELS[plan.kind] else channels
+    return channels
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""A network and its training as one script that needs PyTorch and no reswork."""
+
+import re
+
+from reswork.experiment.network_code import network_code, network_imports
+from reswork.experiment.training_code import training_code, training_imports
+from reswork.models.config import ResNetConfig
+from reswork.training.recipe import Recipe
+
+
+def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
+    """A stand-alone PyTorch script that rebuilds this network and this training.
+
+    Read it to see what the settings stand for, or take it along: it imports torch, numpy and, for two kinds
+    of layers, torchvision. The network has the same state_dict keys, and starts with the same weights for the
+    same seed. The training follows the recipe with random numbers of its own, so it repeats a run's losses in
+    kind, not to the digit. Where the recipe leaves a choice to the machine, the script decides by a rule.
+
+    Args:
+        config: the network.
+        recipe: the training; None: the defaults.
+
+    Returns:
+        Source of a script that takes the path of an npz file with ``train_images`` uint8 ``(N, C, H, W)``,
+        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``.
+
+    Example:
+        >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
+        \"\"\"ResNet-20 and its training, in plain PyTorch.
+    """
+    recipe = recipe or Recipe()
+    file = re.sub(r"[^a-z0-9]+", "-", config.label.lower()) + ".pt"
+    header = (
+        f'"""{config.label} and its training, in plain PyTorch.\n\n'
+        f"    python this_file.py data.npz\n\n"
+        f"data.npz holds train_images and test_images, uint8 (N, {config.in_channels}, H, W), and train_labels and\n"
+        f"test_labels, whole numbers from 0 to {config.num_classes - 1}; the trained weights go to {file}.\n"
+        '"""'
+    )
+    network = network_code(config, checkpointed=recipe.checkpoint_activations)
+    imports = _sorted_imports({*training_imports(recipe), *network_imports(config)})
+    return f"{header}\n\n{imports}\n\n\n{network}\n\n{training_code(recipe, file)}"
+
+
+def _sorted_imports(lines: set[str]) -> str:
+    """Python's own modules first; in each part plain imports before names from a module."""
+    own = {"import copy", "import math", "import sys"}
+    parts = [sorted(lines & own), sorted(lines - own, key=lambda line: (line.startswith("from"), line))]
+    return "\n\n".join("\n".join(part) for part in parts)

@@ -1,0 +1,306 @@
+"""A recipe as plain PyTorch source: only what this one recipe does, in one readable loop."""
+
+from reswork.training.recipe import Recipe
+
+
+def training_imports(recipe: Recipe) -> list[str]:
+    """Import lines that `training_code` relies on, beside ``torch`` and ``nn``."""
+    lines = ["import copy"] * (recipe.ema is not None)
+    lines += ["import math"] * (recipe.schedule in ("cosine", "one_cycle"))
+    lines += ["import sys", "import numpy as np", "import torch", "import torch.nn.functional as F"]
+    lines += ["from torch import Tensor, nn"]
+    lines += ["from torch.utils.checkpoint import checkpoint"] * recipe.checkpoint_activations
+    return lines
+
+
+def training_code(recipe: Recipe, file: str) -> str:
+    """Functions that train a model as the recipe says: ``train(model, images and labels)`` and what it uses.
+
+    Args:
+        recipe: of the training.
+        file: name of the file into which the script puts the weights.
+    """
+    sections = [_learning_rate(recipe)]
+    if recipe.augmentation.crop_padding or recipe.augmentation.translate:
+        sections.append(_SHIFTED)
+    if recipe.augmentation != type(recipe.augmentation)():
+        sections.append(_augment(recipe))
+    if recipe.ema is not None:
+        sections.append(_follow(recipe.ema))
+    sections += [_train(recipe), _ACCURACY, _LOAD, _main(file)]
+    return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
+
+
+def _learning_rate(recipe: Recipe) -> str:
+    """The same numbers as `reswork.training.schedules.learning_rates`."""
+    peak = repr(recipe.learning_rate)
+    head = [
+        "def learning_rate(done: int, total: int, per_epoch: int) -> float:",
+        f'    """Of the update after `done` of `total` others: {recipe.schedule.replace("_", " ")}."""',
+    ]
+    if recipe.schedule == "one_cycle":
+        last = f"    return {peak} * (end + (start - end) * (1 + math.cos(math.pi * share)) / 2)"
+        return "\n".join([*head, *_ONE_CYCLE, last])
+    warmup = []
+    if recipe.warmup_epochs:
+        warmup = [
+            f"    warmup = min(total, round({recipe.warmup_epochs!r} * per_epoch))",
+            "    if done < warmup:",
+            f"        return {peak} * (done + 1) / (warmup + 1)",
+        ]
+    if recipe.schedule == "constant":
+        body = [f"    return {peak}"]
+    elif recipe.schedule == "step":
+        body = [
+            f"    passed = sum(done / total + 1e-12 > milestone for milestone in {recipe.milestones!r})",
+            f"    return {peak} * {recipe.decay_factor!r} ** passed",
+        ]
+    else:
+        first = "warmup" if recipe.warmup_epochs else "0"
+        share = "done / total" if first == "0" else "(done - warmup) / max(1, total - warmup)"
+        body = [f"    return {peak} * (1 + math.cos(math.pi * {share})) / 2"]
+    return "\n".join(head + warmup + body)
+
+
+_ONE_CYCLE = [
+    "    progress = done / max(1, total - 1)",
+    "    if progress < 0.3:",
+    "        start, end, share = 1 / 25, 1.0, progress / 0.3",
+    "    else:",
+    "        start, end, share = 1.0, 1e-4 / 25, (progress - 0.3) / 0.7",
+]
+
+_SHIFTED = '''
+def shifted(images: Tensor, pixels: int, edge: str) -> Tensor:
+    """Each image moved by up to so many pixels; what moves in is black (constant) or mirrored (reflect)."""
+    count, _, height, width = images.shape
+    padded = F.pad(images, (pixels,) * 4, mode=edge)  # (N, C, H + 2p, W + 2p)
+    top, left = torch.randint(0, 2 * pixels + 1, (2, count, 1), device=images.device)
+    rows = (top + torch.arange(height, device=images.device)).unsqueeze(2)  # (N, H, 1)
+    columns = (left + torch.arange(width, device=images.device)).unsqueeze(1)  # (N, 1, W)
+    which = torch.arange(count, device=images.device).view(-1, 1, 1)
+    return padded[which, :, rows, columns].permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+'''
+
+
+def _augment(recipe: Recipe) -> str:
+    chosen = recipe.augmentation
+    lines = [
+        "def augmented(images: Tensor) -> Tensor:",
+        '    """Random changes to a batch (N, C, H, W) of values from 0 to 255, each image its own."""',
+    ]
+    if chosen.crop_padding:
+        lines.append(f'    images = shifted(images, {chosen.crop_padding}, "constant")')
+    if chosen.translate:
+        lines.append(f'    images = shifted(images, {chosen.translate}, "reflect")')
+    if chosen.flip:
+        lines += [
+            "    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5",
+            "    images = torch.where(mirrored, images.flip(3), images)",
+        ]
+    if chosen.cutout:
+        lines += [
+            "    count, _, height, width = images.shape",
+            "    inside = []",
+            "    for size in (height, width):",
+            "        at = torch.arange(size, device=images.device)",
+            f"        first = torch.randint(0, size, (count, 1), device=images.device) - {chosen.cutout // 2}",
+            f"        inside.append((at >= first) & (at < first + {chosen.cutout}))  # (N, size)",
+            "    square = inside[0].unsqueeze(2) & inside[1].unsqueeze(1)  # (N, H, W)",
+            "    images = images.masked_fill(square.unsqueeze(1), 128)  # cutout: a grey square",
+        ]
+    return "\n".join([*lines, "    return images"])
+
+
+def _follow(decay: float) -> str:
+    return f'''
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, updates: int) -> None:
+    """Move the averaged weights and statistics towards the model's; quicker in the first updates."""
+    decay = min({decay!r}, (1 + updates) / (10 + updates))
+    for mean, live in zip(average.state_dict().values(), model.state_dict().values()):
+        if mean.is_floating_point():
+            mean.lerp_(live, 1 - decay)
+        else:
+            mean.copy_(live)
+'''
+
+
+def _train(recipe: Recipe) -> str:
+    evaluated = "model" if recipe.ema is None else "average"
+    lines = [
+        '"""Train on uint8 images (N, C, H, W) with int64 labels (N,); print the test accuracy each epoch."""',
+        *_setup(recipe),
+        "",
+        "step = 0",
+        "while step < total:",
+        "    model.train()",
+        "    order = torch.randperm(len(train_images), device=device)  # the last, smaller batch is left out",
+        f"    for chosen in order.split({recipe.batch_size})[:per_epoch]:",
+        "        if step == total:",
+        "            break",
+        *(f"        {line}" for line in _batch(recipe)),
+        *(f"        {line}" for line in _update(recipe)),
+        "        step += 1",
+        f"    right = accuracy({evaluated}, test_images, test_labels, mean, std)",
+        '    print(f"step {step} of {total}: loss {loss.item():.4f}, test accuracy {right:.4f}", flush=True)',
+    ]
+    if recipe.ema is not None:
+        lines.append("model.load_state_dict(average.state_dict())")
+    return "\n".join([
+        "def train(",
+        "    model: nn.Module, train_images: Tensor, train_labels: Tensor, test_images: Tensor, test_labels: Tensor",
+        ") -> None:",
+        *(f"    {line}" if line else "" for line in lines),
+    ])  # fmt: skip
+
+
+def _setup(recipe: Recipe) -> list[str]:
+    lines = [f"torch.manual_seed({recipe.seed})"]
+    lines += [f"random = np.random.default_rng({recipe.seed})"] * bool(recipe.mixup)
+    lines += ["torch.use_deterministic_algorithms(True)"] * recipe.deterministic
+    if recipe.device == "auto":
+        lines.append(
+            'device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")'
+        )
+    else:
+        lines.append(f"device = torch.device({recipe.device!r})")
+    if recipe.precision == "auto":
+        able = "torch.cuda.is_bf16_supported(including_emulation=False)"
+        lines.append(f'bf16 = device.type == "cuda" and {able}')
+    if recipe.channels_last == "auto":
+        lines.append('layout = torch.contiguous_format if device.type == "mps" else torch.channels_last')
+    else:
+        lines.append(f"layout = torch.{'channels_last' if recipe.channels_last else 'contiguous_format'}")
+    lines += [
+        "model.to(device, memory_format=layout)",
+        "train_images, train_labels, test_images, test_labels = (",
+        "    tensor.to(device) for tensor in (train_images, train_labels, test_images, test_labels)",
+        ")",
+        "std, mean = torch.std_mean(train_images.float(), (0, 2, 3), correction=0, keepdim=True)  # (1, C, 1, 1)",
+        "std = std.clamp(min=0.5)  # of 255; for a channel that never changes",
+        *_optimizer(recipe),
+    ]
+    lines += ["scaler = torch.amp.GradScaler(device.type)"] * (recipe.precision == "fp16")
+    lines += ["average = copy.deepcopy(model).eval()"] * (recipe.ema is not None)
+    compiled = recipe.compile == "on"
+    lines.append(f"forward = {'torch.compile(model)' if compiled else 'model  # or torch.compile(model)'}")
+    lines.append(f"per_epoch = max(1, len(train_images) // {recipe.batch_size})")
+    lines.append(
+        f"total = {recipe.steps}" if recipe.steps is not None else f"total = {recipe.epochs} * per_epoch"
+    )
+    return lines
+
+
+def _optimizer(recipe: Recipe) -> list[str]:
+    weights = "model.parameters()"
+    lines = []
+    if not recipe.decay_norm_and_bias:
+        weights = "groups"
+        lines = [
+            "groups = [  # no weight decay for norms and biases",
+            '    {"params": [p for p in model.parameters() if p.ndim > 1]},',
+            '    {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},',
+            "]",
+        ]
+    rate, decay = f"lr={recipe.learning_rate!r}", f"weight_decay={recipe.weight_decay!r}"
+    if recipe.optimizer == "sgd":
+        more = f"momentum={recipe.momentum!r}" + ", nesterov=True" * recipe.nesterov
+    else:
+        more = f"betas=({recipe.momentum!r}, 0.999)"
+    kind = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer]
+    return [*lines, f"optimizer = torch.optim.{kind}({weights}, {rate}, {more}, {decay})"]
+
+
+def _batch(recipe: Recipe) -> list[str]:
+    raw = "train_images[chosen].float()"
+    if recipe.augmentation != type(recipe.augmentation)():
+        raw = f"augmented({raw})"
+    lines = [
+        f"images, labels = {raw}, train_labels[chosen]",
+        "images = ((images - mean) / std).contiguous(memory_format=layout)",
+    ]
+    if recipe.mixup:
+        alpha = repr(recipe.mixup)
+        lines += [
+            f"share = float(random.beta({alpha}, {alpha}))  # mixup: each image with its neighbour",
+            "images, others = torch.lerp(images.roll(1, 0), images, share), labels.roll(1, 0)",
+        ]
+    return lines
+
+
+def _update(recipe: Recipe) -> list[str]:
+    scaled = recipe.precision == "fp16"
+    lines = _gradients_of_parts(recipe) if recipe.accumulate > 1 else _gradients(recipe)
+    if recipe.clip_norm is not None:
+        lines += ["scaler.unscale_(optimizer)"] * scaled
+        lines.append(f"nn.utils.clip_grad_norm_(model.parameters(), {recipe.clip_norm!r})")
+    lines += [
+        "for group in optimizer.param_groups:",
+        '    group["lr"] = learning_rate(step, total, per_epoch)',
+    ]
+    lines += ["scaler.step(optimizer)", "scaler.update()"] if scaled else ["optimizer.step()"]
+    lines.append("optimizer.zero_grad()")
+    return lines + ["follow(average, model, step + 1)"] * (recipe.ema is not None)
+
+
+def _gradients_of_parts(recipe: Recipe) -> list[str]:
+    names = "images, labels, others" if recipe.mixup else "images, labels"
+    weighted = _gradients(recipe, "loss = loss * len(images) / batch", "whole += loss.detach()")
+    return [
+        f"parts = max(1, min({recipe.accumulate}, len(images) // 2))  # their gradients add up",
+        "batch, whole = len(images), torch.zeros((), device=device)",
+        f"for {names} in zip(*(tensor.tensor_split(parts) for tensor in ({names}))):",
+        *(f"    {line}" for line in weighted),
+        "loss = whole",
+    ]
+
+
+def _gradients(recipe: Recipe, *more: str) -> list[str]:
+    """Loss and backward pass; ``more`` is done to the loss between them."""
+    dtype = {"bf16": "bfloat16", "fp16": "float16", "auto": "bfloat16"}.get(recipe.precision)
+    lines = ["logits = forward(images)"]
+    if dtype is not None:
+        when = ", enabled=bf16" if recipe.precision == "auto" else ""
+        lines = [f"with torch.autocast(device.type, torch.{dtype}{when}):", "    logits = forward(images)"]
+    smooth = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
+    lines.append(f"loss = F.cross_entropy(logits.float(), labels{smooth})")
+    if recipe.mixup:
+        lines += [
+            f"other = F.cross_entropy(logits.float(), others{smooth})",
+            "loss = share * loss + (1 - share) * other",
+        ]
+    backward = "scaler.scale(loss).backward()" if recipe.precision == "fp16" else "loss.backward()"
+    return [*lines, *more, backward]
+
+
+_ACCURACY = '''
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std: Tensor) -> float:
+    """Fraction of the images that the model gets right, in evaluation mode."""
+    model.eval()
+    right = 0
+    for part, answers in zip(images.split(500), labels.split(500)):
+        right += (model((part.float() - mean) / std).argmax(1) == answers).sum().item()
+    return right / len(images)
+'''
+
+_LOAD = '''
+def load(path: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Images uint8 (N, C, H, W) and labels (N,) from an npz file with these four arrays."""
+    with np.load(path) as file:
+        names = "train_images", "train_labels", "test_images", "test_labels"
+        images, labels, more_images, more_labels = (torch.from_numpy(file[name]) for name in names)
+    return images, labels.long(), more_images, more_labels.long()
+'''
+
+
+def _main(file: str) -> str:
+    return f"""
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {{sys.argv[0]}} data.npz")
+    network = ResNet()
+    train(network, *load(sys.argv[1]))
+    torch.save(network.state_dict(), "{file}")
+"""

@@ -1,0 +1,64 @@
+"""What a run was made of: the settings and versions that stand in its ``run.json``."""
+
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from torch import nn
+
+from reswork.datasets.dataset import Dataset
+from reswork.models.config import ResNetConfig
+from reswork.training.recipe import Recipe
+
+FORMAT = 1
+_PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "safetensors")
+
+
+def describe(model: nn.Module, data: Dataset, recipe: Recipe) -> dict[str, Any]:
+    """Everything about a run that is known before it starts, as JSON values."""
+    config = getattr(model, "config", None)
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "config": config.to_dict() if isinstance(config, ResNetConfig) else None,
+        "model": {
+            "class": f"{type(model).__module__}.{type(model).__qualname__}",
+            "label": model_label(model),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        },
+        "recipe": recipe.to_dict(),
+        "data": {
+            "name": data.name,
+            "hash": data.fingerprint,
+            "classes": list(data.classes),
+            "input_shape": list(data.input_shape),
+            "train": len(data.train),
+            "test": len(data.test),
+        },
+        "versions": versions(),
+    }
+
+
+def model_label(model: nn.Module) -> str:
+    """Such as ``ResNet-20``; of a network that was not built here the name of its class."""
+    config = getattr(model, "config", None)
+    return config.label if isinstance(config, ResNetConfig) else type(model).__name__
+
+
+def versions() -> dict[str, str]:
+    """Of reswork, Python, the system and the packages that decide a run's numbers."""
+    return {
+        "reswork": _version("reswork"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()} ({sys.platform})",
+        **{package: _version(package) for package in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

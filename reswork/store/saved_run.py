@@ -1,0 +1,280 @@
+"""`SavedRun`: a run as it stands on disk, finished, going on, or cut off by a dead kernel."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.models.config import ResNetConfig
+from reswork.models.network import resnet
+from reswork.store.description import FORMAT
+from reswork.store.directory import (
+    METRICS_FILE,
+    RUN_FILE,
+    WEIGHTS_FILE,
+    has_writer,
+    is_inside,
+    run_path,
+    runs_folder,
+)
+from reswork.store.replay import last_step, read_history
+from reswork.store.whole_files import read_text
+from reswork.training.recipe import Recipe
+from reswork.training.run import RunState
+
+_MOST_BYTES = 16 * 1024**2
+_ENDED = (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """One run from disk; read it while it goes on, after its end, or after the kernel died.
+
+    A run whose process died is STOPPED and ``interrupted``. A folder that cannot be read has a sentence in
+    ``unreadable`` and nothing else.
+    """
+
+    path: Path
+    name: str
+    created: datetime  # with time zone
+    state: RunState
+    interrupted: bool = False
+    error: str | None = None  # why a FAILED run failed
+    config: ResNetConfig | None = None  # None: a network that was not built here
+    recipe: Recipe = field(default_factory=Recipe)
+    model_label: str = ""
+    parameters: int = 0
+    dataset_name: str = ""
+    dataset_hash: str = ""  # sha256 of images and labels
+    classes: tuple[str, ...] = ()
+    input_shape: tuple[int, ...] = ()  # (C, H, W)
+    mode: str = ""  # device, precision and the rest, and why
+    total_steps: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, float] = field(default_factory=dict)
+    unreadable: str | None = None
+
+    @cached_property
+    def history(self) -> History:
+        """The record as it stood when this was first read; `load_run` again to see how a run went on.
+
+        What cannot be read gives an empty record with a note ``unreadable`` that has the reason.
+        """
+        reason = self.unreadable
+        try:
+            if reason is None:
+                return read_history(self.path / METRICS_FILE)
+        except _UNREADABLE as error:
+            reason = f"{METRICS_FILE}: {error}"
+        history = History()
+        history.note(0, "unreadable", reason=reason)
+        return history
+
+    def model(self) -> nn.Module:
+        """The network with its final weights, in eval mode.
+
+        Raises:
+            InvalidSetting: if the run left no weights, they do not fit, or the network was not built here.
+        """
+        if self.unreadable is not None:
+            raise InvalidSetting("run", f"run {self.name!r} cannot be read: {self.unreadable}")
+        if self.config is None:
+            raise InvalidSetting(
+                "run",
+                f"run {self.name!r} trained {self.model_label}, which was not built here; "
+                f"build it and load {WEIGHTS_FILE} from {str(self.path)!r}",
+            )
+        weights = self.path / WEIGHTS_FILE
+        if not weights.is_file():
+            raise InvalidSetting(
+                "run",
+                f"run {self.name!r} has no final weights: it {self._why_no_weights()}; choose a finished run",
+            )
+        network = resnet(self.config)
+        try:
+            network.load_state_dict(load_file(weights))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise InvalidSetting(
+                "run", f"the weights of run {self.name!r} cannot be used: {error}"
+            ) from error
+        return network.eval()
+
+    def summary(self) -> dict[str, Any]:
+        """What a table of runs shows: name, network, data, state, step, test loss and accuracy, seconds."""
+        return {
+            "name": self.name,
+            "created": self.created.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            "network": self.model_label,
+            "parameters": self.parameters,
+            "data": self.dataset_name,
+            "state": self.state_word,
+            "step": int(self.progress.get("step", 0)),
+            "total_steps": self.total_steps,
+            "loss/test": self.progress.get("loss/test"),
+            "top1/test": self.progress.get("top1/test"),
+            "images_per_second": self.progress.get("images_per_second"),
+            "problem": self.unreadable or self.error,
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over: finished, stopped, failed or interrupted."""
+        return self.state in _ENDED
+
+    @property
+    def state_word(self) -> str:
+        """``finished``, ``running``, ``interrupted``, ``unreadable`` ..."""
+        if self.unreadable is not None:
+            return "unreadable"
+        return "interrupted" if self.interrupted else self.state.name.lower()
+
+    def __repr__(self) -> str:
+        step = f"step {int(self.progress.get('step', 0))} of {self.total_steps}"
+        told = self.unreadable or f"{self.model_label} on {self.dataset_name}, {self.state_word}, {step}"
+        return f"<SavedRun {self.name!r}: {told}>"
+
+    def _why_no_weights(self) -> str:
+        if self.interrupted:
+            return "was interrupted before its end"
+        return "has not ended yet" if self.state not in _ENDED else "ended without saving them"
+
+
+def runs(root: str | Path | None = None) -> list[SavedRun]:
+    """All runs in a folder, the newest first.
+
+    What is no readable run is listed too, with one sentence in ``unreadable``.
+
+    Args:
+        root: the folder of all runs; None: ``runs``, or what ``RESWORK_RUNS`` says.
+    """
+    folder = runs_folder(root)
+    if not folder.is_dir():
+        return []
+    try:
+        paths = [path for path in folder.iterdir() if _may_be_run(path)]
+    except OSError as error:
+        raise InvalidSetting("root", f"the folder of runs {str(folder)!r} cannot be read: {error}") from error
+    found = [_listed(path, folder) for path in paths]
+    return sorted(found, key=lambda run: (run.created, run.name), reverse=True)
+
+
+def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedRun:
+    """One run from disk, with its whole history, also after the kernel that trained it died.
+
+    Args:
+        path_or_name: a run's folder, or its name as `runs` lists it.
+        root: the folder of all runs, for a name.
+
+    Raises:
+        InvalidSetting: if there is no such run, or it cannot be read.
+    """
+    path = _find(path_or_name, runs_folder(root))
+    if path is None:
+        names = ", ".join(run.name for run in runs(root)[:5]) or "none yet"
+        raise InvalidSetting(
+            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
+        )
+    try:
+        return _read(path)
+    except _UNREADABLE as error:
+        raise InvalidSetting(
+            "path_or_name", f"run {path.name!r} cannot be read: {_sentence(error)}"
+        ) from error
+
+
+def _find(path_or_name: str | Path, folder: Path) -> Path | None:
+    """A name inside the folder of runs comes before a path from here."""
+    if (
+        isinstance(path_or_name, str)
+        and not {"/", "\\"} & set(path_or_name)
+        and path_or_name not in ("", ".", "..")
+    ):
+        named = run_path(path_or_name, folder)
+        if named.is_dir():
+            return named
+    path = Path(path_or_name)
+    return path if path.is_dir() else None
+
+
+def _may_be_run(path: Path) -> bool:
+    return not path.name.startswith(".") and (path.is_dir() or path.is_symlink())
+
+
+def _listed(path: Path, folder: Path) -> SavedRun:
+    """The run, or an entry that says why there is none."""
+    try:
+        if not is_inside(path, folder):
+            raise ValueError("it is a link that leads out of the folder of runs")
+        return _read(path)
+    except _UNREADABLE as error:
+        reason = _sentence(error)
+        return SavedRun(path, path.name, _changed(path), RunState.STOPPED, unreadable=reason)
+
+
+def _read(path: Path) -> SavedRun:
+    values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
+    state = RunState[values["state"]]
+    interrupted = state not in _ENDED and not has_writer(path)
+    if interrupted:  # it may have ended between the two looks
+        values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+        state = RunState[values["state"]]
+        interrupted = state not in _ENDED
+    model, data, error = values["model"], values["data"], values["error"]
+    return SavedRun(
+        path,
+        path.name,
+        datetime.fromisoformat(values["created"]).astimezone(UTC),
+        RunState.STOPPED if interrupted else state,
+        interrupted=interrupted,
+        error=None if error is None else f"{error['type']}: {error['message']}",
+        config=None if values["config"] is None else ResNetConfig.from_dict(values["config"]),
+        recipe=Recipe.from_dict(values["recipe"]),
+        model_label=str(model["label"]),
+        parameters=int(model["parameters"]),
+        dataset_name=str(data["name"]),
+        dataset_hash=str(data["hash"]),
+        classes=tuple(str(name) for name in data["classes"]),
+        input_shape=tuple(int(length) for length in data["input_shape"]),
+        mode=str(values.get("mode", "")),
+        total_steps=int(values.get("total_steps", 0)),
+        versions={str(name): str(version) for name, version in values["versions"].items()},
+        progress=_progress(path, values),
+    )
+
+
+def _progress(path: Path, values: Mapping[str, Any]) -> dict[str, float]:
+    progress = {str(name): float(value) for name, value in values.get("progress", {}).items()}
+    if RunState[values["state"]] not in _ENDED:  # it was written at the last epoch; the metrics know better
+        progress["step"] = max(progress.get("step", 0.0), float(last_step(path / METRICS_FILE)))
+    return progress
+
+
+def _changed(path: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {RUN_FILE} in it"
+    if isinstance(error, PermissionError):
+        return f"{RUN_FILE} may not be read by you"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"{RUN_FILE} is damaged: {error}"
+    if isinstance(error, KeyError):
+        return f"{RUN_FILE} has no usable entry {error}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,87 @@
+"""Files that are either the old one or the new one, never half of one: temporary file, fsync, rename."""
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Replace a JSON file at once."""
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Replace a safetensors file at once; copies to the processor, one tensor after another."""
+    copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    with _replacing(path) as temporary:
+        try:
+            save_file(copies, temporary, dict(metadata))
+        except SafetensorError as error:  # a full disk comes as this one
+            raise OSError(str(error)) from error
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """Text of a regular file below a size; anything else is refused instead of waited for.
+
+    Raises:
+        ValueError: for a pipe, a device or a folder, too many bytes, or bytes that are not UTF-8.
+        OSError: if it cannot be opened.
+    """
+    with open_regular(path) as fileno:
+        size = os.fstat(fileno).st_size
+        if size > most_bytes:
+            raise ValueError(f"{path.name} has {size:,} bytes; at most {most_bytes:,} are read")
+        return os.read(fileno, most_bytes + 1).decode("utf-8")
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[int]:
+    """File number of a regular file, opened without waiting (a named pipe would wait for ever)."""
+    fileno = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fileno).st_mode):
+            raise ValueError(f"{path.name} is not a regular file")
+        yield fileno
+    finally:
+        os.close(fileno)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the body succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.open("wb").close()
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask wants it; safetensors would make it 0600
+        yield temporary
+        temporary.chmod(mode)
+        _synchronise(temporary)
+        temporary.replace(path)
+        _synchronise(path.parent)
+    finally:
+        _quietly(temporary.unlink)
+
+
+def _synchronise(path: Path) -> None:
+    fileno = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fileno)
+    finally:
+        os.close(fileno)
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError:
+        return

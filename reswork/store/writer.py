@@ -1,0 +1,154 @@
+"""`RunWriter`: the recorder that writes a run's folder as the run goes on."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+from torch import Tensor, nn
+
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, writer_lock
+from reswork.store.metrics_log import MetricsLog
+from reswork.store.whole_files import write_json, write_tensors
+from reswork.training.events import EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+
+_RETRY_S = 5.0
+
+
+class RunWriter:
+    """Writes settings, metrics and final weights of one run into its folder; call it with every event.
+
+    At most `interval_s` of metrics are lost when the process dies. A disk that cannot be written stops no
+    run: the history gets a note ``not_saved`` with the reason, and the writer tries again every five
+    seconds; when it succeeds, nothing is missing, and a note ``saved_again`` says so.
+
+    Args:
+        directory: an empty folder, from `create_run_directory`.
+        history: the run's record; what is new in it is appended to ``metrics.jsonl``.
+        description: what `describe` tells about the run.
+        interval_s: seconds between two writes of the metrics.
+
+    Raises:
+        InvalidSetting: if another process writes this folder.
+        OSError: if the folder cannot be written at all.
+    """
+
+    events = (RunStarted, StepDone, EpochDone, RunPaused, RunEnded)  # what it wants to be called for
+
+    def __init__(
+        self, directory: Path, history: History, description: Mapping[str, Any], *, interval_s: float = 0.5
+    ) -> None:
+        self.directory = directory
+        self.error: OSError | None = None  # why the last write failed
+        self._history = history
+        self._log = MetricsLog(directory / METRICS_FILE, history)
+        self._values: dict[str, Any] = {
+            **description,
+            "name": directory.name,
+            "state": "READY",
+            "error": None,
+        }
+        self._interval_s = interval_s
+        self._due = 0.0
+        self._changed = True
+        self._model: nn.Module | None = None
+        self._step = 0
+        self._lock = writer_lock(directory)
+        try:
+            self._lock.acquire(timeout=1)  # a reader that asks who writes holds it for a moment
+        except Timeout:
+            raise InvalidSetting(
+                "directory", f"{str(directory)!r} is being written by another process; choose a new folder"
+            ) from None
+        write_json(directory / RUN_FILE, self._values)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; writes if it is due."""
+        self._follow(event)
+        if isinstance(event, RunEnded):
+            self._write(ended=True)
+            self._model = None
+            self._lock.release()
+        elif not isinstance(event, StepDone) or time.monotonic() >= self._due:
+            self._write(ended=False)
+
+    def _follow(self, event: Event) -> None:
+        self._step = event.step
+        match event:
+            case RunStarted():
+                self._set(
+                    state="RUNNING", mode=event.mode, device=event.device, total_steps=event.total_steps
+                )
+                self._set(steps_per_epoch=event.steps_per_epoch)
+            case StepDone() if self._values["state"] != "RUNNING":
+                self._set(state="RUNNING")
+            case RunPaused():
+                self._set(state="PAUSED", progress=self._progress(event.step))
+            case EpochDone():
+                self._set(progress=self._progress(event.step))
+            case RunEnded():
+                self._set(
+                    state=event.state.upper(), error=_told(event.error), progress=self._progress(event.step)
+                )
+        if isinstance(event, RunStarted | StepDone | EpochDone):
+            self._model = event.model
+
+    def _set(self, **values: object) -> None:
+        self._values.update(values)
+        self._changed = True
+
+    def _progress(self, step: int) -> dict[str, Any]:
+        names = ("epoch", "loss/test", "top1/test", "images_per_second")
+        numbers = {name: self._history.last(name) for name in names}
+        return {"step": step} | {
+            name: value for name, value in numbers.items() if value is not None and abs(value) < float("inf")
+        }
+
+    def _write(self, *, ended: bool) -> None:
+        now = time.monotonic()
+        if self.error is not None and now < self._due and not ended:
+            return
+        before = self.error
+        self.error = None
+        self._try(self._log.flush)
+        if self._changed:
+            self._try(self._write_description)
+        if ended and self._model is not None:
+            self._try(self._write_weights)
+        self._tell(before)
+        self._due = now + (self._interval_s if self.error is None else _RETRY_S)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self.error = error
+
+    def _tell(self, before: OSError | None) -> None:
+        if self.error is not None and before is None:
+            self._history.note(self._step, "not_saved", directory=str(self.directory), reason=str(self.error))
+        elif self.error is None and before is not None:
+            self._history.note(self._step, "saved_again", directory=str(self.directory))
+
+    def _write_description(self) -> None:
+        write_json(self.directory / RUN_FILE, self._values)
+        self._changed = False
+
+    def _write_weights(self) -> None:
+        assert self._model is not None
+        write_tensors(self.directory / WEIGHTS_FILE, _weights(self._model), {"format": "pt"})
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model under its own names, whether it is compiled or not."""
+    state = model.state_dict()
+    return {
+        name.replace("_orig_mod.", ""): value for name, value in state.items() if isinstance(value, Tensor)
+    }
+
+
+def _told(error: BaseException | None) -> dict[str, str] | None:
+    return None if error is None else {"type": type(error).__name__, "message": str(error)}

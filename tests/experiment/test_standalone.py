@@ -1,0 +1,198 @@
+"""The script stands alone, rebuilds the network to the bit, and trains as the recipe says."""
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reswork.datasets.augmentation import Augmentation
+from reswork.datasets.dataset import Dataset, Split
+from reswork.errors import InvalidSetting
+from reswork.experiment.standalone import show_code
+from reswork.models.config import ResNetConfig
+from reswork.models.network import resnet
+from reswork.training.events import StepDone
+from reswork.training.loop import fit
+from reswork.training.recipe import Recipe
+from reswork.training.schedules import learning_rates
+
+TINY = {"depth": None, "form": "cifar", "width": 8, "num_classes": 5, "stage_blocks": (2, 2)}
+ORDERS = ("post", "pre", "bn_after_addition", "relu_before_addition", "relu_only_pre")
+NORMS = ("batch none", "group none", "none none", "none skipinit", "none fixup")
+ALL_ON = {"dropout": 0.3, "stochastic_depth": 0.5, "squeeze_excitation": True}
+SINGLE: tuple[dict[str, Any], ...] = (
+    ALL_ON,
+    {**ALL_ON, "order": "pre", "shortcut": "B", "widen_factor": 2},
+    {**ALL_ON, "norm": "none", "residual_scaling": "fixup", "block": "bottleneck"},
+    {"stem": "imagenet"},
+    {"stem": "resnet_d", "order": "pre"},
+    {"stem": "resnet_d", "norm": "none"},
+    {"stem": "resnet_d", "norm": "none", "residual_scaling": "fixup"},
+    {"zero_init_last_norm": True, "shortcut": "B"},
+    {"block": "bottleneck", "groups": 2, "bottleneck_width": 32, "zero_init_last_norm": True},
+    {"in_channels": 1, "num_classes": 3},
+    {"shortcuts_off": ("layer1.1", "layer2.0")},
+    {"shortcuts_off": ("layer1.0", "layer2.0"), "norm": "none", "residual_scaling": "skipinit", **ALL_ON},
+    {"shortcuts_off": ("layer1.1",), "norm": "none", "residual_scaling": "fixup"},
+    {"branches_off": ("layer1.1", "layer2.0")},
+    {"branches_off": ("layer1.1", "layer2.0"), "order": "pre", "shortcut": "B"},
+    {"branches_off": ("layer1.0",), "shortcuts_off": ("layer2.1",), "block": "bottleneck", "order": "pre"},
+    {"branches_off": ("layer1.0", "layer1.1", "layer2.0", "layer2.1"), "shortcut": "B"},
+)
+RECIPES: dict[str, Recipe] = {
+    "sgd": Recipe(),
+    "nesterov": Recipe(nesterov=True, decay_norm_and_bias=False, clip_norm=0.5, label_smoothing=0.1),
+    "adam": Recipe(optimizer="adam", learning_rate=0.001, schedule="one_cycle", ema=0.9),
+    "adamw": Recipe(optimizer="adamw", learning_rate=0.001, schedule="step", warmup_epochs=2, accumulate=3),
+    "constant": Recipe(
+        schedule="constant", warmup_epochs=1.5, ema=0.99, accumulate=2, checkpoint_activations=True
+    ),
+}
+
+
+def _variants() -> list[dict[str, Any]]:
+    found = []
+    for order, block, shortcut, norm in itertools.product(
+        ORDERS, ("basic", "bottleneck"), ("A", "B", "C", None), NORMS
+    ):
+        kind, scaling = norm.split()
+        settings = {"order": order, "block": block, "norm": kind, "residual_scaling": scaling}
+        found.append(settings | ({"residual": False} if shortcut is None else {"shortcut": shortcut}))
+    return [*found, *SINGLE]
+
+
+def _names(source: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "script"}
+    exec(compile(source, "script.py", "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("settings", _variants(), ids=lambda settings: " ".join(map(str, settings.values())))
+def test_network_is_the_same_to_the_bit(settings: dict[str, Any]) -> None:
+    try:
+        config = ResNetConfig(**(TINY | settings))
+    except InvalidSetting:
+        return  # the product's impossible combinations: Fixup or SkipInit in a plain net, and one order
+    source = show_code(config)
+    assert "reswork" not in source
+    assert max(map(len, source.splitlines())) <= 110
+    names = _names(source)
+    torch.manual_seed(0)
+    ours = resnet(config)
+    torch.manual_seed(0)
+    theirs = names["ResNet"]()
+    assert {name: value.shape for name, value in ours.state_dict().items()} == {
+        name: value.shape for name, value in theirs.state_dict().items()
+    }
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    images = torch.randn(4, config.in_channels, 12, 12)
+    for mode in (True, False):
+        logits = []
+        for model in (ours, theirs):
+            torch.manual_seed(1)  # of dropout and stochastic depth
+            logits.append(model.train(mode)(images))
+        assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("depth", [20, 50, 1202])
+def test_source_stays_short(depth: int) -> None:
+    assert len(show_code(ResNetConfig(depth=depth)).splitlines()) < 220
+
+
+def _data(count: int = 24, size: int = 8) -> Dataset:
+    random = np.random.default_rng(0)
+    images = torch.from_numpy(random.integers(0, 256, (count, 3, size, size), dtype=np.uint8))
+    split = Split(images, torch.from_numpy(random.integers(0, 5, count)))
+    mean, std = images.float().mean((0, 2, 3)) / 255, images.float().std((0, 2, 3), correction=0) / 255
+    return Dataset("noise", split, split, tuple("abcde"), tuple(mean.tolist()), tuple(std.tolist()), "drawn")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_training_is_the_same_arithmetic(name: str) -> None:
+    """One batch holds all images, so that only the order inside it differs: weights agree up to rounding."""
+    plain = {"steps": 6, "batch_size": 24, "device": "cpu", "precision": "fp32", "channels_last": False}
+    recipe = Recipe.from_dict({**RECIPES[name].to_dict(), **plain, "compile": "off", "seed": 3})
+    if recipe.accumulate > 1:  # parts of a shuffled batch differ: without norms only their sum counts
+        config = ResNetConfig(**TINY, norm="none", residual_scaling="skipinit")
+    else:
+        config = ResNetConfig(**TINY)
+    data = _data()
+    names = _names(show_code(config, recipe))
+    torch.manual_seed(0)
+    ours, theirs = resnet(config), names["ResNet"]()
+    theirs.load_state_dict(ours.state_dict())
+    losses = [float(event.loss) for event in fit(ours, data, recipe) if isinstance(event, StepDone)]
+    names["train"](theirs, data.train.images, data.train.labels, data.test.images, data.test.labels)
+    assert losses[-1] < losses[0] or name == "constant"
+    for key, value in ours.state_dict().items():
+        torch.testing.assert_close(theirs.state_dict()[key], value, rtol=2e-3, atol=2e-4, msg=key)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle"])
+@pytest.mark.parametrize("warmup", [0.0, 1.5])
+def test_schedule_is_the_recipes(schedule: Any, warmup: float) -> None:
+    recipe = Recipe(
+        epochs=5, batch_size=10, schedule=schedule, warmup_epochs=warmup, milestones=(0.3, 0.5, 0.9)
+    )
+    rate = _names(show_code(ResNetConfig(**TINY), recipe))["learning_rate"]
+    _, expected = learning_rates(recipe, 70)
+    assert [rate(done, len(expected), 7) for done in range(len(expected))] == pytest.approx(
+        expected.tolist(), rel=1e-12
+    )
+
+
+def test_augmentation_moves_mirrors_and_cuts() -> None:
+    names = _names(
+        show_code(ResNetConfig(**TINY), Recipe(augmentation=Augmentation(crop_padding=2, flip=True)))
+    )
+    image = torch.arange(1.0, 82.0).view(1, 1, 9, 9).repeat(400, 2, 1, 1)
+    torch.manual_seed(0)
+    results = {tuple(part[0].flatten().tolist()) for part in names["augmented"](image)}
+    padded = torch.nn.functional.pad(image[0, 0], (2, 2, 2, 2))
+    expected = {
+        tuple((crop.flip(1) if mirrored else crop).flatten().tolist())
+        for top, left, mirrored in itertools.product(range(5), range(5), (False, True))
+        for crop in [padded[top : top + 9, left : left + 9]]
+    }
+    assert results == expected
+    names = _names(show_code(ResNetConfig(**TINY), Recipe(augmentation=Augmentation(translate=1, cutout=3))))
+    cut = (names["augmented"](image)[:, 0] == 128).sum((1, 2))
+    assert cut.max() == 9 and cut.min() == 4  # a square of 3, centred anywhere: a corner keeps 2 x 2
+
+
+FULL = Recipe(
+    steps=5, batch_size=8, mixup=0.2, accumulate=2, ema=0.9, precision="bf16", deterministic=True, clip_norm=1.0,
+    augmentation=Augmentation(crop_padding=2, flip=True, translate=1, cutout=3), decay_norm_and_bias=False,
+    label_smoothing=0.1, checkpoint_activations=True, schedule="one_cycle", optimizer="adamw", learning_rate=0.01,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(epochs=2, batch_size=8, device="cpu"), FULL], ids=["plain", "full"]
+)
+def test_script_runs_without_reswork(tmp_path: Path, recipe: Recipe) -> None:
+    data = _data(20)
+    script, arrays = tmp_path / "script.py", tmp_path / "data.npz"
+    script.write_text(show_code(ResNetConfig(**TINY, dropout=0.1, stochastic_depth=0.2), recipe))
+    images, labels = data.train.images.numpy(), data.train.labels.numpy()
+    np.savez(arrays, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), str(arrays)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    total = 5 if recipe.steps else 4
+    assert f"step {total} of {total}: loss" in done.stdout
+    (weights,) = tmp_path.glob("*.pt")
+    model = resnet(**TINY, dropout=0.1, stochastic_depth=0.2)
+    model.load_state_dict(torch.load(weights, weights_only=True), strict=True)
