@@ -1,0 +1,6 @@
+"""The page in JupyterLab: widgets that show what the rest of the package computes."""
+
+from reswork.widgets.live_view import LiveView, live
+from reswork.widgets.workbench import Workbench
+
+__all__ = ["LiveView", "Workbench", "live"]

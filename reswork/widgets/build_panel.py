@@ -1,0 +1,254 @@
+"""Build: the form for a network, its drawing, and what it costs."""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from reswork import figures
+from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
+from reswork.models.sheet import SpecSheet, spec_sheet
+from reswork.widgets.form import Field, Form, number_or_none, text_of
+from reswork.widgets.live_figure import LiveFigure
+
+CIFAR_BASIC = tuple(6 * n + 2 for n in range(1, 19))
+CIFAR_BOTTLENECK = tuple(9 * n + 2 for n in range(1, 19))
+IMAGENET = (18, 34, 50, 101, 152)
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "ResNet for small pictures (He 2015, CIFAR)": {},
+    "Plain net: the same layers, no shortcuts": {"residual": False},
+    "Pre-activation ResNet (He 2016)": {"order": "pre"},
+    "Bottleneck blocks, pre-activation": {"block": "bottleneck", "order": "pre", "depth": 29},
+    "Wide ResNet (Zagoruyko 2016)": {"order": "pre", "shortcut": "B", "widen_factor": 4, "depth": 14},
+    "No batch norm, SkipInit": {"norm": "none", "residual_scaling": "skipinit"},
+    "No batch norm, Fixup": {"norm": "none", "residual_scaling": "fixup"},
+    "ResNet for large pictures (ImageNet)": {"form": "imagenet", "depth": 18},
+    "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
+}
+
+_DEFAULTS: dict[str, Any] = {
+    "form": "cifar", "depth": 20, "exact_depth": None, "stage_blocks": None, "residual": True, "block": None,
+    "order": "post", "shortcut": None, "width": None, "widen_factor": 1, "groups": 1, "bottleneck_width": 64,
+    "norm": "batch", "residual_scaling": "none", "zero_init_last_norm": False, "dropout": 0.0,
+    "stochastic_depth": 0.0, "squeeze_excitation": False, "stem": None, "shortcuts_off": (), "branches_off": (),
+}  # fmt: skip
+
+
+class BuildPanel:
+    """The form, the drawing that follows it at once, and the sums of the spec sheet.
+
+    Args:
+        changed: called after each change that gives a network that can be built.
+
+    Attributes:
+        view: the widget.
+        config: the network as it stands, None while the form holds something that cannot be built.
+    """
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self._announce = changed
+        self._input_shape: tuple[int, int, int] = (3, 32, 32)
+        self._classes = 10
+        self.config: ResNetConfig | None = None
+        self.sheet: SpecSheet | None = None
+        self.family = w.Dropdown(
+            options=list(FAMILIES), description="Family", layout=w.Layout(width="100%"),
+            style={"description_width": "128px"}, tooltip="Start from a known network; then change what you like.",
+        )  # fmt: skip
+        self.form = Form(_fields(), self._update)
+        self.family.observe(lambda change: self.set(**FAMILIES[change["new"]]), names="value")
+        self.drawing = LiveFigure(figures.network(spec_sheet(ResNetConfig())))
+        self.drawing.on_click(self._show_block)
+        self.cost = LiveFigure(figures.cost_by_layer(spec_sheet(ResNetConfig())))
+        self._sums = w.HTML()
+        self._block = w.HTML(_hint("Click a block in the drawing to see its numbers."))
+        more = w.Accordion(
+            [
+                w.VBox(self.form.views("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width")),
+                w.VBox(self.form.views("norm", "residual_scaling", "zero_init_last_norm", "dropout",
+                                       "stochastic_depth", "squeeze_excitation")),
+                w.VBox(self.form.views("shortcuts_off", "branches_off")),
+            ],
+            titles=("Sizes", "Norm and regularisation", "Switch off single shortcuts or branches"),
+        )  # fmt: skip
+        left = w.VBox(
+            [self.family, *self.form.views("form", "depth", "residual", "block", "shortcut", "order", "widen_factor"),
+             more]
+        )  # fmt: skip
+        right = w.VBox([self._sums, self.drawing, self._block, self.cost])
+        self.view = w.Box([left, right])
+        self.view.add_class("reswork-columns")
+        self._update()
+
+    def set(self, **fields: Any) -> None:
+        """Set the form to a network: the given fields, and the default for all others."""
+        values = _DEFAULTS | fields
+        self.form.offer("depth", _depths(values["form"], values["block"]), values["depth"])
+        self.form.set(**values)
+
+    def set_config(self, config: ResNetConfig) -> None:
+        """Set the form to a network; channels and classes follow the data set."""
+        fields = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
+        form = config.resolved().form
+        slider = _depths(form, config.block)
+        exact = config.depth if config.depth not in slider and config.stage_blocks is None else None
+        depth = config.depth if config.depth in slider else slider[0]
+        self.set(**(fields | {"form": form, "depth": depth, "exact_depth": exact}))
+
+    def set_input(self, input_shape: tuple[int, int, int], classes: int) -> None:
+        """Fit stem and head to a data set's images ``(C, H, W)`` and its number of classes."""
+        self._input_shape, self._classes = input_shape, classes
+        self._update()
+
+    def _update(self) -> None:
+        values = self.form.values
+        self._offer_depths(values)
+        try:
+            config = ResNetConfig(**_config_fields(self.form.values, self._input_shape[0], self._classes))
+            sheet = spec_sheet(config, self._input_shape)
+        except InvalidSetting as error:
+            self.config = None
+            field = (
+                "exact_depth" if error.field == "depth" and values["exact_depth"] is not None else error.field
+            )
+            self.form.show_error(field, error.message, otherwise="depth")
+        else:
+            self.form.clear_errors()
+            self.config, self.sheet = config, sheet
+            self.drawing.show(figures.network(sheet))
+            self.cost.show(figures.cost_by_layer(sheet))
+            self._sums.value = _sums_html(sheet)
+        self._announce()
+
+    def _offer_depths(self, values: dict[str, Any]) -> None:
+        """The slider holds the depths that exist in the chosen form."""
+        depths = _depths(values["form"], values["block"])
+        if tuple(self.form.fields["depth"].control.options) != depths:
+            nearest = min(depths, key=lambda depth: abs(depth - values["depth"]))
+            self.form.offer("depth", depths, nearest)
+
+    def _show_block(self, name: str) -> None:
+        block = next((b for b in self.sheet.blocks if b.name == name), None) if self.sheet else None
+        if block is None or self.sheet is None:
+            return
+        self.drawing.show(figures.network(self.sheet, selected=name))
+        shape = " x ".join(str(n) for n in block.output_shape)
+        self._block.value = (
+            f"<b>{escape(name)}</b>: {escape(block.kind)} block, stage {block.stage}, output {shape}, "
+            f"shortcut {escape(block.shortcut)}, {block.parameters:,} parameters, {_si(block.macs)} multiply-adds."
+        )
+
+
+def _depths(form: str | None, block: str | None) -> tuple[int, ...]:
+    if form == "imagenet":
+        return IMAGENET
+    return CIFAR_BOTTLENECK if block == "bottleneck" else CIFAR_BASIC
+
+
+def _fields() -> dict[str, Field]:
+    def menu(*options: Any) -> w.Dropdown:
+        return w.Dropdown(options=list(options))
+
+    def number(value: float, low: float, high: float, step: float) -> w.BoundedFloatText:
+        return w.BoundedFloatText(value=value, min=low, max=high, step=step)
+
+    names = {"read": _names, "write": ", ".join}
+    return {
+        "form": Field("Form", menu(("3 stages, small pictures (CIFAR)", "cifar"), ("4 stages (ImageNet)", "imagenet")),
+                      "The paper's two layouts."),
+        "depth": Field("Depth", w.SelectionSlider(options=CIFAR_BASIC, value=20, continuous_update=True),
+                       "Weighted layers, counted as the paper does: 6n+2, or 9n+2 with bottlenecks."),
+        "residual": Field("Shortcuts", menu(("yes: y = F(x) + x", True), ("no: the plain twin", False)),
+                          "The plain twin has the same layers without the additions."),
+        "block": Field("Block", menu(("automatic", None), ("basic: two 3x3", "basic"),
+                                     ("bottleneck: 1x1, 3x3, 1x1", "bottleneck")), "What one block consists of."),
+        "shortcut": Field("Shortcut kind", menu(("automatic", None), ("A: identity, zero padding", "A"),
+                                                ("B: projection where the shape changes", "B"),
+                                                ("C: projection everywhere", "C")),
+                          "How the shortcut crosses a change of shape."),
+        "order": Field("Order", menu(("after: conv, BN, ReLU", "post"), ("before: BN, ReLU, conv", "pre"),
+                                     ("BN after the addition", "bn_after_addition"),
+                                     ("ReLU before the addition", "relu_before_addition"),
+                                     ("only ReLU before", "relu_only_pre")),
+                       "Where normalisation and ReLU stand (He 2016, figure 4)."),
+        "widen_factor": Field("Widen", w.IntSlider(value=1, min=1, max=12),
+                              "Multiplies the channels of all stages (Wide ResNets)."),
+        "exact_depth": Field("Exact depth", w.Text(placeholder="as the slider says", continuous_update=False),
+                             "Any depth that the form allows, for instance 1202.", read=number_or_none, write=text_of),
+        "stage_blocks": Field("Blocks per stage", w.Text(placeholder="from the depth; or: 3, 4, 6, 3",
+                                                         continuous_update=False),
+                              "A free list of blocks; replaces the depth.", read=_counts,
+                              write=lambda v: ", ".join(map(str, v or ()))),
+        "width": Field("First width", w.Text(placeholder="16 (CIFAR) or 64 (ImageNet)", continuous_update=False),
+                       "Channels of the first stage; each later stage doubles them.",
+                       read=number_or_none, write=text_of),
+        "stem": Field("Stem", menu(("automatic", None), ("3x3", "cifar"), ("7x7, stride 2, pooling", "imagenet"),
+                                   ("ResNet-D: three 3x3", "resnet_d")), "The layers before the first stage."),
+        "groups": Field("Groups", w.BoundedIntText(value=1, min=1, max=1024), "Groups of the 3x3 layer (ResNeXt)."),
+        "bottleneck_width": Field("Bottleneck width", w.BoundedIntText(value=64, min=1, max=1024),
+                                  "Channels of one group, for 64 channels of the stage."),
+        "norm": Field("Norm", menu(("batch norm", "batch"), ("group norm", "group"), ("none", "none")),
+                      "How activations are normalised."),
+        "residual_scaling": Field("Branch scaling", menu(("none", "none"), ("SkipInit", "skipinit"),
+                                                         ("Fixup", "fixup")),
+                                  "Ways to train without normalisation: the branch starts at zero."),
+        "zero_init_last_norm": Field("Start as identity", w.Checkbox(value=False, indent=True),
+                                     "The last norm of each branch starts at zero."),
+        "dropout": Field("Dropout", number(0.0, 0.0, 0.95, 0.05), "Inside the block, as in Wide ResNets."),
+        "stochastic_depth": Field("Stochastic depth", number(0.0, 0.0, 0.95, 0.05),
+                                  "Chance that the last block is skipped in a step; earlier blocks less often."),
+        "squeeze_excitation": Field("Squeeze-excitation", w.Checkbox(value=False, indent=True),
+                                    "Weighs the channels of a branch by what is in the picture."),
+        "shortcuts_off": Field("Shortcuts off", w.Text(placeholder="layer2.1, layer3.0", continuous_update=False),
+                               "Blocks that lose their shortcut.", **names),
+        "branches_off": Field("Branches off", w.Text(placeholder="layer2.1", continuous_update=False),
+                              "Blocks of which only the shortcut is left.", **names),
+    }  # fmt: skip
+
+
+def _config_fields(values: dict[str, Any], channels: int, classes: int) -> dict[str, Any]:
+    exact = values.pop("exact_depth")
+    if exact is not None:
+        values["depth"] = exact
+    if values["stage_blocks"] is not None:
+        values["depth"] = None
+    return values | {"in_channels": channels, "num_classes": classes}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _counts(text: str) -> tuple[Any, ...] | None:
+    return tuple(number_or_none(part) for part in _names(text)) or None
+
+
+def _sums_html(sheet: SpecSheet) -> str:
+    sums = {
+        "network": sheet.config.label,
+        "parameters": f"{sheet.parameters:,}",
+        "multiply-adds, one picture": _si(sheet.macs),
+        "memory to train, one picture": _mib(sheet.activation_bytes),
+        "memory to predict": _mib(sheet.inference_bytes),
+        "one output sees": f"{sheet.receptive_field} pixels",
+    }
+    rows = "".join(f"<div><span>{escape(k)}</span><b>{escape(v)}</b></div>" for k, v in sums.items())
+    return f'<div class="reswork-sums">{rows}</div>'
+
+
+def _hint(text: str) -> str:
+    return f'<span class="reswork-muted">{escape(text)}</span>'
+
+
+def _si(number: float) -> str:
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:g} "
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.3g} MiB"

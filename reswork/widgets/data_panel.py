@@ -1,0 +1,188 @@
+"""Data: choose a set or bring your own, look at its pictures, and at what augmentation does to one of them."""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import torch
+
+from reswork import datasets, figures
+from reswork.datasets import Augmentation, Dataset
+from reswork.errors import InvalidSetting
+from reswork.widgets.form import Field, Form
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.refresh import in_background
+
+MENU = {
+    "Fashion: 12,000 pictures of clothes, 28x28, built in": "fashion",
+    "Digits: 1,797 handwritten digits, 8x8, built in": "digits",
+    "Shapes: drawn figures, 32x32, built in": "shapes",
+    "CIFAR-10: 60,000 photographs, 32x32 (download)": "cifar10",
+    "CIFAR-100: the same with 100 classes (download)": "cifar100",
+    "My own: a folder, zip or npz": "own",
+}
+EXAMPLES = 20
+
+
+class DataPanel:
+    """A menu of data sets, a path for one's own, example pictures, class counts and augmentation.
+
+    Args:
+        data: the set to begin with.
+        changed: called after another set was read or the augmentation changed.
+
+    Attributes:
+        view: the widget.
+        data: the chosen set; stays the former one while a new one cannot be read.
+        augmentation: what the form says; None while it holds something impossible.
+    """
+
+    def __init__(self, data: Dataset, changed: Callable[[], None] = lambda: None) -> None:
+        self._announce = changed
+        self.data = data
+        self.augmentation: Augmentation | None = Augmentation()
+        self.source = Form(
+            {
+                "name": Field("Data set", w.Dropdown(options=MENU, value=_menu_value(data)), "What to learn from."),
+                "path": Field(
+                    "Path", w.Text(placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
+                    "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
+                    "or an npz with images and labels.", read=str.strip,
+                ),
+            },
+            self._source_changed,
+        )  # fmt: skip
+        self.load = w.Button(description="Read it", tooltip="Read the data set from this path")
+        self.load.on_click(lambda _button: self._read(self.source.values["path"]))
+        self._own = w.VBox([*self.source.views("path"), self.load])
+        self._status = w.HTML()
+        self.form = Form(_augmentation_fields(), self._augmentation_changed)
+        another = w.Button(
+            description="Another picture", tooltip="Show augmentation on another training picture"
+        )
+        another.on_click(lambda _button: self._next_picture())
+        self._picture = 0
+        self.examples = LiveFigure(_examples(data))
+        self.counts = LiveFigure(_counts(data))
+        self.augmented = LiveFigure(_augmented(data, Augmentation(), 0))
+        left = w.VBox(
+            [*self.source.views("name"), self._own, self._status,
+             w.HTML("<b>Augmentation</b>: each training picture is changed a little each time it is used."),
+             *self.form.views("crop_padding", "flip", "translate", "cutout"), another]
+        )  # fmt: skip
+        self.view = w.Box([left, w.VBox([self.examples, self.augmented, self.counts])])
+        self.view.add_class("reswork-columns")
+        self.view.add_class("reswork-note")
+        self._show()
+
+    def set_data(self, data: Dataset) -> None:
+        """Show and use another data set."""
+        self.data = data
+        self._picture = 0
+        self._show()
+        self._announce()
+
+    def set_augmentation(self, augmentation: Augmentation) -> None:
+        """Set the form to an augmentation."""
+        self.form.set(**augmentation.to_dict())
+
+    def _source_changed(self) -> None:
+        name = self.source.values["name"]
+        self._own.layout.display = None if name == "own" else "none"
+        if name != "own":
+            self._read(name)
+
+    def _read(self, name: str) -> None:
+        """Read a set in the background: a large zip may take a minute, and buttons must answer meanwhile."""
+        self.source.clear_errors()
+        if not name:
+            self.source.show_error(
+                "path", "Give the path of a folder, a zip or an npz file.", otherwise="path"
+            )
+            return
+        self.load.disabled = True
+        self._status.value = f'<span class="reswork-muted">Reading {escape(name)} ...</span>'
+        in_background(lambda: self._read_now(name))
+
+    def _read_now(self, name: str) -> None:
+        try:
+            data = datasets.load(name)
+        except Exception as error:
+            field = "path" if self.source.values["name"] == "own" else "name"
+            self.source.show_error(field, str(error), otherwise="name")
+            self._status.value = f"Still using: {escape(self.data.summary())}"
+        else:
+            self.set_data(data)
+        finally:
+            self.load.disabled = False
+
+    def _augmentation_changed(self) -> None:
+        try:
+            self.augmentation = Augmentation(**self.form.values)
+        except InvalidSetting as error:
+            self.augmentation = None
+            self.form.show_error(error.field, error.message, otherwise="crop_padding")
+        else:
+            self.form.clear_errors()
+            self.augmented.show(_augmented(self.data, self.augmentation, self._picture))
+        self._announce()
+
+    def _next_picture(self) -> None:
+        self._picture = (self._picture + 1) % len(self.data.train)
+        self.augmented.show(_augmented(self.data, self.augmentation or Augmentation(), self._picture))
+
+    def _show(self) -> None:
+        data = self.data
+        self._own.layout.display = None if self.source.values["name"] == "own" else "none"
+        self.examples.show(_examples(data))
+        self.counts.show(_counts(data))
+        self.augmented.show(_augmented(data, self.augmentation or Augmentation(), self._picture))
+        self._status.value = escape(data.summary()) + _skipped_html(data)
+
+
+def _augmentation_fields() -> dict[str, Field]:
+    def pixels(high: int) -> w.IntSlider:
+        return w.IntSlider(value=0, min=0, max=high)
+
+    return {
+        "crop_padding": Field("Crop padding", pixels(8), "Pad by so many pixels, cut a random window (paper: 4)."),
+        "flip": Field("Mirror", w.Checkbox(value=False, indent=True), "Half of the pictures are mirrored."),
+        "translate": Field("Shift", pixels(8), "Move by up to so many pixels; what moves in is black."),
+        "cutout": Field("Cutout", pixels(24), "Grey out one random square of this size."),
+    }  # fmt: skip
+
+
+def _menu_value(data: Dataset) -> str:
+    return data.name if data.name in MENU.values() else "own"
+
+
+def _examples(data: Dataset) -> Any:
+    """A few pictures, of each class in turn."""
+    labels = data.train.labels.cpu().numpy()
+    rounds = -(-EXAMPLES // len(data.classes))
+    by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
+    chosen = [places[r] for r in range(rounds) for places in by_class if r < len(places)][:EXAMPLES]
+    images = data.train.images[torch.as_tensor(chosen, device=data.train.images.device)].cpu().numpy()
+    return figures.image_grid(images, [data.classes[labels[i]] for i in chosen])
+
+
+def _augmented(data: Dataset, augmentation: Augmentation, picture: int) -> Any:
+    """One picture as it is, then as the network may see it."""
+    images = datasets.preview(data, augmentation, picture=picture, n=9)
+    return figures.image_grid(images.numpy(), ["original"] + ["augmented"] * (len(images) - 1))
+
+
+def _counts(data: Dataset) -> Any:
+    return figures.class_counts(
+        {"train": data.class_counts("train"), "test": data.class_counts("test")}, data.classes
+    )
+
+
+def _skipped_html(data: Dataset) -> str:
+    if not data.skipped:
+        return ""
+    lines = "".join(f"<li>{escape(str(item))}</li>" for item in data.skipped[:20])
+    more = f"<li>and {len(data.skipped) - 20:,} more</li>" if len(data.skipped) > 20 else ""
+    return f"<details><summary>{len(data.skipped):,} files were skipped</summary><ul>{lines}{more}</ul></details>"

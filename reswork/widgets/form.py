@@ -1,0 +1,143 @@
+"""Labelled controls with the error sentence under the control that caused it."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+LABEL_WIDTH = "128px"
+
+
+class Field:
+    """One setting: a label, its control, and room for one error sentence beneath.
+
+    Args:
+        label: what a person reads.
+        control: an ipywidget with a ``value``.
+        tip: one sentence that says what the setting does; shown on hovering, and read aloud.
+        read: turns the control's value into the setting's value.
+        write: the other way round.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        control: Any,
+        tip: str = "",
+        *,
+        read: Callable[[Any], Any] = lambda value: value,
+        write: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
+        self.control = control
+        self._read, self._write = read, write
+        control.description = label
+        control.style.description_width = LABEL_WIDTH
+        control.layout.width = "100%"
+        control.tooltip = tip
+        self._error = w.HTML(layout=w.Layout(display="none", margin=f"0 0 4px {LABEL_WIDTH}"))
+        self.view = w.VBox([control, self._error], layout=w.Layout(width="100%", overflow="hidden"))
+
+    @property
+    def value(self) -> Any:
+        """The setting's value as code spells it."""
+        return self._read(self.control.value)
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.control.value = self._write(value)
+
+    @property
+    def error(self) -> str:
+        """The sentence that stands under the control; empty when all is well."""
+        return getattr(self, "_message", "")
+
+    @error.setter
+    def error(self, message: str) -> None:
+        self._message = message
+        self._error.value = error_html(message) if message else ""
+        self._error.layout.display = None if message else "none"
+
+
+class Form:
+    """Fields by the name of their setting.
+
+    Args:
+        fields: setting name -> field, in the order in which they are shown.
+        changed: called with no argument after a person or a program changed any field.
+    """
+
+    def __init__(self, fields: Mapping[str, Field], changed: Callable[[], None]) -> None:
+        self.fields = dict(fields)
+        self._changed = changed
+        self._quiet = False
+        for field in self.fields.values():
+            field.control.observe(self._on_change, names="value")
+
+    def _on_change(self, _change: Any) -> None:
+        if not self._quiet:
+            self._changed()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every setting's value."""
+        return {name: field.value for name, field in self.fields.items()}
+
+    def set(self, **values: Any) -> None:
+        """Set several at once; ``changed`` is called a single time."""
+        self._quiet = True
+        try:
+            for name, value in values.items():
+                self.fields[name].value = value
+        finally:
+            self._quiet = False
+        self._changed()
+
+    def offer(self, name: str, options: tuple[Any, ...], value: Any) -> None:
+        """Give a menu or slider other options without calling ``changed``."""
+        control = self.fields[name].control
+        self._quiet = True
+        try:
+            with control.hold_trait_notifications():
+                control.options = options
+                control.value = value
+        finally:
+            self._quiet = False
+
+    def show_error(self, field: str | None, message: str, otherwise: str) -> None:
+        """Put ``message`` under ``field``, or under the field ``otherwise`` when the form has no such field."""
+        self.clear_errors()
+        self.fields[field if field and field in self.fields else otherwise].error = message
+
+    def clear_errors(self) -> None:
+        """Take all error sentences away."""
+        for field in self.fields.values():
+            if field.error:
+                field.error = ""
+
+    def views(self, *names: str) -> list[w.VBox]:
+        """The widgets of some fields, to be laid out."""
+        return [self.fields[name].view for name in names]
+
+
+def error_html(message: str) -> str:
+    """One error sentence as it is shown everywhere; the message is escaped."""
+    return f'<div class="reswork-error" role="alert">{escape(message)}</div>'
+
+
+def number_or_none(text: str) -> Any:
+    """Read a text box in which nothing means automatic: ``""`` -> None, ``"20"`` -> 20, anything else as it is."""
+    text = text.strip()
+    if not text:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def text_of(value: Any) -> str:
+    """The other way round: None -> ``""``."""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""One run on the page, without the forms."""
+
+import ipywidgets as w
+from IPython.display import display
+
+from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.run_view import AnyRun, RunView
+from reswork.widgets.still import Still
+from reswork.widgets.tree import close_tree
+
+
+class LiveView(w.VBox):
+    """Buttons, progress and plots of one run, live or from disk.
+
+    Args:
+        run: what `reswork.train` or `reswork.load_run` returned.
+    """
+
+    def __init__(self, run: AnyRun) -> None:
+        self._still = Still()
+        self.run_view = RunView(refreshed=self._refreshed)
+        self.run_view.watch(run)
+        super().__init__([PageAssets(), self.run_view.view])
+        self.add_class("reswork")
+
+    @property
+    def run(self) -> AnyRun:
+        """The run that is shown."""
+        assert self.run_view.run is not None
+        return self.run_view.run
+
+    def close(self) -> None:
+        """Take the view off the page and free its widgets; the run is not touched."""
+        self.run_view.refresher.stop()
+        if self.comm is not None:
+            close_tree(self)
+
+    def _ipython_display_(self) -> None:
+        display(self._repr_mimebundle_(), raw=True)
+        self._still.show(self.run)
+
+    def _refreshed(self) -> None:
+        if self.run_view.run is not None:
+            self._still.renew(self.run_view.run)
+
+
+def live(run: AnyRun) -> LiveView:
+    """The view of one run, to be the last line of a cell: plots that move, and buttons that obey at once.
+
+    Args:
+        run: what `reswork.train` or `reswork.load_run` returned.
+
+    Example:
+        >>> live(run)                                   # doctest: +SKIP
+    """
+    return LiveView(run)

@@ -1,0 +1,161 @@
+"""Recipe: presets that explain themselves, every setting of a training, and its schedule drawn beforehand."""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from reswork import figures
+from reswork.datasets import Augmentation
+from reswork.errors import InvalidSetting
+from reswork.experiment.presets import PRESETS
+from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
+from reswork.training.schedules import learning_rates
+from reswork.widgets.form import Field, Form, number_or_none, text_of
+from reswork.widgets.live_figure import LiveFigure
+
+
+class RecipePanel:
+    """Presets, the form, and the learning rate over the run as a picture.
+
+    Args:
+        images: number of training images, which turns epochs into steps.
+        changed: called after each change.
+        preset_chosen: called with a preset's recipe, whose augmentation belongs to another panel.
+
+    Attributes:
+        view: the widget.
+        recipe: the settings as they stand, None while the form holds something impossible.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        changed: Callable[[], None] = lambda: None,
+        preset_chosen: Callable[[Recipe], None] = lambda recipe: None,
+    ) -> None:
+        self._images = images
+        self._announce = changed
+        self._preset_chosen = preset_chosen
+        self._augmentation = Augmentation()
+        self.recipe: Recipe | None = None
+        self.preset = w.ToggleButtons(
+            options=[(preset.label, name) for name, preset in PRESETS.items()],
+            tooltips=[preset.explanation for preset in PRESETS.values()],
+            style={"button_width": "auto"},
+        )  # fmt: skip
+        self._explanation = w.HTML()
+        self.form = Form(_fields(), self._update)
+        self._sums = w.HTML()
+        self.curve = LiveFigure(figures.schedule([], []))
+        more = w.Accordion(
+            [
+                w.VBox(self.form.views("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup", "clip_norm",
+                                       "ema", "target_accuracy")),
+                w.VBox(self.form.views("device", "precision", "channels_last", "compile", "accumulate",
+                                       "checkpoint_activations", "deterministic", "seed")),
+            ],
+            titles=("Regularisation", "Machine"),
+        )  # fmt: skip
+        left = w.VBox([
+            w.HTML("<b>Presets</b>"), self.preset, self._explanation,
+            *self.form.views("epochs", "steps", "batch_size", "optimizer", "learning_rate", "momentum", "nesterov",
+                             "schedule", "warmup_epochs", "milestones"),
+            more,
+        ])  # fmt: skip
+        self.view = w.Box([left, w.VBox([self.curve, self._sums])])
+        self.view.add_class("reswork-columns")
+        self.view.add_class("reswork-note")
+        self.preset.observe(lambda change: self.use_preset(change["new"]), names="value")
+        self.use_preset(self.preset.value)
+
+    def use_preset(self, name: str) -> None:
+        """Set the form to a preset."""
+        preset = PRESETS[name]
+        self._explanation.value = f'<span class="reswork-muted">{escape(preset.explanation)}</span>'
+        self._augmentation = preset.recipe.augmentation
+        self.set(preset.recipe)
+        self._preset_chosen(preset.recipe)
+
+    def set(self, recipe: Recipe) -> None:
+        """Set the form to a recipe (its augmentation stands in the data panel)."""
+        self.form.set(**{name: getattr(recipe, name) for name in self.form.fields})
+
+    def set_images(self, images: int) -> None:
+        """Fit the schedule to another number of training images."""
+        self._images = images
+        self._update()
+
+    def set_augmentation(self, augmentation: Augmentation) -> None:
+        """The augmentation that the recipe shall hold."""
+        self._augmentation = augmentation
+        self._update()
+
+    def _update(self) -> None:
+        try:
+            self.recipe = Recipe(**self.form.values, augmentation=self._augmentation)
+        except InvalidSetting as error:
+            self.recipe = None
+            self.form.show_error(error.field, error.message, otherwise="epochs")
+        else:
+            self.form.clear_errors()
+            self.curve.show(figures.schedule(*learning_rates(self.recipe, self._images, points=400)))
+            steps = total_steps(self.recipe, self._images)
+            per_epoch = steps_per_epoch(self.recipe, self._images)
+            self._sums.value = (
+                f'<span class="reswork-muted">{steps:,} steps in all, {per_epoch:,} in one pass over '
+                f"{self._images:,} training pictures.</span>"
+            )
+        self._announce()
+
+
+def _fields() -> dict[str, Field]:
+    def menu(*options: Any) -> w.Dropdown:
+        return w.Dropdown(options=list(options))
+
+    def number(placeholder: str) -> w.Text:
+        return w.Text(placeholder=placeholder, continuous_update=False)
+
+    def typed(label: str, placeholder: str, tip: str) -> Field:
+        return Field(label, number(placeholder), tip, read=number_or_none, write=text_of)
+
+    def tick(label: str, tip: str) -> Field:
+        return Field(label, w.Checkbox(value=False, indent=True), tip)
+
+    return {
+        "epochs": typed("Epochs", "", "Passes over all training pictures."),
+        "steps": typed("or steps", "as the epochs say", "Optimizer updates; replaces the epochs when given."),
+        "batch_size": typed("Batch size", "", "Pictures in one step."),
+        "optimizer": Field("Optimizer", menu(("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw")),
+                           "How a gradient becomes a change of the weights."),
+        "learning_rate": typed("Learning rate", "", "Length of the steps: near 0.1 for SGD, near 0.001 for Adam."),
+        "momentum": typed("Momentum", "", "How much of the last step is kept; Adam's first beta."),
+        "nesterov": tick("Nesterov", "Look ahead along the momentum (SGD only)."),
+        "schedule": Field("Schedule", menu(("one cycle: up and down", "one_cycle"), ("cosine: down smoothly", "cosine"),
+                                           ("steps: divided at milestones", "step"), ("constant", "constant")),
+                          "How the learning rate changes over the run."),
+        "warmup_epochs": typed("Warm-up epochs", "", "The rate rises from near 0 for so long."),
+        "milestones": Field("Milestones", number("0.5, 0.75"), "Fractions of the run where the rate is divided by 10.",
+                            read=_fractions, write=lambda v: ", ".join(f"{x:g}" for x in v)),
+        "weight_decay": typed("Weight decay", "", "Pulls weights towards zero."),
+        "decay_norm_and_bias": tick("Decay all", "Also norms and biases; the paper does, newer recipes don't."),
+        "label_smoothing": typed("Label smoothing", "", "Share of the target given to all classes."),
+        "mixup": typed("Mixup", "", "Blends pairs of pictures; 0 is off, 0.2 is usual."),
+        "clip_norm": typed("Clip gradient at", "off", "Largest length of the whole gradient."),
+        "ema": typed("Average weights", "off, or 0.999", "Test a running average of the weights."),
+        "target_accuracy": typed("Target accuracy", "none, or 0.9", "Note the step at which the test reaches it."),
+        "device": Field("Device", w.Text(continuous_update=False), "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
+        "precision": Field("Precision", menu("auto", "fp32", "bf16", "fp16"), "Number format of the heavy work."),
+        "channels_last": Field("Channels last", menu("auto", ("yes", True), ("no", False)),
+                               "Memory order of pictures; mostly faster."),
+        "compile": Field("Compile", menu("auto", "on", "off"), "torch.compile: minutes of waiting, then faster."),
+        "accumulate": typed("Parts per batch", "", "Work through a batch in so many parts, for less memory."),
+        "checkpoint_activations": tick("Less memory", "Compute blocks twice instead of keeping activations."),
+        "deterministic": tick("Repeatable", "Same result each time, a little slower."),
+        "seed": typed("Seed", "", "Start of all randomness."),
+    }  # fmt: skip
+
+
+def _fractions(text: str) -> tuple[Any, ...]:
+    return tuple(number_or_none(part) for part in text.split(",") if part.strip())

@@ -1,0 +1,246 @@
+"""One run on the page: its buttons, its progress, and its plots, live or from disk."""
+
+import threading
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from reswork import figures
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.store import SavedRun
+from reswork.training.run import Run, RunState
+from reswork.widgets.form import error_html
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.refresh import Refresher
+
+AnyRun = Run | SavedRun
+
+
+class RunView:
+    """Buttons, progress line and plots of one run.
+
+    Args:
+        run: the run to show; None for an empty view that shows one later (`watch`).
+        start: what the Start button does; None for a view without a Start button.
+        refreshed: called after each refresh, from the refreshing thread.
+
+    Attributes:
+        view: the whole widget; ``bar`` and ``plots`` are its two parts.
+    """
+
+    def __init__(
+        self,
+        run: AnyRun | None = None,
+        *,
+        start: Callable[[], None] | None = None,
+        refreshed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.run: AnyRun | None = None
+        self._start = start
+        self._refreshed = refreshed
+        self._beside: Mapping[str, History] = {}
+        self._lock = threading.RLock()
+        self._drawn_version: Any = None
+        self._make_bar()
+        self._make_plots()
+        self.view = w.VBox([self.bar, self.plots])
+        self.refresher = Refresher(self.refresh)
+        if run is not None:
+            self.watch(run)
+
+    def watch(self, run: AnyRun) -> None:
+        """Show another run from now on."""
+        with self._lock:
+            self.run = run
+            self._drawn_version = None
+            if isinstance(run, Run):
+                rate = run.recipe.learning_rate
+                self.rate.value = rate
+        self.refresh()
+        if isinstance(run, Run) and not run.done:
+            self.refresher.start()
+
+    def draw_beside(self, histories: Mapping[str, History]) -> None:
+        """Draw other runs' curves over this one's."""
+        with self._lock:
+            self._beside = dict(histories)
+            self._drawn_version = None
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Bring everything on the page up to date; True while the run may still change."""
+        with self._lock:
+            run = self.run
+            if run is None:
+                return False
+            going_on = isinstance(run, Run) and not run.done
+            history = run.history
+            mark = (history.version, run.state)
+            self._show_state(run)
+            if mark != self._drawn_version:
+                self._drawn_version = mark
+                self._draw(run, history)
+        self._refreshed()
+        return going_on
+
+    def _make_bar(self) -> None:
+        def button(label: str, tip: str, act: Callable[[], Any], style: str = "") -> w.Button:
+            made = w.Button(description=label, tooltip=tip, button_style=style, layout=w.Layout(width="auto"))
+            made.on_click(lambda _button: self._do(act))
+            return made
+
+        self.start = button(
+            "Start", "Train the network as the form says, from new weights", self._start_run, "primary"
+        )
+        self.pause = button(
+            "Pause", "Hold the training after the step that it is in", lambda: self._live.pause()
+        )
+        self.one_step = button("Step", "Do one single step, then hold", lambda: self._live.step())
+        self.resume = button("Resume", "Go on after a pause", lambda: self._live.resume())
+        self.stop = button("Stop", "End the run; what it learned is kept", lambda: self._live.stop())
+        self.rate = w.FloatText(
+            value=0.1, step=0.01, description="Learning rate", layout=w.Layout(width="190px"),
+            style={"description_width": "88px"}, tooltip="The rate to train with from the next step on",
+        )  # fmt: skip
+        self.set_rate = button("Set", "Use this learning rate from the next step on", self._set_rate)
+        self.divide_rate = button(
+            "÷ 3", "A third of the present learning rate", lambda: self._scale_rate(1 / 3)
+        )
+        self.multiply_rate = button(
+            "× 3", "Three times the present learning rate", lambda: self._scale_rate(3.0)
+        )
+        buttons = [self.start] if self._start else []
+        buttons += [self.pause, self.one_step, self.resume, self.stop]
+        self.row = w.Box([*buttons, self.rate, self.set_rate, self.divide_rate, self.multiply_rate])
+        self.row.add_class("reswork-bar")
+        self.status = w.HTML(_status_html(None))
+        self.error = w.HTML(layout=w.Layout(display="none"))
+        self.bar = w.VBox([self.row, self.status, self.error])
+        self.bar.add_class("reswork-note")
+        self._enable(None)
+
+    def _make_plots(self) -> None:
+        empty = History()
+        self.loss = LiveFigure(figures.loss_curves({}))
+        self.accuracy = LiveFigure(figures.accuracy_curves({}))
+        self.heat = LiveFigure(figures.gradient_norms(empty))
+        self.profile = LiveFigure(figures.gradient_profile(empty))
+        self.rates = LiveFigure(figures.learning_rate(empty))
+        self.speed = LiveFigure(figures.throughput(empty))
+        self.confusion: LiveFigure | None = None
+        self.plots = w.Box([self.loss, self.accuracy, self.heat, self.profile, self.rates, self.speed])
+        self.plots.add_class("reswork-grid")
+
+    @property
+    def _live(self) -> Run:
+        if not isinstance(self.run, Run):
+            raise InvalidSetting("run", "No run is going on in this kernel; press Start to begin one.")
+        return self.run
+
+    def _do(self, act: Callable[[], Any]) -> None:
+        """What every button does: act, show the error if there is one, and bring the page up to date."""
+        try:
+            act()
+        except Exception as error:
+            self.show_error(str(error))
+        else:
+            self.show_error("")
+        self.refresh()
+
+    def show_error(self, message: str) -> None:
+        """One sentence under the buttons; ``""`` takes it away."""
+        self.error.value = error_html(message) if message else ""
+        self.error.layout.display = None if message else "none"
+
+    def _start_run(self) -> None:
+        if self._start:
+            self._start()
+
+    def _set_rate(self) -> None:
+        self._live.set(learning_rate=self.rate.value)
+
+    def _scale_rate(self, factor: float) -> None:
+        present = self._live.history.last("learning_rate")
+        self.rate.value = float(f"{(present if present is not None else self.rate.value) * factor:.3g}")
+        self._set_rate()
+
+    def _enable(self, run: AnyRun | None) -> None:
+        state = run.state if isinstance(run, Run) else None
+        active = state in (RunState.RUNNING, RunState.PAUSED)
+        self.start.disabled = active
+        self.pause.disabled = state is not RunState.RUNNING
+        self.one_step.disabled = self.resume.disabled = state is not RunState.PAUSED
+        self.stop.disabled = not active
+        for control in (self.rate, self.set_rate, self.divide_rate, self.multiply_rate):
+            control.disabled = not active
+
+    def _show_state(self, run: AnyRun) -> None:
+        self._enable(run)
+        self.status.value = _status_html(run)
+        if run.error and run.state is RunState.FAILED:
+            self.show_error(str(run.error))
+
+    def _draw(self, run: AnyRun, history: History) -> None:
+        curves = {run.name: history} | {
+            name: other for name, other in self._beside.items() if name != run.name
+        }
+        self.loss.show(figures.loss_curves(curves))
+        self.accuracy.show(figures.accuracy_curves(curves))
+        self.heat.show(figures.gradient_norms(history))
+        self.profile.show(figures.gradient_profile(history))
+        self.rates.show(figures.learning_rate(history))
+        self.speed.show(figures.throughput(history))
+        kept = history.array("confusion/test")
+        if kept is not None:
+            figure = figures.confusion_matrix(kept[1], run.classes)
+            if self.confusion is None:
+                self.confusion = LiveFigure(figure)
+                self.plots.children = (*self.plots.children, self.confusion)
+            else:
+                self.confusion.show(figure)
+
+
+def _status_html(run: AnyRun | None) -> str:
+    if run is None:
+        return '<span class="reswork-muted">Nothing has been trained yet. Press Start.</span>'
+    facts = [f"<b>{escape(run.name)}</b>"]
+    history = run.history
+    last = history.last
+    steps = _last_step(run)
+    total = run.total_steps
+    facts.append(f"step {steps:,} of {total:,}" if total else f"step {steps:,}")
+    if (loss := last("loss/train")) is not None:
+        facts.append(f"loss {loss:.3f}")
+    if (top1 := last("top1/test")) is not None:
+        facts.append(f"test accuracy {top1:.1%}")
+    if (rate := last("learning_rate")) is not None:
+        facts.append(f"learning rate {rate:.3g}")
+    if (speed := last("images_per_second")) is not None:
+        facts.append(f"{speed:,.0f} images/s")
+    if (memory := last("memory/bytes")) is not None:
+        facts.append(f"{memory / 2**30:.2f} GiB in use")
+    if isinstance(run, Run) and run.state is RunState.RUNNING and run.seconds_left is not None:
+        facts.append(f"{_duration(run.seconds_left)} left")
+    done = min(1.0, steps / total) if total else 0.0
+    return (
+        f'<div><span class="reswork-state">{run.state.value}</span> {" · ".join(facts)}</div>'
+        f'<div class="reswork-progress" role="progressbar" aria-valuenow="{done:.0%}">'
+        f'<div style="width:{done:.1%}"></div></div>'
+        + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
+    )
+
+
+def _last_step(run: AnyRun) -> int:
+    if isinstance(run, Run):
+        return run.steps_done
+    steps = run.history.series("loss/train").steps
+    return int(steps[-1]) if len(steps) else 0
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

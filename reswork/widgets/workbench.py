@@ -1,0 +1,199 @@
+"""The workbench: build a network, choose data and a recipe, train, and watch, in one notebook cell."""
+
+import threading
+from html import escape
+
+import ipywidgets as w
+import torch
+from IPython.display import display
+
+from reswork import datasets, store
+from reswork.datasets import Augmentation, Dataset
+from reswork.errors import InvalidSetting
+from reswork.experiment.launch import train
+from reswork.models.config import ResNetConfig
+from reswork.models.network import resnet
+from reswork.store import SavedRun
+from reswork.training.recipe import Recipe
+from reswork.training.run import Run, active_runs
+from reswork.widgets.build_panel import BuildPanel
+from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.recipe_panel import RecipePanel
+from reswork.widgets.run_view import AnyRun, RunView
+from reswork.widgets.runs_panel import RunsPanel
+from reswork.widgets.still import Still
+from reswork.widgets.tree import close_tree
+
+PAGES = ("Build", "Data", "Recipe", "Train")
+
+
+class Workbench(w.VBox):
+    """The whole workbench as one widget.
+
+    A run that goes on in this kernel is taken up again with its whole history; otherwise the last run on disk is
+    offered. The training itself is a `reswork.Run` in ``workbench.run``; everything the page shows can be had from it.
+
+    Args:
+        config: the network to begin with; its input channels and classes follow the data.
+        data: the data set to begin with; None: the built-in Fashion-MNIST.
+        recipe: the settings to begin with; None: the first preset.
+
+    Example:
+        >>> workbench = Workbench()                     # doctest: +SKIP
+        >>> workbench.run.history.last("top1/test")     # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: ResNetConfig | None = None,
+        data: Dataset | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        self._starting = threading.Lock()
+        self._still = Still()
+        self._assets = PageAssets()
+        data = data if data is not None else datasets.fashion()
+        self.build = BuildPanel(self._show_plan)
+        self.data_panel = DataPanel(data, self._data_changed)
+        self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
+        self.run_view = RunView(start=self.start, refreshed=self._refreshed)
+        self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
+        self._plan = w.HTML()
+        self._offer = w.HBox([])
+        self.pages = w.ToggleButtons(
+            options=PAGES,
+            value="Build",
+            style={"button_width": "110px"},
+            tooltips=("The network", "The pictures", "How it is trained", "The training, live"),
+        )
+        self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
+        self._sheets = {
+            "Build": self.build.view,
+            "Data": self.data_panel.view,
+            "Recipe": self.recipe_panel.view,
+            "Train": w.VBox([self.run_view.plots, self.runs_panel.view]),
+        }
+        super().__init__(
+            [self._assets, self.run_view.bar, self._plan, self._offer, self.pages, *self._sheets.values()]
+        )
+        self.add_class("reswork")
+        if config is not None:
+            self.build.set_config(config)
+        self._data_changed()
+        if recipe is not None:
+            self.recipe_panel.set(recipe)
+            self.data_panel.set_augmentation(recipe.augmentation)
+        self._turn_to("Build")
+        self._attach()
+
+    @property
+    def run(self) -> AnyRun | None:
+        """The run that is shown, None before the first one."""
+        return self.run_view.run
+
+    @property
+    def data(self) -> Dataset:
+        """The chosen data set."""
+        return self.data_panel.data
+
+    @property
+    def config(self) -> ResNetConfig | None:
+        """The network as the form says; None while it cannot be built."""
+        return self.build.config
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The settings as the form says; None while they are impossible."""
+        return self.recipe_panel.recipe
+
+    def start(self) -> None:
+        """Train the network that the forms describe; does nothing while a run goes on."""
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if isinstance(self.run, Run) and not self.run.done:
+                return
+            self._check_forms()
+            assert self.config is not None and self.recipe is not None
+            torch.manual_seed(self.recipe.seed)
+            run = train(resnet(self.config), self.data, self.recipe)
+            self.watch(run)
+            self.pages.value = "Train"
+        finally:
+            self._starting.release()
+
+    def watch(self, run: AnyRun) -> None:
+        """Show a run: a live one with all its buttons, one from disk as it ended."""
+        for widget in self._offer.children:
+            close_tree(widget)
+        self._offer.children = ()
+        try:
+            self.run_view.watch(run)
+        except InvalidSetting as error:
+            self.run_view.show_error(error.message)
+        self.pages.value = "Train"
+
+    def close(self) -> None:
+        """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
+        self.run_view.refresher.stop()
+        if self.comm is not None:
+            close_tree(self)
+
+    def _ipython_display_(self) -> None:
+        display(self._repr_mimebundle_(), raw=True)
+        self._still.show(self.run)
+
+    def _check_forms(self) -> None:
+        for form, ready in (
+            ("Build", self.config),
+            ("Recipe", self.recipe),
+            ("Data", self.data_panel.augmentation),
+        ):
+            if ready is None:
+                self.pages.value = form
+                raise InvalidSetting(
+                    form, f"The {form} form holds a value that cannot be used; see the red sentence."
+                )
+
+    def _turn_to(self, page: str) -> None:
+        for name, sheet in self._sheets.items():
+            sheet.layout.display = None if name == page else "none"
+
+    def _data_changed(self) -> None:
+        data = self.data_panel.data
+        self.build.set_input(data.input_shape, len(data.classes))
+        if hasattr(self, "recipe_panel"):
+            self.recipe_panel.set_images(len(data.train))
+            self.recipe_panel.set_augmentation(self.data_panel.augmentation or Augmentation())
+
+    def _preset_chosen(self, recipe: Recipe) -> None:
+        self.data_panel.set_augmentation(recipe.augmentation)
+
+    def _show_plan(self) -> None:
+        if not hasattr(self, "_plan"):
+            return
+        net = self.config.label if self.config else "a network that cannot be built"
+        self._plan.value = (
+            f'<span class="reswork-muted">Start trains {escape(net)} on {escape(self.data.name)}.</span>'
+        )
+
+    def _attach(self) -> None:
+        """Take up a run that goes on in this kernel, or offer the last one on disk."""
+        going_on = active_runs()
+        if going_on:
+            self.watch(going_on[-1])
+            return
+        saved: list[SavedRun] = store.runs()[:1]
+        for last in saved:
+            show = w.Button(description="Show it", tooltip=f"Show {last.name} as it ended")
+            show.on_click(lambda _button, run=last: self.watch(run))
+            words = w.HTML(f"The last run here is <b>{escape(last.name)}</b> ({escape(last.state_word)}).")
+            self._offer.children = (words, show)
+
+    def _refreshed(self) -> None:
+        run = self.run
+        if run is not None:
+            self._still.renew(run)
+            if run.done:
+                self.runs_panel.renew()

@@ -1,0 +1,49 @@
+"""The plumbing of live plots: one plotly for the page, numbers from a thread, dark theme, reload."""
+
+from tests.browser.conftest import choose_theme, run_all
+
+SETUP = """
+import threading, time
+import ipywidgets as w, numpy as np, plotly.graph_objects as go
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.page_assets import PageAssets
+
+def line(n):
+    x = np.arange(n, dtype=float)
+    return go.Figure({"data": [{"type": "scatter", "mode": "lines", "x": x, "y": np.sin(x / 9)}],
+                      "layout": {"height": 220, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
+                                 "meta": {"summary": f"{n} points", "about": {"what": "A sine."}}}})
+
+plots = [LiveFigure(line(2)) for _ in range(3)]
+"""
+SHOW = "w.VBox([*plots, PageAssets()])"
+UPDATE = """
+def feed():
+    for n in range(3, 120):
+        for plot in plots:
+            plot.show(line(n))
+        time.sleep(0.01)
+threading.Thread(target=feed, daemon=True).start()
+"""
+
+LINES = ".reswork-plot .scatterlayer path.js-line"
+PATH_LENGTH = f"() => [...document.querySelectorAll('{LINES}')].map(p => p.getTotalLength())"
+
+
+def test_figures_draw_with_one_plotly_and_grow_from_a_thread(lab, open_page) -> None:
+    page = open_page(lab.write("figures.ipynb", SETUP, SHOW, UPDATE))
+    run_all(page)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.reswork-plot')].filter(p => p.dataset.revision === '117').length === 3"
+    )
+    lengths = page.evaluate(PATH_LENGTH)
+    assert len(lengths) == 3
+    assert min(lengths) > 300
+    assert page.evaluate("() => document.querySelectorAll('script[src^=\"blob:\"]').length") == 1
+    assert page.locator(".reswork-summary").first.inner_text() == "119 points"
+    choose_theme(page, "JupyterLab Dark")
+    colour = page.evaluate(
+        "() => getComputedStyle(document.querySelector('.reswork-plot .xtick text')).fill.match(/\\d+/g).map(Number)"
+    )
+    assert min(colour[:3]) > 150, "axis labels must be light in the dark theme"
+    choose_theme(page, "JupyterLab Light")

@@ -1,0 +1,160 @@
+"""The main job in a real browser: drag the depth, start, watch, steer, reload, stop, start again."""
+
+import json
+import shutil
+import time
+
+import nbformat
+import pytest
+
+import reswork as rw
+from tests.browser.conftest import ROOT, choose_theme, run_all
+
+LOSS = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
+PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(p => p.getTotalLength()))"
+STATE = ".reswork-state"
+STEP = r"() => { const m = document.querySelector('.reswork-bar').parentElement.innerText.match(/step ([\d,]+)/);" \
+       r" return m ? Number(m[1].replaceAll(',', '')) : 0; }"  # fmt: skip
+
+
+@pytest.fixture
+def workbench(lab, open_page):
+    """The notebook 03 with its workbench on the page, in a folder without runs."""
+    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+    lab.shut_kernels()
+    notebook = nbformat.read(ROOT / "notebooks" / "03_train_live.ipynb", as_version=4)
+    end = next(i for i, cell in enumerate(notebook.cells) if "rw.Workbench(" in cell.source)
+    notebook.cells = notebook.cells[: end + 1]  # the cells after it train by code, and wait for it
+    nbformat.write(notebook, lab.folder / "03_train_live.ipynb")
+    page = open_page(lab.address("03_train_live.ipynb"))
+    run_all(page)
+    page.wait_for_selector(".reswork .reswork-sums")
+    page.wait_for_function("() => document.querySelectorAll('.reswork-plot .main-svg').length > 1")
+    yield page
+    lab.shut_kernels()
+
+
+def press(page, label: str) -> None:
+    page.locator(".reswork").get_by_role("button", name=label, exact=True).click()
+
+
+def wait_state(page, state: str) -> None:
+    page.wait_for_function(f"state => document.querySelector('{STATE}')?.innerText === state", arg=state)
+
+
+def wait_step(page, step: int) -> None:
+    page.wait_for_function(f"step => ({STEP})() >= step", arg=step)
+
+
+def newest_run(lab) -> rw.SavedRun:
+    return rw.runs(lab.folder / "runs")[0]
+
+
+def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
+    page = workbench
+    handle = page.locator(".reswork .slider-container .noUi-handle").first
+    assert "ResNet-20" in page.locator(".reswork-sums").inner_text()
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 400, box["y"], steps=8)
+    page.mouse.up()
+    page.wait_for_function("() => document.querySelector('.reswork-sums').innerText.includes('ResNet-8')")
+
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 5)
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 20])
+    early = page.evaluate(PATH, LOSS)
+    wait_step(page, 25)
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, early])
+
+    page.locator(".reswork").get_by_label("Learning rate").first.fill("0.0123")
+    page.keyboard.press("Tab")
+    press(page, "Set")
+    time.sleep(2)
+    notes = [note for note in newest_run(lab).history.notes if "0.0123" in json.dumps(note.details)]
+    assert notes, "the new learning rate must stand in the record on disk"
+
+    press(page, "Pause")
+    wait_state(page, "paused")
+    time.sleep(1)
+    held = page.evaluate(STEP)
+    time.sleep(1)
+    assert page.evaluate(STEP) == held
+    press(page, "Step")
+    wait_step(page, held + 1)
+    time.sleep(1)
+    assert page.evaluate(STEP) == held + 1
+    press(page, "Resume")
+    wait_state(page, "running")
+    wait_step(page, held + 10)
+
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    page.reload()
+    page.wait_for_selector(".reswork .reswork-bar")
+    wait_step(page, held + 15)
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
+    first_x = page.evaluate(
+        "() => Math.min(...document.querySelector('.reswork-grid .js-plotly-plot').data[0].x)"
+    )
+    assert first_x <= 2, "after a reload the curve must go back to the first step"
+
+    press(page, "Stop")
+    wait_state(page, "stopped")
+    assert newest_run(lab).state is rw.RunState.STOPPED
+    press(page, "Start")
+    wait_state(page, "running")
+    assert len(rw.runs(lab.folder / "runs")) == 2
+    press(page, "Stop")
+    wait_state(page, "stopped")
+
+
+def test_fifty_clicks_in_a_second_start_one_run(lab, workbench) -> None:
+    page = workbench
+    page.evaluate(
+        "() => { const b = [...document.querySelectorAll('.reswork button')].find(b => b.innerText === 'Start');"
+        " for (let i = 0; i < 50; i++) b.click(); }"
+    )
+    wait_state(page, "running")
+    wait_step(page, 3)
+    assert len(rw.runs(lab.folder / "runs")) == 1
+    press(page, "Stop")
+    wait_state(page, "stopped")
+    time.sleep(1)
+    assert len(rw.runs(lab.folder / "runs")) == 1
+
+
+def test_a_wrong_combination_shows_its_sentence_under_the_control(workbench) -> None:
+    page = workbench
+    page.get_by_text("Sizes", exact=True).click()
+    page.get_by_label("Exact depth").fill("21")
+    page.keyboard.press("Tab")
+    message = page.locator(".reswork-error", has_text="21")
+    message.wait_for()
+    control = page.get_by_label("Exact depth").bounding_box()
+    below = message.bounding_box()
+    assert 0 <= below["y"] - (control["y"] + control["height"]) < 30
+    page.get_by_label("Exact depth").fill("26")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelector('.reswork-sums').innerText.includes('ResNet-26')")
+    assert page.locator(".reswork-error:visible").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_every_page_is_legible(workbench, theme: str, width: int) -> None:
+    page = workbench
+    page.set_viewport_size({"width": width, "height": 1600})
+    choose_theme(page, theme)
+    for sheet in ("Build", "Data", "Recipe", "Train"):
+        press(page, sheet)
+        page.wait_for_timeout(600)
+        overflow = page.evaluate(
+            "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
+            " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-sums')]"
+            "   .filter(e => e.offsetParent && e.getBoundingClientRect().right > box.right + 2).length; }"
+        )
+        assert overflow == 0, f"something on {sheet} sticks out at {width} pixels"
+    choose_theme(page, "JupyterLab Light")
