@@ -1,0 +1,87 @@
+# Works with GNU make 3.81 (macOS) and newer; needs only Python 3.11 or newer.
+# `make` alone lists the commands. ARGS="..." is handed on: make lab ARGS=--no-browser, make test ARGS="-k recipe".
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check
+PYTHON ?=
+ARGS ?=
+OLD_KERNEL := $(VENV)/ipykernel-6.31
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check bench notebooks gallery test-kernels clean
+
+help:
+	@echo "reswork: a workbench for residual networks"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  ARGS="..." is handed on, for example: make lab ARGS=--no-browser'
+
+lab: $(VENV)/.stamp-lab  ## install what is missing and open JupyterLab on the start notebook
+	@$(BIN)/reswork lab $(ARGS)
+
+test: $(VENV)/.stamp-dev  ## run all tests; browser tests need Chromium and say so if there is none
+	$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) tests/check_notebooks.py
+
+bench: $(VENV)/.stamp-bench  ## compare the speed with other libraries (tens of minutes)
+	$(PY) -m benchmarks $(ARGS)
+
+notebooks: $(VENV)/.stamp-dev  ## run every notebook from top to bottom in a fresh kernel
+	$(BIN)/jupyter execute $(ARGS) notebooks/*.ipynb
+
+gallery: $(VENV)/.stamp-dev  ## make the README's pictures from a real browser
+	$(PY) tests/browser/gallery.py $(ARGS)
+
+test-kernels: $(VENV)/.stamp-dev $(OLD_KERNEL)/.stamp  ## run the browser tests on ipykernel 6.31 as well
+	PYTHONPATH="$(CURDIR)/$(OLD_KERNEL)" $(PY) -m pytest -m browser $(ARGS)
+
+clean:  ## remove caches and builds; .venv and runs stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
+	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print \
+		| while read -r folder; do rm -rf "$$folder"; done
+
+# A half-made .venv (interrupted, or without pip) is mended by making it again.
+$(VENV)/.stamp-venv:
+	@if $(PY) -m pip --version >/dev/null 2>&1; then :; else \
+		found=; \
+		for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python; do \
+			if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+			then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "reswork needs Python 3.11 or newer with its venv module, and found none on this machine." >&2; \
+			echo "Install it (python.org; 'brew install python' on macOS; 'apt install python3 python3-venv' on" >&2; \
+			echo "Debian and Ubuntu), or name one: make lab PYTHON=/path/to/python3.12" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$("$$found" --version) ..."; \
+		"$$found" -m venv $(VENV); \
+	fi
+	@touch $@
+
+$(VENV)/.stamp-lab: pyproject.toml $(VENV)/.stamp-venv
+	@echo "Installing reswork into $(VENV); the first time this takes some minutes ..."
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml $(VENV)/.stamp-venv
+	@echo "Installing reswork and what its tests need into $(VENV); the first time this takes some minutes ..."
+	$(PIP) install --editable ".[dev]"
+	@touch $@ $(VENV)/.stamp-lab
+
+$(VENV)/.stamp-bench: pyproject.toml $(VENV)/.stamp-dev
+	$(PIP) install --editable ".[dev,bench]"
+	@touch $@
+
+$(OLD_KERNEL)/.stamp: $(VENV)/.stamp-dev
+	$(PIP) install --quiet --upgrade --no-deps --target $(OLD_KERNEL) "ipykernel==6.31.*" nest-asyncio
+	@touch $@

@@ -1,0 +1,102 @@
+"""A workbench for residual networks: build by depth, train live, watch it learn.
+
+Everything public is reached as ``import reswork as rw``; a name is imported when it is first used, so that
+the import itself brings neither torch, plotly nor ipywidgets.
+
+Example:
+    >>> import reswork as rw
+    >>> rw.ResNetConfig(depth=20).label
+    'ResNet-20'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reswork import datasets, figures, recorders
+    from reswork.datasets.augmentation import Augmentation
+    from reswork.errors import InvalidSetting
+    from reswork.experiment import presets
+    from reswork.experiment.launch import train
+    from reswork.experiment.standalone import show_code
+    from reswork.history import History
+    from reswork.models.config import ResNetConfig
+    from reswork.models.network import ResNet, resnet
+    from reswork.models.sheet import spec_sheet
+    from reswork.store.saved_run import SavedRun, load_run, runs
+    from reswork.training.loop import fit
+    from reswork.training.recipe import Recipe
+    from reswork.training.run import Run, RunState, active_runs
+    from reswork.widgets import Workbench, live
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Augmentation",
+    "History",
+    "InvalidSetting",
+    "Recipe",
+    "ResNet",
+    "ResNetConfig",
+    "Run",
+    "RunState",
+    "SavedRun",
+    "Workbench",
+    "active_runs",
+    "datasets",
+    "figures",
+    "fit",
+    "live",
+    "load_run",
+    "presets",
+    "recorders",
+    "resnet",
+    "runs",
+    "show_code",
+    "spec_sheet",
+    "train",
+]
+
+_MODULES = {
+    "datasets": "reswork.datasets",
+    "figures": "reswork.figures",
+    "presets": "reswork.experiment.presets",
+    "recorders": "reswork.recorders",
+}
+
+_HOMES = {
+    "Augmentation": "reswork.datasets.augmentation",
+    "History": "reswork.history",
+    "InvalidSetting": "reswork.errors",
+    "Recipe": "reswork.training.recipe",
+    "ResNet": "reswork.models.network",
+    "ResNetConfig": "reswork.models.config",
+    "Run": "reswork.training.run",
+    "RunState": "reswork.training.run",
+    "SavedRun": "reswork.store.saved_run",
+    "Workbench": "reswork.widgets",
+    "active_runs": "reswork.training.run",
+    "fit": "reswork.training.loop",
+    "live": "reswork.widgets",
+    "load_run": "reswork.store.saved_run",
+    "resnet": "reswork.models.network",
+    "runs": "reswork.store.saved_run",
+    "show_code": "reswork.experiment.standalone",
+    "spec_sheet": "reswork.models.sheet",
+    "train": "reswork.experiment.launch",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        value: object = import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'reswork' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

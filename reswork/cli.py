@@ -1,0 +1,212 @@
+"""The command line: ``reswork lab | train | runs``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from reswork import __version__
+from reswork.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from reswork.training.recipe import Recipe
+    from reswork.training.run import Run
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = _parser()
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.command != "lab":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        if chosen.command == "lab":
+            return _lab([*rest])
+        return _train(chosen) if chosen.command == "train" else _runs(chosen)
+    except InvalidSetting as error:
+        print(f"reswork: {error.message}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # reswork runs | head
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="reswork", description="A workbench for residual networks.")
+    parser.add_argument("--version", action="version", version=f"reswork {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "lab",
+        help="open JupyterLab on the start notebook",
+        description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
+    )
+    _add_train(commands.add_parser("train", help="train a network and write its run"))
+    listed = commands.add_parser("runs", help="list the runs in a folder")
+    listed.add_argument(
+        "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
+    )
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", default="fashion", help="name of a data set, or a folder, zip or npz (fashion)"
+    )
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--depth", type=int, default=20, help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20)"
+    )
+    network.add_argument("--width", type=int, help="channels of the first stage")
+    network.add_argument("--plain", action="store_true", help="the same layers without shortcuts")
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument(
+        "--preset", default="quick look", help="quick look, paper's or fast; the rest changes it"
+    )
+    recipe.add_argument("--epochs", type=int, help="passes over the training images")
+    recipe.add_argument("--steps", type=int, help="updates, instead of epochs")
+    recipe.add_argument("--batch-size", type=int)
+    recipe.add_argument("--learning-rate", type=float)
+    recipe.add_argument("--seed", type=int)
+    recipe.add_argument("--device", help="auto, cpu, cuda, mps ...")
+    recipe.add_argument("--precision", help="auto, fp32, bf16 or fp16")
+    recipe.add_argument("--compile", help="auto, on or off")
+    place = parser.add_argument_group("where the run is written")
+    place.add_argument("--name", help="of the run's folder")
+    place.add_argument("--directory", help="a folder for this run alone")
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between two lines (1)"
+    )
+
+
+def _lab(arguments: Sequence[str]) -> int:
+    from reswork.lab import open_lab
+
+    open_lab(arguments)
+    return 0
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from reswork import datasets
+    from reswork.experiment.launch import train
+    from reswork.models.config import ResNetConfig
+    from reswork.models.network import resnet
+    from reswork.models.sheet import spec_sheet
+
+    recipe = _recipe(chosen)
+    data = datasets.load(chosen.data)
+    config = ResNetConfig(
+        depth=chosen.depth,
+        residual=not chosen.plain,
+        width=chosen.width,
+        in_channels=data.input_shape[0],
+        num_classes=len(data.classes),
+    )
+    sheet = spec_sheet(config, data.input_shape)
+    print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
+    print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
+    run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name)
+    return _follow(run, max(0.05, chosen.interval))
+
+
+def _recipe(chosen: argparse.Namespace) -> "Recipe":
+    from dataclasses import replace
+
+    from reswork.experiment.presets import preset
+
+    names = ("epochs", "steps", "batch_size", "learning_rate", "seed", "device", "precision", "compile")
+    changes: dict[str, Any] = {
+        name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None
+    }
+    if "epochs" in changes and "steps" not in changes:
+        changes["steps"] = None
+    return replace(preset(chosen.preset).recipe, **changes)
+
+
+def _follow(run: "Run", interval_s: float) -> int:
+    """Print a line now and then until the run ends; Ctrl+C stops the run."""
+    import time
+
+    status = 0
+    try:
+        while not run.done:
+            time.sleep(interval_s)
+            print(_progress_line(run), flush=True)
+    except KeyboardInterrupt:
+        print("stopping ...", flush=True)
+        run.stop()
+        status = _INTERRUPTED
+    try:
+        run.wait()
+    except Exception as error:
+        print(f"reswork: {error}", file=sys.stderr)
+        status = 1
+    for note in run.history.notes:
+        if note.kind == "not_saved":
+            print(f"reswork: the run was not saved: {note.details.get('reason')}", file=sys.stderr)
+    print(_result_line(run), flush=True)
+    return status
+
+
+def _progress_line(run: "Run") -> str:
+    history = run.history
+    parts = [f"step {run.steps_done}/{run.total_steps}"]
+    for label, name, form in (
+        ("loss", "loss/train", "{:.3f}"),
+        ("test top-1", "top1/test", "{:.1%}"),
+        ("images/s", "images_per_second", "{:,.0f}"),
+    ):
+        value = history.last(name)
+        if value is not None:
+            parts.append(f"{label} {form.format(value)}")
+    if run.seconds_left is not None and not run.done:
+        parts.append(f"{run.seconds_left:,.0f} s left")
+    return "  ".join(parts)
+
+
+def _result_line(run: "Run") -> str:
+    accuracy = run.history.last("top1/test")
+    told = "" if accuracy is None else f", {accuracy:.1%} of the test images right"
+    return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"
+
+
+def _runs(chosen: argparse.Namespace) -> int:
+    from reswork.store.directory import runs_folder
+    from reswork.store.saved_run import runs
+
+    found = runs(chosen.runs)
+    if not found:
+        print(f"no runs in {runs_folder(chosen.runs)}; 'reswork train' or a notebook makes the first one")
+        return 0
+    rows = [("run", "network", "data", "state", "step", "test top-1", "test loss")]
+    for run in found:
+        summary = run.summary()
+        rows.append(
+            (
+                _plain(summary["name"]),
+                _plain(summary["network"]),
+                _plain(summary["data"]),
+                summary["state"],
+                f"{summary['step']}/{summary['total_steps']}" if not run.unreadable else "",
+                "" if summary["top1/test"] is None else f"{summary['top1/test']:.1%}",
+                "" if summary["loss/test"] is None else f"{summary['loss/test']:.3f}",
+            )
+        )
+    print(_table(rows))
+    for run in found:
+        if problem := run.unreadable or run.error:
+            print(f"{_plain(run.name)}: {_plain(problem)}")
+    return 0
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _plain(text: str) -> str:
+    """Without characters that would steer the terminal; a file may bring any."""
+    return "".join(mark if mark.isprintable() else "?" for mark in text)

@@ -1,0 +1,109 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reswork import __version__, cli, lab
+from reswork.store.saved_run import load_run, runs
+
+SMALL = ["train", "--data", "digits", "--depth", "8", "--width", "4", "--epochs", "1", "--interval", "0.1"]
+PLAIN = ["--device", "cpu", "--precision", "fp32", "--compile", "off"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def test_train_prints_progress_and_writes_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SMALL, *PLAIN, "--name", "mine"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("ResNet-8: ")
+    assert "1,297 images to train on" in shown[1]
+    assert any(line.startswith("step ") and "/10" in line for line in shown)
+    assert shown[-1].startswith("finished after 10 steps")
+    assert shown[-1].endswith("run mine")
+    assert load_run("mine").recipe.epochs == 1
+
+
+def test_runs_prints_a_table(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    assert cli.main(["runs"]) == 0
+    assert "no runs in" in capsys.readouterr().out
+    cli.main([*SMALL, *PLAIN, "--name", "mine", "--plain"])
+    (folder / "evil\x1b[2J").mkdir()
+    capsys.readouterr()
+    assert cli.main(["runs"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    head, *rows = shown.splitlines()
+    assert head.split() == ["run", "network", "data", "state", "step", "test", "top-1", "test", "loss"]
+    (row,) = [line for line in rows if line.startswith("mine")]
+    assert row.split()[1:5] == ["Plain-8", "digits", "finished", "10/10"]
+    assert "evil?[2J: there is no run.json in it" in rows
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--depth", "21"], "depth=21"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--preset", "slow"], "preset='slow'"),
+        (["--learning-rate", "-1"], "learning_rate=-1"),
+        (["--name", "../out"], "name='../out'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_and_no_traceback(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert cli.main([*SMALL, *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("reswork: ")
+    assert told in shown
+    assert len(shown.splitlines()) == 1
+    assert runs() == []
+
+
+def test_ctrl_c_stops_the_run_and_keeps_it(folder: Path) -> None:
+    script = (
+        f"import sys; from reswork.cli import main; sys.exit(main({[*SMALL, *PLAIN, '--epochs', '10000']!r}))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("step ") and not line.startswith("step 0/"):
+            break
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    rest = child.communicate(timeout=60)[0]
+    assert child.returncode == 130
+    assert "stopped after" in rest
+    assert time.monotonic() - began < 30
+    (saved,) = runs()
+    assert json.loads((saved.path / "run.json").read_text())["state"] == "STOPPED"
+    assert saved.model() is not None
+
+
+def test_lab_hands_unknown_arguments_to_jupyterlab(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[list[str]] = []
+    monkeypatch.setattr(lab, "open_lab", lambda arguments: handed.append(list(arguments)))
+    assert cli.main(["lab", "--no-browser", "--port=9000"]) == 0
+    assert handed == [["--no-browser", "--port=9000"]]
+
+
+def test_other_commands_refuse_unknown_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["runs", "--nonsense"])
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_version_and_help_need_no_torch() -> None:
+    script = "import sys; from reswork.cli import main\ntry: main(['--version'])\n"
+    script += "finally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"reswork {__version__}"

@@ -1,0 +1,80 @@
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import reswork as rw
+
+SOURCE = Path(rw.__file__)
+
+
+def test_all_lists_exactly_the_public_names() -> None:
+    homes = vars(rw)["_HOMES"].keys() | vars(rw)["_MODULES"].keys()
+    assert set(rw.__all__) == homes
+    assert rw.__all__ == sorted(rw.__all__)
+    assert set(dir(rw)) == {*rw.__all__, "__version__"}
+
+
+def test_what_type_checkers_see_is_what_python_gives() -> None:
+    """The imports under TYPE_CHECKING name the same modules as the table that is used at run time."""
+    tree = ast.parse(SOURCE.read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    modules = {name: path.rpartition(".")[0] for name, path in vars(rw)["_MODULES"].items()}
+    assert seen == {**vars(rw)["_HOMES"], **modules}
+
+
+@pytest.mark.parametrize("name", rw.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    value = getattr(rw, name)
+    assert value.__doc__
+    assert value.__name__.rpartition(".")[2] == name
+
+
+def test_the_design_names_are_there() -> None:
+    names = {
+        "ResNetConfig", "resnet", "spec_sheet", "show_code", "datasets", "Recipe", "train", "fit", "Run",
+        "RunState", "History", "live", "Workbench", "load_run", "runs", "figures", "recorders", "presets",
+    }  # fmt: skip
+    assert names <= set(rw.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        rw.nothing  # noqa: B018
+
+
+def _modules_after(code: str) -> set[str]:
+    script = f"import sys; {code}; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import reswork", {"torch", "numpy", "plotly", "ipywidgets", "anywidget", "IPython", "sklearn"}),
+        ("import reswork as rw; rw.ResNetConfig(depth=20)", {"torch", "plotly", "ipywidgets"}),
+        ("import reswork as rw; rw.History()", {"torch", "plotly", "ipywidgets"}),
+        ("import reswork as rw; rw.figures.loss_curves", {"torch", "ipywidgets", "IPython"}),
+        ("import reswork as rw; rw.train; rw.runs", {"plotly", "ipywidgets", "captum"}),
+    ],
+)
+def test_an_import_brings_only_what_is_used(code: str, absent: set[str]) -> None:
+    assert not absent & _modules_after(code)
+
+
+def test_every_module_can_be_imported_by_itself() -> None:
+    for path in sorted(SOURCE.parent.rglob("*.py")):
+        parts = path.relative_to(SOURCE.parent.parent).with_suffix("").parts
+        import_module(".".join(parts).removesuffix(".__init__"))
