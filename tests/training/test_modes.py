@@ -1,5 +1,4 @@
 import copy
-import time
 
 import pytest
 import torch
@@ -54,9 +53,7 @@ def test_timing_changes_neither_model_nor_statistics_nor_random_state(make_data)
     model = small_net().train()
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
-    begin = time.perf_counter()
     mode = choose_mode(Recipe(steps=1000), model, make_data(), CPU, "because")
-    assert time.perf_counter() - begin < 5
     assert "timed here in images per second" in mode.reason
     assert mode.reason.startswith("because; ")
     assert torch.equal(torch.get_rng_state(), state)
@@ -102,7 +99,8 @@ def test_short_and_repeatable_runs_go_by_rule(settings, cause, make_data, monkey
 
 
 @pytest.mark.parametrize("after", [0, 1, 5])
-def test_stop_lands_within_the_timing(after, make_data):
+def test_stop_lands_within_the_timing(after, make_data, monkeypatch):
+    monkeypatch.setattr(mode_timing, "_BUDGET_S", 1e9)  # a busy machine must not end the trial first
     asked: list[bool] = []
 
     def stopped() -> bool:
