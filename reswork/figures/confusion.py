@@ -99,7 +99,7 @@ def _confusion_figure(info: _Confusion) -> go.Figure:
         "hoverongaps": False,
         "hovertemplate": "true %{y}, predicted %{x}: %{z:.1f} % of the row<extra></extra>",
         "colorbar": {
-            "title": {"text": "% of the true class", "side": "right", "font": {"size": 12}},
+            "title": {"text": "% of row", "side": "top", "font": {"size": 12}},
             "thickness": 12,
             "outlinewidth": 0,
         },

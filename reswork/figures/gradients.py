@@ -156,7 +156,7 @@ def _map_figure(info: _Map) -> go.Figure:
         "hoverongaps": False,
         "hovertemplate": "%{y}, step %{x}: norm 10<sup>%{z:.2f}</sup><extra></extra>",
         "colorbar": {
-            "title": {"text": "gradient norm,<br>powers of ten", "side": "right", "font": {"size": 12}},
+            "title": {"text": "gradient norm", "side": "top", "font": {"size": 12}},
             "thickness": 12,
             "tickprefix": "10<sup>",
             "ticksuffix": "</sup>",

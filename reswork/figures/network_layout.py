@@ -146,7 +146,7 @@ def _head(sheet: "SpecSheet", y: float) -> Row:
     last = sheet.layers[-1] if sheet.layers else None
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"
-    parts = [("average", "average", "the mean over the whole picture, one number a channel", "end")]
+    parts = [("average", "mean", "the mean over the whole picture, one number a channel", "end")]
     if last is not None:
         parts.append((last.name, "linear", _layer_hover(last.name, last), "end"))
     parts.append(
@@ -155,7 +155,7 @@ def _head(sheet: "SpecSheet", y: float) -> Row:
     return Row("head", detail, y, _ends(parts, y))
 
 
-_STEM_KINDS = {"conv": "conv", "pool": "max pool"}
+_STEM_KINDS = {"conv": "conv", "pool": "max"}  # words that fit into the boxes
 
 
 def _ends(parts: Sequence[tuple[str, str, str, str]], y: float) -> tuple[Box, ...]:

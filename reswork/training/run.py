@@ -222,6 +222,20 @@ class Run:
             self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
             return self._state
 
+    def wait_for_change(self, state: RunState, step: int, timeout_s: float) -> bool:
+        """Wait until it is in another state, or stands still after another step, or for so many seconds.
+
+        For a view that shows a state and a step, and must not be late.
+
+        Returns:
+            Whether it is; False after a time-out.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._state is not state or (state is RunState.PAUSED and self._steps_done != step),
+                timeout_s,
+            )
+
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
 

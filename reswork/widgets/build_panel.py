@@ -1,6 +1,7 @@
 """Build: the form for a network, its drawing, and what it costs."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from html import escape
 from typing import Any
 
@@ -10,31 +11,30 @@ from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
-from reswork.widgets.form import Field, Form, number_or_none, text_of
+from reswork.widgets.form import Field, Form, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 
 CIFAR_BASIC = tuple(6 * n + 2 for n in range(1, 19))
 CIFAR_BOTTLENECK = tuple(9 * n + 2 for n in range(1, 19))
 IMAGENET = (18, 34, 50, 101, 152)
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "ResNet for small pictures (He 2015, CIFAR)": {},
-    "Plain net: the same layers, no shortcuts": {"residual": False},
-    "Pre-activation ResNet (He 2016)": {"order": "pre"},
-    "Bottleneck blocks, pre-activation": {"block": "bottleneck", "order": "pre", "depth": 29},
-    "Wide ResNet (Zagoruyko 2016)": {"order": "pre", "shortcut": "B", "widen_factor": 4, "depth": 14},
-    "No batch norm, SkipInit": {"norm": "none", "residual_scaling": "skipinit"},
-    "No batch norm, Fixup": {"norm": "none", "residual_scaling": "fixup"},
-    "ResNet for large pictures (ImageNet)": {"form": "imagenet", "depth": 18},
+FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 pixels
+    "ResNet (He 2015)": {},
+    "Plain: no shortcuts": {"residual": False},
+    "Pre-activation (He 2016)": {"order": "pre"},
+    "Bottleneck, pre-act.": {"block": "bottleneck", "order": "pre", "depth": 29},
+    "Wide ResNet (2016)": {"order": "pre", "shortcut": "B", "widen_factor": 4, "depth": 14},
+    "No norm, SkipInit": {"norm": "none", "residual_scaling": "skipinit"},
+    "No norm, Fixup": {"norm": "none", "residual_scaling": "fixup"},
+    "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-
+_FROM_DATA = ("in_channels", "num_classes")
 _DEFAULTS: dict[str, Any] = {
-    "form": "cifar", "depth": 20, "exact_depth": None, "stage_blocks": None, "residual": True, "block": None,
-    "order": "post", "shortcut": None, "width": None, "widen_factor": 1, "groups": 1, "bottleneck_width": 64,
-    "norm": "batch", "residual_scaling": "none", "zero_init_last_norm": False, "dropout": 0.0,
-    "stochastic_depth": 0.0, "squeeze_excitation": False, "stem": None, "shortcuts_off": (), "branches_off": (),
-}  # fmt: skip
+    **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
+    "form": "cifar",
+    "exact_depth": None,
+}
 
 
 class BuildPanel:
@@ -83,20 +83,20 @@ class BuildPanel:
         self.view.add_class("reswork-columns")
         self._update()
 
-    def set(self, **fields: Any) -> None:
-        """Set the form to a network: the given fields, and the default for all others."""
-        values = _DEFAULTS | fields
+    def set(self, **settings: Any) -> None:
+        """Set the form to a network: the given settings, and the default for all others."""
+        values = _DEFAULTS | settings
         self.form.offer("depth", _depths(values["form"], values["block"]), values["depth"])
         self.form.set(**values)
 
     def set_config(self, config: ResNetConfig) -> None:
         """Set the form to a network; channels and classes follow the data set."""
-        fields = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
+        settings = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
         form = config.resolved().form
         slider = _depths(form, config.block)
         exact = config.depth if config.depth not in slider and config.stage_blocks is None else None
         depth = config.depth if config.depth in slider else slider[0]
-        self.set(**(fields | {"form": form, "depth": depth, "exact_depth": exact}))
+        self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
 
     def set_input(self, input_shape: tuple[int, int, int], classes: int) -> None:
         """Fit stem and head to a data set's images ``(C, H, W)`` and its number of classes."""
@@ -149,31 +149,28 @@ def _depths(form: str | None, block: str | None) -> tuple[int, ...]:
 
 
 def _fields() -> dict[str, Field]:
-    def menu(*options: Any) -> w.Dropdown:
-        return w.Dropdown(options=list(options))
-
     def number(value: float, low: float, high: float, step: float) -> w.BoundedFloatText:
         return w.BoundedFloatText(value=value, min=low, max=high, step=step)
 
     names = {"read": _names, "write": ", ".join}
     return {
-        "form": Field("Form", menu(("3 stages, small pictures (CIFAR)", "cifar"), ("4 stages (ImageNet)", "imagenet")),
-                      "The paper's two layouts."),
+        "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",
+                           ("CIFAR: 3 stages", "cifar"), ("ImageNet: 4 stages", "imagenet")),
         "depth": Field("Depth", w.SelectionSlider(options=CIFAR_BASIC, value=20, continuous_update=True),
                        "Weighted layers, counted as the paper does: 6n+2, or 9n+2 with bottlenecks."),
-        "residual": Field("Shortcuts", menu(("yes: y = F(x) + x", True), ("no: the plain twin", False)),
-                          "The plain twin has the same layers without the additions."),
-        "block": Field("Block", menu(("automatic", None), ("basic: two 3x3", "basic"),
-                                     ("bottleneck: 1x1, 3x3, 1x1", "bottleneck")), "What one block consists of."),
-        "shortcut": Field("Shortcut kind", menu(("automatic", None), ("A: identity, zero padding", "A"),
-                                                ("B: projection where the shape changes", "B"),
-                                                ("C: projection everywhere", "C")),
-                          "How the shortcut crosses a change of shape."),
-        "order": Field("Order", menu(("after: conv, BN, ReLU", "post"), ("before: BN, ReLU, conv", "pre"),
-                                     ("BN after the addition", "bn_after_addition"),
-                                     ("ReLU before the addition", "relu_before_addition"),
-                                     ("only ReLU before", "relu_only_pre")),
-                       "Where normalisation and ReLU stand (He 2016, figure 4)."),
+        "residual": menu_field("Shortcuts", "The plain twin has the same layers without the additions.",
+                               ("yes: y = F(x) + x", True), ("no: the plain twin", False)),
+        "block": menu_field("Block", "What one block consists of.", ("automatic", None), ("basic: 3x3, 3x3", "basic"),
+                            ("bottleneck: 1x1, 3x3, 1x1", "bottleneck")),
+        "shortcut": menu_field("Shortcut kind", "How the shortcut crosses a change of shape: A pads with zeros, B "
+                               "projects there, C projects in every block.",
+                               ("automatic", None), ("A: zero padding", "A"), ("B: projection there", "B"),
+                               ("C: projection always", "C")),
+        "order": menu_field("Order", "Where normalisation and ReLU stand (He 2016, figure 4).",
+                            ("after: conv, BN, ReLU", "post"), ("before: BN, ReLU, conv", "pre"),
+                            ("BN after the addition", "bn_after_addition"),
+                            ("ReLU before the addition", "relu_before_addition"),
+                            ("only ReLU before", "relu_only_pre")),
         "widen_factor": Field("Widen", w.IntSlider(value=1, min=1, max=12),
                               "Multiplies the channels of all stages (Wide ResNets)."),
         "exact_depth": Field("Exact depth", w.Text(placeholder="as the slider says", continuous_update=False),
@@ -185,16 +182,15 @@ def _fields() -> dict[str, Field]:
         "width": Field("First width", w.Text(placeholder="16 (CIFAR) or 64 (ImageNet)", continuous_update=False),
                        "Channels of the first stage; each later stage doubles them.",
                        read=number_or_none, write=text_of),
-        "stem": Field("Stem", menu(("automatic", None), ("3x3", "cifar"), ("7x7, stride 2, pooling", "imagenet"),
-                                   ("ResNet-D: three 3x3", "resnet_d")), "The layers before the first stage."),
+        "stem": menu_field("Stem", "The layers before the first stage.", ("automatic", None), ("3x3", "cifar"),
+                           ("7x7, stride 2, pooling", "imagenet"), ("ResNet-D: three 3x3", "resnet_d")),
         "groups": Field("Groups", w.BoundedIntText(value=1, min=1, max=1024), "Groups of the 3x3 layer (ResNeXt)."),
         "bottleneck_width": Field("Bottleneck width", w.BoundedIntText(value=64, min=1, max=1024),
                                   "Channels of one group, for 64 channels of the stage."),
-        "norm": Field("Norm", menu(("batch norm", "batch"), ("group norm", "group"), ("none", "none")),
-                      "How activations are normalised."),
-        "residual_scaling": Field("Branch scaling", menu(("none", "none"), ("SkipInit", "skipinit"),
-                                                         ("Fixup", "fixup")),
-                                  "Ways to train without normalisation: the branch starts at zero."),
+        "norm": menu_field("Norm", "How activations are normalised.", ("batch norm", "batch"), ("group norm", "group"),
+                           "none"),
+        "residual_scaling": menu_field("Branch scaling", "Ways to train without norm: the branch starts at zero.",
+                                       "none", ("SkipInit", "skipinit"), ("Fixup", "fixup")),
         "zero_init_last_norm": Field("Start as identity", w.Checkbox(value=False, indent=True),
                                      "The last norm of each branch starts at zero."),
         "dropout": Field("Dropout", number(0.0, 0.0, 0.95, 0.05), "Inside the block, as in Wide ResNets."),

@@ -16,12 +16,12 @@ from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import in_background
 
 MENU = {
-    "Fashion: 12,000 pictures of clothes, 28x28, built in": "fashion",
-    "Digits: 1,797 handwritten digits, 8x8, built in": "digits",
-    "Shapes: drawn figures, 32x32, built in": "shapes",
-    "CIFAR-10: 60,000 photographs, 32x32 (download)": "cifar10",
-    "CIFAR-100: the same with 100 classes (download)": "cifar100",
-    "My own: a folder, zip or npz": "own",
+    "Fashion: clothes": "fashion",
+    "Digits: handwritten": "digits",
+    "Shapes: drawn": "shapes",
+    "CIFAR-10 (download)": "cifar10",
+    "CIFAR-100 (download)": "cifar100",
+    "My own pictures": "own",
 }
 EXAMPLES = 20
 

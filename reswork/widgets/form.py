@@ -59,6 +59,19 @@ class Field:
         self._error.layout.display = None if message else "none"
 
 
+def menu_field(label: str, tip: str, *options: Any) -> Field:
+    """A menu; an option is a value, or ``(words, value)``, whose value may be None.
+
+    ipywidgets takes the value None for "nothing chosen" and shows an empty menu; so the menu holds the words
+    alone, and the values stand beside it.
+    """
+    pairs = [option if isinstance(option, tuple) else (str(option), option) for option in options]
+    values: dict[str, Any] = dict(pairs)
+    words = {value: word for word, value in pairs}
+    menu = w.Dropdown(options=list(values))
+    return Field(label, menu, tip, read=values.__getitem__, write=words.__getitem__)
+
+
 class Form:
     """Fields by the name of their setting.
 
@@ -98,8 +111,9 @@ class Form:
         control = self.fields[name].control
         self._quiet = True
         try:
-            with control.hold_trait_notifications():
-                control.options = options
+            with control.hold_sync():
+                if tuple(control.options) != options:
+                    control.options = options  # this chooses the first one
                 control.value = value
         finally:
             self._quiet = False

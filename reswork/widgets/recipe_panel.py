@@ -12,7 +12,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.presets import PRESETS
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.schedules import learning_rates
-from reswork.widgets.form import Field, Form, number_or_none, text_of
+from reswork.widgets.form import Field, Form, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 
 
@@ -111,9 +111,6 @@ class RecipePanel:
 
 
 def _fields() -> dict[str, Field]:
-    def menu(*options: Any) -> w.Dropdown:
-        return w.Dropdown(options=list(options))
-
     def number(placeholder: str) -> w.Text:
         return w.Text(placeholder=placeholder, continuous_update=False)
 
@@ -127,14 +124,14 @@ def _fields() -> dict[str, Field]:
         "epochs": typed("Epochs", "", "Passes over all training pictures."),
         "steps": typed("or steps", "as the epochs say", "Optimizer updates; replaces the epochs when given."),
         "batch_size": typed("Batch size", "", "Pictures in one step."),
-        "optimizer": Field("Optimizer", menu(("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw")),
-                           "How a gradient becomes a change of the weights."),
+        "optimizer": menu_field("Optimizer", "How a gradient becomes a change of the weights.",
+                                ("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw")),
         "learning_rate": typed("Learning rate", "", "Length of the steps: near 0.1 for SGD, near 0.001 for Adam."),
         "momentum": typed("Momentum", "", "How much of the last step is kept; Adam's first beta."),
         "nesterov": tick("Nesterov", "Look ahead along the momentum (SGD only)."),
-        "schedule": Field("Schedule", menu(("one cycle: up and down", "one_cycle"), ("cosine: down smoothly", "cosine"),
-                                           ("steps: divided at milestones", "step"), ("constant", "constant")),
-                          "How the learning rate changes over the run."),
+        "schedule": menu_field("Schedule", "How the learning rate changes over the run.",
+                               ("one cycle: up and down", "one_cycle"), ("cosine: down smoothly", "cosine"),
+                               ("steps: at milestones", "step"), "constant"),
         "warmup_epochs": typed("Warm-up epochs", "", "The rate rises from near 0 for so long."),
         "milestones": Field("Milestones", number("0.5, 0.75"), "Fractions of the run where the rate is divided by 10.",
                             read=_fractions, write=lambda v: ", ".join(f"{x:g}" for x in v)),
@@ -146,10 +143,10 @@ def _fields() -> dict[str, Field]:
         "ema": typed("Average weights", "off, or 0.999", "Test a running average of the weights."),
         "target_accuracy": typed("Target accuracy", "none, or 0.9", "Note the step at which the test reaches it."),
         "device": Field("Device", w.Text(continuous_update=False), "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
-        "precision": Field("Precision", menu("auto", "fp32", "bf16", "fp16"), "Number format of the heavy work."),
-        "channels_last": Field("Channels last", menu("auto", ("yes", True), ("no", False)),
-                               "Memory order of pictures; mostly faster."),
-        "compile": Field("Compile", menu("auto", "on", "off"), "torch.compile: minutes of waiting, then faster."),
+        "precision": menu_field("Precision", "Number format of the heavy work.", "auto", "fp32", "bf16", "fp16"),
+        "channels_last": menu_field("Channels last", "Memory order of pictures; mostly faster.",
+                                    "auto", ("yes", True), ("no", False)),
+        "compile": menu_field("Compile", "torch.compile: minutes of waiting, then faster.", "auto", "on", "off"),
         "accumulate": typed("Parts per batch", "", "Work through a batch in so many parts, for less memory."),
         "checkpoint_activations": tick("Less memory", "Compute blocks twice instead of keeping activations."),
         "deterministic": tick("Repeatable", "Same result each time, a little slower."),

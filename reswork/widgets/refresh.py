@@ -18,12 +18,22 @@ class Refresher:
 
     Args:
         refresh: a bound method; returns True while it wants to be called again.
+        news: a bound method that waits for so many seconds, or less if something happened that must show at once,
+            such as the end of the run; then it returns True.
         interval_s: shortest pause between two calls, in seconds.
         share: largest part of the time that may be spent in ``refresh``.
     """
 
-    def __init__(self, refresh: Callable[[], bool], *, interval_s: float = 0.5, share: float = 0.02) -> None:
+    def __init__(
+        self,
+        refresh: Callable[[], bool],
+        news: Callable[[float], bool] | None = None,
+        *,
+        interval_s: float = 0.5,
+        share: float = 0.02,
+    ) -> None:
         self._refresh = weakref.WeakMethod(refresh)
+        self._news = weakref.WeakMethod(news) if news is not None else None
         self._interval_s, self._share = interval_s, share
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -43,7 +53,7 @@ class Refresher:
 
     def _loop(self) -> None:
         pause = self._interval_s
-        while not self._stop.wait(pause):
+        while not self._rest(pause):
             refresh: Any = self._refresh()
             if refresh is None:
                 return
@@ -58,6 +68,17 @@ class Refresher:
             cost = time.thread_time() - started
             pause = min(max(self._interval_s, cost / self._share), SLOWEST_S)
             del refresh
+
+    def _rest(self, seconds: float) -> bool:
+        """Wait for so long, or until there is news; true if the refreshing shall end."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._stop.is_set():
+            news: Any = self._news() if self._news is not None else None
+            if news is None:
+                self._stop.wait(left)
+            elif news(min(left, self._interval_s)):
+                break
+        return self._stop.is_set()
 
 
 def in_background(work: Callable[[], None]) -> None:

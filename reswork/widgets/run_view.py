@@ -1,6 +1,7 @@
 """One run on the page: its buttons, its progress, and its plots, live or from disk."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -28,7 +29,8 @@ class RunView:
         refreshed: called after each refresh, from the refreshing thread.
 
     Attributes:
-        view: the whole widget; ``bar`` and ``plots`` are its two parts.
+        bar: the widget with buttons, progress and the error sentence.
+        plots: the widget with the plots.
     """
 
     def __init__(
@@ -39,15 +41,15 @@ class RunView:
         refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.run: AnyRun | None = None
-        self._start = start
         self._refreshed = refreshed
         self._beside: Mapping[str, History] = {}
         self._lock = threading.RLock()
         self._drawn_version: Any = None
-        self._make_bar()
+        self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
+        self._asked = ""  # what was asked for and has not happened yet
+        self._make_bar(start)
         self._make_plots()
-        self.view = w.VBox([self.bar, self.plots])
-        self.refresher = Refresher(self.refresh)
+        self.refresher = Refresher(self.refresh, self._wait_for_news)
         if run is not None:
             self.watch(run)
 
@@ -55,6 +57,7 @@ class RunView:
         """Show another run from now on."""
         with self._lock:
             self.run = run
+            self._asked = ""
             self._drawn_version = None
             if isinstance(run, Run):
                 rate = run.recipe.learning_rate
@@ -86,21 +89,27 @@ class RunView:
         self._refreshed()
         return going_on
 
-    def _make_bar(self) -> None:
+    def _make_bar(self, start: Callable[[], None] | None) -> None:
         def button(label: str, tip: str, act: Callable[[], Any], style: str = "") -> w.Button:
             made = w.Button(description=label, tooltip=tip, button_style=style, layout=w.Layout(width="auto"))
             made.on_click(lambda _button: self._do(act))
             return made
 
-        self.start = button(
-            "Start", "Train the network as the form says, from new weights", self._start_run, "primary"
-        )
+        self.start = None
+        if start is not None:
+            self.start = button(
+                "Start", "Train the network as the form says, from new weights", start, "primary"
+            )
         self.pause = button(
-            "Pause", "Hold the training after the step that it is in", lambda: self._live.pause()
+            "Pause",
+            "Hold the training after the step that it is in",
+            lambda: self._ask("pausing", self._live.pause),
         )
         self.one_step = button("Step", "Do one single step, then hold", lambda: self._live.step())
-        self.resume = button("Resume", "Go on after a pause", lambda: self._live.resume())
-        self.stop = button("Stop", "End the run; what it learned is kept", lambda: self._live.stop())
+        self.resume = button("Resume", "Go on after a pause", lambda: self._ask("", self._live.resume))
+        self.stop = button(
+            "Stop", "End the run; what it learned is kept", lambda: self._ask("stopping", self._live.stop)
+        )
         self.rate = w.FloatText(
             value=0.1, step=0.01, description="Learning rate", layout=w.Layout(width="190px"),
             style={"description_width": "88px"}, tooltip="The rate to train with from the next step on",
@@ -112,7 +121,7 @@ class RunView:
         self.multiply_rate = button(
             "× 3", "Three times the present learning rate", lambda: self._scale_rate(3.0)
         )
-        buttons = [self.start] if self._start else []
+        buttons = [self.start] if self.start else []
         buttons += [self.pause, self.one_step, self.resume, self.stop]
         self.row = w.Box([*buttons, self.rate, self.set_rate, self.divide_rate, self.multiply_rate])
         self.row.add_class("reswork-bar")
@@ -150,14 +159,23 @@ class RunView:
             self.show_error("")
         self.refresh()
 
+    def _ask(self, word: str, act: Callable[[], None]) -> None:
+        """Ask the run for something that lands after its present step, and say so until then."""
+        self._asked = word
+        act()
+
+    def _wait_for_news(self, seconds: float) -> bool:
+        """Wait until the run's state is another one than the page tells."""
+        run, shown = self.run, self._shown
+        if not isinstance(run, Run) or shown is None or run.done:
+            time.sleep(seconds)
+            return False
+        return run.wait_for_change(*shown, seconds)
+
     def show_error(self, message: str) -> None:
         """One sentence under the buttons; ``""`` takes it away."""
         self.error.value = error_html(message) if message else ""
         self.error.layout.display = None if message else "none"
-
-    def _start_run(self) -> None:
-        if self._start:
-            self._start()
 
     def _set_rate(self) -> None:
         self._live.set(learning_rate=self.rate.value)
@@ -170,7 +188,8 @@ class RunView:
     def _enable(self, run: AnyRun | None) -> None:
         state = run.state if isinstance(run, Run) else None
         active = state in (RunState.RUNNING, RunState.PAUSED)
-        self.start.disabled = active
+        if self.start:
+            self.start.disabled = active
         self.pause.disabled = state is not RunState.RUNNING
         self.one_step.disabled = self.resume.disabled = state is not RunState.PAUSED
         self.stop.disabled = not active
@@ -178,15 +197,17 @@ class RunView:
             control.disabled = not active
 
     def _show_state(self, run: AnyRun) -> None:
+        self._shown = (run.state, run.steps_done) if isinstance(run, Run) else None
+        if run.state is not RunState.RUNNING:
+            self._asked = ""
         self._enable(run)
-        self.status.value = _status_html(run)
+        self.status.value = _status_html(run, self._asked)
         if run.error and run.state is RunState.FAILED:
             self.show_error(str(run.error))
 
     def _draw(self, run: AnyRun, history: History) -> None:
-        curves = {run.name: history} | {
-            name: other for name, other in self._beside.items() if name != run.name
-        }
+        beside = {name: other for name, other in self._beside.items() if name != run.name}
+        curves = {run.name: history} | beside if beside else history
         self.loss.show(figures.loss_curves(curves))
         self.accuracy.show(figures.accuracy_curves(curves))
         self.heat.show(figures.gradient_norms(history))
@@ -203,7 +224,7 @@ class RunView:
                 self.confusion.show(figure)
 
 
-def _status_html(run: AnyRun | None) -> str:
+def _status_html(run: AnyRun | None, asked: str = "") -> str:
     if run is None:
         return '<span class="reswork-muted">Nothing has been trained yet. Press Start.</span>'
     facts = [f"<b>{escape(run.name)}</b>"]
@@ -226,7 +247,7 @@ def _status_html(run: AnyRun | None) -> str:
         facts.append(f"{_duration(run.seconds_left)} left")
     done = min(1.0, steps / total) if total else 0.0
     return (
-        f'<div><span class="reswork-state">{run.state.value}</span> {" · ".join(facts)}</div>'
+        f'<div><span class="reswork-state">{asked or run.state.value}</span> {" · ".join(facts)}</div>'
         f'<div class="reswork-progress" role="progressbar" aria-valuenow="{done:.0%}">'
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")

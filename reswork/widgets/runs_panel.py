@@ -1,5 +1,6 @@
 """The table of runs, with ticks for drawing several over each other."""
 
+import threading
 from collections.abc import Callable, Mapping
 from html import escape
 
@@ -11,7 +12,7 @@ from reswork.store import SavedRun
 from reswork.widgets.tree import close_tree
 
 SHOWN = 12
-HEADS = ("run", "state", "network", "data", "step", "test accuracy", "test loss")
+HEADS = ("run", "state", "network", "data", "step", "accuracy", "loss")
 
 
 class RunsPanel:
@@ -28,41 +29,45 @@ class RunsPanel:
         open_run: Callable[[SavedRun], None],
     ) -> None:
         self._compare, self._open = compare, open_run
+        self._lock = threading.RLock()
         self._ticks: dict[str, tuple[w.Checkbox, SavedRun]] = {}
         self._body = w.VBox([])
         renew = w.Button(description="Look again", tooltip="Read the folder of runs again")
         renew.on_click(lambda _button: self.renew())
         self.view = w.VBox(
-            [w.HTML("<b>Runs</b>: tick some to draw their curves over the present one."), self._body, renew]
+            [
+                w.HTML(
+                    "<b>Runs</b>: tick some to draw their curves over the present one. Accuracy and loss are those "
+                    "on the test pictures."
+                ),
+                self._body,
+                renew,
+            ]
         )
         self.view.add_class("reswork-note")
         self.renew()
 
     def renew(self) -> None:
         """Read the table from disk again; ticks stay."""
-        ticked = {name for name, (tick, _) in self._ticks.items() if tick.value}
-        saved = store.runs()[:SHOWN]
-        old = self._body.children
-        self._ticks = {}
-        rows: list[w.Widget] = []
-        for run in saved:
-            rows.append(self._row(run, run.name in ticked))
-        if rows:
-            rows.insert(0, w.HTML(_line(HEADS, "reswork-run reswork-heads")))
-        self._body.children = tuple(rows) or (w.HTML('<span class="reswork-muted">No runs yet.</span>'),)
-        for row in old:
-            close_tree(row)
+        with self._lock:  # a person may press the button while a run's end brings the table up to date
+            rows = {run.name: self._row(run) for run in store.runs()[:SHOWN]}
+            head = _line(HEADS, "reswork-run reswork-heads") if rows else "No runs yet."
+            old = self._body.children
+            self._body.children = (w.HTML(head), *(row for row, _, _ in rows.values()))
+            self._ticks = {name: (tick, run) for name, (_, tick, run) in rows.items()}
+            for row in old:
+                close_tree(row)
 
-    def _row(self, run: SavedRun, ticked: bool) -> w.Widget:
+    def _row(self, run: SavedRun) -> tuple[w.Widget, w.Checkbox, SavedRun]:
+        ticked = run.name in self._ticks and self._ticks[run.name][0].value
         tick = w.Checkbox(value=ticked, indent=False, layout=w.Layout(width="24px"),
                           tooltip=f"Draw {run.name} over the present run")  # fmt: skip
         tick.observe(lambda _change: self._ticks_changed(), names="value")
         show = w.Button(description="Show", tooltip=f"Show {run.name}", layout=w.Layout(width="64px"))
         show.on_click(lambda _button: self._open(run))
-        self._ticks[run.name] = (tick, run)
         row = w.HBox([tick, show, w.HTML(_line(_cells(run)))])
         row.add_class("reswork-row")
-        return row
+        return row, tick, run
 
     def _ticks_changed(self) -> None:
         self._compare({name: run.history for name, (tick, run) in self._ticks.items() if tick.value})

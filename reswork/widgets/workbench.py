@@ -119,7 +119,6 @@ class Workbench(w.VBox):
             torch.manual_seed(self.recipe.seed)
             run = train(resnet(self.config), self.data, self.recipe)
             self.watch(run)
-            self.pages.value = "Train"
         finally:
             self._starting.release()
 
@@ -132,6 +131,7 @@ class Workbench(w.VBox):
             self.run_view.watch(run)
         except InvalidSetting as error:
             self.run_view.show_error(error.message)
+        self.runs_panel.renew()
         self.pages.value = "Train"
 
     def close(self) -> None:

@@ -45,8 +45,8 @@ def test_stem_shows_what_it_is_made_of(make_sheet):
     def stem(**fields):
         return [box.text for box in network_layout(make_sheet((3, 224, 224), **fields)).rows[0].boxes]
 
-    assert stem(depth=50) == ["3×224×224", "conv", "max pool"]
-    assert stem(depth=50, stem="resnet_d") == ["3×224×224", "conv", "conv", "conv", "max pool"]
+    assert stem(depth=50) == ["3×224×224", "conv", "max"]
+    assert stem(depth=50, stem="resnet_d") == ["3×224×224", "conv", "conv", "conv", "max"]
 
 
 def test_hover_names_shapes_and_costs(make_sheet):

@@ -1,0 +1,163 @@
+"""The workbench in a plain Python process: buttons are pressed by code, a short run really trains."""
+
+import time
+
+import pytest
+from ipywidgets.widgets.widget import _instances
+
+import reswork as rw
+
+RECIPE = rw.Recipe(steps=12, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32")
+LONG = rw.Recipe(
+    steps=10**6, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32"
+)
+NET = rw.ResNetConfig(depth=8, width=4)
+
+
+@pytest.fixture
+def workbench(small_data):
+    made: list[rw.Workbench] = []
+
+    def make(recipe: rw.Recipe = RECIPE) -> rw.Workbench:
+        made.append(rw.Workbench(NET, small_data, recipe))
+        return made[-1]
+
+    yield make
+    for each in made:
+        if isinstance(each.run, rw.Run):
+            each.run.stop()
+            each.run.wait_until_still(20)
+        each.close()
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.01)
+
+
+def state(bench: rw.Workbench) -> str:
+    return bench.run_view.status.value.split('reswork-state">')[-1].split("<")[0]
+
+
+def test_start_trains_what_the_forms_say_and_everything_is_drawn(workbench, small_data) -> None:
+    bench = workbench()
+    assert bench.config == rw.ResNetConfig(
+        **{**NET.to_dict(), "form": "cifar", "in_channels": 1, "num_classes": 3}
+    )
+    bench.run_view.start.click()
+    assert isinstance(bench.run, rw.Run)
+    assert bench.run.wait(60) is rw.RunState.FINISHED
+    wait_for(lambda: state(bench) == "finished")
+    assert bench.pages.value == "Train"
+    view = bench.run_view
+    assert view.loss.numbers["1/x"][1] == (12,)  # the smoothed curve has a point a step
+    wait_for(lambda: view.confusion is not None)
+    assert view.start.disabled is False and view.pause.disabled is True
+    assert "&lt;b&gt;" not in str(bench.run_view.status.value)
+    wait_for(lambda: "finished" in bench.runs_panel._body.children[-1].children[-1].value)
+    assert list(bench.runs_panel._ticks) == [bench.run.name]
+
+
+def test_fifty_clicks_start_one_run(workbench, runs_here) -> None:
+    bench = workbench(LONG)
+    for _ in range(50):
+        bench.run_view.start.click()
+    assert len(rw.runs(runs_here)) == 1
+    assert len(rw.active_runs()) == 1
+
+
+def test_buttons_say_at_once_what_was_asked_for_and_then_what_is(workbench) -> None:
+    bench = workbench(LONG)
+    bench.run_view.start.click()
+    wait_for(lambda: bench.run.steps_done > 3)
+    bench.run_view.pause.click()
+    assert state(bench) in ("pausing", "paused")
+    wait_for(lambda: state(bench) == "paused", 2)
+    step = bench.run.steps_done
+    bench.run_view.one_step.click()
+    wait_for(lambda: f"step {step + 1:,} of" in bench.run_view.status.value and state(bench) == "paused")
+    bench.run_view.resume.click()
+    wait_for(lambda: bench.run.steps_done > step + 3)
+    assert state(bench) == "running"
+    bench.run_view.stop.click()
+    assert state(bench) in ("stopping", "stopped")
+    wait_for(lambda: state(bench) == "stopped", 5)
+
+
+def test_a_new_learning_rate_lands_in_the_record_and_a_wrong_one_beside_the_button(workbench) -> None:
+    bench = workbench(LONG)
+    view = bench.run_view
+    view.start.click()
+    view.rate.value = 0.0123
+    view.set_rate.click()
+    wait_for(lambda: any(note.details.get("value") == 0.0123 for note in bench.run.history.notes))
+    view.rate.value = -1
+    view.set_rate.click()
+    assert "-1" in view.error.value and view.error.layout.display is None
+    view.rate.value = 0.01
+    view.set_rate.click()
+    assert view.error.layout.display == "none"
+
+
+def test_a_second_workbench_takes_up_the_run_with_its_history(workbench, small_data) -> None:
+    first = workbench(LONG)
+    first.run_view.start.click()
+    wait_for(lambda: first.run.steps_done > 5)
+    second = workbench()
+    assert second.run is first.run
+    assert second.run_view.loss.numbers["1/x"][1][0] >= 1
+
+
+def test_after_a_restart_the_last_run_is_offered_and_shown(workbench, small_data) -> None:
+    run = rw.train(rw.resnet(NET, in_channels=1, num_classes=3), small_data, RECIPE, name="yesterday")
+    run.wait(60)
+    bench = workbench()
+    words, show = bench._offer.children
+    assert "yesterday" in words.value
+    show.click()
+    assert bench._offer.children == ()
+    assert state(bench) == "finished"
+    assert bench.run_view.loss.numbers["1/x"][1] == (12,)
+    bench.run_view.pause.disabled = False
+    bench.run_view.pause.click()
+    assert "press Start" in bench.run_view.error.value
+
+
+def test_ticked_runs_are_drawn_over_the_present_one(workbench, small_data) -> None:
+    for name in ("one", "two"):
+        rw.train(rw.resnet(NET, in_channels=1, num_classes=3), small_data, RECIPE, name=name).wait(60)
+    bench = workbench()
+    bench.watch(rw.load_run("one"))
+    bench.runs_panel._ticks["two"][0].value = True
+    names = [trace.get("name") for trace in bench.run_view.loss.frame["data"]]
+    assert {"one", "two"} <= set(names)
+
+
+def test_a_failing_start_is_told_and_nothing_is_lost(workbench, monkeypatch) -> None:
+    bench = workbench()
+    bench.build.form.fields["exact_depth"].control.value = "21"
+    bench.run_view.start.click()
+    assert bench.pages.value == "Build"
+    assert "red sentence" in bench.run_view.error.value
+    assert bench.run is None
+
+
+def test_opened_and_closed_leaves_no_widget(small_data) -> None:
+    before = set(_instances)
+    for _ in range(3):
+        bench = rw.Workbench(NET, small_data, RECIPE)
+        assert len(_instances) > len(before) + 100
+        bench.close()
+        assert set(_instances) == before
+
+
+def test_a_live_view_opened_and_closed_leaves_no_widget(small_data) -> None:
+    run = rw.train(rw.resnet(NET, in_channels=1, num_classes=3), small_data, RECIPE)
+    run.wait(60)
+    before = set(_instances)
+    view = rw.live(run)
+    assert view.run_view.confusion is not None
+    view.close()
+    assert set(_instances) == before
