@@ -1,11 +1,14 @@
 """The main job in a real browser: drag the depth, start, watch, steer, reload, stop, start again."""
 
+import base64
+import io
 import json
 import shutil
 import time
 
 import nbformat
 import pytest
+from PIL import Image
 
 import reswork as rw
 from tests.browser.conftest import ROOT, choose_theme, run_all
@@ -15,6 +18,18 @@ PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(
 STATE = ".reswork-state"
 STEP = r"() => { const m = document.querySelector('.reswork-bar').parentElement.innerText.match(/step ([\d,]+)/);" \
        r" return m ? Number(m[1].replaceAll(',', '')) : 0; }"  # fmt: skip
+
+FITS = (
+    "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
+    " const parts = [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-sums, .reswork select')];"
+    " const inside = e => e.getBoundingClientRect().right <= box.right + 2;"
+    " return box.width > 500 && parts.every(e => !e.offsetParent || inside(e))"
+    "   && [...document.querySelectorAll('.reswork-plot')]"
+    "        .every(e => !e.offsetParent || e.querySelector('.main-svg')); }"
+)
+EMPTY_MENUS = (
+    "() => [...document.querySelectorAll('.reswork select')].filter(s => s.selectedIndex < 0).length"
+)
 
 
 @pytest.fixture
@@ -142,19 +157,81 @@ def test_a_wrong_combination_shows_its_sentence_under_the_control(workbench) -> 
     assert page.locator(".reswork-error:visible").count() == 0
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_every_page_is_legible(workbench, theme: str, width: int) -> None:
+def test_every_page_is_legible_in_both_themes_at_both_widths(workbench) -> None:
     page = workbench
-    page.set_viewport_size({"width": width, "height": 1600})
-    choose_theme(page, theme)
-    for sheet in ("Build", "Data", "Recipe", "Train"):
-        press(page, sheet)
-        page.wait_for_timeout(600)
-        overflow = page.evaluate(
-            "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
-            " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-sums')]"
-            "   .filter(e => e.offsetParent && e.getBoundingClientRect().right > box.right + 2).length; }"
-        )
-        assert overflow == 0, f"something on {sheet} sticks out at {width} pixels"
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        choose_theme(page, theme)
+        for width in (1280, 1920):
+            page.set_viewport_size({"width": width, "height": 1600})
+            for sheet in ("Build", "Data", "Recipe", "Train"):
+                press(page, sheet)
+                page.wait_for_function(FITS, timeout=20_000)
+                assert page.evaluate(EMPTY_MENUS) == 0, f"a menu on {sheet} shows nothing"
     choose_theme(page, "JupyterLab Light")
+
+
+def test_the_keyboard_alone_starts_and_stops(workbench) -> None:
+    page = workbench
+    press(page, "Build")  # from here on no mouse
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("() => document.activeElement.innerText") == "Start":
+            break
+    page.keyboard.press("Enter")
+    wait_state(page, "running")
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.innerText") == "Stop":
+            break
+    page.keyboard.press("Space")
+    wait_state(page, "stopped")
+
+
+def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -> None:
+    page = workbench
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 10)
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    second = open_page(lab.address("03_train_live.ipynb"))
+    second.wait_for_selector(".reswork .reswork-bar")
+    second.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
+    step = second.evaluate(STEP)
+    wait_step(second, step + 3)
+    press(second, "Stop")
+    wait_state(second, "stopped")
+    wait_state(page, "stopped")
+
+
+def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, workbench) -> None:
+    page = workbench
+    press(page, "Start")
+    wait_step(page, 10)
+    press(page, "Stop")
+    wait_state(page, "stopped")
+    page.wait_for_timeout(1000)
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    kept = [
+        output["data"]
+        for cell in nbformat.read(lab.folder / "03_train_live.ipynb", as_version=4).cells
+        for output in cell.get("outputs", [])
+        if "text/html" in output.get("data", {})
+    ]
+    assert "stopped, step" in kept[-1]["text/plain"]
+    picture = Image.open(
+        io.BytesIO(base64.b64decode(kept[-1]["text/html"].split("base64,")[1].split('"')[0]))
+    )
+    assert (
+        sum(count for count, colour in picture.convert("RGB").getcolors(10**6) if colour == (0, 114, 178))
+        > 200
+    )
+
+    lab.shut_kernels()
+    page.reload()
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    run_all(page)
+    page.get_by_role("button", name="Show it").click()
+    wait_state(page, "stopped")
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
