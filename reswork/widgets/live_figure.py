@@ -39,18 +39,12 @@ class LiveFigure(anywidget.AnyWidget):
     numbers = traitlets.Dict().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)
     about = traitlets.Dict().tag(sync=True)
-    height = traitlets.Int(300).tag(sync=True)
 
     def __init__(self, figure: go.Figure) -> None:
         self._lock = threading.Lock()
         self._revision = 0
         frame, numbers = _split(figure)
-        super().__init__(
-            frame=frame,
-            numbers=numbers | {"revision": 0},
-            height=int(figure.layout.height or 300),
-            **_words(figure),
-        )
+        super().__init__(frame=frame, numbers=numbers | {"revision": 0}, **_words(figure))
 
     def show(self, figure: go.Figure) -> None:
         """Replace what is drawn; sends nothing but the numbers when only they differ."""

@@ -27,6 +27,11 @@ FITS = (
     "   && [...document.querySelectorAll('.reswork-plot')]"
     "        .every(e => !e.offsetParent || e.querySelector('.main-svg')); }"
 )
+APART = (
+    "() => [...document.querySelectorAll('.reswork-figure')].filter(f => f.offsetParent).every(f => {"
+    " const drawn = f.querySelector('.main-svg').getBoundingClientRect().bottom;"
+    " return drawn > 0 && drawn <= f.querySelector('.reswork-foot').getBoundingClientRect().top + 2; })"
+)
 EMPTY_MENUS = (
     "() => [...document.querySelectorAll('.reswork select')].filter(s => s.selectedIndex < 0).length"
 )
@@ -151,10 +156,11 @@ def test_a_wrong_combination_shows_its_sentence_under_the_control(workbench) -> 
     control = page.get_by_label("Exact depth").bounding_box()
     below = message.bounding_box()
     assert 0 <= below["y"] - (control["y"] + control["height"]) < 30
-    page.get_by_label("Exact depth").fill("26")
+    page.get_by_label("Exact depth").fill("1202")
     page.keyboard.press("Tab")
-    page.wait_for_function("() => document.querySelector('.reswork-sums').innerText.includes('ResNet-26')")
+    page.wait_for_function("() => document.querySelector('.reswork-sums').innerText.includes('ResNet-1202')")
     assert page.locator(".reswork-error:visible").count() == 0
+    page.wait_for_function(APART)  # a taller drawing pushes down what is below it
 
 
 def test_every_page_is_legible_in_both_themes_at_both_widths(workbench) -> None:

@@ -75,10 +75,16 @@ function render({ model, el }) {
     about.hidden = answer.childElementCount === 0;
   }
 
+  function tall() {
+    const height = `${model.get("frame").layout.height || 300}px`;
+    if (plot.style.height !== height) plot.style.height = height; // a deeper network has a taller drawing
+  }
+
   async function draw() {
     asked = false;
     if (gone || !Plotly || plot.clientWidth === 0) return;
     const { data, layout } = assemble(model);
+    tall();
     await Plotly.react(plot, data, { ...layout, autosize: true }, { responsive: false, displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d"] });
     plot.dataset.revision = model.get("numbers").revision;
@@ -98,7 +104,7 @@ function render({ model, el }) {
   }
 
   words();
-  plot.style.height = `${model.get("height")}px`;
+  tall();
   model.on("change:frame", ask);
   model.on("change:numbers", ask);
   model.on("change:summary", words);
