@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reswork.experiment.launch import train
     from reswork.experiment.standalone import show_code
     from reswork.history import History
+    from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
     from reswork.models.network import ResNet, resnet
     from reswork.models.sheet import spec_sheet
@@ -54,6 +55,7 @@ __all__ = [
     "runs",
     "show_code",
     "spec_sheet",
+    "spec_table",
     "train",
 ]
 
@@ -83,6 +85,7 @@ _HOMES = {
     "runs": "reswork.store.saved_run",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",
+    "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
 }
 

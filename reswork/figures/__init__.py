@@ -4,6 +4,7 @@ from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.curves import accuracy_curves, loss_curves
+from reswork.figures.depth_lines import over_depth
 from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.images import image_grid
 from reswork.figures.network_drawing import network
@@ -20,6 +21,7 @@ __all__ = [
     "learning_rate",
     "loss_curves",
     "network",
+    "over_depth",
     "schedule",
     "throughput",
 ]

@@ -1,7 +1,7 @@
 """Learning curves: loss and accuracy over the steps of one run, or of several drawn over each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -56,7 +56,10 @@ class _Run:
 
 
 def loss_curves(
-    runs: "History | Mapping[str, History]", *, y_scale: Literal["linear", "log"] = "linear"
+    runs: "History | Mapping[str, History]",
+    *,
+    y_scale: Literal["linear", "log"] = "linear",
+    show: Literal["both", "train"] = "both",
 ) -> go.Figure:
     """Training and test loss over steps.
 
@@ -65,9 +68,10 @@ def loss_curves(
     Args:
         runs: one history, or several by name; from four runs on the single steps are left out.
         y_scale: "log" shows late, small improvements.
+        show: "train" leaves the test loss out, which in a deep plain net is at times a million times larger.
 
     Returns:
-        Figure with the traces of each run in the order: every step, smoothed, test.
+        Figure with the traces of each run in the order: every step, smoothed, test (empty where left out).
 
     Example:
         >>> from reswork.history import History
@@ -76,7 +80,7 @@ def loss_curves(
         >>> loss_curves(history).layout.meta["summary"]
         'At step 1 the training loss is 2.3; no test loss yet.'
     """
-    return _loss_figure(_runs_info(runs, "loss"), y_scale)
+    return _loss_figure(_runs_info(runs, "loss"), y_scale, show)
 
 
 def accuracy_curves(runs: "History | Mapping[str, History]") -> go.Figure:
@@ -119,9 +123,15 @@ def _points(steps: Sequence[float] | np.ndarray, values: Sequence[float] | np.nd
     return _Points(np.asarray(steps, np.float32), finite(values))
 
 
-def _loss_figure(info: list[_Run], y_scale: Literal["linear", "log"]) -> go.Figure:
-    traces = _one_run(info[0], "") if len(info) == 1 else _many_runs(info, "")
+def _loss_figure(
+    info: list[_Run], y_scale: Literal["linear", "log"], show: Literal["both", "train"] = "both"
+) -> go.Figure:
     title = "loss" if len(info) <= 1 else "loss<br>(lines train, markers test)"
+    drawn = info
+    if show == "train":
+        title = "training loss"
+        drawn = [replace(run, test=_points([], [])) for run in info]
+    traces = _one_run(drawn[0], "") if len(drawn) == 1 else _many_runs(drawn, "")
     more = {"type": "log"} if y_scale == "log" else {"rangemode": "nonnegative"}
     return canvas(
         traces,

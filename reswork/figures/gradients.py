@@ -1,6 +1,7 @@
 """Gradient norms: how strongly each layer is told to change, over the steps and over the depth."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import plotly.graph_objects as go
 
 from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
 from reswork.figures.depth_axis import Group, depth_axis, depth_groups
+from reswork.figures.depth_lines import depth_line
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import distinct, number
 
@@ -32,6 +34,12 @@ _PROFILE = about(
     "one. Each mark upwards means ten times more.",
     "With shortcuts the line is nearly level, within a factor of ten or so, and sinks as training goes on.",
     "Compare a plain network with a residual one of the same depth: the plain one's line is a steep slope.",
+)
+_COMPARISON = about(
+    "How strongly each layer is told to change at the first step, one line for each network: left is the first "
+    "layer after the picture, right is the last one. Each mark upwards means ten times more.",
+    "With shortcuts and batch norm the line stays within a factor of ten or so.",
+    "Make the networks deeper: a plain one's slope gets longer, while a residual one's line hardly moves.",
 )
 
 
@@ -58,6 +66,16 @@ class _Profile:
     summary: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Comparison:
+    """Norms over depth of several networks, each at its first record."""
+
+    lines: tuple[tuple[str, Floats, Floats], ...]  # name, (P,) depths, (P,) norms
+    groups: tuple[Group, ...]  # of the deepest network
+    per_point: int
+    summary: str
+
+
 def gradient_norms(history: "History") -> go.Figure:
     """Heat map of gradient norms: layers from input (top) to output, steps to the right, colour is the norm.
 
@@ -72,16 +90,22 @@ def gradient_norms(history: "History") -> go.Figure:
     return _map_figure(_map_info(history.vectors(_GROUP, max_points=_MOST_COLUMNS)))
 
 
-def gradient_profile(history: "History") -> go.Figure:
-    """Gradient norm of each layer over depth, at the first, a middle and the latest record.
+def gradient_profile(runs: "History | Mapping[str, History]") -> go.Figure:
+    """Gradient norm of each layer over depth.
+
+    Of one run at the first, a middle and the latest record; of several runs at the first record of each, so
+    that networks are compared before training has moved them apart.
 
     Args:
-        history: of one run, with the group ``grad_norm``.
+        runs: one history with the group ``grad_norm``, or several by name.
 
     Returns:
-        Figure with three lines on a logarithmic scale.
+        Figure with three lines, or one for each name, on a logarithmic scale.
     """
-    return _profile_figure(_profile_info(history.vectors(_GROUP, max_points=_MOST_COLUMNS)))
+    if isinstance(runs, Mapping):
+        firsts = {name: _first(history.vectors(_GROUP)) for name, history in runs.items()}
+        return _comparison_figure(_comparison_info(firsts))
+    return _profile_figure(_profile_info(runs.vectors(_GROUP, max_points=_MOST_COLUMNS)))
 
 
 def _map_info(vectors: "Vectors") -> _Map:
@@ -111,6 +135,24 @@ def _profile_info(vectors: "Vectors") -> _Profile:
         depth_groups(vectors.labels),
         per_point,
         _summary(vectors),
+    )
+
+
+def _first(vectors: "Vectors") -> "Vectors":
+    """Only the first record."""
+    return replace(vectors, steps=vectors.steps[:1], values=vectors.values[:1])
+
+
+def _comparison_info(firsts: Mapping[str, "Vectors"]) -> _Comparison:
+    deepest = max((each.labels for each in firsts.values()), key=len, default=())
+    per_point = -(-len(deepest) // _MOST_DEPTHS) or 1
+    lines = []
+    for name, each in firsts.items():
+        norms = (10.0 ** _pooled(_logs(each.values), per_point)).astype(np.float32).ravel()
+        lines.append((name, np.arange(len(norms), dtype=np.float32) * per_point + 1, norms))
+    summary = " ".join(f"{name}: {_summary(each)}" for name, each in firsts.items())
+    return _Comparison(
+        tuple(lines), depth_groups(deepest), per_point, summary or "No gradient norms recorded yet."
     )
 
 
@@ -185,6 +227,20 @@ def _profile_figure(info: _Profile) -> go.Figure:
         x=x,
         y=axis("gradient norm", type="log", dtick="D2", exponentformat="power"),
         shapes=borders,
+    )
+
+
+def _comparison_figure(info: _Comparison) -> go.Figure:
+    traces = [depth_line(index, *line) for index, line in enumerate(info.lines)]
+    x, borders = depth_axis(info.groups, info.per_point)
+    return canvas(
+        traces,
+        summary=info.summary,
+        explained=_COMPARISON,
+        x=x,
+        y=axis("gradient norm", type="log", exponentformat="power"),
+        shapes=borders,
+        showlegend=True,
     )
 
 

@@ -54,6 +54,8 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "throughput", figures.throughput(history)
     yield "gradient_norms", figures.gradient_norms(history)
     yield "gradient_profile", figures.gradient_profile(history)
+    yield "gradient_profile of two", figures.gradient_profile({"a": history, "b": history})
+    yield "over_depth", figures.over_depth({"a": [1.0, 0.5, 0.1], "b": [0.0, float("nan")]}, of="signal")
     yield "confusion_matrix", figures.confusion_matrix(np.eye(3), ["cat", "dog", "cow"])
     yield "image_grid", figures.image_grid(np.zeros((3, 3, 8, 8), np.uint8), ["a", "b", "c"])
     yield "class_counts", figures.class_counts({"train": [3, 4], "test": [1, 1]}, ["cat", "dog"])
@@ -80,6 +82,10 @@ def empty_figures() -> dict[str, go.Figure]:
         "throughput": figures.throughput(nothing),
         "gradient_norms": figures.gradient_norms(nothing),
         "gradient_profile": figures.gradient_profile(nothing),
+        "gradient_profile of two": figures.gradient_profile({"a": nothing, "b": nothing}),
+        "gradient_profile of none": figures.gradient_profile({}),
+        "over_depth": figures.over_depth({"a": []}, of="signal"),
+        "over_depth of none": figures.over_depth({}, of="signal"),
         "confusion_matrix": figures.confusion_matrix([], []),
         "class_counts": figures.class_counts({}, []),
     }

@@ -111,3 +111,16 @@ def test_the_frame_stays_while_the_numbers_grow(make_history):
         return [{key: value for key, value in t.to_plotly_json().items() if key not in "xy"} for t in traces]
 
     assert frame(60) == frame(5_000)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_test_loss_can_be_left_out(make_history, count):
+    figure = loss_curves({str(index): make_history() for index in range(count)}, show="train")
+    both = loss_curves({str(index): make_history() for index in range(count)})
+    assert [trace.y.tolist() for trace in figure.data[: 2 * count]] == [
+        trace.y.tolist() for trace in both.data[: 2 * count]
+    ]
+    assert all(len(trace.y) == 0 for trace in figure.data[2 * count :])
+    assert all(len(trace.y) == 3 for trace in both.data[2 * count :])
+    assert figure.layout.yaxis.title.text == "training loss"
+    assert "test loss 0.5" in figure.layout.meta["summary"]

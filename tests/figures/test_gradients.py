@@ -85,3 +85,29 @@ def test_hand_made_map_without_columns():
 def test_summary_names_first_and_last_layer(make_history):
     text = gradient_norms(make_history(60)).layout.meta["summary"]
     assert text == "At step 60 the gradient norm is 0.001 in the first layer (conv1) and 10 in the last (fc)."
+
+
+def test_profiles_of_several_runs_are_their_first_records(make_history):
+    history = History()
+    for step, factor in ((1, 1.0), (10, 1e6)):
+        history.record_vector(
+            "grad_norm", step, ["conv1", "layer1.0", "fc"], [3.0 * factor, 0.0, 2.0 * factor]
+        )
+    deep, shallow = gradient_profile({"deep": make_history(60), "<i>": history}).data
+    assert deep.y.tolist() == pytest.approx(np.geomspace(1e-3, 10.0, 8).tolist())
+    assert shallow.y.tolist() == pytest.approx([3.0, np.nan, 2.0], nan_ok=True)
+    assert shallow.x.tolist() == [1, 2, 3] and shallow.name == "&lt;i&gt;"
+    assert (deep.line.color, deep.line.dash) != (shallow.line.color, shallow.line.dash)
+
+
+def test_profiles_of_several_runs_share_the_axis_of_the_deepest():
+    histories = {"deep": History(), "shallow": History(), "empty": History()}
+    for name, layers in (("deep", 1202), ("shallow", 20)):
+        labels = ["conv1", *(f"layer1.{index}" for index in range(layers - 2)), "fc"]
+        histories[name].record_vector("grad_norm", 1, labels, np.full(layers, 0.1))
+    figure = gradient_profile(histories)
+    assert [trace.x[:2].tolist() for trace in figure.data] == [[1, 6], [1, 6], []]
+    assert [len(trace.y) for trace in figure.data] == [241, 4, 0]
+    assert all(np.allclose(trace.y, 0.1) for trace in figure.data)
+    assert "5 neighbours" in figure.layout.xaxis.title.text
+    assert figure.layout.meta["summary"].endswith("empty: No gradient norms recorded yet.")
