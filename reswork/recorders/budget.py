@@ -14,6 +14,7 @@ from reswork.training.events import EpochDone, Event, RunPaused, RunStarted, Ste
 _STEPS = 31  # that the time of a step is the median of
 _LOOK_EVERY = 8
 _MOST = 100.0  # times the usual interval, even where no budget can pay a measurement
+_AT_ONCE = 2.0  # growth of the intervals at one look: a hiccup of the machine must not silence a recorder
 _MARGIN = 1.05  # thin by so much more than needed, so that small changes need no new interval
 
 
@@ -97,7 +98,7 @@ class Budget:
         wanted = self._wanted_factor()
         if wanted is None or self._factor / 2 < wanted <= self._factor:
             return
-        self._factor = min(_MOST, wanted * _MARGIN) if wanted > 1 else 1.0
+        self._factor = min(_MOST, wanted * _MARGIN, self._factor * _AT_ONCE) if wanted > 1 else 1.0
         changed = {}
         for each in self.recorders:
             every = math.ceil(each.usual_every * self._factor)

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,7 +12,7 @@ from reswork.recorders.measured_steps import Rhythm
 from reswork.training.audience import Recorder
 from reswork.training.events import Event
 
-_SAMPLES = 16  # measurements that a price is the mean of
+_SAMPLES = 16  # measurements that a price is made of
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ class Priced:
 
     @property
     def measurement_s(self) -> float | None:
-        """Mean seconds of a measurement; None before the first."""
+        """Seconds of a usual measurement; None before the first."""
         if self._current is None:
             return None
-        host = fmean(self._costs) if self._costs else self._current[1]
+        host = _typical(self._costs) if self._costs else self._current[1]
         return max(host, self._device.seconds / self._measurements)
 
     def price(self, step_s: float | None) -> Price:
@@ -120,6 +121,12 @@ class Priced:
             self._current = began, 0.0
             self._measurements += 1
         self._current = began, self._current[1] + seconds
+
+
+def _typical(seconds: Iterable[float]) -> float:
+    """The mean; of four and more without the largest, which may be the machine's doing."""
+    ordered = sorted(seconds)
+    return fmean(ordered[:-1] if len(ordered) >= 4 else ordered)
 
 
 class _DeviceTime:

@@ -106,8 +106,22 @@ def test_what_fits_is_left_alone(clock):
 def test_no_budget_can_pay_everything(clock):
     worker, fixed = Priced("a", Worker(clock, 0.02, 10)), Priced("b", Worker(clock, 0.05, None))
     budget = Budget(History(), [worker, fixed], share=0.05)
-    steps(clock, [worker, fixed, budget], 40)
+    steps(clock, [worker, fixed, budget], 24)
+    assert worker.every <= 80, "twice as long at each look at most"
+    steps(clock, [worker, fixed, budget], 60, begin=25)
     assert worker.every == 1000
+
+
+def test_one_hiccup_of_the_machine_changes_no_price(clock):
+    worker = Priced("a", Worker(clock, 0.001, None))
+    budget = Budget(History(), [worker], share=0.05)
+    steps(clock, [worker, budget], 10)
+    worker._recorder._seconds = 5.0
+    steps(clock, [worker, budget], 1, begin=11)
+    worker._recorder._seconds = 0.001
+    steps(clock, [worker, budget], 9, begin=12)
+    assert budget.price(worker).ms == pytest.approx(1)
+    assert budget.step_s == pytest.approx(0.1)
 
 
 def test_recorders_join_and_leave_a_budget_and_intervals_can_be_set(clock):
