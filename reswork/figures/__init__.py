@@ -1,5 +1,13 @@
 """Figures: numbers in, a plotly figure out; no torch, no widgets, the same picture for the same numbers."""
 
+from reswork.figures.blocks import (
+    activations,
+    dead_units,
+    shortcut_and_branch,
+    shortcut_cosine,
+    shortcut_gradients,
+    signal_variance,
+)
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
@@ -8,20 +16,31 @@ from reswork.figures.depth_lines import over_depth
 from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.images import image_grid
 from reswork.figures.network_drawing import network
+from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
+from reswork.figures.updates import update_profile, update_ratios
 
 __all__ = [
     "accuracy_curves",
+    "activations",
     "class_counts",
     "confusion_matrix",
     "cost_by_layer",
+    "dead_units",
     "gradient_norms",
     "gradient_profile",
     "image_grid",
     "learning_rate",
     "loss_curves",
     "network",
+    "noise_scale",
     "over_depth",
     "schedule",
+    "shortcut_and_branch",
+    "shortcut_cosine",
+    "shortcut_gradients",
+    "signal_variance",
     "throughput",
+    "update_profile",
+    "update_ratios",
 ]

@@ -1,32 +1,58 @@
 """Recorders: callables that turn the events of a training into series of a history."""
 
 from reswork.history import History
+from reswork.recorders.activations import activations
+from reswork.recorders.budget import Budget
+from reswork.recorders.catalogue import CATALOGUE, RecorderKind, priced
 from reswork.recorders.evaluation import evaluation
 from reswork.recorders.gradient_norms import gradient_norms
 from reswork.recorders.learning_rate import learning_rate
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
+from reswork.recorders.noise_scale import noise_scale
+from reswork.recorders.pricing import Price, Priced
+from reswork.recorders.signal_variance import signal_variance
+from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.throughput import throughput
+from reswork.recorders.update_ratios import update_ratios
 from reswork.training.audience import Recorder
 
 __all__ = [
+    "CATALOGUE",
+    "Budget",
+    "Price",
+    "Priced",
     "Recorder",
+    "RecorderKind",
+    "activations",
     "default_recorders",
     "evaluation",
     "gradient_norms",
     "learning_rate",
     "losses",
     "memory",
+    "noise_scale",
+    "priced",
+    "shortcut_and_branch",
+    "signal_variance",
     "throughput",
+    "update_ratios",
 ]
 
 
-def default_recorders(history: History) -> list[Recorder]:
-    """All of them, at their usual intervals; together they cost well under 2 % of a step.
+def default_recorders(history: History, share: float | None = 0.05) -> list[Recorder]:
+    """Those that a run has unless it is told otherwise, at their usual intervals, and the budget over them.
+
+    Args:
+        history: of the run.
+        share: of a step's time that they may take together; None: no limit.
+
+    Returns:
+        The recorders, each a `Priced`, and last the `Budget`, which knows their prices.
 
     Example:
-        >>> len(default_recorders(History()))
-        6
+        >>> [getattr(each, "name", "budget") for each in default_recorders(History())][:3]
+        ['losses', 'learning_rate', 'gradient_norms']
     """
-    kinds = (losses, learning_rate, gradient_norms, throughput, memory, evaluation)
-    return [recorder(history) for recorder in kinds]
+    chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.by_default]
+    return [*chosen, Budget(history, chosen, share)]

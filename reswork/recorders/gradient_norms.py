@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from reswork.history import History
 from reswork.recorders.collecting import Collector
+from reswork.recorders.measured_steps import Rhythm
 from reswork.training.audience import Recorder
 from reswork.training.events import EpochDone, Event, GradientsReady, RunEnded, RunPaused
 
@@ -18,7 +19,7 @@ def gradient_norms(history: History, every: int = 10) -> Recorder:
 
     Args:
         history: gets one value for each layer, labelled with its name.
-        every: steps between two measurements; the first step is always measured.
+        every: steps between two measurements; the first step that it sees is always measured.
 
     Reference:
         arXiv:1512.03385, section 4.1, on the gradients of plain nets.
@@ -26,12 +27,21 @@ def gradient_norms(history: History, every: int = 10) -> Recorder:
     return _GradientNorms(history, every)
 
 
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of the conv and linear layers that have a gradient now, by the names of the layers."""
+    return {
+        name: module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear) and module.weight.grad is not None
+    }
+
+
 class _GradientNorms:
     events = (GradientsReady, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
         self._history = history
-        self._every = every
+        self.rhythm = Rhythm(every)
         self._collector = Collector(self._write)
         self._names: tuple[str, ...] = ()
         self._weights: list[Tensor] = []
@@ -39,18 +49,14 @@ class _GradientNorms:
     def __call__(self, event: Event) -> None:
         if not isinstance(event, GradientsReady):
             self._collector.flush()
-        elif event.step == 1 or event.step % self._every == 0:
+        elif self.rhythm.due(event.step):
             if not self._names:
                 self._find_layers(event.model)
             if self._names:
                 self._collector.add(event.step, self._norms())
 
     def _find_layers(self, model: nn.Module) -> None:
-        layers = {
-            name: module.weight
-            for name, module in model.named_modules()
-            if isinstance(module, nn.modules.conv._ConvNd | nn.Linear) and module.weight.grad is not None
-        }
+        layers = trained_weights(model)
         self._names, self._weights = tuple(layers), list(layers.values())
 
     def _norms(self) -> Tensor:

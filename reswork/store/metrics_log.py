@@ -68,7 +68,6 @@ class MetricsLog:
 
 
 def _new_lines(history: History, written: _Written) -> Iterator[dict[str, Any]]:
-    yield from _series_lines(history, written)
     for group in history.groups:
         yield from _group_lines(history, written, group)
     for name in history.arrays:
@@ -76,6 +75,7 @@ def _new_lines(history: History, written: _Written) -> Iterator[dict[str, Any]]:
     for note in history.notes[written.notes :]:
         yield {"step": note.step, "note": note.kind, "details": _plain(note.details)}
         written.notes += 1
+    yield from _series_lines(history, written)  # last, so that a flush ends with its newest step
 
 
 def _series_lines(history: History, written: _Written) -> list[dict[str, Any]]:

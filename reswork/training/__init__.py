@@ -2,6 +2,7 @@
 
 from reswork.training.evaluation import Evaluation, evaluate
 from reswork.training.events import (
+    BatchReady,
     EpochDone,
     Event,
     GradientsReady,
@@ -20,6 +21,7 @@ from reswork.training.run import Run, RunState, active_runs
 from reswork.training.schedules import learning_rates
 
 __all__ = [
+    "BatchReady",
     "EpochDone",
     "Evaluation",
     "Event",

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from reswork.history import History
 from reswork.training.events import (
+    BatchReady,
     EpochDone,
     Event,
     GradientsReady,
@@ -18,7 +19,16 @@ from reswork.training.events import (
 
 Recorder = Callable[[Event], object]
 
-_KINDS = (RunStarted, SettingChanged, GradientsReady, StepDone, EpochDone, RunPaused, RunEnded)
+_KINDS = (
+    RunStarted,
+    SettingChanged,
+    BatchReady,
+    GradientsReady,
+    StepDone,
+    EpochDone,
+    RunPaused,
+    RunEnded,
+)
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +52,11 @@ class Audience:
         self._recorders: tuple[Recorder, ...] = ()
         self._listeners: dict[type, tuple[Recorder, ...]] = {}
         self._seat(tuple(recorders))
+
+    @property
+    def recorders(self) -> tuple[Recorder, ...]:
+        """Those who listen now."""
+        return self._recorders
 
     def add(self, recorder: Recorder) -> None:
         """From the next event on."""

@@ -31,6 +31,20 @@ class SettingChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchReady:
+    """Before the forward pass of a step: the weights are the old ones, the images are those that it will use.
+
+    ``step`` is the number that this update will have. Only told when somebody listens.
+    """
+
+    step: int
+    epoch: int
+    model: nn.Module
+    images: Tensor  # (N, C, H, W) float32, augmented and normalised; not to be changed
+    labels: Tensor  # (N,) int64; not to be changed
+
+
+@dataclass(frozen=True, slots=True)
 class GradientsReady:
     """After the backward pass, unscaled and before clipping; the weights are still the old ones.
 
@@ -83,4 +97,6 @@ class RunEnded:
     error: BaseException | None
 
 
-Event = RunStarted | SettingChanged | GradientsReady | StepDone | EpochDone | RunPaused | RunEnded
+Event = (
+    RunStarted | SettingChanged | BatchReady | GradientsReady | StepDone | EpochDone | RunPaused | RunEnded
+)

@@ -11,12 +11,14 @@ class Live:
 
     Attributes:
         stop: set it to end the loop; also seen between the batches of an evaluation and of a timing.
+        wants_batches: False spares the loop its ``BatchReady`` events.
         wants_gradients: False spares the loop its ``GradientsReady`` events.
         idle_s: seconds that the loop was kept waiting, so that they do not count as training.
     """
 
     def __init__(self) -> None:
         self.stop = False
+        self.wants_batches = True
         self.wants_gradients = True
         self.idle_s = 0.0
         self._changes: deque[tuple[str, float]] = deque()  # append and popleft are atomic

@@ -12,7 +12,15 @@ from reswork.datasets.dataset import Dataset
 from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training
 from reswork.training.evaluation import evaluate
-from reswork.training.events import EpochDone, Event, GradientsReady, RunStarted, SettingChanged, StepDone
+from reswork.training.events import (
+    BatchReady,
+    EpochDone,
+    Event,
+    GradientsReady,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
 from reswork.training.failures import memory_failures_explained
 from reswork.training.live import Live
 from reswork.training.mode_timing import choose_mode
@@ -39,8 +47,8 @@ def fit(
         live: letter box for changes and for an end while it runs.
 
     Yields:
-        ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``GradientsReady`` (if wanted) and
-        ``StepDone``; after each epoch and after the last step ``EpochDone``.
+        ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``BatchReady`` and
+        ``GradientsReady`` (if wanted) and ``StepDone``; after each epoch and after the last step ``EpochDone``.
 
     Raises:
         InvalidSetting: before the first step, if something does not fit together.
@@ -83,7 +91,11 @@ def _steps(
             for name, value in live.changes():
                 updates.change(name, value, step)
                 yield SettingChanged(step, name, value)
-            loss, top1 = updates.backward(step)
+            batch = batches.cut(step)
+            if live.wants_batches:
+                yield BatchReady(step, epoch, model, batch.images, batch.labels)
+            loss, top1 = updates.backward(batch, step)
+            del batch  # its memory is free before the next one is cut
             if live.wants_gradients:
                 yield GradientsReady(step, epoch, model)
             updates.apply(step)

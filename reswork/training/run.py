@@ -14,6 +14,7 @@ from reswork.history import History
 from reswork.training.audience import Audience, Recorder
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
+    BatchReady,
     EpochDone,
     Event,
     GradientsReady,
@@ -30,6 +31,8 @@ from reswork.training.pace import Pace
 from reswork.training.recipe import Recipe, check_live_setting, steps_per_epoch, total_steps
 from reswork.training.snapshots import Ticket
 from reswork.training.state import RunState
+
+_WITHIN_A_STEP = (SettingChanged, BatchReady, GradientsReady)  # nobody is served between these and StepDone
 
 __all__ = ["Run", "RunState", "RunThread", "active_runs"]
 
@@ -269,6 +272,11 @@ class Run:
                 ticket.fill(self.model)
         return ticket.taken()
 
+    @property
+    def recorders(self) -> tuple[Recorder, ...]:
+        """Those who get the events now."""
+        return self._audience.recorders
+
     def add_recorder(self, recorder: Recorder) -> None:
         """Let a callable have the events, from the next one on."""
         self._audience.add(recorder)
@@ -312,17 +320,21 @@ class Run:
     def _pull(self, events: Iterable[Event]) -> bool:
         """Let the loop go on to its end; false if somebody stopped it before."""
         finished = False
-        self._live.wants_gradients = self._audience.awaits(GradientsReady)
+        self._ask_for_events()
         for event in events:
             self._note(event)
             self._audience.tell(event)
             finished = isinstance(event, EpochDone) and event.step == self.total_steps
-            if self._attention and not isinstance(event, GradientsReady | SettingChanged):
+            if self._attention and not isinstance(event, _WITHIN_A_STEP):
                 self._attend(stepped=isinstance(event, StepDone))
                 if self._live.stop:
                     break
-            self._live.wants_gradients = self._audience.awaits(GradientsReady)
+            self._ask_for_events()
         return finished
+
+    def _ask_for_events(self) -> None:
+        self._live.wants_batches = self._audience.awaits(BatchReady)
+        self._live.wants_gradients = self._audience.awaits(GradientsReady)
 
     def _note(self, event: Event) -> None:
         """What the run itself keeps of an event."""

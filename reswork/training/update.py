@@ -69,7 +69,7 @@ class Updates:
         else:
             set_momentum(self.optimizer, value)
 
-    def backward(self, step: int) -> tuple[Tensor, Tensor]:
+    def backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Gradients of a step's batch into the weights.
 
         Returns:
@@ -79,7 +79,6 @@ class Updates:
             NonFiniteLoss: on a processor before a bad loss does anything; on an accelerator, where the
                 weights stand still from the first bad loss on, within some steps of it.
         """
-        batch = self._batches.cut(step)
         seed_global(self._device, derived_seed(self._recipe.seed, "dropout", step))
         with self._kept_activations():
             losses, rights = zip(

@@ -10,6 +10,18 @@ from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
 
+RECORDED = (
+    "update_ratios",
+    "update_profile",
+    "activations",
+    "dead_units",
+    "shortcut_and_branch",
+    "shortcut_cosine",
+    "shortcut_gradients",
+    "signal_variance",
+    "noise_scale",
+)
+
 
 def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
     """A run as it would be recorded, without running one."""
@@ -26,7 +38,28 @@ def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
     names = ["conv1", *(f"layer{1 + index % 3}.{index}.conv1" for index in range(layers - 2)), "fc"]
     for step in range(10, steps + 1, max(10, steps // 500)):
         history.record_vector("grad_norm", step, names, np.geomspace(1e-3, 10.0, layers))
+        history.record_vector("update_ratio", step, names, np.geomspace(1e-2, 1e-4, layers))
+        _record_blocks(history, step, [name.removesuffix(".conv1") for name in names[1:-1]])
+        history.record(step, {"noise_scale": 10.0 * step})
     return history
+
+
+def _record_blocks(history: History, step: int, blocks: list[str]) -> None:
+    places = np.arange(len(blocks)) + 1.0
+    values = {
+        "activation_mean": places / 10,
+        "activation_std": places,
+        "dead_share": places / 1000,
+        "shortcut_size": places * step,
+        "branch_size": np.full(len(blocks), 2.0),
+        "shortcut_branch_cosine": np.linspace(-0.5, 0.5, len(blocks)),
+        "shortcut_gradient": 1 / places,
+        "branch_gradient": 0.1 / places,
+        "stream_variance": places * step,
+        "branch_variance": np.ones(len(blocks)),
+    }
+    for group, row in values.items():
+        history.record_vector(group, step, blocks, row)
 
 
 @pytest.fixture
@@ -56,6 +89,9 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "gradient_profile", figures.gradient_profile(history)
     yield "gradient_profile of two", figures.gradient_profile({"a": history, "b": history})
     yield "over_depth", figures.over_depth({"a": [1.0, 0.5, 0.1], "b": [0.0, float("nan")]}, of="signal")
+    for name in RECORDED:
+        yield name, getattr(figures, name)(history)
+    yield "noise_scale with batch size", figures.noise_scale(history, 128)
     yield "confusion_matrix", figures.confusion_matrix(np.eye(3), ["cat", "dog", "cow"])
     yield "image_grid", figures.image_grid(np.zeros((3, 3, 8, 8), np.uint8), ["a", "b", "c"])
     yield "class_counts", figures.class_counts({"train": [3, 4], "test": [1, 1]}, ["cat", "dog"])
@@ -86,6 +122,8 @@ def empty_figures() -> dict[str, go.Figure]:
         "gradient_profile of none": figures.gradient_profile({}),
         "over_depth": figures.over_depth({"a": []}, of="signal"),
         "over_depth of none": figures.over_depth({}, of="signal"),
+        **{name: getattr(figures, name)(nothing) for name in RECORDED},
+        "noise_scale with batch size": figures.noise_scale(nothing, 128),
         "confusion_matrix": figures.confusion_matrix([], []),
         "class_counts": figures.class_counts({}, []),
     }

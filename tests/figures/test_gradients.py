@@ -1,14 +1,28 @@
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from reswork.figures import gradient_norms, gradient_profile
-from reswork.figures.gradients import _Map, _map_figure, _map_info, _profile_info
+from reswork.figures.depth_views import DepthMap, Profile, map_figure, map_info, profile_info
+from reswork.figures.gradients import _MAP, _summary
 from reswork.history import History, Vectors
 
 
 def vectors(values: np.ndarray, labels: tuple[str, ...] | None = None) -> Vectors:
     names = labels or tuple(f"layer1.{index}" for index in range(values.shape[1]))
     return Vectors("grad_norm", names, np.arange(1, len(values) + 1), values)
+
+
+def _map_info(of: Vectors) -> DepthMap:
+    return map_info(of, _summary(of))
+
+
+def _profile_info(of: Vectors) -> Profile:
+    return profile_info(of, _summary(of))
+
+
+def _map_figure(info: DepthMap) -> go.Figure:
+    return map_figure(info, "gradient norm", _MAP)
 
 
 def test_map_is_the_logarithm_with_the_input_on_top(make_history):
@@ -24,23 +38,23 @@ def test_map_is_the_logarithm_with_the_input_on_top(make_history):
 
 def test_zero_nan_and_inf_are_holes():
     info = _map_info(vectors(np.array([[0.0, 1.0], [np.nan, np.inf], [-1.0, 10.0]])))
-    assert np.isnan(info.log_norms[0]).all()
-    assert info.log_norms[1].tolist() == pytest.approx([0, np.nan, 1], nan_ok=True)
+    assert np.isnan(info.logs[0]).all()
+    assert info.logs[1].tolist() == pytest.approx([0, np.nan, 1], nan_ok=True)
     assert "2 of 2" in _map_info(vectors(np.array([[np.nan, np.inf]]))).summary
 
 
 @pytest.mark.parametrize(("layers", "per_row"), [(1, 1), (60, 1), (61, 2), (110, 2), (1202, 21)])
 def test_deep_networks_share_rows(layers, per_row):
     info = _map_info(vectors(np.full((3, layers), 10.0)))
-    assert info.per_row == per_row and len(info.rows) == len(info.log_norms) <= 60
-    assert np.allclose(info.log_norms, 1)
+    assert info.per_row == per_row and len(info.rows) == len(info.logs) <= 60
+    assert np.allclose(info.logs, 1)
     assert (f"{per_row} neighbours" in _map_figure(info).layout.yaxis.title.text) == (per_row > 1)
 
 
 def test_a_shared_row_is_the_geometric_mean_of_what_is_finite():
     values = np.ones((1, 61))
     values[0, :4] = [1.0, 100.0, np.nan, 1000.0]
-    assert _map_info(vectors(values)).log_norms[:3, 0].tolist() == pytest.approx([1, 3, 0])
+    assert _map_info(vectors(values)).logs[:3, 0].tolist() == pytest.approx([1, 3, 0])
 
 
 def test_profile_has_first_middle_and_latest():
@@ -78,7 +92,9 @@ def test_names_of_layers_are_escaped():
 
 
 def test_hand_made_map_without_columns():
-    figure = _map_figure(_Map(np.empty(0, np.float32), ("a",), np.empty((1, 0), np.float32), 1, "Nothing."))
+    figure = _map_figure(
+        DepthMap(np.empty(0, np.float32), ("a",), np.empty((1, 0), np.float32), 1, "Nothing.")
+    )
     assert np.size(figure.data[0].z) == 0
 
 

@@ -5,7 +5,11 @@ import pytest
 
 from reswork import figures
 
-LIVE = ("loss_curves", "accuracy_curves", "learning_rate", "throughput", "gradient_norms", "gradient_profile")
+LIVE = (
+    *("loss_curves", "accuracy_curves", "learning_rate", "throughput", "gradient_norms", "gradient_profile"),
+    *("update_ratios", "update_profile", "activations", "dead_units", "shortcut_and_branch"),
+    *("shortcut_cosine", "shortcut_gradients", "signal_variance", "noise_scale"),
+)
 LIMIT_BYTES = 60_000
 
 

@@ -2,9 +2,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from reswork.datasets.dataset import Dataset, Split
+from reswork.models.network import resnet
 from reswork.training.recipe import Recipe
 
 
@@ -35,5 +37,37 @@ def make_recipe() -> Callable[..., Recipe]:
     def make(**settings: object) -> Recipe:
         plain = {"batch_size": 32, "precision": "fp32", "channels_last": False, "compile": "off"}
         return Recipe(**{"steps": 25, **plain, "device": "cpu", **settings})  # type: ignore[arg-type]
+
+    return make
+
+
+class PlainMLP(nn.Sequential):
+    """No residual blocks, no convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4))
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "post": lambda: resnet(depth=14, width=8, num_classes=4, shortcut="A"),
+    "pre, bottleneck": lambda: resnet(
+        depth=20, width=8, block="bottleneck", num_classes=4, order="pre", shortcut="B"
+    ),
+    "dropout": lambda: resnet(depth=8, width=8, num_classes=4, dropout=0.2, stochastic_depth=0.3),
+    "fixup": lambda: resnet(depth=8, width=8, num_classes=4, norm="none", residual_scaling="fixup"),
+    "plain": lambda: resnet(depth=8, width=8, num_classes=4, residual=False),
+    "torchvision": lambda: torchvision.models.resnet18(num_classes=4),
+    "mlp": PlainMLP,
+    "parallel": lambda: nn.DataParallel(resnet(depth=8, width=8, num_classes=4)),
+}
+
+
+@pytest.fixture
+def make_net() -> Callable[[str], nn.Module]:
+    """One of several networks, always with the same weights."""
+
+    def make(kind: str) -> nn.Module:
+        torch.manual_seed(3)
+        return NETS[kind]()
 
     return make

@@ -74,7 +74,7 @@ def test_an_endless_wait_free_run_stops_where_it_went_bad(make_data, make_recipe
     weights = []
     with pytest.raises(NonFiniteLoss) as caught:
         for step in range(1, 61):
-            updates.backward(step)
+            updates.backward(batches.cut(step), step)
             updates.apply(step)
             weights.append(model[0].weight.detach().clone())
     assert (caught.value.step, caught.value.layer) == (2, "3")

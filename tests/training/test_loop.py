@@ -9,7 +9,14 @@ from reswork.datasets.augmentation import Augmentation
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.training.batches import Batches
-from reswork.training.events import EpochDone, GradientsReady, RunStarted, SettingChanged, StepDone
+from reswork.training.events import (
+    BatchReady,
+    EpochDone,
+    GradientsReady,
+    RunStarted,
+    SettingChanged,
+    StepDone,
+)
 from reswork.training.live import Live
 from reswork.training.loop import fit
 
@@ -21,7 +28,7 @@ def losses_of(model, data, recipe, live=None) -> list[float]:
 def test_the_events_come_in_order(make_net, make_data, make_recipe):
     events = list(fit(make_net(), make_data(), make_recipe(steps=7)))  # 5 steps an epoch
     names = [type(event).__name__ for event in events]
-    step = ["GradientsReady", "StepDone"]
+    step = ["BatchReady", "GradientsReady", "StepDone"]
     assert names == ["RunStarted", *5 * step, "EpochDone", *2 * step, "EpochDone"]
     started, ended = events[0], events[-1]
     assert isinstance(started, RunStarted)
@@ -202,11 +209,21 @@ def test_impossible_live_settings_are_refused_at_once():
         Live().set(batch_size=2)
 
 
-def test_gradients_are_told_only_to_who_wants_them(make_net, make_data, make_recipe):
+def test_the_batch_that_is_told_is_the_one_that_is_used(make_net, make_data, make_recipe):
+    data, recipe = make_data(), make_recipe(mixup=0.3)
+    batches = Batches(data, recipe, channels_last=False)
+    told = [event for event in fit(make_net(), data, recipe) if isinstance(event, BatchReady)]
+    assert [event.step for event in told] == list(range(1, 9))
+    for event in told:
+        batch = batches.cut(event.step)
+        assert torch.equal(event.images, batch.images) and torch.equal(event.labels, batch.labels)
+
+
+def test_batches_and_gradients_are_told_only_to_who_wants_them(make_net, make_data, make_recipe):
     live = Live()
-    live.wants_gradients = False
+    live.wants_gradients = live.wants_batches = False
     events = list(fit(make_net(), make_data(), make_recipe(), live=live))
-    assert not any(isinstance(event, GradientsReady) for event in events)
+    assert not any(isinstance(event, BatchReady | GradientsReady) for event in events)
 
 
 def test_stop_is_seen_within_an_evaluation(make_net, make_data, make_recipe):
