@@ -147,7 +147,7 @@ def _fields() -> dict[str, Field]:
         "target_accuracy": typed("Target accuracy", "none, or 0.9", "Note the step at which the test reaches it."),
         "device": Field("Device", w.Text(continuous_update=False), "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
         "precision": Field("Precision", menu("auto", "fp32", "bf16", "fp16"), "Number format of the heavy work."),
-        "channels_last": Field("Channels last", menu("auto", ("yes", True), ("no", False)),
+        "channels_last": Field("Channels last", menu(("auto", "auto"), ("yes", True), ("no", False)),
                                "Memory order of pictures; mostly faster."),
         "compile": Field("Compile", menu("auto", "on", "off"), "torch.compile: minutes of waiting, then faster."),
         "accumulate": typed("Parts per batch", "", "Work through a batch in so many parts, for less memory."),
