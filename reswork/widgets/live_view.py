@@ -20,7 +20,7 @@ class LiveView(w.VBox):
         self._still = Still()
         self.run_view = RunView(refreshed=self._refreshed)
         self.run_view.watch(run)
-        super().__init__([PageAssets(), self.run_view.view])
+        super().__init__([PageAssets(), self.run_view.bar, self.run_view.plots])
         self.add_class("reswork")
 
     @property

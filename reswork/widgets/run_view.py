@@ -28,7 +28,8 @@ class RunView:
         refreshed: called after each refresh, from the refreshing thread.
 
     Attributes:
-        view: the whole widget; ``bar`` and ``plots`` are its two parts.
+        bar: buttons and progress; whoever shows the view places it, and ``plots``.
+        plots: the live figures.
     """
 
     def __init__(
@@ -46,7 +47,6 @@ class RunView:
         self._drawn_version: Any = None
         self._make_bar()
         self._make_plots()
-        self.view = w.VBox([self.bar, self.plots])
         self.refresher = Refresher(self.refresh)
         if run is not None:
             self.watch(run)
@@ -112,8 +112,10 @@ class RunView:
         self.multiply_rate = button(
             "× 3", "Three times the present learning rate", lambda: self._scale_rate(3.0)
         )
-        buttons = [self.start] if self._start else []
-        buttons += [self.pause, self.one_step, self.resume, self.stop]
+        self.start.layout.display = (
+            None if self._start else "none"
+        )  # placed all the same, to be closed with the rest
+        buttons = [self.start, self.pause, self.one_step, self.resume, self.stop]
         self.row = w.Box([*buttons, self.rate, self.set_rate, self.divide_rate, self.multiply_rate])
         self.row.add_class("reswork-bar")
         self.status = w.HTML(_status_html(None))
