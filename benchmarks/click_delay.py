@@ -15,7 +15,8 @@ ROUNDS = 25
 LIMIT_MS = 300.0
 CELL = """\
 import reswork as rw
-from benchmarks.stop_delay import made_data, untimed
+from benchmarks.hand_written_loop import made_data
+from benchmarks.stop_delay import untimed
 workbench = rw.Workbench(data=made_data(), recipe=untimed())
 workbench
 """

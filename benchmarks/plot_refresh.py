@@ -80,8 +80,8 @@ def measure(options: argparse.Namespace) -> Report:
          f"kB at {LONG:,} steps", "target"),
         rows,
         [
-            "Time that the thread computes: building the figure from the history and handing its numbers to the page, "
-            f"after ten more steps of ResNet-20; {options.rounds} rounds. Median (least to most); of the bytes the most."
+            "Time that the thread computes: the figure from the history, and its numbers handed to the page, "
+            f"after ten more steps of ResNet-20; {options.rounds} rounds. Median (least to most); most bytes."
         ],
         ["ipykernel", "ipywidgets", "plotly"],
     )  # fmt: skip

@@ -22,6 +22,11 @@ from reswork.training.run import Run
 ROUNDS = 20
 LIMIT_MS, LIMIT_STEPS = 100.0, 1
 BEFORE = 10  # steps before it is stopped
+SETUP = """\
+from benchmarks.hand_written_loop import made_data
+from benchmarks.stop_delay import StepTimes, stopped_by_call, untimed
+from reswork.widgets import Workbench
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> Report:
     with live_kernel() as kernel:
-        kernel.run("from benchmarks.stop_delay import *; from reswork.widgets import Workbench")
+        kernel.run(SETUP)
         kernel.run("data = made_data(10_000); workbench = Workbench(data=data, recipe=untimed())")
         called = [kernel.run("", "stopped_by_call(data)") for _ in range(options.rounds)]
         clicked = [_by_click(kernel) for _ in range(options.rounds)]
@@ -80,6 +85,7 @@ class StepTimes:
             time.sleep(0.002)
 
     def __call__(self, event: Event) -> None:
+        """Note one step."""
         self.ended.append(time.perf_counter())
 
     def after(self, moment: float) -> int:
