@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from ipywidgets.widgets.widget import _instances
 
 import reswork as rw
 
@@ -142,22 +141,3 @@ def test_a_failing_start_is_told_and_nothing_is_lost(workbench, monkeypatch) -> 
     assert bench.pages.value == "Build"
     assert "red sentence" in bench.run_view.error.value
     assert bench.run is None
-
-
-def test_opened_and_closed_leaves_no_widget(small_data) -> None:
-    before = set(_instances)
-    for _ in range(3):
-        bench = rw.Workbench(NET, small_data, RECIPE)
-        assert len(_instances) > len(before) + 100
-        bench.close()
-        assert set(_instances) == before
-
-
-def test_a_live_view_opened_and_closed_leaves_no_widget(small_data) -> None:
-    run = rw.train(rw.resnet(NET, in_channels=1, num_classes=3), small_data, RECIPE)
-    run.wait(60)
-    before = set(_instances)
-    view = rw.live(run)
-    assert view.run_view.confusion is not None
-    view.close()
-    assert set(_instances) == before

@@ -1,0 +1,1 @@
+"""Speed, compared: ``make bench``, or ``python -m benchmarks NAME ...``."""
