@@ -1,25 +1,41 @@
 """Figures: numbers in, a plotly figure out; no torch, no widgets, the same picture for the same numbers."""
 
+from reswork.figures.activations import activation_histograms
+from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.images import image_grid
+from reswork.figures.kernels import filter_spectra, filters
+from reswork.figures.layer_costs import layer_table
 from reswork.figures.network_drawing import network
 from reswork.figures.rates import learning_rate, schedule, throughput
+from reswork.figures.receptive import receptive_field
+from reswork.figures.separability import linear_probe
+from reswork.figures.similarity import cka
 
 __all__ = [
     "accuracy_curves",
+    "activation_histograms",
+    "channel_examples",
+    "cka",
     "class_counts",
     "confusion_matrix",
     "cost_by_layer",
+    "feature_maps",
+    "filter_spectra",
+    "filters",
     "gradient_norms",
     "gradient_profile",
     "image_grid",
+    "layer_table",
     "learning_rate",
+    "linear_probe",
     "loss_curves",
     "network",
+    "receptive_field",
     "schedule",
     "throughput",
 ]

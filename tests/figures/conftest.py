@@ -9,6 +9,7 @@ from reswork import figures
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
+from tests.figures import made_results
 
 
 def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
@@ -59,6 +60,7 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "class_counts", figures.class_counts({"train": [3, 4], "test": [1, 1]}, ["cat", "dog"])
     yield "cost_by_layer", figures.cost_by_layer(sheet)
     yield "cost_by_layer, blocks", figures.cost_by_layer(sheet, by="block")
+    yield from made_results.figures_of(made_results.filled(min(layers, 40)))
     yield "network", figures.network(sheet)
     yield "network with values", figures.network(sheet, {"layer1.0": 1.0}, "layer2.1")
 
@@ -82,4 +84,5 @@ def empty_figures() -> dict[str, go.Figure]:
         "gradient_profile": figures.gradient_profile(nothing),
         "confusion_matrix": figures.confusion_matrix([], []),
         "class_counts": figures.class_counts({}, []),
+        **dict(made_results.figures_of(made_results.empty())),
     }

@@ -29,6 +29,7 @@ def published(file: str) -> Path:
     return PRETRAINED / file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "depth", "known"),
     [
