@@ -25,8 +25,8 @@ _MAPS = about(
     "image of the same class and see whether the same channels come first.",
 )
 _EXAMPLES = about(
-    "The images, of all that were looked at, in which this channel answers most, the strongest first. The frame "
-    "holds all pixels that could have caused the answer.",
+    "The images, of all that were looked at, in which this channel answers most, the strongest first, each under "
+    "its number and its largest answer. The frame holds all pixels that could have caused that answer.",
     "Early channels: frames of a few pixels with the same edge or colour in each. Late ones: frames as large as "
     "the image, and images that share a thing or a background.",
     "Say in one word what the frames have in common, then look at the next channel. Is it the thing, or the "
@@ -117,8 +117,7 @@ def _examples_info(found: ChannelExamples) -> _Pictures:
     if not len(found.images) or not found.images.shape[1]:
         return _Pictures(np.zeros((0, 3, 1, 1), np.uint8), (), f"No images to show for {found.layer}.")
     titles = tuple(
-        f"{number(float(value))} (no. {index})"
-        for value, index in zip(found.values, found.indices, strict=True)
+        f"{index}: {number(float(value))}" for value, index in zip(found.values, found.indices, strict=True)
     )
     summary = (
         f"Channel {found.channel} of {found.layer} is largest with {number(float(found.values[0]))} on image "
