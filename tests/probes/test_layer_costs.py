@@ -99,8 +99,8 @@ class Outer(nn.Module):
 def test_time_is_where_it_is_spent() -> None:
     table = layer_table(Outer(), torch.zeros(1), repeats=3)
     (row,) = table.layers
-    assert row.name == "inner" and 0.05 <= row.seconds < 0.07
-    assert 0.02 <= table.elsewhere_seconds < 0.045
+    assert row.name == "inner" and 0.05 <= row.seconds < 0.1
+    assert 0.02 <= table.elsewhere_seconds < row.seconds
     assert table.seconds == row.seconds + table.elsewhere_seconds and table.device == "cpu"
 
 
