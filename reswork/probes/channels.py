@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.probes.geometry import Field, FieldTracer
-from reswork.probes.inputs import Inputs, batches, first_tensor, numbers, pictures, placed, tensors
+from reswork.probes.inputs import Inputs, batches, first_image, numbers, pictures, placed, tensors
 from reswork.probes.keeping import undisturbed
 from reswork.probes.watching import watched
 from reswork.results.channels import ChannelExamples, ChannelOrder, FeatureMaps
@@ -135,8 +135,9 @@ def receptive_fields(model: nn.Module, images: Inputs, layers: list[str]) -> dic
     """
     with undisturbed(model) as bare:
         one = placed(bare, next(batches(images, 1)))
-        image = first_tensor(one)
-        assert image is not None
+        image = first_image(one)
+        if image is None:
+            raise InvalidSetting("images", "a receptive field needs images, (N, C, H, W) of floats")
         with FieldTracer(image) as tracer, watched(bare, layers, take=tracer.field) as seen:
             seen.run(one)
             return {layer: seen[layer] for layer in layers}

@@ -54,12 +54,19 @@ def tensors(inputs: Inputs) -> Inputs:
     return tree_map(tensor, inputs)
 
 
-def pictures(inputs: Inputs) -> np.ndarray:
-    """The first tensor (N, C, H, W) with one or more channels as float32; (N, 0, 0, 0) where there is none."""
-    for leaf in tree_leaves(tensors(inputs)):
+def first_image(inputs: Inputs) -> Tensor | None:
+    """The first tensor (N, C, H, W) of floats among the inputs."""
+    for leaf in tree_leaves(inputs):
         if isinstance(leaf, Tensor) and leaf.dim() == 4 and leaf.is_floating_point():
-            return numbers(leaf)
-    return np.zeros((length(tensors(inputs)), 0, 0, 0), np.float32)
+            return leaf
+    return None
+
+
+def pictures(inputs: Inputs) -> np.ndarray:
+    """The images among the inputs as float32 (N, C, H, W); (N, 0, 0, 0) where there are none."""
+    inputs = tensors(inputs)
+    image = first_image(inputs)
+    return np.zeros((length(inputs), 0, 0, 0), np.float32) if image is None else numbers(image)
 
 
 def length(inputs: Inputs) -> int:

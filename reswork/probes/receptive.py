@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.probes.channels import box_of, receptive_fields
-from reswork.probes.inputs import Inputs, batches, first_tensor, placed, tensors
+from reswork.probes.inputs import Inputs, batches, first_image, length, placed, tensors
 from reswork.probes.watching import watched
 from reswork.results.receptive import ReceptiveField
 
@@ -47,8 +47,8 @@ def receptive_field(
     with watched(model, [layer], take=torch.clone) as seen, torch.enable_grad():
         for part in batches(images, batch_size):
             leaves = placed(seen.model, part)
-            image = first_tensor(leaves)
-            if image is None or image.dim() != 4 or not image.is_floating_point():
+            image = first_image(leaves)
+            if image is None:
                 raise InvalidSetting("images", "a receptive field needs images, (N, C, H, W) of floats")
             image.requires_grad_()
             seen(leaves)  # it gets a copy: a network that changes its input in place would be refused
@@ -66,7 +66,7 @@ def receptive_field(
         np.ascontiguousarray(influence),
         box_of(field, (row, column), influence.shape),
         None if field is None else (field[0].size, field[1].size),
-        sum(len(part) for part in batches(first_tensor(images), batch_size)),
+        length(images),
     )
 
 

@@ -50,7 +50,7 @@ def cka(
     rows = tuple(block_names(model) if layers is None else layers)
     columns = _columns(rows, other, other_layers)
     count = length(tensors(images))
-    if count < FEWEST or batch_size < FEWEST:
+    if batch_size < FEWEST or count // -(-count // batch_size) < FEWEST:
         raise InvalidSetting(
             "images", f"{count} images in batches of {batch_size} are too few; give at least {FEWEST} of each"
         )

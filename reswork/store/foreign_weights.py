@@ -33,7 +33,10 @@ def read_weights(path: Path, most_bytes: int) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
+        _check_unpacked_size(path, most_bytes)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except InvalidSetting:
+        raise
     except pickle.UnpicklingError as error:
         raise InvalidSetting("path", _refusal(path, error)) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
@@ -41,7 +44,14 @@ def read_weights(path: Path, most_bytes: int) -> Any:
         raise InvalidSetting(
             "path", f"{path.name!r} is truncated or no checkpoint: {reason}; get the file anew"
         ) from error
-    except (AttributeError, IndexError, AssertionError, MemoryError, OverflowError) as error:
+    except (
+        AttributeError,
+        IndexError,
+        AssertionError,
+        MemoryError,
+        OverflowError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InvalidSetting(
             "path", f"{path.name!r} is damaged or no checkpoint ({type(error).__name__}); get the file anew"
         ) from error
@@ -99,6 +109,18 @@ def _check_size(path: Path, most_bytes: int) -> None:
             "path",
             f"{path.name!r} has {size:,} bytes, more than the limit of {most_bytes:,}; "
             "raise most_bytes if you trust it",
+        )
+
+
+def _check_unpacked_size(path: Path, most_bytes: int) -> None:
+    """A zip archive may claim to be small."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > most_bytes:
+        raise InvalidSetting(
+            "path", f"{path.name!r} would unpack to {size:,} bytes, more than the limit of {most_bytes:,}"
         )
 
 

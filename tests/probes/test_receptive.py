@@ -69,3 +69,16 @@ def test_places_are_checked() -> None:
         receptive_field(net(), images(), layer="layer3.1", position=(8, 0))
     with pytest.raises(InvalidSetting, match="gives a tensor of shape"):
         receptive_field(net(), images(), layer="fc")
+
+
+def test_images_are_found_among_other_inputs() -> None:
+    class Marked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+
+        def forward(self, mark: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+            return self.conv(image) * mark[:, None, None, None]
+
+    found = receptive_field(Marked(), {"mark": torch.ones(2), "image": images(2)}, layer="conv")
+    assert found.box == (15, 15, 18, 18) and np.count_nonzero(found.influence) == 9

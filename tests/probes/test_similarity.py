@@ -77,6 +77,8 @@ def test_few_images_are_refused() -> None:
         cka(net(), images(3))
     with pytest.raises(InvalidSetting, match="batches of 3"):
         cka(net(), images(6), batch_size=3)
+    with pytest.raises(InvalidSetting, match="5 images in batches of 4"):
+        cka(net(), images(5), batch_size=4)
     with pytest.raises(InvalidSetting, match="name at least one"):
         cka(net(), images(6), layers=[])
 

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,19 @@ def test_small_files_cannot_claim_huge_networks(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "net.pt")
     assert (tmp_path / "net.pt").stat().st_size < 1_000_000
     assert open_checkpoint(tmp_path / "net.pt").model is None
+
+
+def test_archives_that_unpack_to_much_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1_000_000)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "net.pt", "w", 8) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    assert (tmp_path / "net.pt").stat().st_size < 100_000
+    with pytest.raises(InvalidSetting, match="would unpack to 4,"):
+        open_checkpoint(tmp_path / "net.pt", most_bytes=1_000_000)
 
 
 class Runs:
