@@ -120,12 +120,12 @@ def _outputs(
 
 def _statistics(output: Tensor) -> tuple[Tensor, Tensor]:
     """Count, finite, zeros, sum, sum of squares, lowest, highest; and which channels live."""
-    values = output.detach().double() if output.device.type != "mps" else output.detach().float()
-    finite = values[values.isfinite()]
+    values = output.detach().float()
+    wide = torch.float64 if values.device.type != "mps" else torch.float32  # Apple's GPUs have no float64
+    finite = _finite(values)
     low, high = map(float, finite.aminmax()) if finite.numel() else (np.inf, -np.inf)
-    zeros, total, squares = (
-        float(sum_) for sum_ in ((finite == 0).sum(), finite.sum(), finite.square().sum())
-    )
+    zeros = finite.numel() - int(finite.count_nonzero())
+    total, squares = float(finite.sum(dtype=wide)), float(finite.square().sum(dtype=wide))
     sums = [values.numel(), finite.numel(), zeros, total, squares, low, high]
     over = [axis for axis in range(values.dim()) if axis != 1]
     alive = (values != 0).any(dim=over) if values.dim() > 1 else (values != 0).any()[None]
@@ -143,6 +143,12 @@ def _edges(sums: list[_Sums], bins: int) -> np.ndarray:
 
 
 def _counted(output: Tensor, edges: np.ndarray) -> np.ndarray:
-    values = output.detach().float().flatten()
-    finite = values[values.isfinite()].cpu().numpy().astype(np.float64)
-    return np.histogram(np.clip(finite, edges[0], edges[-1]), edges)[0]
+    values = _finite(output.detach().float()).cpu().double()
+    low, high = float(edges[0]), float(edges[-1])
+    return torch.histc(values.clamp(low, high), len(edges) - 1, low, high).long().numpy()
+
+
+def _finite(values: Tensor) -> Tensor:
+    """What is finite; the very tensor where all is, which is usual and saves a copy."""
+    finite = values.isfinite()
+    return values if bool(finite.all()) else values[finite]
