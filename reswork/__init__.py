@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, recorders
+    from reswork import datasets, figures, probes, recorders
     from reswork.datasets.augmentation import Augmentation
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reswork.models.config import ResNetConfig
     from reswork.models.network import ResNet, resnet
     from reswork.models.sheet import spec_sheet
+    from reswork.store.checkpoint import open_checkpoint
     from reswork.store.saved_run import SavedRun, load_run, runs
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
@@ -49,7 +50,9 @@ __all__ = [
     "fit",
     "live",
     "load_run",
+    "open_checkpoint",
     "presets",
+    "probes",
     "recorders",
     "resnet",
     "runs",
@@ -63,6 +66,7 @@ _MODULES = {
     "datasets": "reswork.datasets",
     "figures": "reswork.figures",
     "presets": "reswork.experiment.presets",
+    "probes": "reswork.probes",
     "recorders": "reswork.recorders",
 }
 
@@ -81,6 +85,7 @@ _HOMES = {
     "fit": "reswork.training.loop",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
+    "open_checkpoint": "reswork.store.checkpoint",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.saved_run",
     "show_code": "reswork.experiment.standalone",

@@ -8,6 +8,8 @@ from reswork.figures.blocks import (
     shortcut_gradients,
     signal_variance,
 )
+from reswork.figures.activations import activation_histograms
+from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
@@ -15,6 +17,8 @@ from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.images import image_grid
+from reswork.figures.kernels import filter_spectra, filters
+from reswork.figures.layer_costs import layer_table
 from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
@@ -27,14 +31,32 @@ __all__ = [
     "confusion_matrix",
     "cost_by_layer",
     "dead_units",
+from reswork.figures.receptive import receptive_field
+from reswork.figures.separability import linear_probe
+from reswork.figures.similarity import cka
+
+__all__ = [
+    "accuracy_curves",
+    "activation_histograms",
+    "channel_examples",
+    "cka",
+    "class_counts",
+    "confusion_matrix",
+    "cost_by_layer",
+    "feature_maps",
+    "filter_spectra",
+    "filters",
     "gradient_norms",
     "gradient_profile",
     "image_grid",
+    "layer_table",
     "learning_rate",
+    "linear_probe",
     "loss_curves",
     "network",
     "noise_scale",
     "over_depth",
+    "receptive_field",
     "schedule",
     "shortcut_and_branch",
     "shortcut_cosine",

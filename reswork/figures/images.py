@@ -4,7 +4,7 @@ import math
 import struct
 import zlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +28,20 @@ _ABOUT = about(
 
 
 @dataclass(frozen=True, eq=False)
-class _Mosaic:
+class Mosaic:
+    """Equal pictures in rows, as one picture."""
+
     pixels: np.ndarray  # (height, width, 4) uint8, the gaps transparent
     cell: tuple[int, int]  # height and width of one picture with its gap
     room: int  # rows of pixels above each picture, for its title
     columns: int
     titles: tuple[str, ...]
     count: int
+    shrink: int = 1  # pixels of a given picture that share one of the mosaic, in height and in width
+
+    def corner(self, index: int) -> tuple[int, int]:
+        """Left and top pixel of a picture inside the mosaic."""
+        return index % self.columns * self.cell[1], index // self.columns * self.cell[0] + self.room
 
 
 def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int | None = None) -> go.Figure:
@@ -56,17 +63,20 @@ def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int |
         raise InvalidSetting(
             "images", f"images of shape {array.shape} and type {array.dtype}; give (N, C, H, W) uint8"
         )
-    return _mosaic_figure(_mosaic_info(array, tuple(titles), columns))
+    info = mosaic_of(array, tuple(titles), columns)
+    return mosaic_figure(info, summary=_summary(info), explained=_ABOUT)
 
 
-def _mosaic_info(images: np.ndarray, titles: tuple[str, ...], columns: int | None) -> _Mosaic:
+def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | None = None) -> Mosaic:
+    """Pictures (N, C, H, W) uint8 as one, each under its title."""
     count = len(images)
     columns = max(columns or (count if count <= 8 else max(6, math.ceil(math.sqrt(count)))), 1)
     if 0 in images.shape:
-        return _Mosaic(np.zeros((1, 1, 4), np.uint8), (1, 1), 0, columns, (), 0)
+        return Mosaic(np.zeros((1, 1, 4), np.uint8), (1, 1), 0, columns, (), 0)
     rows = -(-count // columns)
     longest = max(images.shape[3] * columns, images.shape[2] * rows)
-    small = _reduced(images, math.ceil(longest / _MOST_PIXELS))
+    shrink = min(max(math.ceil(longest / _MOST_PIXELS), 1), *images.shape[2:])
+    small = _reduced(images, shrink)
     height, width = small.shape[2:]
     gap = max(1, round(width / 16))
     room = math.ceil(_LINE * (width + gap) / _cell_width(columns)) if titles else 0
@@ -74,10 +84,10 @@ def _mosaic_info(images: np.ndarray, titles: tuple[str, ...], columns: int | Non
     pixels = np.zeros((rows * cell[0], columns * cell[1], 4), np.uint8)
     colour = small[:, :3] if small.shape[1] >= 3 else np.repeat(small[:, :1], 3, axis=1)  # (N, 3, h, w)
     for index, picture in enumerate(colour):
-        top, left = index // columns * cell[0] + room, index % columns * cell[1]
+        top, left = index // columns * cell[0] + room, index % columns * cell[1]  # as Mosaic.corner
         pixels[top : top + height, left : left + width, :3] = picture.transpose(1, 2, 0)  # (h, w, 3)
         pixels[top : top + height, left : left + width, 3] = 255
-    return _Mosaic(pixels, cell, room, columns, titles[:count], count)
+    return Mosaic(pixels, cell, room, columns, titles[:count], count, shrink)
 
 
 def _cell_width(columns: int) -> float:
@@ -88,7 +98,6 @@ def _cell_width(columns: int) -> float:
 def _reduced(images: np.ndarray, factor: int) -> np.ndarray:
     """Means over squares of ``factor`` x ``factor`` pixels; what does not fill a square is cut off."""
     count, channels, height, width = images.shape
-    factor = min(max(factor, 1), height, width)
     if factor == 1:
         return images
     height, width = height // factor, width // factor
@@ -97,24 +106,28 @@ def _reduced(images: np.ndarray, factor: int) -> np.ndarray:
     return squares.mean(axis=(3, 5), dtype=np.float32).astype(np.uint8)
 
 
-def _mosaic_figure(info: _Mosaic) -> go.Figure:
+def mosaic_figure(
+    info: Mosaic, *, summary: str, explained: Mapping[str, str], shapes: Sequence[Mapping[str, Any]] = ()
+) -> go.Figure:
+    """The figure of a mosaic, with shapes in its pixels drawn on top."""
     height, width = info.pixels.shape[:2]
     hidden: dict[str, Any] = {"visible": False, "fixedrange": True, "constrain": "domain"}
     shown = _cell_width(info.columns) * info.columns * height / width
     return canvas(
         [{"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}] if info.count else [],
-        summary=_summary(info),
-        explained=_ABOUT,
+        summary=summary,
+        explained=explained,
         x=hidden | {"range": [-0.5, width - 0.5], "constraintoward": "left"},
         y=hidden | {"range": [height - 0.5, -0.5], "scaleanchor": "x", "constraintoward": "top"},
         height=int(np.clip(shown + 8, 60, 640)) if info.count else 60,
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
         annotations=_annotations(info),
+        shapes=list(shapes),
         dragmode=False,
     )
 
 
-def _annotations(info: _Mosaic) -> list[dict[str, Any]]:
+def _annotations(info: Mosaic) -> list[dict[str, Any]]:
     if not info.count:
         paper = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
         return [paper | {"text": "no pictures"}]
@@ -122,8 +135,8 @@ def _annotations(info: _Mosaic) -> list[dict[str, Any]]:
     return [
         {
             "text": escape(title, letters),
-            "x": index % info.columns * info.cell[1] - 0.5,
-            "y": index // info.columns * info.cell[0] + info.room - 0.5,
+            "x": info.corner(index)[0] - 0.5,
+            "y": info.corner(index)[1] - 0.5,
             "xanchor": "left",
             "yanchor": "bottom",
             "showarrow": False,
@@ -134,7 +147,7 @@ def _annotations(info: _Mosaic) -> list[dict[str, Any]]:
     ]
 
 
-def _summary(info: _Mosaic) -> str:
+def _summary(info: Mosaic) -> str:
     if not info.count:
         return "No pictures to show."
     named = ", ".join(str(title) for title in info.titles[:8])

@@ -1,7 +1,17 @@
 """Runs on disk: one folder for each training, written as it goes, readable while it grows and afterwards."""
 
+from reswork.store.checkpoint import Checkpoint, open_checkpoint
 from reswork.store.directory import create_run_directory, runs_folder
 from reswork.store.saved_run import SavedRun, load_run, runs
 from reswork.store.writer import RunWriter
 
-__all__ = ["RunWriter", "SavedRun", "create_run_directory", "load_run", "runs", "runs_folder"]
+__all__ = [
+    "Checkpoint",
+    "RunWriter",
+    "SavedRun",
+    "create_run_directory",
+    "load_run",
+    "open_checkpoint",
+    "runs",
+    "runs_folder",
+]

@@ -9,6 +9,7 @@ from reswork import figures
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
+from tests.figures import made_results
 
 RECORDED = (
     "update_ratios",
@@ -97,6 +98,7 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "class_counts", figures.class_counts({"train": [3, 4], "test": [1, 1]}, ["cat", "dog"])
     yield "cost_by_layer", figures.cost_by_layer(sheet)
     yield "cost_by_layer, blocks", figures.cost_by_layer(sheet, by="block")
+    yield from made_results.figures_of(made_results.filled(min(layers, 40)))
     yield "network", figures.network(sheet)
     yield "network with values", figures.network(sheet, {"layer1.0": 1.0}, "layer2.1")
 
@@ -126,4 +128,5 @@ def empty_figures() -> dict[str, go.Figure]:
         "noise_scale with batch size": figures.noise_scale(nothing, 128),
         "confusion_matrix": figures.confusion_matrix([], []),
         "class_counts": figures.class_counts({}, []),
+        **dict(made_results.figures_of(made_results.empty())),
     }

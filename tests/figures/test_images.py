@@ -7,7 +7,7 @@ from PIL import Image
 
 from reswork.errors import InvalidSetting
 from reswork.figures import image_grid
-from reswork.figures.images import _mosaic_info, _png
+from reswork.figures.images import _png, mosaic_of
 
 
 def decoded(source: str) -> np.ndarray:
@@ -25,9 +25,10 @@ def test_every_picture_is_in_the_mosaic_unchanged(channels):
     figure = image_grid(images, columns=3)
     assert len(figure.data) == 1 and figure.data[0].type == "image"
     mosaic = decoded(figure.data[0].source)
-    info = _mosaic_info(images, (), 3)
+    info = mosaic_of(images, (), 3)
     for index, image in enumerate(images):
         top, left = index // 3 * info.cell[0], index % 3 * info.cell[1]
+        assert info.corner(index) == (left, top)
         shown = mosaic[top : top + 8, left : left + 8]
         wanted = np.broadcast_to(image[:3] if channels >= 3 else image, (3, 8, 8)).transpose(1, 2, 0)
         assert np.array_equal(shown[..., :3], wanted)
@@ -35,7 +36,7 @@ def test_every_picture_is_in_the_mosaic_unchanged(channels):
 
 
 def test_gaps_are_transparent():
-    info = _mosaic_info(np.full((2, 1, 16, 16), 9, np.uint8), (), None)
+    info = mosaic_of(np.full((2, 1, 16, 16), 9, np.uint8), (), None)
     assert (info.pixels[:, 16, 3] == 0).all()
 
 
@@ -52,7 +53,7 @@ def test_titles_are_cut_escaped_and_above_their_pictures():
 
 def test_big_pictures_are_averaged_down():
     images = np.full((16, 3, 640, 480), 100, np.uint8)
-    info = _mosaic_info(images, (), 4)
+    info = mosaic_of(images, (), 4)
     assert max(info.pixels.shape) <= 1_100
     assert (info.pixels[..., :3][info.pixels[..., 3] == 255] == 100).all()
 

@@ -1,0 +1,120 @@
+"""Which network a set of weights belongs to, told by names and shapes alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import torch
+
+from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import EXPANSION, BlockKind, Norm, Order, Shortcut, Stem
+from reswork.models.network import ResNet
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+COUNTER = "num_batches_tracked"  # older PyTorch did not save it
+_MOST_LAYERS = 20_000
+_ORDERS: tuple[Order, ...] = ("post", "pre", "relu_only_pre", "bn_after_addition")
+_SHORTCUTS: tuple[Shortcut, ...] = ("A", "B", "C")
+
+
+def recognised(shapes: Shapes) -> ResNetConfig | None:
+    """The settings of the network that has exactly these weights, or None if it cannot be built here.
+
+    Different networks can have the same weights: shortcuts of type A have none, so a plain network looks the
+    same; ReLUs and dropout have none. The most usual one is returned.
+
+    Args:
+        shapes: of each tensor, by its name as torchvision names it; batch norms' counters may be missing.
+
+    Example:
+        >>> model = ResNet(ResNetConfig(depth=32, num_classes=7))
+        >>> found = recognised({name: tuple(value.shape) for name, value in model.state_dict().items()})
+        >>> found.label, found.num_classes
+        ('ResNet-32', 7)
+    """
+    wanted = {name: shape for name, shape in shapes.items() if not name.endswith(COUNTER)}
+    for config in _candidates(wanted):
+        if _shapes_of(config) == wanted:
+            return _tidied(config)
+    return None
+
+
+def _candidates(shapes: Shapes) -> Iterator[ResNetConfig]:
+    """Settings that the shapes suggest, the usual first."""
+    try:
+        base = _base(shapes)
+    except (KeyError, IndexError, ValueError, ZeroDivisionError, InvalidSetting):
+        return
+    for order, shortcut in product(_ORDERS, _SHORTCUTS):
+        try:
+            yield replace(base, order=order, shortcut=shortcut)
+        except InvalidSetting:
+            continue
+
+
+def _base(shapes: Shapes) -> ResNetConfig:
+    stage_blocks = _stage_blocks(shapes)
+    block: BlockKind = "bottleneck" if "layer1.0.conv3.weight" in shapes else "basic"
+    stem, first, width = _stem(shapes)
+    inner, inner_per_group = shapes["layer1.0.conv2.weight"][:2]
+    groups = inner // inner_per_group if block == "bottleneck" else 1
+    stage_width = shapes[f"layer1.0.conv{3 if block == 'bottleneck' else 2}.weight"][0] // EXPANSION[block]
+    norms: dict[bool, Norm] = {True: "batch", False: "group"}
+    return ResNetConfig(
+        depth=None,
+        form="imagenet" if len(stage_blocks) == 4 else "cifar",
+        stage_blocks=stage_blocks,
+        block=block,
+        in_channels=first[1],
+        num_classes=shapes["fc.weight"][0],
+        width=width,
+        widen_factor=stage_width // width,
+        groups=groups,
+        bottleneck_width=round(inner / groups * 64 / stage_width) if block == "bottleneck" else 64,
+        norm=norms["bn1.running_mean" in shapes] if "bn1.weight" in shapes else "none",
+        squeeze_excitation="layer1.0.se.fc1.weight" in shapes,
+        stem=stem,
+    )
+
+
+def _stage_blocks(shapes: Shapes) -> tuple[int, ...]:
+    """How many blocks the names count in each stage."""
+    places = {tuple(name.split(".")[:2]) for name in shapes if name.startswith("layer")}
+    stages = sorted({int(stage.removeprefix("layer")) for stage, _ in places})
+    counts = tuple(sum(stage == f"layer{number}" for stage, _ in places) for number in stages)
+    if stages != list(range(1, len(stages) + 1)) or sum(counts) > _MOST_LAYERS:
+        raise ValueError("no consecutive stages")
+    return counts
+
+
+def _stem(shapes: Shapes) -> tuple[Stem, tuple[int, ...], int]:
+    """Kind, shape of the first weight, channels behind it."""
+    if "conv1.0.weight" in shapes:
+        return "resnet_d", shapes["conv1.0.weight"], shapes["conv1.6.weight"][0]
+    first = shapes["conv1.weight"]
+    return ("cifar" if first[2] == 3 else "imagenet"), first, first[0]
+
+
+def _shapes_of(config: ResNetConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        state = ResNet(config).state_dict()
+    return {name: tuple(value.shape) for name, value in state.items() if not name.endswith(COUNTER)}
+
+
+def _tidied(config: ResNetConfig) -> ResNetConfig:
+    """The same network, with everything automatic that may be."""
+    full = config.resolved()
+    steps: list[dict[str, Any]] = [{"depth": full.depth, "stage_blocks": None, "form": None}]
+    steps += [{"depth": full.depth, "stage_blocks": None}]
+    steps += [{name: None} for name in ("form", "stem", "width", "block", "shortcut")]
+    for step in steps:
+        try:
+            shorter = replace(config, **step)
+        except InvalidSetting:
+            continue
+        if shorter.resolved() == full:
+            config = shorter
+    return config

@@ -1,0 +1,21 @@
+"""What probes found: frozen records of plain numbers and arrays, for figures and for your own use."""
+
+from reswork.results.activations import ActivationHistograms
+from reswork.results.channels import ChannelExamples, FeatureMaps
+from reswork.results.kernels import Filters
+from reswork.results.layer_costs import LayerCost, LayerTable
+from reswork.results.receptive import ReceptiveField
+from reswork.results.separability import LinearProbe
+from reswork.results.similarity import Similarity
+
+__all__ = [
+    "ActivationHistograms",
+    "ChannelExamples",
+    "FeatureMaps",
+    "Filters",
+    "LayerCost",
+    "LayerTable",
+    "LinearProbe",
+    "ReceptiveField",
+    "Similarity",
+]

@@ -1,0 +1,142 @@
+"""Reading weights that somebody else saved, without running anything that is in the file."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from reswork.errors import InvalidSetting
+from reswork.store.whole_files import open_regular
+
+_DEPTH = 4  # how deep a state dict may lie in other dicts
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+
+
+def read_weights(path: Path, most_bytes: int) -> Any:
+    """What a ``.pt``, ``.pth``, ``.th`` or ``.safetensors`` file holds; only tensors and plain values.
+
+    Args:
+        path: the file.
+        most_bytes: a larger file is refused unread.
+
+    Raises:
+        InvalidSetting: for a file that is missing, too large, truncated, no checkpoint, or holds code.
+    """
+    _check_size(path, most_bytes)
+    try:
+        if _is_safetensors(path):
+            return load_file(path)
+        _check_unpacked_size(path, most_bytes)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except InvalidSetting:
+        raise
+    except pickle.UnpicklingError as error:
+        raise InvalidSetting("path", _refusal(path, error)) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0] or "it ends too early"
+        raise InvalidSetting(
+            "path", f"{path.name!r} is truncated or no checkpoint: {reason}; get the file anew"
+        ) from error
+    except (
+        AttributeError,
+        IndexError,
+        AssertionError,
+        MemoryError,
+        OverflowError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise InvalidSetting(
+            "path", f"{path.name!r} is damaged or no checkpoint ({type(error).__name__}); get the file anew"
+        ) from error
+
+
+def state_dict_in(content: Any) -> dict[str, Tensor]:
+    """The mapping with the most tensors, wherever it lies, under names without what wrappers put before them.
+
+    Example:
+        >>> list(state_dict_in({"epoch": 3, "state_dict": {"module.fc.weight": torch.zeros(2, 3)}}))
+        ['fc.weight']
+    """
+    found: dict[str, Tensor] = max(_tensor_mappings(content, _DEPTH), key=len, default={})
+    for _ in range(_DEPTH):
+        for prefix in _PREFIXES:
+            if found and all(name.startswith(prefix) for name in found):
+                found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def entries_in(content: Any) -> dict[str, int | float | str]:
+    """Plain values beside the weights, such as the epoch and the accuracy."""
+    if not isinstance(content, Mapping):
+        return {}
+    plain = {str(name): value for name, value in content.items() if isinstance(value, int | float | str)}
+    numbers = {
+        str(name): value.item()
+        for name, value in content.items()
+        if isinstance(value, Tensor) and value.dim() == 0 and len(content) < 20
+    }
+    return {**plain, **numbers}
+
+
+def _tensor_mappings(content: Any, depth: int) -> Iterator[dict[str, Tensor]]:
+    if not isinstance(content, Mapping):
+        return
+    yield {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if depth:
+        for value in content.values():
+            yield from _tensor_mappings(value, depth - 1)
+
+
+def _check_size(path: Path, most_bytes: int) -> None:
+    try:
+        with open_regular(path) as fileno:
+            size = os.fstat(fileno).st_size
+    except FileNotFoundError:
+        raise InvalidSetting(
+            "path", f"there is no file {str(path)!r}; give the path of a checkpoint"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InvalidSetting("path", f"{str(path)!r} cannot be read: {error}") from error
+    if size > most_bytes:
+        raise InvalidSetting(
+            "path",
+            f"{path.name!r} has {size:,} bytes, more than the limit of {most_bytes:,}; "
+            "raise most_bytes if you trust it",
+        )
+
+
+def _check_unpacked_size(path: Path, most_bytes: int) -> None:
+    """A zip archive may claim to be small."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > most_bytes:
+        raise InvalidSetting(
+            "path", f"{path.name!r} would unpack to {size:,} bytes, more than the limit of {most_bytes:,}"
+        )
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its beginning: the length of a JSON header, then that header."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return len(head) == 9 and head[8:] == b"{" and not zipfile.is_zipfile(path)
+
+
+def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
+    text = str(error)
+    if "Unsupported global" in text or "unsupported class" in text or "not an allowed global" in text:
+        return (
+            f"{path.name!r} holds more than tensors and plain values, and opening it would run code from the "
+            "file; ask for its state_dict, saved with torch.save(model.state_dict(), ...)"
+        )
+    reason = text.strip().partition("\n")[0]
+    return f"{path.name!r} is truncated or no checkpoint: {reason}; get the file anew"
