@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, recorders
+    from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
@@ -49,8 +49,10 @@ __all__ = [
     "live",
     "load_run",
     "presets",
+    "probes",
     "recorders",
     "resnet",
+    "results",
     "runs",
     "show_code",
     "spec_sheet",
@@ -61,7 +63,9 @@ _MODULES = {
     "datasets": "reswork.datasets",
     "figures": "reswork.figures",
     "presets": "reswork.experiment.presets",
+    "probes": "reswork.probes",
     "recorders": "reswork.recorders",
+    "results": "reswork.results",
 }
 
 _HOMES = {

@@ -94,7 +94,12 @@ def feature_ablation(
 
 
 def unexplained_share(
-    scored: Scored, image: Tensor, weights: Tensor, values: Tensor, noise: Callable[[Tensor], Tensor], samples: int
+    scored: Scored,
+    image: Tensor,
+    weights: Tensor,
+    values: Tensor,
+    noise: Callable[[Tensor], Tensor],
+    samples: int,
 ) -> float:
     """Infidelity as a share: of the score's changes under noise, how much the map does not explain; 0 to 1.
 
@@ -148,9 +153,9 @@ def largest_change(
         Yeh 2019, arXiv:1901.09392.
     """
 
-    def explained(images: Tensor | tuple[Tensor, ...]) -> Tensor:
+    def explained(images: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
         with torch.enable_grad():
-            return explain(images[0] if isinstance(images, tuple) else images).detach()
+            return (explain(images[0] if isinstance(images, tuple) else images).detach(),)
 
     return float(
         sensitivity_max(explained, image, lambda images: images + noise(images), n_perturb_samples=samples)[0]

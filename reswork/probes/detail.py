@@ -45,10 +45,13 @@ class Detail:
             if value is not None and not 1 <= value <= most:
                 raise InvalidSetting(name, f"{name}={value}: choose 1 to {most:,}")
         if not 0 <= self.noise <= 10:
-            raise InvalidSetting("noise", f"noise={self.noise}: choose 0 to 10, a share of the picture's range")
+            raise InvalidSetting(
+                "noise", f"noise={self.noise}: choose 0 to 10, a share of the picture's range"
+            )
         if self.window and self.stride and self.stride > self.window:
             raise InvalidSetting(
-                "stride", f"stride={self.stride} leaves gaps between windows of {self.window}: choose at most that"
+                "stride",
+                f"stride={self.stride} leaves gaps between windows of {self.window}: choose at most that",
             )
 
     def patches(self, size: tuple[int, int]) -> tuple[int, int]:

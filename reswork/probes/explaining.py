@@ -58,9 +58,7 @@ class Explainer:
     def values(self, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
         """Values (M, C, h, w) for images (M, C, H, W), targets (M, K) and references like the images."""
         if self.smooth:
-            return smoothed(
-                self._plain, images, weights, references, samples=self.smooth, detail=self.detail
-            )
+            return smoothed(self._plain, images, weights, references, samples=self.smooth, detail=self.detail)
         return self._plain(images, weights, references)
 
     def on(self, net: nn.Module, example: Tensor) -> "Explainer":
@@ -107,7 +105,8 @@ def check_method(method: str, layer: str | None, smooth: int) -> None:
         raise InvalidSetting("method", f"method={method!r}: choose one of {', '.join(METHODS)}")
     if layer is not None and method not in LAYERED:
         raise InvalidSetting(
-            "layer", f"layer={layer!r}: {method} looks at the pixels; leave it out, or choose {', '.join(LAYERED)}"
+            "layer",
+            f"layer={layer!r}: {method} looks at the pixels; leave it out, or choose {', '.join(LAYERED)}",
         )
     if not 0 <= smooth <= 10_000:
         raise InvalidSetting("smooth", f"smooth={smooth} noisy copies: choose 0 (none) to 10,000")
@@ -132,9 +131,7 @@ def class_activation(
     return maps.detach(), layer, kept.logits.detach(), kept.calls[layer]
 
 
-def _scores(
-    method: str, net: nn.Module, output: object, example: Tensor
-) -> tuple[Scored, Scored]:
+def _scores(method: str, net: nn.Module, output: object, example: Tensor) -> tuple[Scored, Scored]:
     scored = Scored(net, output)  # type: ignore[arg-type]
     if method not in _SEPARATE:
         return scored, scored
@@ -153,9 +150,7 @@ def _guided_cam(it: Explainer, images: Tensor, weights: Tensor, references: Tens
 
 def _occlusion(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
     window, stride = it.detail.patches((images.shape[2], images.shape[3]))
-    return occluded(
-        it.scored, images, weights, references, window=window, stride=stride, at_once=it.at_once
-    )
+    return occluded(it.scored, images, weights, references, window=window, stride=stride, at_once=it.at_once)
 
 
 def _ablation(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:

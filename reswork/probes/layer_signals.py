@@ -32,7 +32,9 @@ class Signals:
         found = torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
         for layer, gradient in zip(layers, found, strict=True):
             if gradient is None:
-                raise InvalidSetting("layer", f"layer={layer!r}: the score does not depend on it; choose another")
+                raise InvalidSetting(
+                    "layer", f"layer={layer!r}: the score does not depend on it; choose another"
+                )
         return [gradient for gradient in found if gradient is not None]
 
 
@@ -86,17 +88,22 @@ def _chosen(net: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module
     for layer in layers:
         if layer not in modules:
             near = get_close_matches(layer, modules, n=3, cutoff=0)
-            raise InvalidSetting("layer", f"layer={layer!r} is not in this net; the nearest: {', '.join(near)}")
+            raise InvalidSetting(
+                "layer", f"layer={layer!r} is not in this net; the nearest: {', '.join(near)}"
+            )
     return {layer: modules[layer] for layer in layers}
 
 
 def _check(kept: Signals, layers: Sequence[str] | None) -> None:
     if layers is None and not kept.outputs:
-        raise InvalidSetting("layer", "no layer of this net gives maps (N, C, h, w): choose a method without layer")
+        raise InvalidSetting(
+            "layer", "no layer of this net gives maps (N, C, h, w): choose a method without layer"
+        )
     for layer in layers or ():
         if layer not in kept.outputs:
             raise InvalidSetting(
-                "layer", f"layer={layer!r} gives no map (N, C, h, w) or was not called; choose a convolution or block"
+                "layer",
+                f"layer={layer!r} gives no map (N, C, h, w) or was not called; choose a convolution or block",
             )
 
 

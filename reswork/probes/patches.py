@@ -35,7 +35,9 @@ def occluded(
         Zeiler 2013, arXiv:1311.2901.
     """
     covers = _covers(images.shape[2:], window, stride).to(images.device)  # (P, H, W) bool
-    whole = torch.cat([scored(i, w) for i, w in zip(images.split(at_once), weights.split(at_once), strict=True)])
+    whole = torch.cat(
+        [scored(i, w) for i, w in zip(images.split(at_once), weights.split(at_once), strict=True)]
+    )
     times = covers.sum(dim=0).to(images.dtype)  # (H, W), at least 1
     maps = []
     for image, weight, reference, score in zip(images, weights, references, whole, strict=True):

@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -36,7 +36,8 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         copied = copy.deepcopy(inner, _shared(inner))
     except Exception as error:
         raise InvalidSetting(
-            "model", f"this {type(inner).__name__} cannot be copied ({error}); give one that copy.deepcopy takes"
+            "model",
+            f"this {type(inner).__name__} cannot be copied ({error}); give one that copy.deepcopy takes",
         ) from error
     notes = _notes(inner)
     copied.eval()
@@ -50,7 +51,7 @@ def _unwrapped(model: nn.Module) -> nn.Module:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
         elif isinstance(getattr(model, "_orig_mod", None), nn.Module):  # torch.compile's wrapper
-            model = model._orig_mod
+            model = cast(nn.Module, model._orig_mod)
         else:
             return model
 

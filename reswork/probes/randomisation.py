@@ -45,7 +45,9 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
         >>> rank_correlation([1.0, -2.0, 3.0], [10.0, 20.0, 90.0])
         1.0
     """
-    ranks = [_ranks(np.abs(np.nan_to_num(np.asarray(values, np.float64).ravel()))) for values in (first, second)]
+    ranks = [
+        _ranks(np.abs(np.nan_to_num(np.asarray(values, np.float64).ravel()))) for values in (first, second)
+    ]
     one, other = (values - values.mean() for values in ranks)
     length = np.sqrt((one**2).sum() * (other**2).sum())
     return float((one * other).sum() / length) if length > 0 else 0.0

@@ -63,7 +63,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 def _black(images: Tensor, detail: Detail) -> tuple[Tensor, tuple[str, ...]]:
     if detail.normalisation is None:
-        notes = ()
+        notes: tuple[str, ...] = ()
         if bool((images < 0).any()):
             notes = (
                 "Black is taken as 0 in the net's own numbers, which after a normalisation is the mean colour; "
@@ -73,7 +73,8 @@ def _black(images: Tensor, detail: Detail) -> tuple[Tensor, tuple[str, ...]]:
     mean, std = (torch.as_tensor(values, dtype=images.dtype).to(images) for values in detail.normalisation)
     if mean.shape != std.shape or mean.numel() not in (1, images.shape[1]):
         raise InvalidSetting(
-            "normalisation", f"{mean.numel()} means and {std.numel()} deviations for {images.shape[1]} channels"
+            "normalisation",
+            f"{mean.numel()} means and {std.numel()} deviations for {images.shape[1]} channels",
         )
     return (-mean / std).view(1, -1, 1, 1).expand_as(images).contiguous(), ()
 

@@ -158,11 +158,14 @@ def _constrained_fit(
     design = shown[:, :-1] - last  # the last value is what remains
     root = np.sqrt(kernel)
     first, *_ = np.linalg.lstsq(design * root[:, None], (gains - last[:, 0] * total) * root, rcond=None)
-    return np.append(first, total - first.sum())
+    return np.append(first, total - first.sum()).astype(np.float64)
 
 
 def _ridge(
-    shown: NDArray[np.float64], scores: NDArray[np.float64], weights: NDArray[np.float64], strength: float = 1e-2
+    shown: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    strength: float = 1e-2,
 ) -> NDArray[np.float64]:
     """Coefficients (K,) of a weighted ridge regression with a free constant."""
     weights = weights / weights.sum()

@@ -101,7 +101,8 @@ def _selected(answers: Any, output: Output) -> Any:
         if isinstance(output, int) and -len(answers) <= output < len(answers):
             return answers[output]
         raise InvalidSetting(
-            "output", f"output={output!r}: the net gives {len(answers)} things; choose 0 to {len(answers) - 1}"
+            "output",
+            f"output={output!r}: the net gives {len(answers)} things; choose 0 to {len(answers) - 1}",
         )
     raise InvalidSetting(
         "output",

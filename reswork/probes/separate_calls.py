@@ -22,7 +22,9 @@ _UNTREATED = {F.gelu: "GELU", F.silu: "SiLU", F.hardswish: "Hardswish", F.mish: 
 _JUST_RELUS: dict[Callable[..., Any], Maker] = {function: lambda a, k: nn.ReLU() for function in _RELUS}
 _ALL: dict[Callable[..., Any], Maker] = {
     **_JUST_RELUS,
-    **{f: lambda a, k: nn.Sigmoid() for f in (torch.sigmoid, Tensor.sigmoid, torch.sigmoid_, Tensor.sigmoid_)},
+    **{
+        f: lambda a, k: nn.Sigmoid() for f in (torch.sigmoid, Tensor.sigmoid, torch.sigmoid_, Tensor.sigmoid_)
+    },
     **{f: lambda a, k: nn.Tanh() for f in (torch.tanh, Tensor.tanh, torch.tanh_, Tensor.tanh_)},
     F.leaky_relu: lambda a, k: nn.LeakyReLU(_given(a, k, 1, "negative_slope", 0.01)),
     F.elu: lambda a, k: nn.ELU(_given(a, k, 1, "alpha", 1.0)),
@@ -92,7 +94,9 @@ class _Router(TorchFunctionMode):
         if self._counting:
             calls.append(maker(args, kwargs))
         elif self._place >= len(calls):
-            raise InvalidSetting("model", "the net calls more activations than the first time: choose saliency")
+            raise InvalidSetting(
+                "model", "the net calls more activations than the first time: choose saliency"
+            )
         module = calls[self._place]
         self._place += 1
         return module(args[0] if args else kwargs["input"])

@@ -80,7 +80,9 @@ def question(target: Target, logits: Tensor) -> Question:
                 "target", f"target={target!r}: give a class's number, 'predicted', Top(3) or Difference(3, 5)"
             )
         return _one_hot(rows, logits.argmax(dim=1), logits)
-    alone = hasattr(target, "__index__") and not getattr(target, "shape", ())  # numpy's and torch's numbers too
+    alone = hasattr(target, "__index__") and not getattr(
+        target, "shape", ()
+    )  # numpy's and torch's numbers too
     numbers = [int(target)] * count if alone else [int(value) for value in target]  # type: ignore[arg-type, union-attr]
     if len(numbers) != count:
         raise InvalidSetting(

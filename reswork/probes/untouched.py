@@ -24,9 +24,9 @@ def random_state_kept(device: torch.device, forward: Callable[[], object]) -> It
     try:
         yield
     finally:
-        if any(not torch.equal(old, new) for old, new in zip(before, _states(device), strict=True)) and _draws(
-            forward
-        ):
+        if any(
+            not torch.equal(old, new) for old, new in zip(before, _states(device), strict=True)
+        ) and _draws(forward):
             torch.set_rng_state(before[0])
             if len(before) > 1:
                 torch.cuda.set_rng_state(before[1], device)
