@@ -131,7 +131,7 @@ def unexplained_share(
             values,
             additional_forward_args=weights,
             n_perturb_samples=samples,
-            max_examples_per_batch=32,
+            max_examples_per_batch=min(32, samples),
             normalize=True,
         )
     total = float(torch.cat(changes).pow(2).mean())

@@ -158,7 +158,8 @@ def _constrained_fit(
     design = shown[:, :-1] - last  # the last value is what remains
     root = np.sqrt(kernel)
     first, *_ = np.linalg.lstsq(design * root[:, None], (gains - last[:, 0] * total) * root, rcond=None)
-    return np.append(first, total - first.sum()).astype(np.float64)
+    values: NDArray[np.float64] = np.append(first, total - first.sum())
+    return values
 
 
 def _ridge(
@@ -172,7 +173,7 @@ def _ridge(
     shown = shown - weights @ shown
     scores = scores - weights @ scores
     moments = shown.T @ (weights[:, None] * shown) + strength / len(shown) * np.eye(shown.shape[1])
-    return np.linalg.solve(moments, shown.T @ (weights * scores))
+    return np.linalg.solve(moments, shown.T @ (weights * scores)).astype(np.float64)
 
 
 def _painted(values: NDArray[np.float64], region: Tensor, *, share: bool) -> Tensor:
