@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders
+    from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
@@ -55,6 +55,7 @@ __all__ = [
     "probes",
     "recorders",
     "resnet",
+    "results",
     "runs",
     "show_code",
     "spec_sheet",
@@ -68,6 +69,7 @@ _MODULES = {
     "presets": "reswork.experiment.presets",
     "probes": "reswork.probes",
     "recorders": "reswork.recorders",
+    "results": "reswork.results",
 }
 
 _HOMES = {

@@ -43,6 +43,7 @@ def test_the_design_names_are_there() -> None:
     names = {
         "ResNetConfig", "resnet", "spec_sheet", "show_code", "datasets", "Recipe", "train", "fit", "Run",
         "RunState", "History", "live", "Workbench", "load_run", "runs", "figures", "recorders", "presets",
+        "probes", "results",
     }  # fmt: skip
     assert names <= set(rw.__all__)
 
@@ -67,6 +68,7 @@ def _modules_after(code: str) -> set[str]:
         ("import reswork as rw; rw.ResNetConfig(depth=20)", {"torch", "plotly", "ipywidgets"}),
         ("import reswork as rw; rw.History()", {"torch", "plotly", "ipywidgets"}),
         ("import reswork as rw; rw.figures.loss_curves", {"torch", "ipywidgets", "IPython"}),
+        ("import reswork as rw; rw.results.Attribution", {"torch", "plotly", "captum", "ipywidgets"}),
         ("import reswork as rw; rw.train; rw.runs", {"plotly", "ipywidgets", "captum"}),
     ],
 )

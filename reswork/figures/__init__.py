@@ -8,7 +8,6 @@ from reswork.figures.blocks import (
     shortcut_gradients,
     signal_variance,
 )
-from reswork.figures.activations import activation_histograms
 from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
@@ -16,33 +15,32 @@ from reswork.figures.counts import class_counts
 from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.gradients import gradient_norms, gradient_profile
+from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
 from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.layer_costs import layer_table
+from reswork.figures.map_overlays import attribution_maps
 from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
+from reswork.figures.receptive import receptive_field
+from reswork.figures.separability import linear_probe
+from reswork.figures.shortcut_bars import shortcut_attributions
+from reswork.figures.similarity import cka
+from reswork.figures.trust_meter import randomisation_curve, trust_curves
 from reswork.figures.updates import update_profile, update_ratios
 
 __all__ = [
     "accuracy_curves",
-    "activations",
-    "class_counts",
-    "confusion_matrix",
-    "cost_by_layer",
-    "dead_units",
-from reswork.figures.receptive import receptive_field
-from reswork.figures.separability import linear_probe
-from reswork.figures.similarity import cka
-
-__all__ = [
-    "accuracy_curves",
     "activation_histograms",
+    "activations",
+    "attribution_maps",
     "channel_examples",
     "cka",
     "class_counts",
     "confusion_matrix",
     "cost_by_layer",
+    "dead_units",
     "feature_maps",
     "filter_spectra",
     "filters",
@@ -56,13 +54,16 @@ __all__ = [
     "network",
     "noise_scale",
     "over_depth",
+    "randomisation_curve",
     "receptive_field",
     "schedule",
     "shortcut_and_branch",
+    "shortcut_attributions",
     "shortcut_cosine",
     "shortcut_gradients",
     "signal_variance",
     "throughput",
+    "trust_curves",
     "update_profile",
     "update_ratios",
 ]

@@ -1,6 +1,8 @@
 """What probes found: frozen records of plain numbers and arrays, for figures and for your own use."""
 
 from reswork.results.activations import ActivationHistograms
+from reswork.results.attribution_texts import BASELINES, METHODS, MethodText
+from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
@@ -9,13 +11,20 @@ from reswork.results.separability import LinearProbe
 from reswork.results.similarity import Similarity
 
 __all__ = [
+    "BASELINES",
+    "METHODS",
     "ActivationHistograms",
+    "Attribution",
     "ChannelExamples",
+    "Check",
     "FeatureMaps",
     "Filters",
     "LayerCost",
     "LayerTable",
     "LinearProbe",
+    "MethodText",
     "ReceptiveField",
+    "ShortcutShares",
     "Similarity",
+    "Trust",
 ]

@@ -9,6 +9,7 @@ from reswork import figures
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
+from reswork.results import Attribution, Check, ShortcutShares, Trust
 from tests.figures import made_results
 
 RECORDED = (
@@ -63,6 +64,52 @@ def _record_blocks(history: History, step: int, blocks: list[str]) -> None:
         history.record_vector(group, step, blocks, row)
 
 
+def _attribution(count: int = 2, method: str = "grad_cam", side: int = 8) -> Attribution:
+    """Maps that rise from -1 to 1, as they would come out of a probe."""
+    values = np.linspace(-1, 1, count * 16, dtype=np.float32).reshape(count, 1, 4, 4)
+    scores = np.arange(1, count + 1, dtype=np.float32)
+    return Attribution(
+        method, values, (side, side), np.arange(count), ("1",) * count, scores, np.full(count, np.nan, np.float32),
+        layer="layer3",
+    )  # fmt: skip
+
+
+def _trust(layers: int = 6) -> Trust:
+    at = np.linspace(0, 1, 11, dtype=np.float32)
+    check = Check("randomisation", 0.9, "failed", "It stays alike by 0.90.")
+    names = tuple(f"layer1.{index}.conv1" for index in range(layers))
+    fall = np.linspace(0.9, 0, layers, dtype=np.float32)
+    return Trust(
+        "saliency", 0, "1", (check,), at, 1 - at, at, np.stack([1 - at] * 3), np.stack([at] * 3), names, fall
+    )
+
+
+def _shares(stages: int = 3, blocks: int = 3) -> tuple[ShortcutShares, ...]:
+    two, maps = np.array([3.0, 4.0], np.float32), np.zeros((2, 4, 4), np.float32)
+    return tuple(
+        ShortcutShares(
+            f"layer{stage}", tuple(f"layer{stage}.{block}" for block in range(blocks)), two, two / 3,
+            np.full((2, blocks), 0.5, np.float32), two * 0, maps, maps, np.arange(2), ("1", "1"),
+        )
+        for stage in range(1, stages + 1)
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make_attribution() -> Callable[..., Attribution]:
+    return _attribution
+
+
+@pytest.fixture
+def make_trust() -> Callable[..., Trust]:
+    return _trust
+
+
+@pytest.fixture
+def make_shares() -> Callable[..., tuple[ShortcutShares, ...]]:
+    return _shares
+
+
 @pytest.fixture
 def make_history() -> Callable[..., History]:
     return _history
@@ -99,6 +146,11 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "cost_by_layer", figures.cost_by_layer(sheet)
     yield "cost_by_layer, blocks", figures.cost_by_layer(sheet, by="block")
     yield from made_results.figures_of(made_results.filled(min(layers, 40)))
+    yield "attribution_maps", figures.attribution_maps(np.zeros((2, 3, 8, 8), np.uint8), [_attribution()])
+    yield "trust_curves", figures.trust_curves(_trust(layers))
+    yield "randomisation_curve", figures.randomisation_curve(_trust(layers))
+    yield "shortcut_attributions", figures.shortcut_attributions(_shares())
+    yield "shortcut_attributions by block", figures.shortcut_attributions(_shares(3, layers), blocks=True)
     yield "network", figures.network(sheet)
     yield "network with values", figures.network(sheet, {"layer1.0": 1.0}, "layer2.1")
 
@@ -129,4 +181,8 @@ def empty_figures() -> dict[str, go.Figure]:
         "confusion_matrix": figures.confusion_matrix([], []),
         "class_counts": figures.class_counts({}, []),
         **dict(made_results.figures_of(made_results.empty())),
+        "attribution_maps": figures.attribution_maps(np.zeros((0, 3, 8, 8), np.uint8), []),
+        "trust_curves": figures.trust_curves(None),
+        "randomisation_curve": figures.randomisation_curve(None),
+        "shortcut_attributions": figures.shortcut_attributions([]),
     }

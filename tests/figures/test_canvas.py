@@ -45,7 +45,7 @@ def test_every_figure_says_what_it_shows_and_what_it_is(all_figures, empty_figur
 
 def test_axes_are_titled_also_of_empty_figures(all_figures, empty_figures):
     for name, figure in (all_figures() | empty_figures).items():
-        if name.startswith(("network", "image_grid", *MOSAICS)):
+        if name.startswith(("network", "image_grid", "attribution_maps", *MOSAICS)):
             continue
         assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text, name
         assert figure.layout.xaxis.automargin and figure.layout.yaxis.automargin, name

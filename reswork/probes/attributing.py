@@ -1,0 +1,289 @@
+"""Attribution: which parts of a picture spoke for the answer, by fourteen methods."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reswork.probes.detail import Detail
+from reswork.probes.explaining import (
+    CLASS_ACTIVATION,
+    COMPLETE,
+    LAYERED,
+    REFERRING,
+    Method,
+    check_method,
+    class_activation,
+    explainer,
+)
+from reswork.probes.layer_signals import signals
+from reswork.probes.private_copy import private_copy
+from reswork.probes.references import Baseline, references
+from reswork.probes.sampling import noisy_baselines
+from reswork.probes.scored import Output, Scored, checked_images, first_answer
+from reswork.probes.targets import Question, Target, Top, question
+from reswork.probes.untouched import random_state_kept
+from reswork.results.attributions import COARSE, Attribution
+
+EIGHT: tuple[Method, ...] = (
+    "grad_cam", "saliency", "input_x_gradient", "guided_backprop", "deep_lift", "layer_cam", "integrated_gradients",
+    "occlusion",
+)  # fmt: skip
+
+
+def attribution(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    method: Method = "grad_cam",
+    target: Target = "predicted",
+    layer: str | None = None,
+    baseline: Baseline = "black",
+    smooth: int = 0,
+    output: Output = None,
+    detail: Detail | None = None,
+) -> Attribution:
+    """Maps of what spoke for an answer, and against it.
+
+    Works on a private copy of the model in evaluation mode: nothing about the given one changes, also when
+    this raises. Of a model that is being trained give a snapshot.
+
+    Args:
+        model: any module that takes (N, C, H, W).
+        images: (N, C, H, W) float, prepared as for the training; or one image (C, H, W).
+        method: its name; `METHODS` has a few sentences about each.
+        target: a class, a class for each image, ``"predicted"``, ``Top(3)`` (three maps for each image) or
+            ``Difference(3, 5)`` (why 3 rather than 5).
+        layer: for ``grad_cam``, ``layer_cam`` and ``guided_grad_cam`` the dotted name of a layer; None: the
+            last one whose output is larger than one cell.
+        baseline: what stands for nothing: ``"black"``, ``"mean"``, ``"blur"``, ``"noise"`` or a picture.
+        smooth: SmoothGrad over the method: the mean over so many noisy copies; 0: none.
+        output: which part of a dict or tuple holds the answers, or a function that makes (N, K) out of it.
+        detail: settings of single methods.
+
+    Returns:
+        As many maps as images, or more for ``Top``.
+
+    Raises:
+        InvalidSetting: for what does not fit, with what would.
+
+    Example:
+        >>> import torch, reswork as rw
+        >>> images = torch.rand(2, 3, 32, 32)
+        >>> found = attribution(rw.resnet(depth=20), images, method="grad_cam", target=3)
+        >>> found.layer, found.values.shape, found.maps.shape
+        ('layer3', (2, 1, 8, 8), (2, 32, 32))
+    """
+    check_method(method, layer, smooth)
+    (found,) = attributions(
+        model, images, methods=(method,), target=target, layer=layer, baseline=baseline, smooth=smooth,
+        output=output, detail=detail,
+    )  # fmt: skip
+    return found
+
+
+def attributions(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    methods: Sequence[Method] = EIGHT,
+    target: Target = "predicted",
+    layer: str | None = None,
+    baseline: Baseline = "black",
+    smooth: int = 0,
+    output: Output = None,
+    detail: Detail | None = None,
+) -> Iterator[Attribution]:
+    """Several methods for the same images, each as soon as it is done, quick ones first by default.
+
+    Args:
+        model: as in `attribution`, like all else.
+        images: (N, C, H, W).
+        methods: their names, in the wanted order.
+        target: what to explain.
+        layer: for those methods that look at one.
+        baseline: what stands for nothing.
+        smooth: noisy copies.
+        output: which of several outputs.
+        detail: settings.
+
+    Yields:
+        One result for each method.
+    """
+    for method in methods:
+        check_method(method, None, smooth)
+    detail = detail or Detail()
+    for method in methods:
+        begin = time.perf_counter()
+        copied, notes = private_copy(model)
+        scored = Scored(copied, output)
+        taken = checked_images(scored, images)
+        own_layer = layer if method in LAYERED else None
+        with random_state_kept(taken.device, lambda s=scored, x=taken: s.logits(x[:1])):  # type: ignore[misc]
+            if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+                found = _activation(scored, taken, method, target, own_layer)
+            else:
+                found = _general(scored, taken, method, target, own_layer, baseline, smooth, detail)
+        all_notes = (*notes, *found.notes, *_coarse(found))
+        yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
+
+
+def stage_attributions(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    method: Method = "layer_cam",
+    target: Target = "predicted",
+    layers: Sequence[str] | None = None,
+    output: Output = None,
+) -> tuple[Attribution, ...]:
+    """The same class activation method at several layers, of a single forward and backward.
+
+    Args:
+        model: as in `attribution`.
+        images: (N, C, H, W).
+        method: ``grad_cam`` or ``layer_cam``.
+        target: what to explain.
+        layers: their names; None: the last layer at each size of the signal, which are a ResNet's stages.
+        output: which of several outputs.
+
+    Returns:
+        One result for each layer, in order of computation.
+
+    Raises:
+        InvalidSetting: for what does not fit, with what would.
+    """
+    check_method(method, "", 0)
+    begin = time.perf_counter()
+    copied, notes = private_copy(model)
+    scored = Scored(copied, output)
+    taken = checked_images(scored, images)
+    with random_state_kept(taken.device, lambda: scored.logits(taken[:1])):
+        if isinstance(target, Top):
+            asked = question(target, scored_answers(scored, taken))
+            taken, target = taken[asked.rows], [int(name) for name in asked.names]
+        else:
+            asked = None
+        kept = signals(scored, taken, layers)
+        weighed = question(target, kept.logits.detach())
+        names = tuple(kept.outputs)
+        gradients = kept.gradient(names, weighed.weights)
+    if asked is not None:
+        weighed = replace(weighed, rows=asked.rows)
+    seconds = (time.perf_counter() - begin) / len(names)
+    found = []
+    for name, gradient in zip(names, gradients, strict=True):
+        maps = CLASS_ACTIVATION[method](kept.outputs[name], gradient).detach()
+        scores = (kept.logits.detach() * weighed.weights).sum(1)
+        one = _result(method, maps, taken, weighed, scores, layer=name, notes=_called(name, kept.calls[name]))
+        found.append(replace(one, notes=(*notes, *one.notes, *_coarse(one)), seconds=seconds))
+    return tuple(found)
+
+
+def _activation(
+    scored: Scored, images: Tensor, method: str, target: Target, layer: str | None
+) -> Attribution:
+    """Class activation needs no forward beforehand: the target is taken from the one that it makes."""
+    asked: list[Question] = []
+
+    def weigh(logits: Tensor) -> Tensor:
+        asked.append(question(target, logits))
+        return asked[-1].weights
+
+    maps, name, logits, calls = class_activation(scored, images, method, layer, weigh)
+    scores = (logits * asked[0].weights).sum(1)
+    return _result(method, maps, images, asked[0], scores, layer=name, notes=_called(name, calls))
+
+
+def _general(
+    scored: Scored,
+    images: Tensor,
+    method: str,
+    target: Target,
+    layer: str | None,
+    baseline: Baseline,
+    smooth: int,
+    detail: Detail,
+) -> Attribution:
+    logits = scored_answers(scored, images)
+    asked = question(target, logits)
+    stand_ins, notes = references(images, baseline, detail)
+    explain = explainer(method, scored, images, layer=layer, detail=detail, smooth=smooth)
+    if method in LAYERED and layer is None:
+        layer = list(signals(scored, images[:1], None).outputs)[-1]
+        explain = replace(explain, layer=layer)
+    rows = asked.rows.to(images.device)
+    values = explain.values(images[rows], asked.weights, stand_ins[rows])
+    scores = (logits[rows] * asked.weights).sum(1)
+    refers, complete = method in REFERRING, method in COMPLETE and not smooth
+    found = _result(method, values, images, asked, scores, layer=layer, notes=explain.notes())
+    if complete:
+        without = _without(scored, images[rows], asked.weights, stand_ins[rows], method, detail)
+        found = replace(found, reference_scores=_numbers(without))
+    if refers:
+        name = baseline if isinstance(baseline, str) else "a given picture"
+        found = replace(found, baseline=name, notes=(*found.notes, *notes))
+    return replace(found, smooth=smooth)
+
+
+@torch.no_grad()
+def scored_answers(scored: Scored, images: Tensor) -> Tensor:
+    """Logits (N, K), of as many images as there are."""
+    return torch.cat([first_answer(scored, part) for part in images.split(64)])
+
+
+def _without(
+    scored: Scored, images: Tensor, weights: Tensor, stand_ins: Tensor, method: str, detail: Detail
+) -> Tensor:
+    """Scores of the baseline pictures, (M,); gradient SHAP has many for each."""
+    if method != "gradient_shap":
+        return (scored_answers(scored, stand_ins) * weights).sum(1)
+    each = (noisy_baselines(*pair, detail) for pair in zip(images, stand_ins, strict=True))
+    means = torch.stack([scored_answers(scored, baselines).mean(0) for baselines in each])
+    return (means * weights).sum(1)
+
+
+def _result(
+    method: str,
+    values: Tensor,
+    images: Tensor,
+    asked: Question,
+    scores: Tensor,
+    *,
+    layer: str | None,
+    notes: tuple[str, ...],
+) -> Attribution:
+    return Attribution(
+        method=method,
+        values=_numbers(values),
+        size=(images.shape[2], images.shape[3]),
+        images=asked.rows.cpu().numpy(),
+        targets=asked.names,
+        scores=_numbers(scores),
+        reference_scores=np.full(len(scores), np.nan, np.float32),
+        layer=layer,
+        notes=notes,
+    )
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().cpu().numpy()
+
+
+def _called(layer: str, calls: int) -> tuple[str, ...]:
+    if calls < 2:
+        return ()
+    return (f"{layer} is called {calls} times in one forward; the map is of the last call.",)
+
+
+def _coarse(found: Attribution) -> tuple[str, ...]:
+    height, width = found.values.shape[2:]
+    if min(height, width) >= COARSE or found.layer is None:
+        return ()
+    return (
+        f"{found.layer} has only {height}x{width} cells: the map cannot say where in the picture. Choose an "
+        "earlier layer, or larger pictures.",
+    )

@@ -1,0 +1,178 @@
+"""The only place for captum: its gradient methods and its two measures, on a net that is one score.
+
+Every function takes the target as weights of the net's outputs (M, K), which captum hands through to the net
+and repeats as it repeats the pictures; so differences of classes need nothing of their own.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from captum.attr import (
+    Deconvolution,
+    DeepLift,
+    FeatureAblation,
+    GuidedBackprop,
+    InputXGradient,
+    IntegratedGradients,
+    Saliency,
+)
+from captum.metrics import infidelity, sensitivity_max
+from torch import Tensor
+
+from reswork.probes.scored import Scored
+
+_MOST_GAUSS = 128  # nodes; finding more takes long, and beyond that the midpoint rule is as good
+
+
+def saliency(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+    """Absolute gradient, (M, C, H, W)."""
+    with _silence():
+        return Saliency(scored).attribute(_leaf(images), additional_forward_args=weights)
+
+
+def input_x_gradient(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+    """Input times gradient, (M, C, H, W)."""
+    with _silence():
+        return InputXGradient(scored).attribute(_leaf(images), additional_forward_args=weights)
+
+
+def integrated_gradients(
+    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, steps: int, at_once: int
+) -> Tensor:
+    """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together."""
+    method = IntegratedGradients(scored)
+    rule = "gausslegendre" if steps <= _MOST_GAUSS else "riemann_middle"
+    parts = [
+        method.attribute(
+            image,
+            reference,
+            additional_forward_args=weight,
+            n_steps=steps,
+            method=rule,
+            internal_batch_size=max(at_once, len(image)),
+        )
+        for image, reference, weight in _parts(at_once, images, references, weights)
+    ]
+    return torch.cat(parts)
+
+
+def deep_lift(scored: Scored, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
+    """DeepLift's rescale rule, (M, C, H, W); the net's calls must be separate."""
+    with _silence():
+        return DeepLift(scored).attribute(_leaf(images), references, additional_forward_args=weights)
+
+
+def guided_backprop(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+    """Gradients without what is negative on the way back, (M, C, H, W); the net's calls must be separate."""
+    with _silence():
+        return GuidedBackprop(scored).attribute(_leaf(images), additional_forward_args=weights)
+
+
+def deconvolution(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+    """Only positive gradients passed back, (M, C, H, W); the net's calls must be separate."""
+    with _silence():
+        return Deconvolution(scored).attribute(_leaf(images), additional_forward_args=weights)
+
+
+def feature_ablation(
+    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, regions: Tensor, at_once: int
+) -> Tensor:
+    """Fall of the score when one region is replaced, (M, 1, H, W); regions are int64, (M, H, W)."""
+    parts = [
+        FeatureAblation(scored).attribute(
+            image,
+            reference,
+            additional_forward_args=weight,
+            feature_mask=region[:, None],
+            perturbations_per_eval=at_once,
+        )[:, :1]
+        for image, reference, weight, region in _parts(1, images, references, weights, regions)
+    ]
+    return torch.cat(parts)
+
+
+def unexplained_share(
+    scored: Scored,
+    image: Tensor,
+    weights: Tensor,
+    values: Tensor,
+    noise: Callable[[Tensor], Tensor],
+    samples: int,
+) -> float:
+    """Infidelity as a share: of the score's changes under noise, how much the map does not explain; 0 to 1.
+
+    Args:
+        scored: the net.
+        image: (1, C, H, W).
+        weights: (1, K).
+        values: (1, C, H, W) the map; scaled freely, so that maps of any unit compare.
+        noise: what is taken away from the pictures that it gets, (n, C, H, W).
+        samples: pictures with noise.
+
+    Reference:
+        Yeh 2019, arXiv:1901.09392.
+    """
+    changes: list[Tensor] = []
+
+    def perturbed(images: Tensor) -> tuple[Tensor, Tensor]:
+        taken = noise(images)
+        with torch.no_grad():
+            base = scored(images[:1], weights)
+            changes.append(base - scored(images - taken, weights.expand(len(images), -1)))
+        return taken, images - taken
+
+    with torch.no_grad():
+        missed = infidelity(
+            scored,
+            perturbed,
+            image,
+            values,
+            additional_forward_args=weights,
+            n_perturb_samples=samples,
+            max_examples_per_batch=min(32, samples),
+            normalize=True,
+        )
+    total = float(torch.cat(changes).pow(2).mean())
+    return float(missed[0]) / total if total > 0 else float("nan")
+
+
+def largest_change(
+    explain: Callable[[Tensor], Tensor], image: Tensor, noise: Callable[[Tensor], Tensor], samples: int
+) -> float:
+    """Sensitivity: the map's largest change under noise that nobody sees, in lengths of the map itself.
+
+    Args:
+        explain: pictures (n, C, H, W) to maps (n, ...).
+        image: (1, C, H, W).
+        noise: what is added to pictures.
+        samples: pictures with noise.
+
+    Reference:
+        Yeh 2019, arXiv:1901.09392.
+    """
+
+    def explained(images: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
+        with torch.enable_grad():
+            return (explain(images[0] if isinstance(images, tuple) else images).detach(),)
+
+    return float(
+        sensitivity_max(explained, image, lambda images: images + noise(images), n_perturb_samples=samples)[0]
+    )
+
+
+def _leaf(images: Tensor) -> Tensor:
+    return images.detach().clone().requires_grad_()
+
+
+def _parts(at_once: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(tensor.split(at_once) for tensor in tensors), strict=True)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Captum announces its hooks each time; they are on a private copy and nobody needs to know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield

@@ -1,0 +1,129 @@
+"""A layer's output and the score's gradient there, of one forward and a backward that stops at the layer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+
+from reswork.errors import InvalidSetting
+from reswork.probes.scored import Scored, first_answer
+
+
+@dataclass(eq=False)
+class Signals:
+    """What one forward left behind.
+
+    Args:
+        outputs: layer name to its output, (N, C, h, w), in order of computation.
+        calls: how often each layer was called; of several calls the last one counts.
+        logits: (N, K).
+    """
+
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def gradient(self, layers: Sequence[str], weights: Tensor) -> list[Tensor]:
+        """The score's gradient at each layer's output; the graph stays for another target."""
+        score = (self.logits * weights).sum()
+        outputs = [self.outputs[layer] for layer in layers]
+        found = torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
+        for layer, gradient in zip(layers, found, strict=True):
+            if gradient is None:
+                raise InvalidSetting(
+                    "layer", f"layer={layer!r}: the score does not depend on it; choose another"
+                )
+        return [gradient for gradient in found if gradient is not None]
+
+
+def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Signals:
+    """One forward that keeps what the layers gave.
+
+    Args:
+        scored: the net.
+        images: (N, C, H, W).
+        layers: names; None: at each size of the signal the last module, from the input on.
+
+    Raises:
+        InvalidSetting: for a layer that there is not, that gives no map, or that was not called.
+    """
+    kept = Signals()
+    by_size: dict[tuple[int, ...], str] = {}
+    modules = _chosen(scored.net, layers)
+
+    def keep(name: str, output: object) -> Tensor | None:
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            return None
+        size = tuple(output.shape[2:])
+        if layers is None:
+            if size == (1, 1):
+                return None
+            kept.outputs.pop(by_size.get(size, ""), None)
+            by_size[size] = name
+        kept.outputs.pop(name, None)
+        kept.outputs[name] = output
+        kept.calls[name] = kept.calls.get(name, 0) + 1
+        return output.clone() if layers is not None else None  # what comes next may work in place
+
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: keep(name, output))
+        for name, module in modules.items()
+    ]
+    try:
+        with torch.enable_grad():
+            kept.logits = first_answer(scored, images.detach().clone().requires_grad_())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    _check(kept, layers)
+    return kept
+
+
+def _chosen(net: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:
+    modules = {name: module for name, module in net.named_modules() if name}
+    if layers is None:
+        return modules
+    for layer in layers:
+        if layer not in modules:
+            near = get_close_matches(layer, modules, n=3, cutoff=0)
+            raise InvalidSetting(
+                "layer", f"layer={layer!r} is not in this net; the nearest: {', '.join(near)}"
+            )
+    return {layer: modules[layer] for layer in layers}
+
+
+def _check(kept: Signals, layers: Sequence[str] | None) -> None:
+    if layers is None and not kept.outputs:
+        raise InvalidSetting(
+            "layer", "no layer of this net gives maps (N, C, h, w): choose a method without layer"
+        )
+    for layer in layers or ():
+        if layer not in kept.outputs:
+            raise InvalidSetting(
+                "layer",
+                f"layer={layer!r} gives no map (N, C, h, w) or was not called; choose a convolution or block",
+            )
+
+
+Weighing = Callable[[Tensor, Tensor], Tensor]
+
+
+def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Channels weighted by their mean gradient, negative cells cut, (N, 1, h, w).
+
+    Reference:
+        Selvaraju 2016, arXiv:1610.02391, equations 1 and 2.
+    """
+    weights = gradients.mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
+    return (weights * activations).sum(dim=1, keepdim=True).relu()
+
+
+def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Each cell weighted by its own positive gradient, negative cells cut, (N, 1, h, w).
+
+    Reference:
+        Jiang 2021, doi:10.1109/TIP.2021.3089943, equation 8.
+    """
+    return (gradients.relu() * activations).sum(dim=1, keepdim=True).relu()
