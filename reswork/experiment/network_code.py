@@ -7,6 +7,7 @@ from itertools import groupby
 from reswork.models.blocks import Bias, FixupConv2d, FixupLinear, PaddedShortcut, Scale
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import CONVS
+from reswork.models.network import fan_mode
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
@@ -275,10 +276,10 @@ class _Writer:
         lines = [
             "@torch.no_grad()",
             "def initialise(model: ResNet) -> None:",
-            '    """He\'s initialisation, as torchvision has it."""',
+            '    """He\'s initialisation."""',
             "    for module in model.modules():",
             "        if isinstance(module, nn.Conv2d):",
-            '            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")',
+            f'            nn.init.kaiming_normal_(module.weight, mode="{fan_mode(self.config)}", nonlinearity="relu")',
             "            if module.bias is not None:",
             "                nn.init.zeros_(module.bias)",
         ]

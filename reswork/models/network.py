@@ -1,7 +1,7 @@
 """The whole network: stem, stages of blocks, head."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,10 +62,11 @@ class ResNet(nn.Module):
         return self.fc(x)
 
     def _initialise(self, config: ResNetConfig, plans: tuple[BlockPlan, ...]) -> None:
-        """He's initialisation, as torchvision has it; then each branch's own start."""
+        """He's initialisation; then each branch's own start."""
+        mode = fan_mode(config)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         branches = sum(plan.shortcut != "none" and bool(plan.branch) for plan in plans)
@@ -98,6 +99,16 @@ def resnet(
     if input_shape is not None:
         check_fit(config, input_shape)
     return ResNet(config)
+
+
+def fan_mode(config: ResNetConfig) -> Literal["fan_in", "fan_out"]:
+    """What He's initialisation keeps level: gradients ("fan_out", as torchvision) or signals ("fan_in").
+
+    A norm levels the signals anyway. Without one, and without Fixup's own rules (which count "fan_out" too),
+    "fan_out" lets a stem of one input channel pass on a third of the signal: on digits SkipInit then learned
+    nothing at depth 110, and with "fan_in" it reached an error of 3 % in two of three starts.
+    """
+    return "fan_in" if config.norm == "none" and config.residual_scaling != "fixup" else "fan_out"
 
 
 def _stem_convs(stem: StemPlan, config: ResNetConfig) -> nn.Module:
