@@ -44,6 +44,7 @@ class FilmPanel:
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
         self.view = w.VBox([self._pinned, self._error, self.strip])
+        self.view.add_class("reswork-film")
         self.refresher = Refresher(self._shoot, interval_s=INTERVAL_S, share=SHARE)
 
     def follow(self, run: Run, data: Dataset) -> None:

@@ -58,6 +58,7 @@ class InsidePanel:
         )
         self.view = w.VBox([table, grid])
         self.view.add_class("reswork-note")
+        self.view.add_class("reswork-inside")
 
     def watch(self, run: AnyRun) -> None:
         """Show another run from now on."""

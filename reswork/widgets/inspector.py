@@ -138,6 +138,9 @@ class InspectorPanel:
             PAGES[1]: self._attribution_sheet(),
             PAGES[2]: self._depth_sheet(),
         }
+        self.drawing.add_class("reswork-network")
+        self._sheets[PAGES[0]].add_class("reswork-maps")
+        self._sheets[PAGES[1]].add_class("reswork-methods")
         self.right = w.VBox([self._quantity.view, self.drawing, self.pages, *self._sheets.values()])
         self._show_page()
 
