@@ -13,7 +13,8 @@ PIXELS = (  # different colours in the picture of a figure
     "   const canvas = document.createElement('canvas'); canvas.width = load.width; canvas.height = load.height;"
     "   const pen = canvas.getContext('2d'); pen.drawImage(load, 0, 0);"
     "   const data = pen.getImageData(0, 0, load.width, load.height).data; const seen = new Set();"
-    "   for (let i = 0; i < data.length; i += 4) if (data[i + 3]) seen.add(data[i] * 65536 + data[i + 1] * 256 + data[i + 2]);"
+    "   for (let i = 0; i < data.length; i += 4)"
+    "     if (data[i + 3]) seen.add(data[i] * 65536 + data[i + 1] * 256 + data[i + 2]);"
     "   done([load.width, seen.size]); }; load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
     " : [0, 0]; }"
 )
