@@ -1,7 +1,5 @@
 """`Film`: pinned pictures looked at again and again while a network learns, from snapshots."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +14,8 @@ MOST_FRAMES = 10
 class Film:
     """Frames of a few test pictures, one for each time that `shoot` is called with another step.
 
-    When there are more frames than fit, the two that are closest in time become one, so that the first and the
-    newest stay and those between spread over the whole training.
+    When there are more frames than fit, those between the first and the newest are thinned out, so that they stay
+    spread over the whole training.
 
     Args:
         data: where the pictures are from.
@@ -73,9 +71,9 @@ def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
 
 
 def thinned(frames: tuple[Frame, ...], most: int) -> tuple[Frame, ...]:
-    """At most so many frames: of the two that are closest in time the earlier one goes, but never the first."""
+    """At most so many frames: the one goes that leaves the smallest gap, but never the first or the newest."""
     while len(frames) > max(most, 2):
-        gaps = [later.step - earlier.step for earlier, later in pairwise(frames[1:])]
+        gaps = [later.step - earlier.step for earlier, later in zip(frames, frames[2:], strict=False)]
         gone = 1 + gaps.index(min(gaps))
         frames = frames[:gone] + frames[gone + 1 :]
     return frames

@@ -69,7 +69,7 @@ class FilmPanel:
                 raise InvalidSetting(
                     "pictures", f"{self._pinned.value!r} are no pictures; give one to six whole numbers"
                 )
-            film = Film(self._data, tuple(numbers))  # type: ignore[arg-type]
+            film = Film(self._data, tuple(numbers))
         except InvalidSetting as error:
             self._tell(error.message)
             return

@@ -17,19 +17,19 @@ class InspectView(w.VBox):
     """The inspector as one widget.
 
     Args:
-        model: the network, a run, or a run from disk; looked at through a copy.
+        model: the network, which nobody else changes.
         data: test pictures and names of classes.
+        note: one line about the network.
 
     Attributes:
         panel: what it is made of.
     """
 
-    def __init__(self, model: "nn.Module | Run | SavedRun", data: Dataset) -> None:
-        copied, note = _copied(model)
-        self.panel = InspectorPanel(data, copied)
-        if note:
-            self.panel.look_at(copied, note)
-        super().__init__([PageAssets(), self.panel.view])
+    def __init__(self, model: nn.Module, data: Dataset, note: str = "") -> None:
+        super().__init__()
+        self.panel = InspectorPanel(data)
+        self.panel.look_at(model, note)
+        self.children = (PageAssets(), self.panel.view)
         self.add_class("reswork")
 
     def close(self) -> None:
@@ -53,7 +53,8 @@ def inspect(model: "nn.Module | Run | SavedRun", data: Dataset) -> InspectView:
     Example:
         >>> inspect(run.model, data)                    # doctest: +SKIP
     """
-    return InspectView(model, data)
+    copied, note = _copied(model)
+    return InspectView(copied, data, note)
 
 
 def _copied(model: "nn.Module | Run | SavedRun") -> tuple[nn.Module, str]:

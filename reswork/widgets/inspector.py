@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 import ipywidgets as w
 import numpy as np
@@ -15,6 +15,7 @@ from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import Difference
+from reswork.probes.explaining import Method
 from reswork.results import BASELINES, METHODS, Attribution, Trust
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import error_html, menu_field
@@ -33,14 +34,13 @@ class InspectorPanel:
 
     Args:
         data: test pictures and names of classes.
-        model: the network; None until there is one (`look_at`).
 
     Attributes:
         view: the widget.
-        model: the network that is looked at, detached from any training.
+        model: the network that is looked at, detached from any training; None until `look_at`.
     """
 
-    def __init__(self, data: Dataset, model: nn.Module | None = None) -> None:
+    def __init__(self, data: Dataset) -> None:
         self.model: nn.Module | None = None
         self._data = data
         self._sheet: Any = None
@@ -53,8 +53,6 @@ class InspectorPanel:
         self.view.children[1].add_class("reswork-columns")
         self.view.add_class("reswork-note")
         self.set_data(data)
-        if model is not None:
-            self.look_at(model, "")
 
     # --- what is looked at -----------------------------------------------------------------------
 
@@ -295,8 +293,12 @@ class InspectorPanel:
             self._show_verdicts(checked, doing=one.method)
             yield
             found = probes.trust(
-                self.model, self._input(), method=one.method, target=self._asked(), **self._settings()
-            )  # type: ignore[arg-type]
+                self.model,
+                self._input(),
+                method=cast(Method, one.method),
+                target=self._asked(),
+                **self._settings(),
+            )
             checked = [*checked, *found]
             self._show_verdicts(checked)
             self.trust.layout.display = None

@@ -38,6 +38,9 @@ class Latest:
         """Wait until nothing is left to do; False after a time-out."""
         return self._idle.wait(seconds)
 
+    def _is_outdated(self) -> bool:
+        return self._waiting is not None
+
     def _work(self) -> None:
         while True:
             with self._lock:
@@ -47,7 +50,7 @@ class Latest:
                     return
             try:
                 for _ in job():
-                    if self._waiting is not None:
+                    if self._is_outdated():
                         break
             except Exception as error:
                 self._failed(error)

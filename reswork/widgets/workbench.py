@@ -54,6 +54,7 @@ class Workbench(w.VBox):
         data: Dataset | None = None,
         recipe: Recipe | None = None,
     ) -> None:
+        super().__init__()
         self._starting = threading.Lock()
         self._still = Still()
         self._assets = PageAssets()
@@ -90,8 +91,9 @@ class Workbench(w.VBox):
             "Inside": self.inside.view,
             "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
         }
-        super().__init__(
-            [self._assets, self.run_view.bar, self._plan, self._offer, self.pages, *self._sheets.values()]
+        self.children = (
+            *(self._assets, self.run_view.bar, self._plan, self._offer, self.pages),
+            *self._sheets.values(),
         )
         self.add_class("reswork")
         if config is not None:

@@ -27,7 +27,8 @@ def net():
 
 @pytest.fixture
 def panel(net):
-    panel = InspectorPanel(rw.datasets.digits(), snapshot_of(net))
+    panel = InspectorPanel(rw.datasets.digits())
+    panel.look_at(snapshot_of(net), "")
     settle(panel)
     yield panel
     panel.close()
@@ -45,7 +46,7 @@ def best(panel: InspectorPanel) -> str:
 
 def test_a_picture_has_its_answer_its_drawing_and_its_feature_maps(panel, net) -> None:
     data = rw.datasets.digits()
-    logits = net(rw.datasets.normalise(data.test.images[:1], data.mean, data.std))
+    logits = net(rw.datasets.normalise(data.test.images[:1], data.mean, data.std)).detach()
     assert data.classes[int(logits.argmax())] in best(panel)
     assert f"{100 * float(logits.softmax(1).max()):.1f} %" in panel._answer.value
     assert "ResNet-8" in panel.drawing.summary
