@@ -8,7 +8,7 @@ from reswork.errors import InvalidSetting
 from reswork.probes import attribution
 from reswork.results.film import Frame
 
-MOST_FRAMES = 10
+MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
 
 
 class Film:

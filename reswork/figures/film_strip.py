@@ -12,7 +12,7 @@ from reswork.results.film import Frame
 
 _ABOUT = about(
     "A row for each pinned picture, a column for each moment: orange marks where the network looked for the answer "
-    "above it (Grad-CAM), blue what spoke against it; the number is how sure it was.",
+    "above it (Grad-CAM), blue what spoke against it. Before the answer stands the step.",
     "In the first columns it looks anywhere and is sure of nothing; then the orange settles on the thing and the "
     "answers stay.",
     "Lower the learning rate when answers keep jumping; if it settles on the background, look at more pictures of "
@@ -50,7 +50,7 @@ def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[st
 
 
 def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
-    return f"{frame.step}: {_name(int(frame.answers[row]), classes)} {100 * frame.probabilities[row]:.0f} %"
+    return f"{frame.step}: {_name(int(frame.answers[row]), classes)}"
 
 
 def _name(answer: int, classes: Sequence[str]) -> str:
@@ -59,5 +59,8 @@ def _name(answer: int, classes: Sequence[str]) -> str:
 
 def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
     last = frames[-1]
-    answers = ", ".join(_name(int(answer), classes) for answer in last.answers[:8])
+    answers = ", ".join(
+        f"{_name(int(answer), classes)} ({100 * sure:.0f} %)"
+        for answer, sure in zip(last.answers[:8], last.probabilities[:8], strict=True)
+    )
     return f"{len(frames)} moments from step {frames[0].step} to {last.step}; now the answers are {answers}."

@@ -1,7 +1,7 @@
 """Attributions laid over their pictures: what spoke for the answer, and what against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,11 @@ class _Maps:
 
 
 def attribution_maps(
-    images: np.ndarray, attributions: Sequence[Attribution], classes: Sequence[str] = ()
+    images: np.ndarray,
+    attributions: Sequence[Attribution],
+    classes: Sequence[str] = (),
+    *,
+    columns: int | None = None,
 ) -> go.Figure:
     """Each map over its picture; a row for each picture and target, a column for each method or layer.
 
@@ -46,6 +50,7 @@ def attribution_maps(
         images: (N, C, H, W) uint8, the pictures as people see them.
         attributions: of the same pictures and targets, one for each column.
         classes: names of the classes; without them their numbers.
+        columns: tiles in a row, for the maps of a single picture that do not fit into one; None: a column each.
 
     Returns:
         Figure with one picture made of all, and a colour scale centred on zero; at most 60 tiles.
@@ -53,7 +58,8 @@ def attribution_maps(
     Raises:
         InvalidSetting: pictures that do not fit the maps.
     """
-    return _maps_figure(_maps_info(np.asarray(images), tuple(attributions), tuple(map(str, classes))))
+    info = _maps_info(np.asarray(images), tuple(attributions), tuple(map(str, classes)))
+    return _maps_figure(replace(info, columns=columns) if columns and len(info.tiles) else info)
 
 
 def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classes: tuple[str, ...]) -> _Maps:

@@ -218,6 +218,7 @@ def _block_bars(
             "colorbar": {"thickness": 10, "outlinewidth": 0},
         }
         coloured["showlegend"] = False
+        coloured["textfont"] = {"color": _readable([known[box.name] for box in valued])}
         coloured["hovertext"] = [f"{box.hover}<br>value {known[box.name]:.4g}" for box in valued]
     return [
         coloured,
@@ -230,6 +231,12 @@ def _block_bars(
         ),
         _bars(hollow, "block, branch off", CLEAR, INK, selected),
     ]
+
+
+def _readable(values: Sequence[float]) -> list[str]:
+    """Dark words on viridis' bright upper half, white ones on its dark lower half."""
+    low, high = min(values), max(values)
+    return ["#222222" if value >= (low + high) / 2 else "#ffffff" for value in values]
 
 
 def _bars(boxes: Sequence[Box], name: str, fill: str, border: str, selected: str | None) -> dict[str, Any]:

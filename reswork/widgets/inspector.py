@@ -1,6 +1,8 @@
 """The inspector: one picture, the network that looks at it, and why it answers as it does."""
 
+import copy
 import io
+import threading
 from collections.abc import Iterator
 from html import escape
 from typing import Any, cast
@@ -42,6 +44,8 @@ class InspectorPanel:
 
     def __init__(self, data: Dataset) -> None:
         self.model: nn.Module | None = None
+        self._answering: nn.Module | None = None  # a copy of it, for answers alone
+        self._lock = threading.Lock()
         self._data = data
         self._sheet: Any = None
         self._layer: str | None = None
@@ -63,9 +67,10 @@ class InspectorPanel:
             model: any module that takes (N, C, H, W) and gives (N, classes).
             note: one line about it, such as the step that the snapshot is of.
         """
-        self.model = model
+        with self._lock:
+            self.model, self._answering = model, copy.deepcopy(model).eval()
         self._note.value = f'<span class="reswork-muted">{escape(note)}</span>'
-        self._worker.submit(self._whole)
+        self._changed()
 
     def set_data(self, data: Dataset) -> None:
         """Take pictures and classes from another data set."""
@@ -121,6 +126,7 @@ class InspectorPanel:
             "Blocks show", "What the colour of each block says, for this picture.",
             *((label, name) for name, label in QUANTITIES.items()),
         )  # fmt: skip
+        self._quantity.value = "size"
         self._quantity.control.observe(lambda _change: self._worker.submit(self._blocks_only), names="value")
         self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
         self.drawing.on_click(self._clicked)
@@ -191,17 +197,22 @@ class InspectorPanel:
 
     def _pick(self) -> None:
         self._sketch.show(self._data.test.images[self._index.value].cpu().numpy())
-        self._worker.submit(self._whole)
+        self._changed()
 
-    def _changed(self, _picture: np.ndarray) -> None:
-        self._worker.submit(self._whole)
+    def _changed(self, _picture: np.ndarray | None = None) -> None:
+        """Another picture or another network: the answer at once, the rest as soon as it is computed."""
+        try:
+            self._show_answer()
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._worker.submit(self._whole)
 
     def _uploaded(self, change: dict[str, Any]) -> None:
         for file in change["new"][:1]:
             try:
                 self._sketch.show(fitted(bytes(file["content"]), self._data.input_shape))
-                self._show_error("")
-                self._worker.submit(self._whole)
+                self._changed()
             except InvalidSetting as error:
                 self._show_error(error.message)
 
@@ -216,7 +227,6 @@ class InspectorPanel:
 
     def _whole(self) -> Iterator[None]:
         self._maps = []
-        yield from self._answered()
         yield from self._coloured()
         yield from self._paged()
 
@@ -230,16 +240,15 @@ class InspectorPanel:
         yield from self._coloured()
         yield from self._paged()
 
-    def _answered(self) -> Iterator[None]:
-        """The five best answers."""
+    def _show_answer(self) -> None:
+        """The five best answers, from a copy that no job looks at meanwhile."""
         if self.model is None:
             return
         self._show_error("")
-        with torch.no_grad():
+        with self._lock:
             chances = self._logits().float().softmax(1)[0].cpu()
         true = int(self._data.test.labels[self._index.value]) if self._is_untouched() else None
         self._answer.value = answer_html(chances, self._data.classes, true)
-        yield
 
     def _coloured(self) -> Iterator[None]:
         if self.model is None:
@@ -333,8 +342,8 @@ class InspectorPanel:
         return normalise(picture, self._data.mean, self._data.std)
 
     def _logits(self) -> Tensor:
-        assert self.model is not None
-        with probes.watched(self.model, []) as seen:
+        assert self._answering is not None
+        with probes.watched(self._answering, []) as seen:
             answer = seen(self._input())
         if not isinstance(answer, Tensor) or answer.dim() != 2:
             raise InvalidSetting(
@@ -351,7 +360,8 @@ class InspectorPanel:
         if against < 0:
             return "predicted" if target < 0 else target
         if target < 0:
-            target = int(self._logits().argmax())
+            with self._lock:
+                target = int(self._logits().argmax())
         return target if target == against else Difference(target, against)
 
     def _settings(self) -> dict[str, Any]:
@@ -360,7 +370,7 @@ class InspectorPanel:
 
     def _show_attributions(self) -> None:
         self.attributions.show(
-            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes)
+            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes, columns=5)
         )
         self._show_verdicts([])
 
