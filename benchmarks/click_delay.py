@@ -1,7 +1,7 @@
 """From a click during training until its effect is on the screen: JupyterLab in Chromium, on the same processor.
 
 The page itself keeps the time: from the click until the first change of the document that shows the effect.
-Pausing includes the rest of the step that is being made.
+After a click on Pause that is the word "pausing": the pause lands when the step that is being made is over.
 """
 
 import argparse
@@ -27,7 +27,7 @@ TRAIN_SHOWN = "document.querySelector('.reswork-grid')?.offsetParent != null"
 CLICKS = (
     ("Build", f"!({TRAIN_SHOWN})", "another page"),
     ("Train", TRAIN_SHOWN, "another page"),
-    ("Pause", f"{STATE} === 'paused'", "Pause"),
+    ("Pause", f"['pausing', 'paused'].includes({STATE})", "Pause"),
     ("Resume", f"{STATE} === 'running'", "Resume"),
 )
 TIMED = """([label, effect]) => new Promise((resolve, reject) => {

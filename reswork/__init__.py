@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
-    from reswork.widgets import Workbench, live
+    from reswork.widgets import Workbench, inspect, live
 
 __version__ = "0.1.0"
 
@@ -48,6 +48,7 @@ __all__ = [
     "datasets",
     "figures",
     "fit",
+    "inspect",
     "live",
     "load_run",
     "open_checkpoint",
@@ -85,6 +86,7 @@ _HOMES = {
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
     "fit": "reswork.training.loop",
+    "inspect": "reswork.widgets",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
     "open_checkpoint": "reswork.store.checkpoint",

@@ -14,6 +14,7 @@ from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.depth_lines import over_depth
+from reswork.figures.film_strip import film_strip
 from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
@@ -42,6 +43,7 @@ __all__ = [
     "cost_by_layer",
     "dead_units",
     "feature_maps",
+    "film_strip",
     "filter_spectra",
     "filters",
     "gradient_norms",

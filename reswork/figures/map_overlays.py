@@ -1,7 +1,7 @@
 """Attributions laid over their pictures: what spoke for the answer, and what against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,11 @@ class _Maps:
 
 
 def attribution_maps(
-    images: np.ndarray, attributions: Sequence[Attribution], classes: Sequence[str] = ()
+    images: np.ndarray,
+    attributions: Sequence[Attribution],
+    classes: Sequence[str] = (),
+    *,
+    columns: int | None = None,
 ) -> go.Figure:
     """Each map over its picture; a row for each picture and target, a column for each method or layer.
 
@@ -46,6 +50,7 @@ def attribution_maps(
         images: (N, C, H, W) uint8, the pictures as people see them.
         attributions: of the same pictures and targets, one for each column.
         classes: names of the classes; without them their numbers.
+        columns: tiles in a row, for the maps of a single picture that do not fit into one; None: a column each.
 
     Returns:
         Figure with one picture made of all, and a colour scale centred on zero; at most 60 tiles.
@@ -53,7 +58,8 @@ def attribution_maps(
     Raises:
         InvalidSetting: pictures that do not fit the maps.
     """
-    return _maps_figure(_maps_info(np.asarray(images), tuple(attributions), tuple(map(str, classes))))
+    info = _maps_info(np.asarray(images), tuple(attributions), tuple(map(str, classes)))
+    return _maps_figure(replace(info, columns=columns) if columns and len(info.tiles) else info)
 
 
 def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classes: tuple[str, ...]) -> _Maps:
@@ -72,9 +78,8 @@ def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classe
         )
     columns = 1 + len(attributions)
     rows = min(len(first), max(1, _MOST_TILES // columns))
-    grey = _grey(images[first.images[:rows]])  # (R, H, W)
     pictures = _colour(images[first.images[:rows]])  # (R, 3, H, W)
-    laid = [_laid_over(grey, one.maps[:rows]) for one in attributions]
+    laid = [laid_over(images[first.images[:rows]], one.maps[:rows]) for one in attributions]
     tiles = np.stack([pictures, *laid], axis=1).reshape(-1, 3, *first.size)
     titles = [
         title
@@ -84,14 +89,18 @@ def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classe
     return _Maps(tiles, tuple(titles), columns, _summary(attributions, classes))
 
 
-def _laid_over(grey: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """(R, 3, H, W) uint8: the more a map says, the more colour and the less picture."""
+def laid_over(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Pictures (R, C, H, W) uint8 under maps (R, H, W): the more a map says, the more colour and the less picture.
+
+    Returns:
+        (R, 3, H, W) uint8.
+    """
     strength = np.abs(np.nan_to_num(maps, posinf=0, neginf=0))
     top = np.percentile(strength, _STRONGEST, axis=(1, 2), keepdims=True)
     top = np.where(top > 0, top, strength.max(axis=(1, 2), keepdims=True))
     share = np.clip(strength / np.where(top > 0, top, 1), 0, 1)[:, None]  # (R, 1, H, W)
     colour = np.where(maps[:, None] >= 0, _as_planes(_FOR), _as_planes(_AGAINST))
-    ground = (64 + grey / 2)[:, None]  # paler than the picture, so that colours stand out
+    ground = (64 + _grey(images) / 2)[:, None]  # paler than the picture, so that colours stand out
     return (ground * (1 - share) + colour * share).round().astype(np.uint8)
 
 

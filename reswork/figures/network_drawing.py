@@ -11,6 +11,7 @@ from reswork.figures.network_layout import Box, Layout, network_layout
 from reswork.figures.text import amount
 
 if TYPE_CHECKING:
+    from reswork.models.outline import Outline
     from reswork.models.sheet import SpecSheet
 
 _BLUE, _RED, _GREEN, _PINK, _ORANGE, _ = COLOURS
@@ -37,7 +38,7 @@ _LEGEND: dict[str, str] = {
 
 
 def network(
-    sheet: "SpecSheet", values: Mapping[str, float] | None = None, selected: str | None = None
+    sheet: "SpecSheet | Outline", values: Mapping[str, float] | None = None, selected: str | None = None
 ) -> go.Figure:
     """The network drawn block by block, with its shortcuts.
 
@@ -45,7 +46,7 @@ def network(
     has the block's name as ``customdata``.
 
     Args:
-        sheet: from ``reswork.spec_sheet``.
+        sheet: from ``reswork.spec_sheet``, or from ``probes.outline`` for a network that was not built here.
         values: block name to a number that colours it; other blocks stay grey.
         selected: name of the block with a thick border.
 
@@ -55,7 +56,7 @@ def network(
     return _network_figure(network_layout(sheet), _summary(sheet), values or {}, selected)
 
 
-def _summary(sheet: "SpecSheet") -> str:
+def _summary(sheet: "SpecSheet | Outline") -> str:
     stages = len({block.stage for block in sheet.blocks})
     shortcuts = [block.shortcut for block in sheet.blocks]
     counts = ", ".join(
@@ -64,7 +65,7 @@ def _summary(sheet: "SpecSheet") -> str:
         if kind in shortcuts
     )
     return (
-        f"{sheet.config.label}: {len(sheet.blocks)} blocks in {stages} stages, shortcuts: {counts or 'none'}"
+        f"{sheet.label}: {len(sheet.blocks)} blocks in {stages} stages, shortcuts: {counts or 'none'}"
         f"; {amount(sheet.parameters)} parameters."
     )
 
@@ -217,6 +218,7 @@ def _block_bars(
             "colorbar": {"thickness": 10, "outlinewidth": 0},
         }
         coloured["showlegend"] = False
+        coloured["textfont"] = {"color": _readable([known[box.name] for box in valued])}
         coloured["hovertext"] = [f"{box.hover}<br>value {known[box.name]:.4g}" for box in valued]
     return [
         coloured,
@@ -229,6 +231,12 @@ def _block_bars(
         ),
         _bars(hollow, "block, branch off", CLEAR, INK, selected),
     ]
+
+
+def _readable(values: Sequence[float]) -> list[str]:
+    """Dark words on viridis' bright upper half, white ones on its dark lower half."""
+    low, high = min(values), max(values)
+    return ["#222222" if value >= (low + high) / 2 else "#ffffff" for value in values]
 
 
 def _bars(boxes: Sequence[Box], name: str, fill: str, border: str, selected: str | None) -> dict[str, Any]:

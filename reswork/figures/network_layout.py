@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 from reswork.figures.text import amount, escape
 
 if TYPE_CHECKING:
     from reswork.models.costs import LayerSpec
+    from reswork.models.outline import Outline
     from reswork.models.sheet import BlockSpec, SpecSheet
 
 MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
+MOST_IN_STEM = 12  # layers; a network without blocks is all stem
 FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
 ROW = 62  # pixels from one stage to the next
 WRAPPED = 44  # pixels from one row of the same stage to the next
@@ -73,11 +75,11 @@ class Layout:
         return self.slots > 20
 
 
-def network_layout(sheet: "SpecSheet") -> Layout:
+def network_layout(sheet: "SpecSheet | Outline") -> Layout:
     """Places for everything in the network, in reading order.
 
     Args:
-        sheet: from ``reswork.spec_sheet``.
+        sheet: from ``reswork.spec_sheet`` or ``probes.outline``.
 
     Returns:
         Rows from stem to head; a stage with more than 50 blocks takes several rows of equal length.
@@ -125,13 +127,10 @@ def _stage_row(stage: int, part: int, blocks: Sequence["BlockSpec"], y: float, s
     return Row(f"stage {stage}", f"{blocks[0].channels} ch · {_extent(blocks[0].output_shape)}", y, boxes)
 
 
-def _stem(sheet: "SpecSheet", y: float) -> Row:
-    before = []
-    for layer in sheet.layers:
-        if layer.name.startswith("layer"):
-            break
-        before.append(layer)
-    shown = [layer for layer in before if layer.kind in _STEM_KINDS]
+def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
+    blocks = tuple(f"{block.name}." for block in sheet.blocks)
+    before = list(takewhile(lambda layer: not layer.name.startswith(blocks), sheet.layers))
+    shown = [layer for layer in before if layer.kind in _STEM_KINDS][:MOST_IN_STEM]
     shape = before[-1].output_shape if before else sheet.input_shape
     parts = [
         ("input", "×".join(map(str, sheet.input_shape)), "the picture: channels × height × width", "text")
@@ -142,7 +141,7 @@ def _stem(sheet: "SpecSheet", y: float) -> Row:
     return Row("stem", f"{shape[0]} ch · {_extent(shape)}", y, _ends(parts, y))
 
 
-def _head(sheet: "SpecSheet", y: float) -> Row:
+def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
     last = sheet.layers[-1] if sheet.layers else None
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"

@@ -59,6 +59,11 @@ class SpecSheet:
     blocks: tuple[BlockSpec, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """The network's name."""
+        return self.config.label
+
 
 def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32, 32)) -> SpecSheet:
     """Parameters, multiply-adds, memory, receptive field and shapes of a network; builds no weights.

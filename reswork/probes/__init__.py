@@ -7,6 +7,7 @@ from reswork.probes.detail import Detail
 from reswork.probes.kernels import filters
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import block_names, layer_names
+from reswork.probes.outlining import outline
 from reswork.probes.receptive import receptive_field
 from reswork.probes.separability import linear_probe
 from reswork.probes.shortcut_paths import shortcut_shares
@@ -34,6 +35,7 @@ __all__ = [
     "layer_names",
     "layer_table",
     "linear_probe",
+    "outline",
     "receptive_field",
     "shortcut_shares",
     "stage_attributions",

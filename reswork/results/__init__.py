@@ -4,6 +4,7 @@ from reswork.results.activations import ActivationHistograms
 from reswork.results.attribution_texts import BASELINES, METHODS, MethodText
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
+from reswork.results.film import Frame
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.receptive import ReceptiveField
@@ -19,6 +20,7 @@ __all__ = [
     "Check",
     "FeatureMaps",
     "Filters",
+    "Frame",
     "LayerCost",
     "LayerTable",
     "LinearProbe",

@@ -17,10 +17,11 @@ class LiveView(w.VBox):
     """
 
     def __init__(self, run: AnyRun) -> None:
+        super().__init__()
         self._still = Still()
         self.run_view = RunView(refreshed=self._refreshed)
         self.run_view.watch(run)
-        super().__init__([PageAssets(), self.run_view.bar, self.run_view.plots])
+        self.children = (PageAssets(), self.run_view.bar, self.run_view.plots)
         self.add_class("reswork")
 
     @property

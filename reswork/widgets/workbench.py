@@ -6,6 +6,7 @@ from html import escape
 import ipywidgets as w
 import torch
 from IPython.display import display
+from torch import nn
 
 from reswork import datasets, store
 from reswork.datasets import Augmentation, Dataset
@@ -18,6 +19,9 @@ from reswork.training.recipe import Recipe
 from reswork.training.run import Run, active_runs
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.film_panel import FilmPanel
+from reswork.widgets.inside_panel import InsidePanel
+from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.run_view import AnyRun, RunView
@@ -25,7 +29,7 @@ from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.still import Still
 from reswork.widgets.tree import close_tree
 
-PAGES = ("Build", "Data", "Recipe", "Train")
+PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
 
 
 class Workbench(w.VBox):
@@ -50,6 +54,7 @@ class Workbench(w.VBox):
         data: Dataset | None = None,
         recipe: Recipe | None = None,
     ) -> None:
+        super().__init__()
         self._starting = threading.Lock()
         self._still = Still()
         self._assets = PageAssets()
@@ -58,6 +63,9 @@ class Workbench(w.VBox):
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
         self.run_view = RunView(start=self.start, refreshed=self._refreshed)
+        self.inside = InsidePanel()
+        self.inspector = InspectorPanel(data)
+        self.film = FilmPanel(self._snapshot_taken)
         self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
         self._plan = w.HTML()
         self._offer = w.HBox([])
@@ -65,7 +73,14 @@ class Workbench(w.VBox):
             options=PAGES,
             value="Build",
             style={"button_width": "110px"},
-            tooltips=("The network", "The pictures", "How it is trained", "The training, live"),
+            tooltips=(
+                "The network",
+                "The pictures",
+                "How it is trained",
+                "The training, live",
+                "What happens in its layers and blocks, live",
+                "One picture: answers, feature maps, attributions",
+            ),
         )
         self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
         self._sheets = {
@@ -73,9 +88,12 @@ class Workbench(w.VBox):
             "Data": self.data_panel.view,
             "Recipe": self.recipe_panel.view,
             "Train": w.VBox([self.run_view.plots, self.runs_panel.view]),
+            "Inside": self.inside.view,
+            "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
         }
-        super().__init__(
-            [self._assets, self.run_view.bar, self._plan, self._offer, self.pages, *self._sheets.values()]
+        self.children = (
+            *(self._assets, self.run_view.bar, self._plan, self._offer, self.pages),
+            *self._sheets.values(),
         )
         self.add_class("reswork")
         if config is not None:
@@ -129,6 +147,7 @@ class Workbench(w.VBox):
         self._offer.children = ()
         try:
             self.run_view.watch(run)
+            self._follow(run)
         except InvalidSetting as error:
             self.run_view.show_error(error.message)
         self.runs_panel.renew()
@@ -137,6 +156,8 @@ class Workbench(w.VBox):
     def close(self) -> None:
         """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
         self.run_view.refresher.stop()
+        self.film.refresher.stop()
+        self.inspector.close()
         if self.comm is not None:
             close_tree(self)
 
@@ -159,6 +180,33 @@ class Workbench(w.VBox):
     def _turn_to(self, page: str) -> None:
         for name, sheet in self._sheets.items():
             sheet.layout.display = None if name == page else "none"
+        if page == "Inside":
+            self.inside.refresh()
+
+    def _follow(self, run: AnyRun) -> None:
+        """Let the pages that look inside have the run; one from disk has no moments to follow."""
+        self.inside.watch(run)
+        if isinstance(run, Run):
+            self._pictures = self.data
+            self.inspector.set_data(self._pictures)
+            self.film.follow(run, self._pictures)
+        elif run.config is not None and run.input_shape == self.data.input_shape:
+            self.inspector.set_data(self.data)
+            self.inspector.look_at(run.model(), run.name)
+
+    def _look_row(self) -> w.HBox:
+        self._keep_up = w.Checkbox(value=True, description="keep up with the training", indent=False)
+        pin = w.Button(
+            description="Pin this picture", tooltip="Follow this test picture in the film strip above"
+        )
+        pin.on_click(lambda _button: self.film.pin(self.inspector.place))
+        return w.HBox([pin, self._keep_up])
+
+    def _snapshot_taken(self, snapshot: nn.Module, step: int) -> None:
+        """Let the inspector look at it, if its page is open and it has done with the last one."""
+        first = self.inspector.model is None
+        if first or (self.pages.value == "Inspect" and self._keep_up.value and self.inspector.is_idle):
+            self.inspector.look_at(snapshot, f"The network after {step:,} steps.")
 
     def _data_changed(self) -> None:
         data = self.data_panel.data
@@ -195,5 +243,7 @@ class Workbench(w.VBox):
         run = self.run
         if run is not None:
             self._still.renew(run)
+            if self.pages.value == "Inside":
+                self.inside.refresh()
             if run.done:
                 self.runs_panel.renew()

@@ -25,7 +25,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(viewport={"width": 1280, "height": 1500}).new_page()
+        page = browser.new_context(viewport={"width": 1280, "height": 1900}).new_page()
         page.set_default_timeout(240_000)
         page.goto(lab.write("gallery.ipynb", "import reswork as rw", "rw.Workbench()"))
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
@@ -37,6 +37,12 @@ def main() -> None:
         press(page, "Start")
         page.wait_for_function("() => document.querySelector('.reswork-state')?.innerText === 'finished'")
         picture(page, "train")
+        press(page, "Inspect")
+        press(page, "Attributions")
+        press(page, "Explain")
+        page.wait_for_function("() => document.querySelectorAll('.reswork-trust tr').length === 9")
+        picture(page, "inspect")
+        press(page, "Train")
         choose_theme(page, "JupyterLab Dark")
         picture(page, "train_dark")
         browser.close()

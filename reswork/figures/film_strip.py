@@ -1,0 +1,66 @@
+"""Where a network looked, and what it answered, from the beginning of its training until now."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from reswork.figures.canvas import about
+from reswork.figures.images import mosaic_figure, mosaic_of
+from reswork.figures.map_overlays import laid_over
+from reswork.results.film import Frame
+
+_ABOUT = about(
+    "A row for each pinned picture, a column for each moment: orange marks where the network looked for the answer "
+    "above it (Grad-CAM), blue what spoke against it. Before the answer stands the step.",
+    "In the first columns it looks anywhere and is sure of nothing; then the orange settles on the thing and the "
+    "answers stay.",
+    "Lower the learning rate when answers keep jumping; if it settles on the background, look at more pictures of "
+    "that class.",
+)
+
+
+def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[str] = ()) -> go.Figure:
+    """Pinned pictures in rows, moments in columns.
+
+    Read from it when the network began to look at the right place, and whether it changes its mind.
+
+    Args:
+        images: (M, C, H, W) uint8, the pinned pictures.
+        frames: from ``experiment.film.Film``, oldest first.
+        classes: names of the classes.
+
+    Returns:
+        Figure with one picture made of all.
+    """
+    images = np.asarray(images)
+    if not len(images) or not frames:
+        mosaic = mosaic_of(np.zeros((0, 3, 1, 1), np.uint8))
+        return mosaic_figure(mosaic, summary="No moments yet.", explained=_ABOUT)
+    columns = [images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)]
+    columns += [laid_over(images, frame.maps) for frame in frames]
+    tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
+    titles = [
+        title
+        for row in range(len(images))
+        for title in ("picture", *(_title(frame, row, classes) for frame in frames))
+    ]
+    mosaic = mosaic_of(tiles, tuple(titles), 1 + len(frames))
+    return mosaic_figure(mosaic, summary=_summary(frames, classes), explained=_ABOUT)
+
+
+def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
+    return f"{frame.step}: {_name(int(frame.answers[row]), classes)}"
+
+
+def _name(answer: int, classes: Sequence[str]) -> str:
+    return str(classes[answer]) if answer < len(classes) else str(answer)
+
+
+def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
+    last = frames[-1]
+    answers = ", ".join(
+        f"{_name(int(answer), classes)} ({100 * sure:.0f} %)"
+        for answer, sure in zip(last.answers[:8], last.probabilities[:8], strict=True)
+    )
+    return f"{len(frames)} moments from step {frames[0].step} to {last.step}; now the answers are {answers}."

@@ -1,0 +1,100 @@
+"""Any network as something that can be drawn: its stem, its residual blocks by stage, its head."""
+
+from torch import Tensor, nn
+
+from reswork.models.anatomy import BlockAnatomy, residual_blocks
+from reswork.models.costs import LayerSpec
+from reswork.models.network import ResNet
+from reswork.models.outline import Outline
+from reswork.models.plan import ShortcutKind
+from reswork.models.sheet import BlockSpec, SpecSheet, spec_sheet
+from reswork.probes.inputs import first_tensor
+from reswork.probes.layer_costs import layer_table
+from reswork.probes.layer_lookup import unwrapped
+from reswork.probes.watching import watched
+from reswork.results.layer_costs import LayerCost, LayerTable
+
+_KINDS = {nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "pool", nn.AvgPool2d: "pool", nn.ReLU: "relu"}
+_KIND_OF = {kind.__name__: word for kind, word in _KINDS.items()}
+
+
+def outline(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
+    """What `reswork.figures.network` draws of a network, also of one that was not built here.
+
+    Args:
+        model: any network; while it trains, a snapshot.
+        images: (N, C, H, W) float, as the network gets them; the first one is run through it.
+
+    Returns:
+        The spec sheet of a `ResNet`; else an outline read from one forward pass.
+
+    Raises:
+        InvalidSetting: if the model cannot take the images.
+
+    Example:
+        >>> from torchvision.models import resnet18
+        >>> found = outline(resnet18(num_classes=10), torch.rand(1, 3, 64, 64))
+        >>> [block.name for block in found.blocks][:3], found.blocks[2].shortcut
+        (['layer1.0', 'layer1.1', 'layer2.0'], 'projection')
+    """
+    bare = unwrapped(model)
+    channels, height, width = images.shape[1:]
+    if isinstance(bare, ResNet):
+        return spec_sheet(bare.config, (channels, height, width))
+    blocks = residual_blocks(bare)
+    with watched(bare, [block.name for block in blocks]) as seen:
+        answer = first_tensor(seen(images[:1]))
+        shapes = [tuple(seen[block.name].shape[1:]) for block in blocks]
+    table = layer_table(bare, images[:1], repeats=1)
+    found = []
+    stages = list(dict.fromkeys(_parent(block.name) for block in blocks))
+    before = (channels, height, width)
+    for block, shape in zip(blocks, shapes, strict=True):
+        found.append(_block(block, 1 + stages.index(_parent(block.name)), before, shape, table))
+        before = shape
+    return Outline(
+        type(bare).__name__,
+        (channels, height, width),
+        () if answer is None else tuple(answer.shape[1:]),
+        table.parameters,
+        tuple(_layer(row) for row in table.layers),
+        tuple(found),
+    )
+
+
+def _block(
+    block: BlockAnatomy, stage: int, before: tuple[int, ...], shape: tuple[int, ...], table: LayerTable
+) -> BlockSpec:
+    inside = [row for row in table.layers if row.name.startswith(f"{block.name}.")]
+    convs = sum(row.kind == "Conv2d" for row in inside) - (block.shortcut is not None)
+    halves = len(before) == len(shape) == 3 and before[1] > shape[1]
+    return BlockSpec(
+        block.name,
+        stage,
+        "bottleneck" if convs > 2 else "basic",
+        shape[0] if shape else 0,
+        round(before[1] / shape[1]) if halves and stage > 1 else 1,
+        shape,
+        _shortcut(block),
+        block.branch is not None,
+        parameters=sum(row.parameters for row in inside),
+        macs=sum(row.macs for row in inside),
+    )
+
+
+def _shortcut(block: BlockAnatomy) -> ShortcutKind:
+    if not block.has_shortcut:
+        return "none"
+    return "identity" if block.shortcut is None else "projection"
+
+
+def _layer(row: LayerCost) -> LayerSpec:
+    shape = row.output_shape[1:]
+    kind = _KIND_OF.get(row.kind, row.kind.lower())
+    return LayerSpec(
+        row.name, kind, shape, row.parameters, row.macs, row.activation_bytes, row.output_bytes, 0
+    )
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]

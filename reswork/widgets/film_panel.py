@@ -1,0 +1,99 @@
+"""The film strip: a few pinned pictures, looked at every few seconds while a run goes on."""
+
+from collections.abc import Callable
+
+import ipywidgets as w
+import numpy as np
+from torch import nn
+
+from reswork import figures
+from reswork.datasets import Dataset
+from reswork.errors import InvalidSetting
+from reswork.experiment.film import Film, first_of_each_class
+from reswork.training.run import Run
+from reswork.widgets.form import error_html, number_or_none
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.refresh import Refresher
+
+INTERVAL_S = 3.0
+SHARE = 0.05  # of the time that looking may take
+
+
+class FilmPanel:
+    """Pinned pictures in rows, moments in columns, from snapshots of the run.
+
+    Args:
+        seen: called with each snapshot and its step, from the thread that took it.
+
+    Attributes:
+        view: the widget.
+        film: the frames; None before the first run.
+    """
+
+    def __init__(self, seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None) -> None:
+        self.film: Film | None = None
+        self._seen = seen
+        self._run: Run | None = None
+        self._data: Dataset | None = None
+        self._pinned = w.Text(
+            description="Pinned test pictures", placeholder="0, 1, 2", continuous_update=False,
+            style={"description_width": "140px"}, layout=w.Layout(width="360px"),
+            tooltip="Numbers of up to six test pictures that are followed through the training",
+        )  # fmt: skip
+        self._pinned.observe(lambda _change: self._repin(), names="value")
+        self._error = w.HTML(layout=w.Layout(display="none"))
+        self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
+        self.view = w.VBox([self._pinned, self._error, self.strip])
+        self.view.add_class("reswork-film")
+        self.refresher = Refresher(self._shoot, interval_s=INTERVAL_S, share=SHARE)
+
+    def follow(self, run: Run, data: Dataset) -> None:
+        """Follow a run from now on; its frames begin anew."""
+        self._run, self._data = run, data
+        self.film = None
+        self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
+        self._repin()
+        self.refresher.start()
+
+    def pin(self, place: int) -> None:
+        """Follow one more picture; the oldest of more than six goes."""
+        pinned = [part for part in self._pinned.value.replace(" ", "").split(",") if part]
+        self._pinned.value = ", ".join([*(part for part in pinned if part != str(place)), str(place)][-6:])
+
+    def _repin(self) -> None:
+        if self._data is None:
+            return
+        numbers = [number_or_none(part) for part in self._pinned.value.split(",") if part.strip()]
+        try:
+            if not 1 <= len(numbers) <= 6 or not all(isinstance(number, int) for number in numbers):
+                raise InvalidSetting(
+                    "pictures", f"{self._pinned.value!r} are no pictures; give one to six whole numbers"
+                )
+            film = Film(self._data, tuple(numbers))
+        except InvalidSetting as error:
+            self._tell(error.message)
+            return
+        self._tell("")
+        if self.film is None or self.film.pictures != film.pictures:
+            self.film = film
+            self._draw(film)
+
+    def _shoot(self) -> bool:
+        run, film = self._run, self.film
+        if run is None or film is None:
+            return False
+        over = run.done
+        step = run.steps_done
+        if not film.frames or film.frames[-1].step != step:
+            snapshot = run.snapshot()
+            film.shoot(snapshot, step)
+            self._draw(film)
+            self._seen(snapshot, step)
+        return not over
+
+    def _draw(self, film: Film) -> None:
+        self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))
+
+    def _tell(self, message: str) -> None:
+        self._error.value = error_html(message) if message else ""
+        self._error.layout.display = None if message else "none"

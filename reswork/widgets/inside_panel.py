@@ -1,0 +1,177 @@
+"""Inside: the recorders with their prices, and the plots of what they see in layers and blocks."""
+
+import threading
+from html import escape
+
+import ipywidgets as w
+
+from reswork import figures
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.recorders import CATALOGUE, Budget, Price, Priced, RecorderKind, priced
+from reswork.training.run import Run
+from reswork.widgets.form import error_html
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.run_view import AnyRun
+
+PLOTS = (
+    "shortcut_and_branch", "shortcut_cosine", "shortcut_gradients", "signal_variance", "activations", "dead_units",
+    "update_ratios", "update_profile", "noise_scale",
+)  # fmt: skip
+
+
+class InsidePanel:
+    """A row for each recorder: a tick that starts and stops it, its price, its interval; below, the plots.
+
+    Attributes:
+        view: the widget.
+        plots: name of the figure -> its widget.
+    """
+
+    def __init__(self) -> None:
+        self._run: AnyRun | None = None
+        self._lock = threading.RLock()
+        self._quiet = False
+        self._drawn: object = None
+        self._rows = {kind.name: _Row(kind, self) for kind in CATALOGUE}
+        self._share = w.BoundedFloatText(
+            value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
+            layout=w.Layout(width="220px"), tooltip="Together they may take so much; they measure less often to fit",
+        )  # fmt: skip
+        self._share.observe(lambda change: self._limit(change["new"]), names="value")
+        self._total = w.HTML()
+        self._error = w.HTML(layout=w.Layout(display="none"))
+        self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
+        grid = w.Box(list(self.plots.values()))
+        grid.add_class("reswork-grid")
+        table = w.Accordion(
+            [
+                w.VBox(
+                    [
+                        w.HBox([self._share, self._total]),
+                        self._error,
+                        *(row.view for row in self._rows.values()),
+                    ]
+                )
+            ],
+            titles=("Recorders: what is measured, and what it costs",),
+        )
+        self.view = w.VBox([table, grid])
+        self.view.add_class("reswork-note")
+        self.view.add_class("reswork-inside")
+
+    def watch(self, run: AnyRun) -> None:
+        """Show another run from now on."""
+        with self._lock:
+            self._run = run
+            self._drawn = None
+            self._show_rows()
+
+    def refresh(self) -> None:
+        """Bring plots and prices up to date."""
+        with self._lock:
+            run = self._run
+            if run is None:
+                return
+            self._show_rows()
+            mark = (run.history.version, run.state)
+            if mark != self._drawn:
+                self._drawn = mark
+                for name, plot in self.plots.items():
+                    plot.show(getattr(figures, name)(run.history))
+
+    def switch(self, name: str, on: bool) -> None:
+        """Start or stop a recorder of the run that goes on."""
+        run, budget = self._run, self._budget
+        if self._quiet or not isinstance(run, Run) or run.done:
+            return
+        seated = self._seated.get(name)
+        if on and seated is None:
+            recorder = priced(name, run.history)
+            run.add_recorder(recorder)
+            if budget is not None:
+                budget.add(recorder)
+        elif not on and seated is not None:
+            run.remove_recorder(seated)
+            if budget is not None:
+                budget.remove(seated)
+        run.history.note(run.steps_done, "recorder started" if on else "recorder stopped", recorder=name)
+        self._show_rows()
+
+    def pace(self, name: str, every: int) -> None:
+        """Let a recorder measure every so many steps."""
+        seated = self._seated.get(name)
+        if not self._quiet and seated is not None:
+            seated.every = every
+
+    @property
+    def _seated(self) -> dict[str, Priced]:
+        found = self._run.recorders if isinstance(self._run, Run) else ()
+        return {each.name: each for each in found if isinstance(each, Priced)}
+
+    @property
+    def _budget(self) -> Budget | None:
+        found = self._run.recorders if isinstance(self._run, Run) else ()
+        return next((each for each in found if isinstance(each, Budget)), None)
+
+    def _limit(self, percent: float) -> None:
+        budget = self._budget
+        if budget is None or self._quiet:
+            return
+        try:
+            budget.share = percent / 100
+        except InvalidSetting as error:
+            self._error.value = error_html(error.message)
+            self._error.layout.display = None
+        else:
+            self._error.layout.display = "none"
+
+    def _show_rows(self) -> None:
+        seated, budget = self._seated, self._budget
+        self._quiet = True
+        try:
+            for name, row in self._rows.items():
+                recorder = seated.get(name)
+                price = budget.price(recorder) if budget is not None and recorder is not None else None
+                row.show(recorder, price, active=isinstance(self._run, Run) and not self._run.done)
+            if budget is not None and budget.share is not None:
+                self._share.value = round(100 * budget.share, 3)
+        finally:
+            self._quiet = False
+        total = f"{100 * budget.total:.2f} % of a step now" if budget is not None else "no run in this kernel"
+        self._total.value = f'<span class="reswork-muted">{total}</span>'
+
+
+class _Row:
+    """One recorder."""
+
+    def __init__(self, kind: RecorderKind, panel: InsidePanel) -> None:
+        self._thinned = kind.every > 1
+        self.tick = w.Checkbox(
+            value=False, description=kind.label, indent=False, layout=w.Layout(width="330px")
+        )
+        self.tick.observe(lambda change: panel.switch(kind.name, change["new"]), names="value")
+        self.every = w.BoundedIntText(
+            value=kind.every, min=1, max=100_000, description="every", layout=w.Layout(width="130px"),
+            style={"description_width": "38px"}, tooltip="Steps between two measurements",
+        )  # fmt: skip
+        self.every.observe(lambda change: panel.pace(kind.name, change["new"]), names="value")
+        self.every.layout.visibility = None if self._thinned else "hidden"
+        self.price = w.HTML(layout=w.Layout(width="150px"))
+        words = w.HTML(f'<span class="reswork-muted">{escape(kind.normal)}</span>')
+        self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
+
+    def show(self, recorder: Priced | None, price: Price | None, *, active: bool) -> None:
+        """Bring the row up to date."""
+        self.tick.value = recorder is not None
+        self.tick.disabled = self.every.disabled = not active
+        if recorder is not None and self._thinned:
+            self.every.value = recorder.every
+        self.price.value = _price_html(price)
+
+
+def _price_html(price: Price | None) -> str:
+    if price is None or price.ms is None:
+        return ""
+    share = "" if price.share is None else f" · {100 * price.share:.2f} %"
+    return f'<span class="reswork-muted">{price.ms:.2f} ms{share}</span>'

@@ -1,0 +1,477 @@
+"""The inspector: one picture, the network that looks at it, and why it answers as it does."""
+
+import copy
+import io
+import threading
+from collections.abc import Iterator
+from html import escape
+from typing import Any, cast
+
+import ipywidgets as w
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+
+from reswork import figures, probes
+from reswork.datasets import Dataset, normalise
+from reswork.errors import InvalidSetting
+from reswork.probes import Difference
+from reswork.probes.explaining import Method
+from reswork.results import BASELINES, METHODS, Attribution, Trust
+from reswork.widgets.block_values import QUANTITIES, block_values
+from reswork.widgets.form import error_html, menu_field
+from reswork.widgets.latest import Latest
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.sketch import Sketch
+
+PAGES = ("Feature maps", "Attributions", "Over the depth")
+METHOD_CHOICE = tuple(probes.EIGHT)
+_MOST_UPLOAD = 20 * 1024**2
+_BEST = 5
+
+
+class InspectorPanel:
+    """Choose, upload, draw or erase a picture, and see what the network makes of it.
+
+    Args:
+        data: test pictures and names of classes.
+
+    Attributes:
+        view: the widget.
+        model: the network that is looked at, detached from any training; None until `look_at`.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.model: nn.Module | None = None
+        self._answering: nn.Module | None = None  # a copy of it, for answers alone
+        self._lock = threading.Lock()
+        self._data = data
+        self._sheet: Any = None
+        self._layer: str | None = None
+        self._maps: list[Attribution] = []
+        self._worker = Latest(self._failed)
+        self._make_left()
+        self._make_right()
+        self.view = w.VBox([self._note, w.Box([self.left, self.right])])
+        self.view.children[1].add_class("reswork-columns")
+        self.view.add_class("reswork-note")
+        self.set_data(data)
+
+    # --- what is looked at -----------------------------------------------------------------------
+
+    def look_at(self, model: nn.Module, note: str) -> None:
+        """Look at a network from now on; of one that is being trained give a snapshot.
+
+        Args:
+            model: any module that takes (N, C, H, W) and gives (N, classes).
+            note: one line about it, such as the step that the snapshot is of.
+        """
+        with self._lock:
+            self.model, self._answering = model, copy.deepcopy(model).eval()
+        self._note.value = f'<span class="reswork-muted">{escape(note)}</span>'
+        self._changed()
+
+    def set_data(self, data: Dataset) -> None:
+        """Take pictures and classes from another data set."""
+        self._data = data
+        self._index.max = len(data.test) - 1
+        names = [escape_menu(name) for name in data.classes]
+        self._target.options = [("what it answers", -1), *((name, k) for k, name in enumerate(names))]
+        self._against.options = [("nothing", -1), *((name, k) for k, name in enumerate(names))]
+        self._index.value = 0
+        self._pick()
+
+    @property
+    def place(self) -> int:
+        """Which test picture was chosen."""
+        return int(self._index.value)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was asked for is drawn."""
+        return self._worker.wait(0)
+
+    def close(self) -> None:
+        """End what is computed; the widgets are closed with their tree."""
+        self._worker.cancel()
+
+    # --- the page --------------------------------------------------------------------------------
+
+    def _make_left(self) -> None:
+        self._note = w.HTML('<span class="reswork-muted">No network yet: start a training first.</span>')
+        self._index = w.BoundedIntText(
+            value=0, min=0, max=0, description="Test picture", layout=w.Layout(width="200px")
+        )
+        self._index.observe(lambda _change: self._pick(), names="value")
+        step = w.Button(description="Next", tooltip="The next test picture", layout=w.Layout(width="auto"))
+        step.on_click(lambda _button: self._move(1))
+        wrong = w.Button(
+            description="A wrong one",
+            tooltip="The next picture that it gets wrong",
+            layout=w.Layout(width="auto"),
+        )
+        wrong.on_click(lambda _button: self._worker.submit(self._find_wrong))
+        self._upload = w.FileUpload(accept="image/*", description="Upload", tooltip="A picture of your own")
+        self._upload.observe(self._uploaded, names="value")
+        self._sketch = Sketch(self._changed)
+        self._answer = w.HTML()
+        self._error = w.HTML(layout=w.Layout(display="none"))
+        self.left = w.VBox(
+            [self._index, w.HBox([step, wrong, self._upload]), self._sketch, self._answer, self._error]
+        )
+
+    def _make_right(self) -> None:
+        self._quantity = menu_field(
+            "Blocks show", "What the colour of each block says, for this picture.",
+            *((label, name) for name, label in QUANTITIES.items()),
+        )  # fmt: skip
+        self._quantity.value = "size"
+        self._quantity.control.observe(lambda _change: self._worker.submit(self._blocks_only), names="value")
+        self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self.drawing.on_click(self._clicked)
+        self._where = w.Text(
+            description="Layer", placeholder="a name, or click a block", continuous_update=False
+        )
+        self._where.observe(lambda change: self._choose(change["new"]), names="value")
+        self.pages = w.ToggleButtons(options=PAGES, value=PAGES[0], style={"button_width": "130px"})
+        self.pages.observe(lambda _change: self._turn(), names="value")
+        self.maps = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self._sheets = {
+            PAGES[0]: w.VBox([self._where, self.maps]),
+            PAGES[1]: self._attribution_sheet(),
+            PAGES[2]: self._depth_sheet(),
+        }
+        self.drawing.add_class("reswork-network")
+        self._sheets[PAGES[0]].add_class("reswork-maps")
+        self._sheets[PAGES[1]].add_class("reswork-methods")
+        self.right = w.VBox([self._quantity.view, self.drawing, self.pages, *self._sheets.values()])
+        self._show_page()
+
+    def _attribution_sheet(self) -> w.VBox:
+        self._target = w.Dropdown(options=[("what it answers", -1)], description="Why")
+        self._against = w.Dropdown(options=[("nothing", -1)], description="rather than")
+        self._baseline = menu_field(
+            "Baseline", "What stands for nothing. " + " ".join(BASELINES.values()), *BASELINES
+        )
+        self._smooth = w.Checkbox(value=False, description="SmoothGrad, 8 noisy copies", indent=False)
+        self._explain = w.Button(
+            description="Explain", button_style="primary", tooltip="Eight methods, each as soon as it is done"
+        )
+        self._explain.on_click(lambda _button: self._worker.submit(self._attribute))
+        self._trust_button = w.Button(
+            description="Check trust", tooltip="Put five questions to every map; takes some seconds a map"
+        )
+        self._trust_button.on_click(lambda _button: self._worker.submit(self._check))
+        self.attributions = LiveFigure(figures.attribution_maps(np.zeros((0, 1, 1, 1), np.uint8), []))
+        self.verdicts = w.HTML()
+        self.trust = LiveFigure(figures.trust_curves(None))
+        self.trust.layout.display = "none"
+        self.stages = LiveFigure(figures.attribution_maps(np.zeros((0, 1, 1, 1), np.uint8), []))
+        controls = w.HBox([self._target, self._against], layout=w.Layout(flex_flow="row wrap"))
+        more = w.HBox(
+            [self._baseline.view, self._smooth, self._explain, self._trust_button],
+            layout=w.Layout(flex_flow="row wrap", align_items="center"),
+        )
+        self._baseline.view.layout.width = "260px"
+        stages = w.HTML("<b>Every stage</b>: LayerCAM from the first stage to the last, of one pass.")
+        return w.VBox([controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages])
+
+    def _depth_sheet(self) -> w.VBox:
+        self.shares = LiveFigure(figures.shortcut_attributions([]))
+        self.histograms: LiveFigure | None = None
+        return w.VBox([self.shares])
+
+    def _show_page(self) -> None:
+        for name, sheet in self._sheets.items():
+            sheet.layout.display = None if name == self.pages.value else "none"
+
+    def _turn(self) -> None:
+        self._show_page()
+        self._worker.submit(self._page_only)
+
+    # --- the picture -----------------------------------------------------------------------------
+
+    def _move(self, step: int) -> None:
+        self._index.value = (self._index.value + step) % (self._index.max + 1)
+
+    def _pick(self) -> None:
+        self._sketch.show(self._data.test.images[self._index.value].cpu().numpy())
+        self._changed()
+
+    def _changed(self, _picture: np.ndarray | None = None) -> None:
+        """Another picture or another network: the answer at once, the rest as soon as it is computed."""
+        try:
+            self._show_answer()
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._worker.submit(self._whole)
+
+    def _uploaded(self, change: dict[str, Any]) -> None:
+        for file in change["new"][:1]:
+            try:
+                self._sketch.show(fitted(bytes(file["content"]), self._data.input_shape))
+                self._changed()
+            except InvalidSetting as error:
+                self._show_error(error.message)
+
+    def _clicked(self, name: str) -> None:
+        self._where.value = name
+
+    def _choose(self, name: str) -> None:
+        self._layer = name.strip() or None
+        self._worker.submit(self._chosen)
+
+    # --- jobs, in the background -----------------------------------------------------------------
+
+    def _whole(self) -> Iterator[None]:
+        self._maps = []
+        yield from self._coloured()
+        yield from self._paged()
+
+    def _blocks_only(self) -> Iterator[None]:
+        yield from self._coloured()
+
+    def _page_only(self) -> Iterator[None]:
+        yield from self._paged()
+
+    def _chosen(self) -> Iterator[None]:
+        yield from self._coloured()
+        yield from self._paged()
+
+    def _show_answer(self) -> None:
+        """The five best answers, from a copy that no job looks at meanwhile."""
+        if self.model is None:
+            return
+        self._show_error("")
+        with self._lock:
+            chances = self._logits().float().softmax(1)[0].cpu()
+        true = int(self._data.test.labels[self._index.value]) if self._is_untouched() else None
+        self._answer.value = answer_html(chances, self._data.classes, true)
+
+    def _coloured(self) -> Iterator[None]:
+        if self.model is None:
+            return
+        self._sheet = probes.outline(self.model, self._input())
+        quantity = self._quantity.value
+        values = block_values(self.model, self._input(), quantity) if quantity != "none" else {}
+        names = {block.name for block in self._sheet.blocks}
+        selected = self._layer if self._layer in names else None
+        self.drawing.show(figures.network(self._sheet, values, selected))
+        yield
+
+    def _paged(self) -> Iterator[None]:
+        if self.model is None:
+            return
+        if self.pages.value == PAGES[0]:
+            yield from self._feature_maps()
+        elif self.pages.value == PAGES[1]:
+            self._show_attributions()
+            self._show_stages()
+            yield
+        else:
+            self.shares.show(figures.shortcut_attributions(probes.shortcut_shares(self.model, self._input())))
+            yield
+
+    def _feature_maps(self) -> Iterator[None]:
+        assert self.model is not None
+        layer = self._layer or first_layer(self.model)
+        found = probes.feature_maps(self.model, self._input(), layer=layer, count=15)
+        self.maps.show(figures.feature_maps(found))
+        yield
+
+    def _attribute(self) -> Iterator[None]:
+        if self.model is None:
+            raise InvalidSetting("model", "There is no network yet; start a training, or give one.")
+        self._maps = []
+        self._show_attributions()
+        for found in probes.attributions(
+            self.model, self._input(), methods=METHOD_CHOICE, target=self._asked(), **self._settings()
+        ):
+            self._maps = [*self._maps, found]
+            self._show_attributions()
+            yield
+
+    def _check(self) -> Iterator[None]:
+        """The trust of every map that is shown, each as soon as it is known."""
+        if self.model is None or not self._maps:
+            raise InvalidSetting("trust", "There is no map to check yet; press Explain first.")
+        checked: list[Trust] = []
+        for one in self._maps:
+            self._show_verdicts(checked, doing=one.method)
+            yield
+            found = probes.trust(
+                self.model,
+                self._input(),
+                method=cast(Method, one.method),
+                target=self._asked(),
+                **self._settings(),
+            )
+            checked = [*checked, *found]
+            self._show_verdicts(checked)
+            self.trust.layout.display = None
+            self.trust.show(figures.trust_curves(checked[-1]))
+
+    def _find_wrong(self) -> Iterator[None]:
+        if self.model is None:
+            raise InvalidSetting("model", "There is no network yet; start a training, or give one.")
+        split, begin = self._data.test, self._index.value + 1
+        order = [*range(begin, len(split)), *range(begin)]
+        for start in range(0, len(order), 250):
+            places = order[start : start + 250]
+            images = normalise(split.images[places].to(self._device()), self._data.mean, self._data.std)
+            with torch.no_grad():
+                answers = self.model(images).argmax(1).cpu()
+            bad = (answers != split.labels[places].cpu()).nonzero()
+            if len(bad):
+                self._index.value = places[int(bad[0])]
+                return
+            yield
+        raise InvalidSetting("picture", "It gets every test picture right.")
+
+    # --- shared ----------------------------------------------------------------------------------
+
+    def _device(self) -> torch.device:
+        weight = next(iter(self.model.parameters()), None) if self.model is not None else None
+        return weight.device if weight is not None else torch.device("cpu")
+
+    def _input(self) -> Tensor:
+        """(1, C, H, W), normalised."""
+        picture = torch.from_numpy(self._sketch.picture)[None].to(self._device())
+        return normalise(picture, self._data.mean, self._data.std)
+
+    def _logits(self) -> Tensor:
+        assert self._answering is not None
+        with probes.watched(self._answering, []) as seen:
+            answer = seen(self._input())
+        if not isinstance(answer, Tensor) or answer.dim() != 2:
+            raise InvalidSetting(
+                "model", "The network must answer each picture with one number for each class."
+            )
+        return answer
+
+    def _is_untouched(self) -> bool:
+        original = self._data.test.images[self._index.value].cpu().numpy()
+        return bool(np.array_equal(self._sketch.picture, original))
+
+    def _asked(self) -> Any:
+        target, against = self._target.value, self._against.value
+        if against < 0:
+            return "predicted" if target < 0 else target
+        if target < 0:
+            with self._lock:
+                target = int(self._logits().argmax())
+        return target if target == against else Difference(target, against)
+
+    def _settings(self) -> dict[str, Any]:
+        detail = probes.Detail(normalisation=(self._data.mean, self._data.std))
+        return {"baseline": self._baseline.value, "smooth": 8 if self._smooth.value else 0, "detail": detail}
+
+    def _show_attributions(self) -> None:
+        self.attributions.show(
+            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes, columns=5)
+        )
+        self._show_verdicts([])
+
+    def _show_stages(self) -> None:
+        assert self.model is not None
+        found = probes.stage_attributions(self.model, self._input(), target=self._asked())
+        self.stages.show(figures.attribution_maps(self._sketch.picture[None], found, self._data.classes))
+
+    def _show_verdicts(self, checked: list[Trust], doing: str = "") -> None:
+        self.verdicts.value = verdicts_html(self._maps, checked, doing)
+
+    def _failed(self, error: Exception) -> None:
+        self._show_error(str(error))
+
+    def _show_error(self, message: str) -> None:
+        self._error.value = error_html(message) if message else ""
+        self._error.layout.display = None if message else "none"
+
+
+def first_layer(model: nn.Module) -> str:
+    """The first convolution, or the first layer where there is none."""
+    names = probes.layer_names(model)
+    convs = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Conv2d) and name in names
+    ]
+    return (convs or list(names) or [""])[0]
+
+
+def fitted(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """An uploaded picture cut to a square and scaled to (C, H, W) uint8, as the network takes it.
+
+    Raises:
+        InvalidSetting: if it is too large or no picture.
+    """
+    if len(content) > _MOST_UPLOAD:
+        raise InvalidSetting(
+            "upload", f"the file has {len(content) / 2**20:.0f} MiB; choose one of at most 20"
+        )
+    channels, height, width = shape
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as opened:
+            if opened.width * opened.height > 50_000_000:
+                raise InvalidSetting(
+                    "upload", "the picture has more than 50 million pixels; choose a smaller one"
+                )
+            picture = opened.convert("RGB" if channels == 3 else "L")
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise InvalidSetting(
+            "upload", f"the file is not a picture that can be read ({error}); choose PNG or JPEG"
+        ) from error
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    small = picture.crop((left, top, left + side, top + side)).resize((width, height), Image.Resampling.BOX)
+    array = np.asarray(small).reshape(height, width, -1)
+    if array.shape[2] != channels:
+        array = np.repeat(array[:, :, :1], channels, axis=2)
+    return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def answer_html(chances: Tensor, classes: tuple[str, ...], true: int | None) -> str:
+    """The best five answers as bars."""
+    best = chances.topk(min(_BEST, len(chances)))
+    rows = [
+        f"<span>{'<b>' if k == true else ''}{escape(_name(k, classes))}{'</b>' if k == true else ''}</span>"
+        f'<i><b style="width:{100 * p:.1f}%"></b></i><span>{100 * p:.1f} %</span>'
+        for p, k in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+    if true is None:
+        told = "A picture of your own."
+    else:
+        right = int(best.indices[0]) == true
+        told = f"It is <b>{escape(_name(true, classes))}</b>: {'right' if right else 'wrong'}."
+    return f'<div>{told}</div><div class="reswork-answer">{"".join(rows)}</div>'
+
+
+def verdicts_html(maps: list[Attribution], checked: list[Trust], doing: str = "") -> str:
+    """A row for each map: what it answers, notes, and its trust once it is known."""
+    known = {trust.method: trust for trust in checked}
+    rows = []
+    for one in maps:
+        text = METHODS[one.method]
+        trust = known.get(one.method)
+        if trust is not None:
+            word = f'<b class="reswork-{trust.finding.replace(" ", "-")}">{trust.finding}</b>: {escape(trust.verdict)}'
+        else:
+            word = "is being checked ..." if one.method == doing else "not checked"
+        notes = "".join(f"<br>{escape(note)}" for note in one.notes)
+        rows.append(
+            f"<tr><td><b>{escape(text.label)}</b></td><td>{escape(text.answers)}{notes}</td>"
+            f"<td>{word}</td><td>{one.seconds:.2f} s</td></tr>"
+        )
+    if not rows:
+        return '<span class="reswork-muted">Press Explain: eight methods, side by side.</span>'
+    head = "<tr><th>method</th><th>what it answers</th><th>trust</th><th>took</th></tr>"
+    return f'<table class="reswork-trust">{head}{"".join(rows)}</table>'
+
+
+def escape_menu(name: str) -> str:
+    """A class name for a menu, whose options are plain text; only its length is limited."""
+    return name if len(name) <= 40 else name[:39] + "…"
+
+
+def _name(index: int, classes: tuple[str, ...]) -> str:
+    return classes[index] if index < len(classes) else str(index)

@@ -1,0 +1,111 @@
+"""Looking inside in a real browser, while a training runs: blocks, methods, an erased part, the film strip."""
+
+import shutil
+
+import pytest
+
+from tests.browser.conftest import choose_theme, run_all
+from tests.browser.test_workbench import PATH, press, wait_state, wait_step
+
+PIXELS = (  # different colours in the picture of a figure
+    "selector => { const image = document.querySelector(selector + ' image');"
+    " return image ? new Promise(done => { const load = new Image(); load.onload = () => {"
+    "   const canvas = document.createElement('canvas'); canvas.width = load.width; canvas.height = load.height;"
+    "   const pen = canvas.getContext('2d'); pen.drawImage(load, 0, 0);"
+    "   const data = pen.getImageData(0, 0, load.width, load.height).data; const seen = new Set();"
+    "   for (let i = 0; i < data.length; i += 4)"
+    "     if (data[i + 3]) seen.add(data[i] * 65536 + data[i + 1] * 256 + data[i + 2]);"
+    "   done([load.width, seen.size]); }; load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
+    " : [0, 0]; }"
+)
+STRIP = ".reswork-film .reswork-figure"
+MAPS = ".reswork-maps .reswork-figure"
+METHODS = ".reswork-methods .reswork-figure"
+
+
+@pytest.fixture
+def training(lab, open_page):
+    """A workbench on digits with a long training that goes on, and nothing else."""
+    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+    lab.shut_kernels()
+    cell = (
+        "rw.Workbench(rw.ResNetConfig(depth=8), rw.datasets.digits(),"
+        " rw.Recipe(steps=100_000, batch_size=64, learning_rate=0.05, schedule='constant'))"
+    )
+    page = open_page(lab.write("inspect.ipynb", "import reswork as rw", cell))
+    run_all(page)
+    page.wait_for_selector(".reswork .reswork-sums")
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 20)
+    yield page
+    lab.shut_kernels()
+
+
+def answer(page) -> str:
+    return page.locator(".reswork-answer").inner_text()
+
+
+def test_looking_inside_while_it_trains(training) -> None:
+    page = training
+    press(page, "Inspect")
+    page.wait_for_function("() => document.querySelectorAll('.reswork-answer span').length >= 6")
+    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 20", arg=STRIP)
+    narrow = page.evaluate(PIXELS, STRIP)[0]
+    page.wait_for_function(f"async ([s, n]) => (await ({PIXELS})(s))[0] > n", arg=[STRIP, narrow])  # it grows
+
+    page.get_by_label("keep up with the training").uncheck()
+    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 5", arg=MAPS)
+    block = page.locator(".reswork-network .barlayer .point path").nth(1).bounding_box()
+    page.mouse.click(block["x"] + block["width"] / 2, block["y"] + block["height"] / 2)
+    page.wait_for_function("() => document.querySelector('.reswork-maps').innerText.includes('layer1.0')"
+                           " || document.querySelector('.reswork-maps').innerText.includes('layer2.0')")  # fmt: skip
+
+    before = answer(page)
+    canvas = page.locator(".reswork-sketch canvas").bounding_box()
+    page.mouse.move(canvas["x"] + 60, canvas["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(canvas["x"] + 160, canvas["y"] + 160, steps=6)
+    page.mouse.up()
+    page.wait_for_function("old => document.querySelector('.reswork-answer').innerText !== old", arg=before)
+
+    press(page, "Attributions")
+    press(page, "Explain")
+    page.wait_for_function("() => document.querySelectorAll('.reswork-trust tr').length === 9")
+    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 50", arg=METHODS)
+    press(page, "Check trust")
+    page.wait_for_selector(
+        ".reswork-trust .reswork-passed, .reswork-trust .reswork-failed, .reswork-trust .reswork-doubtful"
+    )
+
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        choose_theme(page, theme)
+        page.wait_for_function(
+            "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
+            " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-trust')]"
+            "   .every(e => !e.offsetParent || e.getBoundingClientRect().right <= box.right + 2); }"
+        )
+    press(page, "Stop")
+    wait_state(page, "stopped")
+
+
+def test_recorders_start_and_stop_on_the_page_and_their_plots_are_drawn(training) -> None:
+    page = training
+    press(page, "Inside")
+    lines = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
+    visible = ".reswork-inside " + lines
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[visible, 50])
+    page.get_by_text("Recorders: what is measured", exact=False).click()
+    page.wait_for_function(
+        "() => / ms · [\\d.]+ %/.test(document.querySelector('.reswork-inside').innerText)"
+    )
+    tick = page.get_by_label("gradient noise scale")
+    tick.uncheck()
+    page.wait_for_function(
+        "() => { const row = [...document.querySelectorAll('.reswork-inside .widget-hbox')]"
+        "   .find(r => r.innerText.startsWith('gradient noise scale'));"
+        " return row && !row.innerText.includes(' ms'); }"
+    )
+    tick.check()
+    press(page, "Stop")
+    wait_state(page, "stopped")

@@ -1,0 +1,98 @@
+import time
+
+import pytest
+
+import reswork as rw
+from reswork.widgets.film_panel import FilmPanel
+from reswork.widgets.inside_panel import PLOTS, InsidePanel
+from reswork.widgets.tree import close_tree
+
+RECIPE = rw.Recipe(
+    steps=10**6, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32"
+)
+
+
+@pytest.fixture
+def run():
+    run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), rw.datasets.digits(), RECIPE)
+    yield run
+    run.stop()
+    run.wait_until_still(20)
+
+
+@pytest.fixture
+def panel(run):
+    panel = InsidePanel()
+    panel.watch(run)
+    yield panel
+    close_tree(panel.view)
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.01)
+
+
+def test_every_recorder_has_its_price_and_every_plot_its_numbers(panel, run) -> None:
+    wait_for(lambda: run.steps_done > 120)
+    run.pause()
+    run.wait_until_still(20)
+    panel.refresh()
+    priced = [name for name, row in panel._rows.items() if "ms" in row.price.value]
+    assert {"gradient_norms", "activations", "shortcut_and_branch", "update_ratios"} <= set(priced)
+    assert "% of a step" in panel._total.value
+    empty = [name for name in PLOTS if panel.plots[name].summary.startswith("No ")]
+    assert empty == []
+
+
+def test_a_tick_starts_and_stops_a_recorder_while_the_run_goes_on(panel, run) -> None:
+    wait_for(lambda: len(run.history.vectors("activation_mean")) > 0)
+    panel._rows["activations"].tick.value = False
+    assert "activations" not in panel._seated
+    wait_for(lambda: run.history.notes and any(note.kind == "recorder stopped" for note in run.history.notes))
+    run.pause()
+    run.wait_until_still(20)
+    count = len(run.history.vectors("activation_mean"))
+    run.resume()
+    step = run.steps_done
+    wait_for(lambda: run.steps_done > step + 120)
+    assert len(run.history.vectors("activation_mean")) == count
+    panel._rows["activations"].tick.value = True
+    wait_for(lambda: len(run.history.vectors("activation_mean")) > count)
+
+
+def test_interval_and_budget_reach_the_run(panel, run) -> None:
+    panel._rows["update_ratios"].every.value = 7
+    assert panel._seated["update_ratios"].usual_every == 7
+    panel._share.value = 2.0
+    assert panel._budget.share == pytest.approx(0.02)
+
+
+def test_a_run_from_disk_has_its_plots_and_no_switches(panel, run) -> None:
+    wait_for(lambda: run.steps_done > 60)
+    run.stop()
+    run.wait(20)
+    panel.watch(rw.load_run(run.name))
+    panel.refresh()
+    assert all(row.tick.disabled for row in panel._rows.values())
+    assert not panel.plots["activations"].summary.startswith("No ")
+
+
+def test_the_film_grows_from_snapshots_and_keeps_what_was_pinned(run) -> None:
+    data = rw.datasets.digits()
+    seen: list[int] = []
+    panel = FilmPanel(lambda snapshot, step: seen.append(step))
+    panel.refresher._interval_s = 0.05
+    panel.follow(run, data)
+    panel.pin(7)
+    assert panel.film.pictures[-1] == 7
+    wait_for(lambda: len(panel.film.frames) >= 4)
+    assert panel.film.frames[0].maps.shape == (5, 8, 8)
+    assert "moments from step" in panel.strip.summary
+    assert seen
+    panel._pinned.value = "1, many"
+    assert "many" in panel._error.value
+    panel.refresher.stop()
+    close_tree(panel.view)
