@@ -5,6 +5,7 @@ from collections.abc import Callable
 import anywidget
 import numpy as np
 import traitlets
+from ipywidgets.widgets.trait_types import CByteMemoryView
 
 from reswork.widgets.page_assets import STATIC
 
@@ -20,8 +21,8 @@ class Sketch(anywidget.AnyWidget):
     """
 
     _esm = STATIC / "sketch.js"
-    pixels = traitlets.Bytes().tag(sync=True)  # (H, W, C), from the kernel
-    edited = traitlets.Bytes().tag(sync=True)  # the same, from the page
+    pixels = CByteMemoryView().tag(sync=True)  # (H, W, C), from the kernel
+    edited = CByteMemoryView().tag(sync=True)  # the same, from the page; buffers arrive as memoryviews
     size = traitlets.List([1, 1, 1]).tag(sync=True)  # C, H, W
 
     def __init__(self, changed: Callable[[np.ndarray], None] = lambda picture: None) -> None:
@@ -32,7 +33,7 @@ class Sketch(anywidget.AnyWidget):
     @property
     def picture(self) -> np.ndarray:
         """(C, H, W) uint8."""
-        return self._read(self.edited or self.pixels)
+        return self._read(self.edited if len(self.edited) else self.pixels)
 
     def show(self, picture: np.ndarray) -> None:
         """Put another picture, (C, H, W) uint8, on the canvas; ``changed`` is not called."""
@@ -41,11 +42,11 @@ class Sketch(anywidget.AnyWidget):
             self.edited = b""
             self.pixels = np.ascontiguousarray(picture.transpose(1, 2, 0)).tobytes()
 
-    def _take(self, change: dict[str, bytes]) -> None:
+    def _take(self, change: dict[str, memoryview]) -> None:
         if len(change["new"]) == int(np.prod(self.size)):
             self._changed(self._read(change["new"]))
 
-    def _read(self, pixels: bytes) -> np.ndarray:
+    def _read(self, pixels: memoryview) -> np.ndarray:
         channels, height, width = self.size
         flat = np.frombuffer(pixels, np.uint8)
         if flat.size != channels * height * width:

@@ -99,7 +99,7 @@ def test_recorders_start_and_stop_on_the_page_and_their_plots_are_drawn(training
     page.wait_for_function(
         "() => / ms · [\\d.]+ %/.test(document.querySelector('.reswork-inside').innerText)"
     )
-    tick = page.get_by_label("gradient noise scale")
+    tick = page.get_by_role("checkbox", name="gradient noise scale")
     tick.uncheck()
     page.wait_for_function(
         "() => { const row = [...document.querySelectorAll('.reswork-inside .widget-hbox')]"

@@ -66,7 +66,7 @@ def test_an_erased_part_changes_the_answer(panel) -> None:
     before = panel._answer.value
     picture = panel._sketch.picture
     picture[:, 2:6, 2:6] = 0
-    panel._sketch.edited = picture.transpose(1, 2, 0).tobytes()
+    panel._sketch.set_state({"edited": memoryview(picture.transpose(1, 2, 0).tobytes())})  # as the page sends it
     settle(panel)
     assert panel._answer.value != before
     assert "of your own" in panel._answer.value
