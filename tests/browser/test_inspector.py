@@ -1,6 +1,8 @@
 """Looking inside in a real browser, while a training runs: blocks, methods, an erased part, the film strip."""
 
+import re
 import shutil
+import time
 
 import pytest
 
@@ -15,7 +17,7 @@ PIXELS = (  # different colours in the picture of a figure
     "   const data = pen.getImageData(0, 0, load.width, load.height).data; const seen = new Set();"
     "   for (let i = 0; i < data.length; i += 4)"
     "     if (data[i + 3]) seen.add(data[i] * 65536 + data[i + 1] * 256 + data[i + 2]);"
-    "   done([load.width, seen.size]); }; load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
+    "   done([load.width, seen.size]); }; load.onerror = () => done([0, 0]); load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
     " : [0, 0]; }"
 )
 STRIP = ".reswork-film .reswork-figure"
@@ -42,6 +44,18 @@ def training(lab, open_page):
     lab.shut_kernels()
 
 
+def until(page, condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        page.wait_for_timeout(300)
+
+
+def newest_moment(page) -> int:
+    found = re.search(r"moments from step \d+ to (\d+)", page.locator(".reswork-film").inner_text())
+    return int(found.group(1)) if found else 0
+
+
 def answer(page) -> str:
     return page.locator(".reswork-answer").inner_text()
 
@@ -50,12 +64,12 @@ def test_looking_inside_while_it_trains(training) -> None:
     page = training
     press(page, "Inspect")
     page.wait_for_function("() => document.querySelectorAll('.reswork-answer span').length >= 6")
-    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 20", arg=STRIP)
-    narrow = page.evaluate(PIXELS, STRIP)[0]
-    page.wait_for_function(f"async ([s, n]) => (await ({PIXELS})(s))[0] > n", arg=[STRIP, narrow])  # it grows
+    until(page, lambda: page.evaluate(PIXELS, STRIP)[1] > 20)
+    first = newest_moment(page)
+    until(page, lambda: newest_moment(page) > first)  # it grows
 
     page.get_by_label("keep up with the training").uncheck()
-    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 5", arg=MAPS)
+    until(page, lambda: page.evaluate(PIXELS, MAPS)[1] > 5)
     block = page.locator(".reswork-network .barlayer .point path").nth(1).bounding_box()
     page.mouse.click(block["x"] + block["width"] / 2, block["y"] + block["height"] / 2)
     page.wait_for_function("() => document.querySelector('.reswork-maps').innerText.includes('layer1.0')"
@@ -72,7 +86,7 @@ def test_looking_inside_while_it_trains(training) -> None:
     press(page, "Attributions")
     press(page, "Explain")
     page.wait_for_function("() => document.querySelectorAll('.reswork-trust tr').length === 9")
-    page.wait_for_function(f"async s => (await ({PIXELS})(s))[1] > 50", arg=METHODS)
+    until(page, lambda: page.evaluate(PIXELS, METHODS)[1] > 50)
     press(page, "Check trust")
     page.wait_for_selector(
         ".reswork-trust .reswork-passed, .reswork-trust .reswork-failed, .reswork-trust .reswork-doubtful"

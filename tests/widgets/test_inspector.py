@@ -66,7 +66,9 @@ def test_an_erased_part_changes_the_answer(panel) -> None:
     before = panel._answer.value
     picture = panel._sketch.picture
     picture[:, 2:6, 2:6] = 0
-    panel._sketch.set_state({"edited": memoryview(picture.transpose(1, 2, 0).tobytes())})  # as the page sends it
+    panel._sketch.set_state(
+        {"edited": memoryview(picture.transpose(1, 2, 0).tobytes())}
+    )  # as the page sends it
     settle(panel)
     assert panel._answer.value != before
     assert "of your own" in panel._answer.value
