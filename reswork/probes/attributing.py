@@ -19,13 +19,13 @@ from reswork.probes.explaining import (
     class_activation,
     explainer,
 )
+from reswork.probes.keeping import OwnRandomness
 from reswork.probes.layer_signals import signals
 from reswork.probes.private_copy import private_copy
 from reswork.probes.references import Baseline, references
 from reswork.probes.sampling import noisy_baselines
 from reswork.probes.scored import Output, Scored, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
-from reswork.probes.untouched import random_state_kept
 from reswork.results.attributions import COARSE, Attribution
 
 EIGHT: tuple[Method, ...] = (
@@ -122,7 +122,7 @@ def attributions(
         scored = Scored(copied, output)
         taken = checked_images(scored, images)
         own_layer = layer if method in LAYERED else None
-        with random_state_kept(taken.device, lambda s=scored, x=taken: s.logits(x[:1])):  # type: ignore[misc]
+        with OwnRandomness():
             if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
                 found = _activation(scored, taken, method, target, own_layer)
             else:
@@ -161,7 +161,7 @@ def stage_attributions(
     copied, notes = private_copy(model)
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
-    with random_state_kept(taken.device, lambda: scored.logits(taken[:1])):
+    with OwnRandomness():
         if isinstance(target, Top):
             asked = question(target, scored_answers(scored, taken))
             taken, target = taken[asked.rows], [int(name) for name in asked.names]

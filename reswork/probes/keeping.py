@@ -48,6 +48,8 @@ def at_rest(model: nn.Module) -> Iterator[nn.Module]:
 class OwnRandomness(TorchDispatchMode):
     """Within it, random operations of this thread draw from a stream of their own, the same each time.
 
+    Operations that are given a generator draw from that one.
+
     Attributes:
         draws: how many there were.
     """
@@ -61,7 +63,7 @@ class OwnRandomness(TorchDispatchMode):
     ) -> Any:
         """Run one operation."""
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
         self.draws += 1
         generators = _generators(args, kwargs)

@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_said(reused, images, more, field, words) -> None:
 
 
 def test_a_misspelt_layer_gets_the_nearest_three(reused, images) -> None:
-    with pytest.raises(InvalidSetting, match=r"the nearest: conv\d, conv\d, conv\d"):
+    with pytest.raises(InvalidSetting, match=r"the nearest are 'conv\d', 'conv\d', 'conv\d'"):
         attribution(reused, images, layer="conv_2")
 
 
