@@ -49,7 +49,9 @@ def measure(options: argparse.Namespace) -> Report:
         made, times, mode = measured(depth, options.rounds, options.steps, options.batch_size, clock)
         rows += priced_rows(depth, made, times)
         step = Spread.of(1e3 * second for second in times["none"])
-        notes.append(f"ResNet-{depth}, batch {options.batch_size}, {mode}: a step without recorders {step:.0f} ms.")
+        notes.append(
+            f"ResNet-{depth}, batch {options.batch_size}, {mode}: a step without recorders {step:.0f} ms."
+        )
     kind = "processor time" if options.cpu_time else "time on the clock"
     return Report(
         "What recorders cost",
@@ -135,13 +137,18 @@ def priced_rows(depth: int, made: Made, times: dict[str, list[float]]) -> list[t
     total = own_total = 0.0
     for name, (recorders, budget) in list(made.items())[1:]:
         every = usual.get(name, 1)
-        extra = [(took - bare) * STEPS_OF.get(name, 1) for took, bare in zip(times[name], times["none"], strict=True)]
+        extra = [
+            (took - bare) * STEPS_OF.get(name, 1)
+            for took, bare in zip(times[name], times["none"], strict=True)
+        ]
         share = ratio(extra, times["none"]).middle / every
         own = sum((budget.price(each).share or 0) * each.every for each in recorders) / every
         if name in default:
             total, own_total = total + share, own_total + own
         cost = Spread.of(1e3 * second for second in extra)
-        rows.append((str(depth), name, str(every), f"{cost:.1f}", f"{share:.2%}", f"{own:.2%}", _verdict(name, share)))
+        rows.append(
+            (str(depth), name, str(every), f"{cost:.1f}", f"{share:.2%}", f"{own:.2%}", _verdict(name, share))
+        )
     last = (str(depth), "all by default", "", "", f"{total:.2%}", f"{own_total:.2%}")
     return [*rows, (*last, _verdict("all by default", total))]
 

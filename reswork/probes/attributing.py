@@ -122,11 +122,14 @@ def attributions(
         scored = Scored(copied, output)
         taken = checked_images(scored, images)
         own_layer = layer if method in LAYERED else None
-        with OwnRandomness():
-            if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+        if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+            with OwnRandomness():
                 found = _activation(scored, taken, method, target, own_layer)
-            else:
-                found = _general(scored, taken, method, target, own_layer, baseline, smooth, detail)
+        else:
+            with OwnRandomness() as randomness:
+                logits = scored_answers(scored, taken)
+            with randomness.if_drawn():
+                found = _general(scored, taken, logits, method, target, own_layer, baseline, smooth, detail)
         all_notes = (*notes, *found.notes, *_coarse(found))
         yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
 
@@ -201,6 +204,7 @@ def _activation(
 def _general(
     scored: Scored,
     images: Tensor,
+    logits: Tensor,
     method: str,
     target: Target,
     layer: str | None,
@@ -208,7 +212,6 @@ def _general(
     smooth: int,
     detail: Detail,
 ) -> Attribution:
-    logits = scored_answers(scored, images)
     asked = question(target, logits)
     stand_ins, notes = references(images, baseline, detail)
     explain = explainer(method, scored, images, layer=layer, detail=detail, smooth=smooth)

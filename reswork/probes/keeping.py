@@ -1,7 +1,7 @@
 """Looking without a trace: modes, buffers, hooks and random numbers are afterwards what they were before."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -57,6 +57,10 @@ class OwnRandomness(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.draws = 0
+
+    def if_drawn(self) -> "AbstractContextManager[object]":
+        """The same again for a network that has drawn within this; for any other nothing, which is quicker."""
+        return OwnRandomness() if self.draws else nullcontext()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import find_layers

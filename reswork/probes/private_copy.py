@@ -44,7 +44,6 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             "model",
             f"this {type(inner).__name__} cannot be copied ({error}); give one that copy.deepcopy takes",
         ) from error
-    copied.eval()
     half = any(weight.dtype in _HALVES for weight in inner.parameters())
     return (copied.float() if half else copied), _notes(inner, half)
 
@@ -54,11 +53,15 @@ def _begun(model: nn.Module) -> dict[int, Any]:
     modules = list(model.modules())
     memo = _shared(modules)
     states = {id(module): state for module in modules if (state := _plain_state(module)) is not None}
-    memo.update((id(module), type(module).__new__(type(module))) for module in modules if id(module) in states)
+    memo.update(
+        (id(module), type(module).__new__(type(module))) for module in modules if id(module) in states
+    )
     for module in reversed(modules):  # parts before what holds them
         state = states.get(id(module))
         if state is None:
             memo[id(module)] = copy.deepcopy(unwrapped(module), memo)
+            for part in memo[id(module)].modules():
+                part.training = False  # not .eval(): some networks override it with work of their own
             continue
         for name in ("_parameters", "_buffers", "_modules"):
             if parts := state[name]:
@@ -67,7 +70,7 @@ def _begun(model: nn.Module) -> dict[int, Any]:
             name: type(value)() if name in _EMPTY and not value else _taken(value, memo)
             for name, value in state.items()
         }
-        memo[id(module)].__setstate__(own)
+        memo[id(module)].__setstate__(own | {"training": False})
     return memo
 
 
@@ -87,8 +90,9 @@ def _plain_state(module: nn.Module) -> dict[str, Any] | None:
     """What deepcopy would copy of a module; None where the module has a way of its own."""
     if hasattr(type(module), "__deepcopy__") or is_wrapper(module):
         return None
-    make, given, state = module.__reduce_ex__(4)[:3]
-    plain = make is copyreg.__newobj__ and given == (type(module),) and isinstance(state, dict)
+    reduced: Any = module.__reduce_ex__(4)
+    make, given, state = reduced[:3]
+    plain = make is copyreg.__newobj__ and given == (type(module),) and isinstance(state, dict)  # type: ignore[attr-defined]
     return state if plain else None
 
 

@@ -23,7 +23,9 @@ def completed_gradients(
     if steps is not None:
         return integrated_gradients(scored, images, weights, references, steps=steps, at_once=at_once)
     with torch.no_grad():
-        ends = zip(torch.cat([images, references]).split(at_once), weights.repeat(2, 1).split(at_once), strict=True)
+        ends = zip(
+            torch.cat([images, references]).split(at_once), weights.repeat(2, 1).split(at_once), strict=True
+        )
         after, before = torch.cat([scored(*end) for end in ends]).chunk(2)
     change = after - before
     values = torch.empty_like(images)

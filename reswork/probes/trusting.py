@@ -77,8 +77,9 @@ def trust(
     copied, _ = private_copy(model)
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
-    with OwnRandomness():
+    with OwnRandomness() as randomness:
         logits = scored_answers(scored, taken)
+    with randomness.if_drawn():
         asked = question(target, logits)
         rows = asked.rows.to(taken.device)
         stand_ins, _ = references(taken, baseline, detail)

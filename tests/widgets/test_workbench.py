@@ -152,7 +152,9 @@ def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) ->
         bench.run_view.start.click()
         bench.run.wait(60)
         bench.close()
-        return [weakref.ref(thing) for thing in (bench, bench.run_view, bench.build.drawing, data.train.images)]
+        return [
+            weakref.ref(thing) for thing in (bench, bench.run_view, bench.build.drawing, data.train.images)
+        ]
 
     held = opened_and_closed()
 
