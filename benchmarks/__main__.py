@@ -23,6 +23,8 @@ MODULES = {
     "clicks": "click_delay",
     "import": "import_time",
     "leaks": "widget_leaks",
+    "attribution": "attribution",
+    "prices": "recorder_prices",
 }
 
 

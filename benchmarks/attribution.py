@@ -1,24 +1,70 @@
-"""What attributions cost, each against the arm that it is to be measured by; ResNet on pictures of 32x32.
-
-The arms take turns in one process, so that what else the machine does hits both; each ratio is of neighbours in
-time. Prints a row of a markdown table for each:
-
-    python benchmarks/attribution.py --rounds 9
-"""
+"""What attributions cost, each against the arm that it is to be measured by; ResNet on pictures of 32x32."""
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 from captum.attr import Occlusion
-from torch import nn
+from torch import Tensor, nn
 
+from benchmarks.report import Report, verdict
+from benchmarks.turns import Spread, ratio, take_turns
 from reswork.models.network import resnet
 from reswork.probes import Detail, attribution, attributions
 
+ROUNDS = 9
+BATCH = 64  # pictures at once in the ideal arm
+WINDOW, STRIDE = 4, 2  # of occlusion, in pixels
+GRAD_CAM, INTEGRATED, OCCLUSION, EIGHT_S = 1.15, 0.9, 3.0, 3.0  # targets
+
 Arm = Callable[[], object]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--depth", type=int, default=56)
+    parser.add_argument("--steps", type=int, default=256, help="of integrated gradients")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time, not the clock's")
+
+
+def measure(options: argparse.Namespace) -> Report:
+    net = made_net(options.depth, options.device)
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(options.device)
+    detail = Detail(window=WINDOW, stride=STRIDE, steps=options.steps)
+
+    def ours(method: str) -> Arm:
+        return lambda: attribution(net, image, method=method, target=3, detail=detail)  # type: ignore[arg-type]
+
+    other = made_net(options.depth, options.device)
+    trained = forward_and_backward(made_net(options.depth, options.device), image)
+    cam = _seconds(ours("grad_cam"), trained, options)
+    path = _seconds(ours("integrated_gradients"), ideal_batches(other, image, options.steps), options)
+    patches = _seconds(ours("occlusion"), captums_occlusion(other, image), options)
+    all_, first = _seconds_of_eight(net, image, options)
+    cam_ratio, path_ratio = ratio(*cam), ratio(path[1], path[0])
+    patch_ratio, most = ratio(patches[1], patches[0]), Spread.of(all_).middle
+    return Report(
+        "Attributions",
+        ("what", "ours, ms", "the other, ms", "ratio", "target"),
+        [
+            ("Grad-CAM / forward and backward", *_ms(*cam), f"{cam_ratio:.2f}",
+             verdict(cam_ratio.middle, most=GRAD_CAM)),
+            (f"ideal batches / integrated gradients of {options.steps} steps", *_ms(*path), f"{path_ratio:.2f}",
+             verdict(path_ratio.middle, least=INTEGRATED)),
+            ("captum's occlusion / ours", *_ms(*patches), f"{patch_ratio:.2f}",
+             verdict(patch_ratio.middle, least=OCCLUSION)),
+            ("eight methods", *_ms(all_), "", "", verdict(most, most=EIGHT_S, unit=" s")),
+            ("the first of them", *_ms(first), "", "", ""),
+        ],
+        [
+            f"ResNet-{options.depth} on {options.device}, one picture of 32x32; {options.rounds} rounds, "
+            f"{'processor time' if options.cpu_time else 'time on the clock'}. Median (least to most). The ideal "
+            "batches are forward and backward of as many pictures, and nothing else; captum's occlusion has its "
+            "defaults, one patch at a time."
+        ],
+        ["captum"],
+    )  # fmt: skip
 
 
 def made_net(depth: int, device: str) -> nn.Module:
@@ -27,27 +73,7 @@ def made_net(depth: int, device: str) -> nn.Module:
     return resnet(depth=depth).to(device).eval()
 
 
-def seconds(arm: Arm, wait: Callable[[], None]) -> float:
-    begin = time.perf_counter()
-    arm()
-    wait()
-    return time.perf_counter() - begin
-
-
-def ideal_batches(net: nn.Module, image: torch.Tensor, steps: int, batch: int) -> Arm:
-    """Forward and backward of as many pictures as integrated gradients need, in batches, and nothing else."""
-    for weight in net.parameters():
-        weight.requires_grad_(False)
-
-    def run() -> None:
-        for start in range(0, steps, batch):
-            pictures = image.expand(min(batch, steps - start), -1, -1, -1).clone().requires_grad_()
-            torch.autograd.grad(net(pictures)[:, 3].sum(), pictures)
-
-    return run
-
-
-def forward_and_backward(net: nn.Module, image: torch.Tensor) -> Arm:
+def forward_and_backward(net: nn.Module, image: Tensor) -> Arm:
     """What one step of training takes, for the same picture."""
 
     def run() -> None:
@@ -57,79 +83,57 @@ def forward_and_backward(net: nn.Module, image: torch.Tensor) -> Arm:
     return run
 
 
-def captums_occlusion(net: nn.Module, image: torch.Tensor, window: int, stride: int) -> Arm:
+def ideal_batches(net: nn.Module, image: Tensor, steps: int) -> Arm:
+    """Forward and backward of as many pictures as integrated gradients need, in batches, and nothing else."""
+    net.requires_grad_(False)
+
+    def run() -> None:
+        for start in range(0, steps, BATCH):
+            pictures = image.expand(min(BATCH, steps - start), -1, -1, -1).clone().requires_grad_()
+            torch.autograd.grad(net(pictures)[:, 3].sum(), pictures)
+
+    return run
+
+
+def captums_occlusion(net: nn.Module, image: Tensor) -> Arm:
     """With captum's defaults: one patch at a time."""
     method = Occlusion(net)
 
     def run() -> None:
         with torch.no_grad():
-            method.attribute(image, (3, window, window), (3, stride, stride), target=3)
+            method.attribute(image, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), target=3)
 
     return run
 
 
-def row(
-    name: str, ours: Arm, theirs: Arm, target: str, rounds: int, wait: Callable[[], None], turn: bool
-) -> None:
-    """Print the ratio theirs / ours (`turn`) or ours / theirs, over rounds in turn."""
-    for arm in (ours, theirs):
-        arm()
-    times = [(seconds(ours, wait), seconds(theirs, wait)) for _ in range(rounds)]
-    ratios = sorted(other / mine if turn else mine / other for mine, other in times)
-    spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    mine, other = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
-    print(f"| {name} | {mine:,.0f} | {other:,.0f} | {spread} | {target} |", flush=True)
+def _seconds(ours: Arm, theirs: Arm, options: argparse.Namespace) -> tuple[list[float], list[float]]:
+    """Of two arms that take turns."""
+    arms = {name: lambda arm=arm: _timed(arm, options) for name, arm in (("ours", ours), ("theirs", theirs))}
+    take_turns(arms, 1)  # warm
+    found = take_turns(arms, options.rounds)
+    return found["ours"], found["theirs"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--depth", type=int, default=56)
-    parser.add_argument("--steps", type=int, default=256, help="of integrated gradients")
-    parser.add_argument("--device", default="cpu")
-    settings = parser.parse_args()
-    wait = torch.accelerator.synchronize if settings.device != "cpu" else lambda: None
-    net = made_net(settings.depth, settings.device)
-    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(settings.device)
-    fine = Detail(window=4, stride=2, steps=settings.steps)
-
-    print(f"ResNet-{settings.depth}, {torch.get_num_threads()} threads, {settings.rounds} rounds\n")
-    print(
-        "| what | ours, ms | the other, ms | ratio, median (least to most) | target |\n|---|---:|---:|---|---|"
-    )
-    row(
-        "Grad-CAM / forward and backward",
-        lambda: attribution(net, image, method="grad_cam", target=3),
-        forward_and_backward(made_net(settings.depth, settings.device), image),
-        "at most 1.15", settings.rounds, wait, False,
-    )  # fmt: skip
-    row(
-        "ideal batches / integrated gradients",
-        lambda: attribution(net, image, method="integrated_gradients", target=3, detail=fine),
-        ideal_batches(made_net(settings.depth, settings.device), image, settings.steps, 64),
-        "at least 0.9", settings.rounds, wait, True,
-    )  # fmt: skip
-    row(
-        "captum's occlusion / ours",
-        lambda: attribution(net, image, method="occlusion", target=3, detail=fine),
-        captums_occlusion(made_net(settings.depth, settings.device), image, 4, 2),
-        "at least 3", settings.rounds, wait, True,
-    )  # fmt: skip
-    totals, firsts = [], []
-    for _ in range(settings.rounds):
-        begin = time.perf_counter()
+def _seconds_of_eight(
+    net: nn.Module, image: Tensor, options: argparse.Namespace
+) -> tuple[list[float], list[float]]:
+    """Of all eight, and until the first of them is there."""
+    all_, first = [], []
+    for _ in range(options.rounds):
         found = attributions(net, image, target=3)
-        next(found)
-        firsts.append(time.perf_counter() - begin)
-        for _one in found:
-            pass
-        totals.append(time.perf_counter() - begin)
-    spread = f"{min(totals):.2f} to {max(totals):.2f} s"
-    first = f"the first after {1e3 * statistics.median(firsts):.0f} ms"
-    print(f"| eight methods, {first} | {1e3 * statistics.median(totals):,.0f} | - | {spread} | under 3 s |")
+        first.append(_timed(lambda found=found: next(found), options))  # type: ignore[misc]
+        all_.append(first[-1] + _timed(lambda found=found: list(found), options))  # type: ignore[misc]
+    return all_, first
 
 
-if __name__ == "__main__":
-    main()
+def _timed(arm: Arm, options: argparse.Namespace) -> float:
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    begin = clock()
+    arm()
+    if options.device != "cpu":
+        torch.accelerator.synchronize()
+    return clock() - begin
+
+
+def _ms(*arms: list[float]) -> tuple[str, ...]:
+    return tuple(f"{Spread.of(1e3 * second for second in seconds):,.0f}" for seconds in arms)

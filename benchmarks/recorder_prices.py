@@ -5,17 +5,17 @@ an arm's steps its recorder measures every time, so that little time shows much;
 usual interval is that cost divided by the interval. Beside it stands what the recorder says of itself. Run
 it on an idle machine, or let it count processor time, which others on the machine disturb less:
 
-    python benchmarks/recorder_prices.py --rounds 15 --steps 4
-    OMP_NUM_THREADS=1 python benchmarks/recorder_prices.py --cpu-time
+    OMP_NUM_THREADS=1 python -m benchmarks prices --cpu-time
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 
+from benchmarks.report import Report, verdict
+from benchmarks.turns import Spread, ratio, take_turns
 from reswork.datasets import Augmentation, Dataset, Split
 from reswork.history import History
 from reswork.models.network import resnet
@@ -25,11 +25,41 @@ from reswork.training.loop import fit
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
+ROUNDS = 15
 Clock = Callable[[], float]
+Made = dict[str, tuple[list[Priced], Budget]]
 
 TARGETS = {"gradient_norms": 0.01, "all by default": 0.05}
 EVERY_STEP = "those of every step"  # one arm for all of them: each alone is too little to be seen
 STEPS_OF = {"noise_scale": 2}  # steps that a measurement takes
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--steps", type=int, default=4, help="of an arm in each round; even")
+    parser.add_argument("--depths", type=int, nargs="+", default=[20, 110])
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time, not the clock's")
+
+
+def measure(options: argparse.Namespace) -> Report:
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    rows: list[tuple[str, ...]] = []
+    notes = []
+    for depth in options.depths:
+        made, times, mode = measured(depth, options.rounds, options.steps, options.batch_size, clock)
+        rows += priced_rows(depth, made, times)
+        step = Spread.of(1e3 * second for second in times["none"])
+        notes.append(
+            f"ResNet-{depth}, batch {options.batch_size}, {mode}: a step without recorders {step:.0f} ms."
+        )
+    kind = "processor time" if options.cpu_time else "time on the clock"
+    return Report(
+        "What recorders cost",
+        ("depth", "recorder", "every", "ms of a measurement", "% of a step", "by itself", "target"),
+        rows,
+        [*notes, f"In {kind}; {options.rounds} rounds of {options.steps} steps. Median (least to most). `by itself` is "
+         "what the recorders say of themselves, which is what the budget counts."],
+    )  # fmt: skip
 
 
 def made_data(images: int) -> Dataset:
@@ -41,9 +71,9 @@ def made_data(images: int) -> Dataset:
     return Dataset("noise", split, test, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3, "made up")
 
 
-def arms() -> dict[str, tuple[list[Priced], Budget]]:
+def arms() -> Made:
     """Of each arm its recorders and the budget that knows their prices; the first arm has none."""
-    found: dict[str, tuple[list[Priced], Budget]] = {"none": ([], Budget(History(), share=None))}
+    found: Made = {"none": ([], Budget(History(), share=None))}
     for kind in CATALOGUE:
         history = History()
         made = priced(kind.name, history)
@@ -65,8 +95,10 @@ def seconds(run: Run, steps: int, clock: Clock) -> float:
     return clock() - begin
 
 
-def measured(depth: int, rounds: int, steps: int, batch_size: int, clock: Clock) -> None:
-    """Print the table of one depth."""
+def measured(
+    depth: int, rounds: int, steps: int, batch_size: int, clock: Clock
+) -> tuple[Made, dict[str, list[float]], str]:
+    """The arms of one depth, seconds of a step of each, and the mode that they ran in."""
     total = (rounds + 2) * steps
     data = made_data(min(20_000, (total + 2) * batch_size))
     recipe = Recipe(
@@ -89,58 +121,37 @@ def measured(depth: int, rounds: int, steps: int, batch_size: int, clock: Clock)
     }
     for run in runs.values():
         seconds(run, steps, clock)  # warms up, and prepares the recorders
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(rounds):
-        for name in list(runs)[:: 1 if round_ % 2 == 0 else -1]:
-            times[name].append(seconds(runs[name], steps, clock) / steps)
+    turns = {name: lambda run=run: seconds(run, steps, clock) / steps for name, run in runs.items()}
+    times = take_turns(turns, rounds)
     for run in runs.values():
         run.stop()
         run.wait()
-    print(f"\nResNet-{depth}, batch {batch_size}: {mode}, {torch.get_num_threads()} threads, {rounds} rounds")
-    _print_table(made, times)
+    return made, times, str(mode)
 
 
-def _print_table(made: dict[str, tuple[list[Priced], Budget]], times: dict[str, list[float]]) -> None:
-    print(f"a step without recorders: {1e3 * statistics.median(times['none']):.0f} ms (median)\n")
-    print("| recorder | every | ms of a measurement | lowest to highest | % of a step | by itself |")
-    print("|---|---:|---:|---:|---:|---:|")
+def priced_rows(depth: int, made: Made, times: dict[str, list[float]]) -> list[tuple[str, ...]]:
+    """A row for each recorder, and the sum of those that run by default."""
     usual = {kind.name: kind.every for kind in CATALOGUE}
     default = {kind.name for kind in CATALOGUE if kind.by_default} | {EVERY_STEP}
-    shares, own = {}, {}
+    rows = []
+    total = own_total = 0.0
     for name, (recorders, budget) in list(made.items())[1:]:
-        pairs = list(zip(times[name], times["none"], strict=True))
-        extra = [(took - bare) * STEPS_OF.get(name, 1) for took, bare in pairs]
-        ratio = statistics.median(e / bare for e, (_, bare) in zip(extra, pairs, strict=True))
         every = usual.get(name, 1)
-        shares[name] = ratio / every
-        own[name] = sum((budget.price(each).share or 0) * each.every for each in recorders) / every
-        low, middle, high = (1e3 * value for value in (min(extra), statistics.median(extra), max(extra)))
-        print(
-            f"| {name} | {every} | {middle:.1f} | {low:.1f} to {high:.1f} | {shares[name]:.2%} | {own[name]:.2%} |"
+        extra = [
+            (took - bare) * STEPS_OF.get(name, 1)
+            for took, bare in zip(times[name], times["none"], strict=True)
+        ]
+        share = ratio(extra, times["none"]).middle / every
+        own = sum((budget.price(each).share or 0) * each.every for each in recorders) / every
+        if name in default:
+            total, own_total = total + share, own_total + own
+        cost = Spread.of(1e3 * second for second in extra)
+        rows.append(
+            (str(depth), name, str(every), f"{cost:.1f}", f"{share:.2%}", f"{own:.2%}", _verdict(name, share))
         )
-    for text, found in (("from the steps' times", shares), ("by the recorders themselves", own)):
-        sums = {
-            "all by default": sum(found[name] for name in found if name in default),
-            "gradient_norms": found["gradient_norms"],
-        }
-        for name, value in sums.items():
-            verdict = "reached" if value <= TARGETS[name] else "missed"
-            print(f"{name}, {text}: {value:.2%}, target {TARGETS[name]:.0%}: {verdict}")
+    last = (str(depth), "all by default", "", "", f"{total:.2%}", f"{own_total:.2%}")
+    return [*rows, (*last, _verdict("all by default", total))]
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=4, help="of an arm in each round; even")
-    parser.add_argument("--depths", type=int, nargs="+", default=[20, 110])
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--cpu-time", action="store_true", help="count processor time, not the clock's")
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    for depth in options.depths:
-        measured(depth, options.rounds, options.steps, options.batch_size, clock)
-
-
-if __name__ == "__main__":
-    main()
+def _verdict(name: str, share: float) -> str:
+    return verdict(100 * share, most=100 * TARGETS[name], unit=" %") if name in TARGETS else ""

@@ -8,7 +8,7 @@ _BLOCK = 16  # points per summary block: reading 100,000 steps costs as much as 
 
 
 class Column:
-    """Steps and values in growing arrays, with the place of the minimum and maximum of each full block."""
+    """Steps and values in growing arrays, with extremes and sum of each full block."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -16,7 +16,8 @@ class Column:
         self._steps = np.empty(256, np.int64)
         self._values = np.empty(256, np.float64)
         self._blocks = 0  # blocks summarised so far; extended when somebody reads, not at each write
-        self._extremes = np.empty((16, 2), np.int64)
+        self._extremes = np.empty((16, 2), np.int64)  # places of minimum and maximum
+        self._sums = np.empty((16, 2), np.float64)  # of the finite values, and how many they are
 
     @property
     def last(self) -> float | None:
@@ -63,18 +64,36 @@ class Column:
             chosen = first + _extremes(values[first:], max_points)
         return steps[chosen], values[chosen]
 
+    def means(self, max_points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """At most `max_points` steps, means of neighbours and how many finite values stand behind each."""
+        steps, values = self._steps[: self.size], self._values[: self.size]
+        width = bucket_width(self.size, max_points)
+        if width < _BLOCK:
+            return bucket_means(steps, values, width)
+        full = self._summarise()
+        rest = _finite_sums(values[None, full * _BLOCK :])
+        sums = np.concatenate([self._sums[:full], rest]) if self.size % _BLOCK else self._sums[:full]
+        sums = np.add.reduceat(sums, np.arange(0, len(sums), width // _BLOCK))
+        return steps[_ends(self.size, width)], *_divided(sums)
+
     def _candidates(self, first: int) -> np.ndarray:
         """Places of the extremes of each full block from `first` on, and every point after the last block."""
-        full = self.size // _BLOCK
-        if full > self._blocks:
-            self._extremes = _grown(self._extremes, full)
-            fresh = self._values[self._blocks * _BLOCK : full * _BLOCK].reshape(-1, _BLOCK)
-            offsets = np.arange(self._blocks, full)[:, None] * _BLOCK
-            self._extremes[self._blocks : full] = offsets + _places(fresh)
-            self._blocks = full
+        full = self._summarise()
         begin = -(-first // _BLOCK)
         inner = self._extremes[begin:full].ravel()
         return np.concatenate([np.arange(first, begin * _BLOCK), inner, np.arange(full * _BLOCK, self.size)])
+
+    def _summarise(self) -> int:
+        """Bring the blocks up to date; gives how many are full."""
+        full = self.size // _BLOCK
+        if full > self._blocks:
+            self._extremes, self._sums = _grown(self._extremes, full), _grown(self._sums, full)
+            fresh = self._values[self._blocks * _BLOCK : full * _BLOCK].reshape(-1, _BLOCK)
+            offsets = np.arange(self._blocks, full)[:, None] * _BLOCK
+            self._extremes[self._blocks : full] = offsets + _places(fresh)
+            self._sums[self._blocks : full] = _finite_sums(fresh)
+            self._blocks = full
+        return full
 
     def _reserve(self, size: int) -> None:
         self._steps = _grown(self._steps, size)
@@ -155,6 +174,41 @@ def thinned(steps: np.ndarray, values: np.ndarray, max_points: int | None) -> tu
         return steps, values
     chosen = _extremes(values, max_points)
     return steps[chosen], values[chosen]
+
+
+def bucket_width(count: int, max_points: int) -> int:
+    """How many neighbours a mean is of: a power of two, so means stay where they are while a series grows."""
+    width = 1
+    while count > width * max_points:
+        width *= 2
+    return width
+
+
+def bucket_means(
+    steps: np.ndarray, values: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Last steps, means and numbers of the finite values of each `width` neighbours; NaN where there are none."""
+    finite = np.isfinite(values)
+    both = np.stack([np.where(finite, values, 0.0), finite], axis=1)  # (n, 2)
+    sums = np.add.reduceat(both, np.arange(0, len(values), width)) if len(values) else both
+    return steps[_ends(len(values), width)], *_divided(sums)
+
+
+def _ends(count: int, width: int) -> np.ndarray:
+    """Place of the last value of each bucket."""
+    return np.minimum(np.arange(0, count, width) + width, count) - 1
+
+
+def _finite_sums(rows: np.ndarray) -> np.ndarray:
+    """Of each row the sum of its finite values and how many they are, (rows, 2)."""
+    finite = np.isfinite(rows)
+    return np.stack([np.where(finite, rows, 0.0).sum(axis=1), finite.sum(axis=1)], axis=1)
+
+
+def _divided(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and counts of sums and counts (n, 2)."""
+    with np.errstate(invalid="ignore"):
+        return sums[:, 0] / sums[:, 1], sums[:, 1].astype(np.int64)
 
 
 def _refuse_step(name: str, step: int, last: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from reswork.columns import Column, Table, thinned
+from reswork.columns import Column, Table, bucket_means, bucket_width, thinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +17,20 @@ class Series:
     name: str
     steps: np.ndarray  # (n,) int64
     values: np.ndarray  # (n,) float64
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Means of neighbours of a series: ``values[i]`` is of ``counts[i]`` values, the last of them at ``steps[i]``."""
+
+    name: str
+    steps: np.ndarray  # (n,) int64
+    values: np.ndarray  # (n,) float64; NaN where nothing finite was recorded
+    counts: np.ndarray  # (n,) int64, finite values
+    recorded: int  # values in the whole series
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -181,6 +195,23 @@ class History:
                 return Series(name, np.empty(0, np.int64), np.empty(0))
             steps, values = table.read(start, None, table.labels.index(label))
         return Series(name, *thinned(steps, values, max_points))
+
+    def means(self, name: str, max_points: int) -> Means:
+        """One series as at most so many means of neighbours; an unknown name gives none.
+
+        The number of neighbours is a power of two, so means stay where they are while a series grows.
+
+        Args:
+            name: as in `series`.
+            max_points: at most so many; NaN and infinities count as missing.
+        """
+        with self._lock:
+            column = self._series.get(name)
+            if column is not None:
+                return Means(name, *column.means(max_points), column.size)
+        series = self.series(name)
+        width = bucket_width(len(series), max_points)
+        return Means(name, *bucket_means(series.steps, series.values, width), len(series))
 
     def vectors(self, group: str, start: int = 0, max_points: int | None = None) -> Vectors:
         """All values of a group, as a copy; an unknown group gives an empty one without labels.

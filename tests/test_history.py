@@ -4,6 +4,7 @@ import threading
 import numpy as np
 import pytest
 
+from reswork.columns import bucket_means, bucket_width
 from reswork.errors import InvalidSetting
 from reswork.history import History
 
@@ -62,6 +63,54 @@ def test_decimation_with_start_in_the_middle_of_a_block():
     series = grown(100_000).series("loss/train", start=12_345, max_points=1000)
     assert series.steps[0] >= 12_345
     assert len(series) <= 1000
+
+
+def test_means_against_a_slow_loop():
+    values = np.random.default_rng(0).random(1000)
+    values[[3, 500]] = [np.nan, np.inf]
+    history = History()
+    history.extend("a", np.arange(1000), values)
+    means = history.means("a", 100)  # 16 neighbours each
+    for place, mean in enumerate(means.values):
+        part = values[place * 16 : place * 16 + 16]
+        assert mean == pytest.approx(part[np.isfinite(part)].mean(), rel=1e-12)
+    assert means.steps[0] == 15 and means.steps[-1] == 999
+    assert means.recorded == 1000 and means.counts.sum() == 998
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 99, 100, 101, 1_599, 1_600, 1_601, 100_003])
+def test_means_of_blocks_are_those_of_single_values(count):
+    """However the series grew: read in between, in single points and many at once."""
+    values = np.random.default_rng(0).standard_normal(count)
+    values[::37] = np.nan
+    values[32:64] = np.nan
+    history = History()
+    for place in range(0, count, 1000):
+        history.extend("a", np.arange(place, min(place + 999, count)), values[place : place + 999])
+        if place + 999 < count:
+            history.record(place + 999, {"a": values[place + 999]})
+        history.means("a", 100)
+    for max_points in (1, 10, 100):
+        means = history.means("a", max_points)
+        width = bucket_width(count, max_points)
+        steps, slow, counts = bucket_means(np.arange(count), values, width)
+        assert means.steps.tolist() == steps.tolist() and means.counts.tolist() == counts.tolist()
+        np.testing.assert_allclose(means.values, slow, rtol=1e-9, atol=1e-12)
+        assert len(means) <= max_points and (count <= max_points or len(means) >= max_points // 2)
+
+
+def test_means_stay_while_a_series_grows():
+    before, after = grown(3_200).means("loss/train", 100), grown(3_900).means("loss/train", 150)
+    assert np.array_equal(before.values, after.values[: len(before)])
+
+
+def test_means_of_a_group_and_of_nothing():
+    history = History()
+    for step in range(1, 9):
+        history.record_vector("g", step, ["a", "b"], [step, 2 * step])
+    means = history.means("g/b", 4)
+    assert means.values.tolist() == [3, 7, 11, 15] and means.steps.tolist() == [2, 4, 6, 8]
+    assert len(history.means("loss/train", 10)) == 0
 
 
 def test_nan_survives_reading_decimation_and_json():

@@ -102,16 +102,15 @@ def _runs_info(
     budget = min(1_000, _MOST_POINTS // max(len(named), 1))
     found = []
     for name, history in named.items():
-        train = history.series(f"{kind}/train")
         raw = history.series(f"{kind}/train" if len(named) <= _RAW_RUNS else "", max_points=budget)
         test = history.series(f"{kind}/test", max_points=min(budget, 400))
         extra = history.series(more, max_points=400) if more and len(named) == 1 else None
-        calm = smoothed(train.steps, train.values * factor, max_points=budget)
+        steps, calm = smoothed(history.means(f"{kind}/train", budget))
         found.append(
             _Run(
                 name,
                 _points(raw.steps, raw.values * factor),
-                _Points(*calm),
+                _points(steps, calm * factor),
                 _points(test.steps, test.values * factor),
                 _points(extra.steps, extra.values * factor) if extra else _points([], []),
             )

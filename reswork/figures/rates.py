@@ -167,11 +167,11 @@ def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.F
 
 
 def _throughput_info(history: "History") -> _Speeds:
-    series = history.series("images_per_second")
     raw = history.series("images_per_second", max_points=_MOST_POINTS)
-    steps, calm = smoothed(series.steps, series.values, max_points=_MOST_POINTS, most_steps=20)
-    valid = series.values[np.isfinite(series.values)]
-    mean = float(valid.mean()) if len(valid) else None
+    means = history.means("images_per_second", _MOST_POINTS)
+    steps, calm = smoothed(means, most_steps=20)
+    count = int(means.counts.sum())
+    mean = float(np.nansum(means.values * means.counts)) / count if count else None
     return _Speeds(raw.steps.astype(np.float32), finite(raw.values), steps, calm, mean)
 
 

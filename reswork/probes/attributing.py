@@ -19,13 +19,13 @@ from reswork.probes.explaining import (
     class_activation,
     explainer,
 )
+from reswork.probes.keeping import OwnRandomness
 from reswork.probes.layer_signals import signals
 from reswork.probes.private_copy import private_copy
 from reswork.probes.references import Baseline, references
 from reswork.probes.sampling import noisy_baselines
 from reswork.probes.scored import Output, Scored, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
-from reswork.probes.untouched import random_state_kept
 from reswork.results.attributions import COARSE, Attribution
 
 EIGHT: tuple[Method, ...] = (
@@ -122,11 +122,14 @@ def attributions(
         scored = Scored(copied, output)
         taken = checked_images(scored, images)
         own_layer = layer if method in LAYERED else None
-        with random_state_kept(taken.device, lambda s=scored, x=taken: s.logits(x[:1])):  # type: ignore[misc]
-            if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+        if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+            with OwnRandomness():
                 found = _activation(scored, taken, method, target, own_layer)
-            else:
-                found = _general(scored, taken, method, target, own_layer, baseline, smooth, detail)
+        else:
+            with OwnRandomness() as randomness:
+                logits = scored_answers(scored, taken)
+            with randomness.if_drawn():
+                found = _general(scored, taken, logits, method, target, own_layer, baseline, smooth, detail)
         all_notes = (*notes, *found.notes, *_coarse(found))
         yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
 
@@ -161,7 +164,7 @@ def stage_attributions(
     copied, notes = private_copy(model)
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
-    with random_state_kept(taken.device, lambda: scored.logits(taken[:1])):
+    with OwnRandomness():
         if isinstance(target, Top):
             asked = question(target, scored_answers(scored, taken))
             taken, target = taken[asked.rows], [int(name) for name in asked.names]
@@ -201,6 +204,7 @@ def _activation(
 def _general(
     scored: Scored,
     images: Tensor,
+    logits: Tensor,
     method: str,
     target: Target,
     layer: str | None,
@@ -208,7 +212,6 @@ def _general(
     smooth: int,
     detail: Detail,
 ) -> Attribution:
-    logits = scored_answers(scored, images)
     asked = question(target, logits)
     stand_ins, notes = references(images, baseline, detail)
     explain = explainer(method, scored, images, layer=layer, detail=detail, smooth=smooth)

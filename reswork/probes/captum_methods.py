@@ -15,15 +15,12 @@ from captum.attr import (
     FeatureAblation,
     GuidedBackprop,
     InputXGradient,
-    IntegratedGradients,
     Saliency,
 )
 from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from reswork.probes.scored import Scored
-
-_MOST_GAUSS = 128  # nodes; finding more takes long, and beyond that the midpoint rule is as good
 
 
 def saliency(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
@@ -36,26 +33,6 @@ def input_x_gradient(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
     """Input times gradient, (M, C, H, W)."""
     with _silence():
         return InputXGradient(scored).attribute(_leaf(images), additional_forward_args=weights)
-
-
-def integrated_gradients(
-    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, steps: int, at_once: int
-) -> Tensor:
-    """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together."""
-    method = IntegratedGradients(scored)
-    rule = "gausslegendre" if steps <= _MOST_GAUSS else "riemann_middle"
-    parts = [
-        method.attribute(
-            image,
-            reference,
-            additional_forward_args=weight,
-            n_steps=steps,
-            method=rule,
-            internal_batch_size=max(at_once, len(image)),
-        )
-        for image, reference, weight in _parts(at_once, images, references, weights)
-    ]
-    return torch.cat(parts)
 
 
 def deep_lift(scored: Scored, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:

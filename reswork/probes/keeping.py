@@ -1,7 +1,7 @@
 """Looking without a trace: modes, buffers, hooks and random numbers are afterwards what they were before."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -48,6 +48,8 @@ def at_rest(model: nn.Module) -> Iterator[nn.Module]:
 class OwnRandomness(TorchDispatchMode):
     """Within it, random operations of this thread draw from a stream of their own, the same each time.
 
+    Operations that are given a generator draw from that one.
+
     Attributes:
         draws: how many there were.
     """
@@ -56,12 +58,16 @@ class OwnRandomness(TorchDispatchMode):
         super().__init__()
         self.draws = 0
 
+    def if_drawn(self) -> "AbstractContextManager[object]":
+        """The same again for a network that has drawn within this; for any other nothing, which is quicker."""
+        return OwnRandomness() if self.draws else nullcontext()
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run one operation."""
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:
             return func(*args, **kwargs)
         self.draws += 1
         generators = _generators(args, kwargs)

@@ -53,10 +53,7 @@ def layer_table(model: nn.Module, inputs: Inputs, *, repeats: int = 5) -> LayerT
             answer(bare, placed(bare, batch))
         with OwnRandomness(), pass_.watching(), pass_.keeping(), torch.enable_grad():
             answer(bare, placed(bare, batch))
-        with ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            if randomness.draws:  # slower, but the global random numbers stay where they are
-                stack.enter_context(OwnRandomness())
+        with torch.no_grad(), randomness.if_drawn():
             times = [_timed(bare, batch) for _ in range(repeats + 1)][1:]
         return _table(bare, pass_, times, batch)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reswork.errors import InvalidSetting
+from reswork.probes.layer_lookup import find_layers
 from reswork.probes.scored import Scored, first_answer
 
 
@@ -51,7 +51,8 @@ def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Sig
     """
     kept = Signals()
     by_size: dict[tuple[int, ...], str] = {}
-    modules = _chosen(scored.net, layers)
+    modules = dict(scored.net.named_modules()) if layers is None else find_layers(scored.net, layers)
+    modules.pop("", None)
 
     def keep(name: str, output: object) -> Tensor | None:
         if not isinstance(output, Tensor) or output.dim() != 4:
@@ -79,19 +80,6 @@ def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Sig
             hook.remove()
     _check(kept, layers)
     return kept
-
-
-def _chosen(net: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:
-    modules = {name: module for name, module in net.named_modules() if name}
-    if layers is None:
-        return modules
-    for layer in layers:
-        if layer not in modules:
-            near = get_close_matches(layer, modules, n=3, cutoff=0)
-            raise InvalidSetting(
-                "layer", f"layer={layer!r} is not in this net; the nearest: {', '.join(near)}"
-            )
-    return {layer: modules[layer] for layer in layers}
 
 
 def _check(kept: Signals, layers: Sequence[str] | None) -> None:

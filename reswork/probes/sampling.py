@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from reswork.probes.captum_methods import integrated_gradients
 from reswork.probes.detail import Detail
 from reswork.probes.references import drawn
 from reswork.probes.scored import Scored
 
 _FIRST, _MOST = 32, 512  # steps
+_MOST_GAUSS = 128  # nodes; finding more takes long, and beyond that the midpoint rule is as good
 _GAP = 0.01
 Values = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -22,14 +23,11 @@ def completed_gradients(
     if steps is not None:
         return integrated_gradients(scored, images, weights, references, steps=steps, at_once=at_once)
     with torch.no_grad():
-        change = torch.cat(
-            [
-                scored(image, weight) - scored(reference, weight)
-                for image, weight, reference in zip(
-                    *(tensor.split(at_once) for tensor in (images, weights, references)), strict=True
-                )
-            ]
+        ends = zip(
+            torch.cat([images, references]).split(at_once), weights.repeat(2, 1).split(at_once), strict=True
         )
+        after, before = torch.cat([scored(*end) for end in ends]).chunk(2)
+    change = after - before
     values = torch.empty_like(images)
     open_ = torch.arange(len(images), device=images.device)
     steps = _FIRST
@@ -42,6 +40,40 @@ def completed_gradients(
         if steps > _MOST:
             break
     return values
+
+
+def integrated_gradients(
+    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, steps: int, at_once: int
+) -> Tensor:
+    """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together.
+
+    Reference:
+        Sundararajan 2017, arXiv:1703.01365, equation 1.
+    """
+    places, shares = _nodes(steps)
+    steps_at_once = min(steps, at_once)
+    images_at_once = max(1, at_once // steps_at_once)
+    maps = []
+    for image, weight, reference in zip(
+        *(tensor.split(images_at_once) for tensor in (images, weights, references)), strict=True
+    ):
+        total = torch.zeros_like(image)
+        for place, share in zip(places.split(steps_at_once), shares.split(steps_at_once), strict=True):
+            place, share = (part.to(image).view(-1, 1, 1, 1, 1) for part in (place, share))
+            points = torch.lerp(reference, image, place)  # (s, m, C, H, W)
+            slopes = _gradients(scored, points.flatten(0, 1), weight.repeat(len(points), 1))
+            total += (share * slopes.view_as(points)).sum(dim=0)
+        maps.append(total * (image - reference))
+    return torch.cat(maps)
+
+
+def _nodes(steps: int) -> tuple[Tensor, Tensor]:
+    """Places between 0 and 1 and what each counts, float64."""
+    if steps > _MOST_GAUSS:
+        places = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
+        return places, torch.full_like(places, 1 / steps)
+    roots, weights = np.polynomial.legendre.leggauss(steps)  # on -1 to 1
+    return torch.from_numpy((roots + 1) / 2), torch.from_numpy(weights / 2)
 
 
 def expected_gradients(
@@ -63,7 +95,7 @@ def expected_gradients(
         starts = noisy_baselines(image, reference, detail)  # (S, C, H, W)
         change = image - starts
         points = starts + places * change
-        slopes = [_gradients(scored, part, weight) for part in points.split(at_once)]
+        slopes = [_gradients(scored, part, weight.expand(len(part), -1)) for part in points.split(at_once)]
         maps.append((change * torch.cat(slopes)).mean(dim=0))
     return torch.stack(maps)
 
@@ -98,9 +130,9 @@ def _spread(images: Tensor, detail: Detail) -> Tensor:
     return detail.noise * (flat.amax(1) - flat.amin(1)).view(-1, 1, 1, 1)
 
 
-def _gradients(scored: Scored, images: Tensor, weight: Tensor) -> Tensor:
-    """Of one score for many pictures, like the pictures."""
+def _gradients(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+    """Of each picture's score, like the pictures."""
     points = images.detach().requires_grad_()
     with torch.enable_grad():
-        score = scored(points, weight.expand(len(points), -1)).sum()
+        score = scored(points, weights).sum()
     return torch.autograd.grad(score, points)[0]

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
+from reswork.probes.keeping import OwnRandomness
 from reswork.probes.private_copy import private_copy
 from reswork.probes.scored import Output, Scored, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
-from reswork.probes.untouched import random_state_kept
 from reswork.results.attributions import ShortcutShares
 
 
@@ -56,7 +56,7 @@ def shortcut_shares(
         )
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
-    with random_state_kept(taken.device, lambda: scored.logits(taken[:1])):
+    with OwnRandomness():
         with torch.no_grad():
             asked = question(target, first_answer(scored, taken))
         return tuple(

@@ -15,13 +15,13 @@ from reswork.probes.captum_methods import largest_change, unexplained_share
 from reswork.probes.detail import Detail
 from reswork.probes.explaining import COMPLETE, Explainer, Method, check_method, explainer
 from reswork.probes.imputation import imputed
+from reswork.probes.keeping import OwnRandomness
 from reswork.probes.private_copy import private_copy
 from reswork.probes.randomisation import rank_correlation, shuffled_cascade
 from reswork.probes.references import Baseline, references
 from reswork.probes.sampling import noisy_baselines
 from reswork.probes.scored import Output, Scored, checked_images
 from reswork.probes.targets import Target, question
-from reswork.probes.untouched import random_state_kept
 from reswork.results.attributions import Check, Finding, Trust
 
 _FRACTIONS = 11
@@ -77,8 +77,9 @@ def trust(
     copied, _ = private_copy(model)
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
-    with random_state_kept(taken.device, lambda: scored.logits(taken[:1])):
+    with OwnRandomness() as randomness:
         logits = scored_answers(scored, taken)
+    with randomness.if_drawn():
         asked = question(target, logits)
         rows = asked.rows.to(taken.device)
         stand_ins, _ = references(taken, baseline, detail)

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import traitlets
 
-from reswork.widgets.page_assets import STATIC
+from reswork.widgets.page_assets import static_text
 
 _KINDS = {"float32": "f4", "float64": "f8", "int32": "i4", "uint8": "u1"}
 
@@ -34,7 +34,7 @@ class LiveFigure(anywidget.AnyWidget):
         >>> live.close()
     """
 
-    _esm = STATIC / "live_figure.js"
+    _esm = static_text("live_figure.js")
     frame = traitlets.Dict().tag(sync=True)
     numbers = traitlets.Dict().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)

@@ -15,6 +15,14 @@ from plotly.offline import get_plotlyjs
 STATIC = Path(__file__).parent / "static"
 
 
+def static_text(name: str) -> str:
+    """A script or a style sheet for a widget's class.
+
+    Given as a path, anywidget would watch the file, and the watch would hold every widget for ever.
+    """
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
 @cache
 def _compressed_plotly() -> bytes:
     return gzip.compress(get_plotlyjs().encode(), compresslevel=6, mtime=0)
@@ -23,8 +31,8 @@ def _compressed_plotly() -> bytes:
 class PageAssets(anywidget.AnyWidget):
     """Brings plotly.js (about 1.5 MB on the wire) and the style sheet; a panel owns one and closes it with itself."""
 
-    _esm = STATIC / "page_assets.js"
-    _css = STATIC / "reswork.css"
+    _esm = static_text("page_assets.js")
+    _css = static_text("reswork.css")
     source = traitlets.Bytes().tag(sync=True)
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
-"""What a live figure costs at each refresh: bytes on the wire."""
+"""What a live figure costs at each refresh: bytes on the wire, and points read from the record."""
 
 import numpy as np
 import pytest
 
 from reswork import figures
+from reswork.history import History
 
 LIVE = (
     *("loss_curves", "accuracy_curves", "learning_rate", "throughput", "gradient_norms", "gradient_profile"),
@@ -27,3 +28,21 @@ def test_bytes_stay_within_the_limit_at_any_length(make_history, name, layers):
     for steps in (100, 100_000 if layers == 20 else 2_000):
         figure = getattr(figures, name)(make_history(steps, layers))
         assert sum(array_bytes(trace.to_plotly_json()) for trace in figure.data) < LIMIT_BYTES
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_refresh_reads_no_more_points_than_are_drawn(make_history, monkeypatch, name):
+    """However long the record is, so that a refresh costs the same at 100 and at 100,000 steps."""
+    history = make_history(100_000, 20)
+    read = []
+    for way in ("series", "means", "vectors"):
+        original = getattr(History, way)
+
+        def counted(self, *args, original=original, **settings):
+            found = original(self, *args, **settings)
+            read.append(found.values.size)
+            return found
+
+        monkeypatch.setattr(History, way, counted)
+    getattr(figures, name)(history)
+    assert 0 < sum(read) < 20_000

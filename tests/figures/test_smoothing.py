@@ -1,32 +1,14 @@
 import numpy as np
 import pytest
 
-from reswork.figures.smoothing import bucket_means, finite, moving_average, smoothed
+from reswork.figures.smoothing import finite, moving_average, smoothed
+from reswork.history import History, Means
 
 
-def test_bucket_means_against_a_slow_loop():
-    values = np.random.default_rng(0).random(1000)
-    values[[3, 500]] = [np.nan, np.inf]
-    steps, means = bucket_means(np.arange(1000), values, 100)  # 16 neighbours each
-    for place, mean in enumerate(means):
-        part = values[place * 16 : place * 16 + 16]
-        assert mean == pytest.approx(part[np.isfinite(part)].mean(), rel=1e-6)
-    assert steps[0] == 15 and steps[-1] == 999
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101, 100_000])
-def test_bucket_means_never_exceed_the_limit(count):
-    steps, means = bucket_means(np.arange(count), np.ones(count), 100)
-    assert len(steps) == len(means) == min(count, len(means)) <= 100
-    assert count <= 100 or len(means) > 50
-    assert np.all(means == 1)
-
-
-def test_points_drawn_once_stay_while_a_series_grows():
-    values = np.random.default_rng(0).random(1000)
-    _, before = bucket_means(np.arange(640), values[:640], 100)
-    _, after = bucket_means(np.arange(800), values[:800], 100)
-    assert np.array_equal(before, after[: len(before)])
+def means(values, max_points: int) -> Means:
+    history = History()
+    history.extend("a", np.arange(len(values)), np.asarray(values, np.float64))
+    return history.means("a", max_points)
 
 
 def test_moving_average_against_its_definition():
@@ -35,6 +17,20 @@ def test_moving_average_against_its_definition():
     weights = [keep ** np.arange(count)[::-1] for count in range(1, 51)]
     slow = [np.average(values[: len(weight)], weights=weight) for weight in weights]
     assert moving_average(values, 10) == pytest.approx(slow, rel=1e-6)
+
+
+@pytest.mark.parametrize("window", [1, 2, 50, 3_000])
+def test_moving_average_against_a_slow_loop(window):
+    values = np.random.default_rng(0).standard_normal(2_000)
+    values[[5, 700]] = [np.nan, np.inf]
+    keep = 1 - 2 / (window + 1)
+    total = weight = 0.0
+    for place, (value, calm) in enumerate(zip(values, moving_average(values, window), strict=True)):
+        if place in (5, 700):
+            assert np.isnan(calm)
+            continue
+        total, weight = keep * total + (1 - keep) * value, keep * weight + (1 - keep)
+        assert calm == pytest.approx(total / weight, rel=1e-6, abs=1e-7)
 
 
 def test_moving_average_starts_at_the_data_and_survives_nan():
@@ -48,18 +44,18 @@ def test_window_of_one_changes_nothing():
 
 def test_smoothed_removes_noise_and_keeps_the_level():
     noise = 3 + np.random.default_rng(0).standard_normal(100_000)
-    steps, calm = smoothed(np.arange(100_000), noise, max_points=1000)
+    steps, calm = smoothed(means(noise, 1000))
     assert len(steps) <= 1000 and calm.std() < 0.2 and calm.mean() == pytest.approx(3, abs=0.05)
 
 
 def test_a_young_curve_does_not_lag():
     falling = 2.3 / np.sqrt(np.arange(1, 61))
-    _, calm = smoothed(np.arange(60), falling, max_points=1000)
+    _, calm = smoothed(means(falling, 1000))
     assert calm[0] == pytest.approx(falling[0]) and calm[-1] == pytest.approx(falling[-1], abs=0.01)
 
 
 def test_smoothed_of_nothing():
-    steps, calm = smoothed([], [], max_points=10)
+    steps, calm = smoothed(means([], 10))
     assert len(steps) == len(calm) == 0
 
 

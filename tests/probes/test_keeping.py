@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from reswork import probes
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
+from reswork.probes import keeping
 from reswork.probes.inputs import placed
-from reswork.probes.keeping import undisturbed
+from reswork.probes.keeping import OwnRandomness, undisturbed
 from reswork.probes.watching import watched
 from tests.probes.looking import images, net, unchanged
 
@@ -151,6 +152,20 @@ def test_random_numbers_of_another_thread_are_not_drawn_back() -> None:
     with watched(Drawing(), ["layer"]) as seen:
         seen(torch.ones(5))
     assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_a_generator_of_ones_own_is_drawn_from_and_the_global_one_let_alone(monkeypatch) -> None:
+    """Not even for a moment: another thread may draw from it just then."""
+    wanted = torch.rand(3, generator=torch.Generator().manual_seed(5))
+    global_ = torch.get_rng_state()
+    seeded: list[int] = []
+    monkeypatch.setattr(keeping, "_generators", lambda *given: seeded.append(1) or [])
+    with OwnRandomness() as randomness:
+        assert torch.equal(torch.rand(3, generator=torch.Generator().manual_seed(5)), wanted)
+        torch.empty(3).normal_(generator=torch.Generator().manual_seed(5))
+        torch.randperm(5, generator=torch.Generator().manual_seed(5))
+    assert not seeded and randomness.draws == 0
+    assert torch.equal(torch.get_rng_state(), global_)
 
 
 def test_random_networks_are_seen_alike_each_time_and_vary_inside() -> None:

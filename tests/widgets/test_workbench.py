@@ -1,6 +1,8 @@
 """The workbench in a plain Python process: buttons are pressed by code, a short run really trains."""
 
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -141,3 +143,23 @@ def test_a_failing_start_is_told_and_nothing_is_lost(workbench, monkeypatch) -> 
     assert bench.pages.value == "Build"
     assert "red sentence" in bench.run_view.error.value
     assert bench.run is None
+
+
+def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) -> None:
+    def opened_and_closed() -> list[weakref.ref]:
+        data = rw.datasets.digits()
+        bench = rw.Workbench(NET, data, RECIPE)
+        bench.run_view.start.click()
+        bench.run.wait(60)
+        bench.close()
+        return [
+            weakref.ref(thing) for thing in (bench, bench.run_view, bench.build.drawing, data.train.images)
+        ]
+
+    held = opened_and_closed()
+
+    def gone() -> bool:
+        gc.collect()
+        return all(reference() is None for reference in held)
+
+    wait_for(gone)  # a last refresh may be on its way
