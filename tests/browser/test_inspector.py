@@ -17,7 +17,8 @@ PIXELS = (  # different colours in the picture of a figure
     "   const data = pen.getImageData(0, 0, load.width, load.height).data; const seen = new Set();"
     "   for (let i = 0; i < data.length; i += 4)"
     "     if (data[i + 3]) seen.add(data[i] * 65536 + data[i + 1] * 256 + data[i + 2]);"
-    "   done([load.width, seen.size]); }; load.onerror = () => done([0, 0]); load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
+    "   done([load.width, seen.size]); }; load.onerror = () => done([0, 0]);"
+    "   load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
     " : [0, 0]; }"
 )
 STRIP = ".reswork-film .reswork-figure"
