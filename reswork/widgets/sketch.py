@@ -7,7 +7,7 @@ import numpy as np
 import traitlets
 from ipywidgets.widgets.trait_types import CByteMemoryView
 
-from reswork.widgets.page_assets import STATIC
+from reswork.widgets.page_assets import static_text
 
 
 class Sketch(anywidget.AnyWidget):
@@ -20,7 +20,7 @@ class Sketch(anywidget.AnyWidget):
         picture: (C, H, W) uint8, as it stands.
     """
 
-    _esm = STATIC / "sketch.js"
+    _esm = static_text("sketch.js")
     pixels = CByteMemoryView().tag(sync=True)  # (H, W, C), from the kernel
     edited = CByteMemoryView().tag(sync=True)  # the same, from the page; buffers arrive as memoryviews
     size = traitlets.List([1, 1, 1]).tag(sync=True)  # C, H, W
