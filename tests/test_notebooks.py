@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-SHORT = {"epochs": 1, "depth": 8, "steps": 20}
+SHORT = {"epochs": 1, "depth": 8, "steps": 20, "pictures": 8}
 
 
 @pytest.mark.slow

@@ -132,7 +132,8 @@ def largest_change(
 
     def explained(images: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
         with torch.enable_grad():
-            return (explain(images[0] if isinstance(images, tuple) else images).detach(),)
+            maps = explain(images[0] if isinstance(images, tuple) else images)
+        return (maps.detach().contiguous(),)  # captum views them, and a channels_last net's are not
 
     return float(
         sensitivity_max(explained, image, lambda images: images + noise(images), n_perturb_samples=samples)[0]

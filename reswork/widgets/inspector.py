@@ -370,7 +370,7 @@ class InspectorPanel:
 
     def _show_attributions(self) -> None:
         self.attributions.show(
-            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes, columns=5)
+            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes, columns=3)
         )
         self._show_verdicts([])
 

@@ -56,6 +56,7 @@ class Workbench(w.VBox):
     ) -> None:
         super().__init__()
         self._starting = threading.Lock()
+        self._newest: tuple[nn.Module, int] | None = None  # a snapshot that the inspector has not looked at
         self._still = Still()
         self._assets = PageAssets()
         data = data if data is not None else datasets.fashion()
@@ -182,6 +183,8 @@ class Workbench(w.VBox):
             sheet.layout.display = None if name == page else "none"
         if page == "Inside":
             self.inside.refresh()
+        elif page == "Inspect":
+            self._look_at_newest()
 
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
@@ -204,8 +207,15 @@ class Workbench(w.VBox):
 
     def _snapshot_taken(self, snapshot: nn.Module, step: int) -> None:
         """Let the inspector look at it, if its page is open and it has done with the last one."""
-        first = self.inspector.model is None
-        if first or (self.pages.value == "Inspect" and self._keep_up.value and self.inspector.is_idle):
+        self._newest = snapshot, step
+        if self.inspector.model is None or (self.pages.value == "Inspect" and self.inspector.is_idle):
+            self._look_at_newest()
+
+    def _look_at_newest(self) -> None:
+        """Show the newest snapshot, unless a person holds on to the one that is shown."""
+        if self._newest is not None and (self._keep_up.value or self.inspector.model is None):
+            snapshot, step = self._newest
+            self._newest = None
             self.inspector.look_at(snapshot, f"The network after {step:,} steps.")
 
     def _data_changed(self) -> None:

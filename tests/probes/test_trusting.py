@@ -187,3 +187,11 @@ def test_masks_take_the_strongest_first() -> None:
     removed, kept_out = masks[:11], masks[11:]
     assert [int(mask.sum()) for mask in removed] == list(range(0, 101, 10))
     assert map_[removed[3]].min() == 70 and torch.equal(kept_out[3], ~removed[3])
+
+
+@pytest.mark.parametrize("method", ["saliency", "guided_backprop", "integrated_gradients"])
+def test_a_network_in_channels_last_is_checked_too(method) -> None:
+    torch.manual_seed(0)
+    net = rw.resnet(depth=8, width=8).eval().to(memory_format=torch.channels_last)
+    (found,) = rw.probes.trust(net, torch.rand(1, 3, 16, 16), method=method, target=1, samples=6, points=2)
+    assert "sensitivity" in {check.name for check in found.checks}
