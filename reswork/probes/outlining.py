@@ -32,6 +32,7 @@ def outline(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
         InvalidSetting: if the model cannot take the images.
 
     Example:
+        >>> import torch
         >>> from torchvision.models import resnet18
         >>> found = outline(resnet18(num_classes=10), torch.rand(1, 3, 64, 64))
         >>> [block.name for block in found.blocks][:3], found.blocks[2].shortcut

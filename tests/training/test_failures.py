@@ -151,7 +151,7 @@ def test_other_errors_stay_what_they_are(make_data, make_recipe):
     events = fit(plain_net(Wrong()), make_data(), make_recipe())
     assert isinstance(next(events), RunStarted)
     with pytest.raises(RuntimeError, match="my own mistake"):
-        next(events)
+        list(events)
 
 
 @pytest.mark.gpu
