@@ -95,6 +95,7 @@ class InspectorPanel:
     def close(self) -> None:
         """End what is computed; the widgets are closed with their tree."""
         self._worker.cancel()
+        self._worker.wait(10)  # what is computed now may still make widgets
 
     # --- the page --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 SLOWEST_S = 5.0
+LONGEST_REFRESH_S = 10.0  # waited for at most, so that closing a page never hangs
 
 
 class Refresher:
@@ -48,8 +49,11 @@ class Refresher:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Stop refreshing; returns at once."""
+        """Stop refreshing, and wait for a refresh that goes on: after this it makes no widget any more."""
         self._stop.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(LONGEST_REFRESH_S)
 
     def _loop(self) -> None:
         pause = self._interval_s
