@@ -29,6 +29,7 @@ class FilmPanel:
 
     Args:
         seen: called with each snapshot and its step, from the thread that took it.
+        interval_s: shortest time between two looks.
 
     Attributes:
         view: the widget.
@@ -36,9 +37,15 @@ class FilmPanel:
         looks: its price.
     """
 
-    def __init__(self, seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None) -> None:
+    def __init__(
+        self,
+        seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None,
+        *,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
         self.film: Film | None = None
-        self.looks = _looks()
+        self._usual_s = interval_s
+        self.looks = self._made_looks()
         self._seen = seen
         self._last_look_s = 0.0
         self._run: Run | None = None
@@ -53,13 +60,13 @@ class FilmPanel:
         self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
         self.view = w.VBox([self._pinned, self._error, self.strip])
         self.view.add_class("reswork-film")
-        self.refresher = Refresher(self._shoot, interval_s=_GLANCE_S, share=1)
+        self.refresher = Refresher(self._shoot, interval_s=min(_GLANCE_S, interval_s), share=1)
 
     def follow(self, run: Run, data: Dataset) -> None:
         """Follow a run from now on; its frames begin anew."""
         self._leave_budget()
         self._run, self._data = run, data
-        self.looks = _looks()
+        self.looks = self._made_looks()
         budget = Budget.among(run.recorders)
         if budget is not None:
             budget.add(self.looks)
@@ -77,6 +84,9 @@ class FilmPanel:
         """Look no more; the widgets are closed with their tree."""
         self.refresher.stop()
         self._leave_budget()
+
+    def _made_looks(self) -> Looks:
+        return Looks("film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect.")
 
     def _leave_budget(self) -> None:
         budget = Budget.among(self._run.recorders) if self._run is not None else None
@@ -129,7 +139,3 @@ class FilmPanel:
     def _tell(self, message: str) -> None:
         self._error.value = error_html(message) if message else ""
         self._error.layout.display = None if message else "none"
-
-
-def _looks() -> Looks:
-    return Looks("film strip", INTERVAL_S, "Grad-CAM of the pinned pictures, on the page Inspect.")

@@ -83,10 +83,8 @@ def test_a_run_from_disk_has_its_plots_and_no_switches(panel, run) -> None:
 def test_the_film_grows_from_snapshots_and_keeps_what_was_pinned(run) -> None:
     data = rw.datasets.digits()
     seen: list[int] = []
-    panel = FilmPanel(lambda snapshot, step: seen.append(step))
-    panel.refresher._interval_s = 0.05
+    panel = FilmPanel(lambda snapshot, step: seen.append(step), interval_s=0.05)
     panel.follow(run, data)
-    panel.looks.interval_s = 0.05
     panel.pin(7)
     assert panel.film.pictures[-1] == 7
     wait_for(lambda: len(panel.film.frames) >= 4)
