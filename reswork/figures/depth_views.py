@@ -178,7 +178,7 @@ def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
     """A logarithmic axis with as many marks as are legible: within two decades also at twos and fives."""
     drawn = np.concatenate([*values, np.empty(0)])
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
-    decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 0.0
+    decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
     return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 

@@ -148,7 +148,7 @@ def test_an_upload_is_looked_at_and_a_bad_one_changes_nothing(panel) -> None:
     def upload(content: bytes) -> None:
         file = {"name": "a", "type": "", "size": len(content), "content": memoryview(content)}
         panel._upload.value = ({**file, "last_modified": datetime.now(UTC)},)
-        settle(panel)
+        assert panel._worker.wait(60)
 
     buffer = io.BytesIO()
     Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(buffer, "PNG")
