@@ -182,7 +182,9 @@ def _group(name: str, count: int, mean: float, spread: float | None, series: str
 
 
 def _gap(size: float, series: str) -> str:
-    return f"{100 * size:.2g} points" if _is_share(series) else f"{size:.2g}"
+    if _is_share(series):
+        return f"{100 * size:.1f} points" if size >= 0.0005 else f"{100 * size:.2g} points"
+    return f"{size:.2g}"
 
 
 def _signed(value: float, series: str) -> str:

@@ -224,6 +224,8 @@ def _many_runs(info: list[_Run], unit: str) -> list[dict[str, Any]]:
         dash = DASHES[(index + index // len(COLOURS)) % len(DASHES)]
         symbol = SYMBOLS[index % len(SYMBOLS)]
         group = {"legendgroup": str(index)}
+        if run.group is not None:
+            name = f"{name} ({run.group.size} runs)"
         layers[0].append(_line(run.raw, name, colour, unit, opacity=0.2, width=1, legend=False) | group)
         layers[1].append(_line(run.calm, name, colour, unit, width=2.5, dash=dash) | group)
         mark = _marks(run.test, f"{name}, test", colour, symbol, "dot", unit)

@@ -90,7 +90,9 @@ def _together(runs: list[SavedRun]) -> list[str]:
 
 
 def _one_run(run: SavedRun, place: int) -> str:
-    facts = "".join(f"<dt>{name}</dt><dd>{_escape(value)}</dd>" for name, value in _facts(run).items())
+    facts = "".join(
+        f"<div><dt>{name}</dt><dd>{_escape(value)}</dd></div>" for name, value in _facts(run).items()
+    )
     settings = "".join(
         f'<tr><th scope="row">{_escape(name)}</th><td>{_escape(value)}</td></tr>'
         for name, value in settings_of(run).items()

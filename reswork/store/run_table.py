@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def row_of(run: SavedRun) -> RunRow:
     if run.unreadable is None:
         cells["step"] = f"{values['step']:,} of {run.total_steps:,}"
     problem = run.unreadable or run.error or ""
-    text = " ".join([*cells.values(), note, problem]).casefold()
+    begun = f"{run.created.astimezone():%Y-%m-%d %H:%M}"
+    text = " ".join([*cells.values(), begun, note, problem]).casefold()
     if problem:
         cells["note"] = problem
     return RunRow(run, note, values, cells, text)
@@ -163,7 +165,8 @@ def _words(column: str, value: Any) -> str:
     if value is None:
         return ""
     if column == "created":
-        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+        local = value.astimezone()
+        return f"{local:%Y-%m-%d}" if local.year != datetime.now().year else f"{local:%d %b %H:%M}"
     if column == "accuracy":
         return f"{value:.1%}"
     if column == "loss":

@@ -18,7 +18,8 @@ def seed_groups(runs: Iterable[SavedRun]) -> dict[str, list[SavedRun]]:
         runs: from disk, see `runs`.
 
     Returns:
-        Name to runs, in order of first appearance. A group's name is what its runs' names begin with.
+        Name to runs, in order of first appearance. A group's name is what its runs' names begin with, or
+        that of the network.
     """
     found: dict[tuple[tuple[str, str], ...], list[SavedRun]] = {}
     for run in runs:
@@ -39,8 +40,8 @@ def seed_groups(runs: Iterable[SavedRun]) -> dict[str, list[SavedRun]]:
 def _name(group: list[SavedRun]) -> str:
     if len(group) == 1:
         return group[0].name
-    start = common_start([run.name for run in group])
-    return f"{start or group[0].model_label}, {len(group)} runs"
+    start = common_start([run.name for run in group])  # of names that are dates nothing telling
+    return start if any(mark.isalpha() for mark in start) else group[0].model_label
 
 
 def common_start(names: list[str]) -> str:

@@ -63,9 +63,9 @@ def test_equal_groups_are_called_different_in_five_of_a_hundred_cases_at_most() 
     [
         ((0.90,), (0.95,), ["90.0% (1 run)", "a single run has no spread", "at least two seeds"]),
         ((0.90, 0.90), (0.95, 0.95), ["gave the same number", "cannot be weighed"]),
-        ((0.90, 0.92), (0.93, 0.91), ["2 against 2 runs", "1 points is not larger", "not show that they are equal"]),
-        ((0.900, 0.901, 0.902), (0.95, 0.951, 0.953), ["5 points is larger", "the second is higher", "more seeds"]),
-        ((0.5,) * 9 + (0.51,), (0.4,) * 9 + (0.41,), ["10 points is larger", "is lower", "fewer than 1 of 1,000"]),
+        ((0.90, 0.92), (0.93, 0.91), ["2 against 2 runs", "1.0 points is not larger", "not show that they are equal"]),
+        ((0.900, 0.901, 0.902), (0.95, 0.951, 0.953), ["5.0 points is larger", "the second is higher", "more seeds"]),
+        ((0.5,) * 9 + (0.51,), (0.4,) * 9 + (0.41,), ["10.0 points is larger", "is lower", "fewer than 1 of 1,000"]),
     ],
 )  # fmt: skip
 def test_the_sentence_is_plain_and_honest(

@@ -81,7 +81,7 @@ def test_a_group_is_one_line_with_a_band_and_bars_in_one_colour() -> None:
     )
     assert band.y.tolist() == [3.0] * 20 + [1.0] * 20
     mean, marks = rest[2], rest[4]
-    assert (mean.name, mean.y.tolist()) == ("&lt;b&gt;mine", [2.0] * 20)
+    assert (mean.name, mean.y.tolist()) == ("&lt;b&gt;mine (2 runs)", [2.0] * 20)
     assert mean.line.color == marks.line.color == "#0072B2" and "rgba(0,114,178" in band.fillcolor
     assert band.legendgroup == mean.legendgroup == marks.legendgroup
     assert marks.y.tolist() == pytest.approx([0.7])

@@ -71,8 +71,8 @@ def test_runs_that_differ_only_in_the_seed_come_together(tmp_path: Path) -> None
     pair = [made_run(tmp_path, name, recipe=replace(RECIPE, seed=k)) for k, name in enumerate(("x", "y"))]
     found = seed_groups([pair[0], *deep, alone, pair[1], replace(alone, unreadable="damaged")])
     assert {name: [run.name for run in runs] for name, runs in found.items()} == {
-        "ResNet-8, 2 runs": ["x", "y"],
-        "deep, 3 runs": ["deep-seed-0", "deep-seed-1", "deep-seed-2"],
+        "ResNet-8": ["x", "y"],
+        "deep": ["deep-seed-0", "deep-seed-1", "deep-seed-2"],
         "alone": ["alone"],
     }
 
@@ -82,7 +82,7 @@ def test_no_group_is_lost_when_two_would_have_one_name(tmp_path: Path) -> None:
         made_run(tmp_path, f"net-{k}", recipe=replace(RECIPE, seed=k % 2, weight_decay=0.1 * (k // 2)))
         for k in range(4)
     ]
-    assert list(seed_groups(runs)) == ["net, 2 runs", "net, 2 runs (2)"]
+    assert list(seed_groups(runs)) == ["net", "net (2)"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ function render({ model, el }) {
   button.className = "reswork-download jupyter-button";
   button.onclick = () => { button.disabled = true; model.send({ kind: "fetch", ticket }); };
   const show = () => {
-    button.hidden = !model.get("name");
+    button.style.display = model.get("name") ? "" : "none";
     button.disabled = false;
     button.textContent = `Download ${model.get("name")}`;
   };

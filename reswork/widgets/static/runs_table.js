@@ -29,19 +29,18 @@ function row(model, run) {
   tick.onchange = () => model.send({ kind: tick.checked ? "tick" : "untick", name: run.name });
   const first = made("td", null);
   first.append(tick);
-  line.append(first);
+  const buttons = made("td", null, { class: "reswork-row-buttons" });
+  for (const [kind, label] of [["show", "Show"], ["note", "Note"], ["delete", "Delete"]]) {
+    const button = made("button", label, { type: "button", title: `${label}: ${run.name}`, "data-key": `${kind}/${run.name}` });
+    button.onclick = () => model.send({ kind, name: run.name });
+    buttons.append(button);
+  }
+  line.append(first, buttons);
   model.get("columns").forEach(([key], place) => {
     const cell = made(place ? "td" : "th", run.cells[key] ?? "", { title: run.cells[key] ?? "", class: `reswork-cell-${key}` });
     if (!place) cell.setAttribute("scope", "row");
     line.append(cell);
   });
-  const last = made("td", null, { class: "reswork-row-buttons" });
-  for (const [kind, label] of [["show", "Show"], ["note", "Note"], ["delete", "Delete"]]) {
-    const button = made("button", label, { type: "button", title: `${label}: ${run.name}`, "data-key": `${kind}/${run.name}` });
-    button.onclick = () => model.send({ kind, name: run.name });
-    last.append(button);
-  }
-  line.append(last);
   return line;
 }
 
@@ -51,7 +50,7 @@ function render({ model, el }) {
     const held = el.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const table = made("table", null);
     const heads = made("tr", null);
-    heads.append(made("th", null), ...model.get("columns").map((column) => head(model, column)), made("th", null));
+    heads.append(made("th", null), made("th", null), ...model.get("columns").map((column) => head(model, column)));
     table.append(heads, ...model.get("rows").map((run) => row(model, run)));
     el.replaceChildren(table);
     if (held) [...el.querySelectorAll("[data-key]")].find((each) => each.dataset.key === held)?.focus();
