@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reswork.errors import InvalidSetting
-from reswork.figures.embedding import write_png
+from reswork.figures.embedding import write_pngs
 from reswork.store.page import page_text
 from reswork.store.run_figures import curves, figures_of
 from reswork.store.saved_run import SavedRun
@@ -80,13 +80,11 @@ def export_pictures(run: SavedRun, folder: str | Path) -> list[Path]:
         InvalidSetting: if the run cannot be read, kaleido or the browser is missing, or nothing can be written.
     """
     (run,) = _checked(run)
-    paths = []
+    drawn = {**curves({run.name: run.history}), **figures_of(run)}
+    paths = {title: Path(folder) / f"{_file_name(title)}.png" for title in drawn}
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for title, figure in {**curves({run.name: run.history}), **figures_of(run)}.items():
-            path = Path(folder) / f"{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}.png"
-            write_png(figure, str(path))
-            paths.append(path)
+        write_pngs({str(paths[title]): figure for title, figure in drawn.items()})
     except ImportError as error:
         raise InvalidSetting(
             "folder",
@@ -103,7 +101,11 @@ def export_pictures(run: SavedRun, folder: str | Path) -> list[Path]:
             f"no picture could be drawn ({_first_line(error)}); kaleido needs Chrome or Chromium. A page from "
             "export_page has a button under each figure that saves it as PNG",
         ) from error
-    return paths
+    return list(paths.values())
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def _checked(runs: SavedRun | Sequence[SavedRun]) -> list[SavedRun]:

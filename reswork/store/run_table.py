@@ -64,7 +64,7 @@ class RunTable:
         folder = runs_folder(self._root)
         known, self._known = self._known, {}
         for path in list_paths(folder):
-            marks = _mark(path / RUN_FILE), _mark(path / NOTE_FILE)
+            marks = _mark(f"{path}/{RUN_FILE}"), _mark(f"{path}/{NOTE_FILE}")
             before = known.get(path.name)
             if (
                 before is not None
@@ -153,7 +153,7 @@ def _is_settled(row: RunRow) -> bool:
     return row.run.done and row.run.unreadable is None
 
 
-def _mark(path: Path) -> Mark:
+def _mark(path: str) -> Mark:
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """`SavedRun`: a run as it stands on disk, finished, going on, or cut off by a dead kernel."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -204,7 +205,8 @@ def list_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     try:
-        return [path for path in folder.iterdir() if _may_be_run(path)]
+        with os.scandir(folder) as entries:
+            return [folder / entry.name for entry in entries if _may_be_run(entry)]
     except OSError as error:
         raise InvalidSetting("root", f"the folder of runs {str(folder)!r} cannot be read: {error}") from error
 
@@ -252,8 +254,8 @@ def _find(path_or_name: str | Path, folder: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _may_be_run(path: Path) -> bool:
-    return not path.name.startswith(".") and (path.is_dir() or path.is_symlink())
+def _may_be_run(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir())
 
 
 def read_listed(path: Path, folder: Path) -> SavedRun:

@@ -83,6 +83,11 @@ class RunsPanel:
         """Names of the ticked runs."""
         return tuple(self._ticked)
 
+    @property
+    def newest(self) -> SavedRun | None:
+        """The newest run on disk, as it was when the table was read."""
+        return self._rows[0].run if self._rows else None
+
     def renew(self) -> None:
         """Read what has changed on disk; search, order, page and ticks stay."""
         with self._lock:  # a person may press the button while a run's end brings the table up to date

@@ -27,7 +27,7 @@ def page(lab: Any, open_page: Any) -> Any:
     lab.shut_kernels()
     for place in range(26):
         made_run(
-            root, f"net-{place:02}", accuracy=0.5 + place / 100, depth=20 if place % 2 else 8,
+            root, f"try-{place:02}", accuracy=0.5 + place / 100, depth=20 if place % 2 else 8,
             created=f"2026-01-{place + 1:02}T00:00:00+00:00", recipe=rw.Recipe(steps=20, batch_size=8, seed=place % 3),
         )  # fmt: skip
     for place, words in enumerate(HOSTILE):
@@ -61,31 +61,31 @@ def press(page: Any, label: str) -> None:
 
 def test_search_sort_tick_note_delete_and_save(lab: Any, page: Any, browser: Any) -> None:
     root = lab.folder / "runs"
-    wait_names(page, ["net-25", "net-24"])
+    wait_names(page, ["try-25", "try-24"])
     press(page, "accuracy")
     page.wait_for_selector(".reswork-runs th[aria-sort=descending]")
     press(page, "accuracy ▼")
-    wait_names(page, ["net-00", "net-01"])
+    wait_names(page, ["try-00", "try-01"])
     press(page, "Next page")
-    wait_names(page, ["net-12", "net-13"])
-    page.get_by_placeholder("Search: words").fill("resnet-20 net-2")
-    wait_names(page, ["net-21", "net-23", "net-25"])
-    for name in ("net-21", "net-23"):
+    wait_names(page, ["try-12", "try-13"])
+    page.get_by_placeholder("Search: words").fill("resnet-20 try-2")
+    wait_names(page, ["try-21", "try-23", "try-25"])
+    for name in ("try-21", "try-23"):
         page.get_by_label(f"Draw {name} over the present run").check()
     page.locator(".reswork-table", has_text="recipe: seed").wait_for()
     page.wait_for_function(f"() => document.querySelectorAll('{LINES}').length >= 2")
     assert page.locator(".reswork-table tr").count() == 2, "only the seed differs"
 
-    page.get_by_title("Note: net-21").click()
+    page.get_by_title("Note: try-21").click()
     page.locator(".reswork textarea:visible").fill("<img src=x onerror=window.hacked=1> kept")
     press(page, "Keep note")
     page.locator(".reswork-cell-note", has_text="onerror").wait_for()
-    assert rw.load_run("net-21", root).note.endswith("kept")
+    assert rw.load_run("try-21", root).note.endswith("kept")
 
-    page.get_by_title("Delete: net-25").click()
-    press(page, "Really delete net-25")
-    wait_names(page, ["net-21", "net-23"])
-    assert not (root / "net-25").exists()
+    page.get_by_title("Delete: try-25").click()
+    press(page, "Really delete try-25")
+    wait_names(page, ["try-21", "try-23"])
+    assert not (root / "try-25").exists()
 
     press(page, "Save as page")
     saved = page.locator(".reswork code", has_text=".html")
@@ -119,7 +119,7 @@ def test_hostile_names_run_nothing_on_the_page_or_in_the_exported_one(
     assert page.evaluate(UNHARMED)
 
     path = rw.export_page(
-        rw.runs(root, search="hacked") + rw.runs(root, search="net-0"), root / "hostile.html"
+        rw.runs(root, search="hacked") + rw.runs(root, search="try-0"), root / "hostile.html"
     )
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 1600})
     asked: list[str] = []
