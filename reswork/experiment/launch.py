@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
 from reswork.recorders import default_recorders
 from reswork.store.description import describe, model_label
@@ -20,6 +23,7 @@ from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
 
+@overload
 def train(
     model: nn.Module,
     data: Dataset,
@@ -32,14 +36,48 @@ def train(
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
-) -> Run:
+    seeds: None = None,
+) -> Run: ...
+
+
+@overload
+def train(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = 30.0,
+    seeds: int,
+) -> SeedRuns: ...
+
+
+def train(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
+    seeds: int | None = None,
+) -> Run | SeedRuns:
     """Train a network in the background, recorded and saved; returns at once.
 
     Watch it with ``rw.live(run)`` or ``run.history``, wait with ``run.wait()``. The run's folder is written
     as it goes; where it cannot be written the run goes on, and ``run.history.notes`` says why.
 
     Args:
-        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place.
+        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place. With
+            ``seeds``: a network from `resnet`, whose settings are used and not its weights, or a function that
+            makes a new network.
         data: what to learn.
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
@@ -51,14 +89,32 @@ def train(
             at most a fiftieth of the time, so those of a huge network come less often.
         parent: of a branch, as `describe` takes it.
         state: begin here instead of at step 0, such as in a branch.
+        seeds: so many runs, one after another, each with new weights and a seed of its own: the recipe's seed
+            and those that follow it. ``name`` gets ``-seed-0`` and so on; ``directory`` holds one folder each.
 
     Returns:
-        The run; ``run.name`` is its folder's name, for `load_run`.
+        The run; ``run.name`` is its folder's name, for `load_run`. With ``seeds``: all of them, as `SeedRuns`.
 
     Raises:
-        InvalidSetting: for a name or folder that cannot be used.
+        InvalidSetting: for a name or folder that cannot be used, or ``seeds`` with a network that cannot be made
+            anew.
     """
     recipe = Recipe() if recipe is None else recipe
+    if seeds is not None:
+        place = {"directory": directory, "name": name}
+        return _seed_runs(
+            model,
+            data,
+            recipe,
+            seeds,
+            place,
+            {"recorders": recorders, "save_every_s": save_every_s},
+            start=start,
+        )
+    if not isinstance(model, nn.Module):
+        raise InvalidSetting(
+            "model", f"model={model!r} is no network; a function that makes one needs seeds="
+        )
     history = History()
     made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
     folder_name = check_name(name) if name is not None else _default_name(model)
@@ -79,6 +135,37 @@ def train(
     if start:
         run.start()
     return run
+
+
+def _seed_runs(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    count: int,
+    place: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    start: bool,
+) -> SeedRuns:
+    """Runs that differ only in their seeds, made one after another by `train` itself."""
+    seeds = seeds_from(recipe.seed, count)
+    first = fresh_network(model, seeds[0])
+    name = check_name(place["name"]) if place["name"] is not None else _default_name(first)
+    folder = place["directory"]
+
+    def make(seed: int) -> Run:
+        network = first if seed == seeds[0] else fresh_network(model, seed)
+        where = (
+            {"name": f"{name}-seed-{seed}"}
+            if folder is None
+            else {"directory": Path(folder) / f"seed-{seed}"}
+        )
+        return train(network, data, replace(recipe, seed=seed), start=False, **where, **options)
+
+    runs = SeedRuns(make, seeds, name)
+    if start:
+        runs.start()
+    return runs
 
 
 def _writer(

@@ -8,6 +8,7 @@ from reswork.results.film import Frame
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.receptive import ReceptiveField
+from reswork.results.seed_comparison import SeedComparison
 from reswork.results.separability import LinearProbe
 from reswork.results.similarity import Similarity
 
@@ -26,6 +27,7 @@ __all__ = [
     "LinearProbe",
     "MethodText",
     "ReceptiveField",
+    "SeedComparison",
     "ShortcutShares",
     "Similarity",
     "Trust",
