@@ -1,7 +1,7 @@
 """`train`: a run with its recorders and its folder, started in one call."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
+from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
@@ -32,6 +33,9 @@ def train(
     recorders: Sequence[Callable[[History], Recorder]] | None = None,
     name: str | None = None,
     start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
     seeds: None = None,
 ) -> Run: ...
 
@@ -46,6 +50,9 @@ def train(
     recorders: Sequence[Callable[[History], Recorder]] | None = None,
     name: str | None = None,
     start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
     seeds: int,
 ) -> SeedRuns: ...
 
@@ -59,6 +66,9 @@ def train(
     recorders: Sequence[Callable[[History], Recorder]] | None = None,
     name: str | None = None,
     start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
     seeds: int | None = None,
 ) -> Run | SeedRuns:
     """Train a network in the background, recorded and saved; returns at once.
@@ -77,6 +87,10 @@ def train(
             None: the default ones.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
+        save_every_s: seconds between two checkpoints, from which the run can go on after a dead kernel; saving takes
+            at most a fiftieth of the time, so those of a huge network come less often.
+        parent: of a branch, as `describe` takes it.
+        state: begin here instead of at step 0, such as in a branch.
         seeds: so many runs, one after another, each with new weights and a seed of its own: the recipe's seed
             and those that follow it. ``name`` gets ``-seed-0`` and so on; ``directory`` holds one folder each.
 
@@ -89,8 +103,11 @@ def train(
     """
     recipe = Recipe() if recipe is None else recipe
     if seeds is not None:
+        if parent is not None or state is not None:
+            raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
         place = {"directory": directory, "name": name}
-        return _seed_runs(model, data, recipe, seeds, place, {"recorders": recorders}, start=start)
+        options = {"recorders": recorders, "save_every_s": save_every_s}
+        return _seed_runs(model, data, recipe, seeds, place, options, start=start)
     if not isinstance(model, nn.Module):
         raise InvalidSetting(
             "model", f"model={model!r} is no network; a function that makes one needs seeds="
@@ -98,11 +115,20 @@ def train(
     history = History()
     made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
     folder_name = check_name(name) if name is not None else _default_name(model)
-    writer = _writer(model, data, recipe, history, directory, folder_name)
+    writer = _writer(describe(model, data, recipe, parent), history, directory, folder_name)
     if writer is not None:
         made = [*made, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
-    run = Run(model, data, recipe, history=history, recorders=made, name=folder_name)
+    run = Run(
+        model,
+        data,
+        recipe,
+        history=history,
+        recorders=made,
+        name=folder_name,
+        start=state,
+        save_every_s=save_every_s,
+    )
     if start:
         run.start()
     return run
@@ -140,12 +166,12 @@ def _seed_runs(
 
 
 def _writer(
-    model: nn.Module, data: Dataset, recipe: Recipe, history: History, directory: str | Path | None, name: str
+    description: Mapping[str, Any], history: History, directory: str | Path | None, name: str
 ) -> RunWriter | None:
     """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
     try:
         path = claim_directory(directory) if directory is not None else create_run_directory(name=name)
-        return RunWriter(path, history, describe(model, data, recipe))
+        return RunWriter(path, history, description)
     except OSError as error:
         history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))
         return None

@@ -2,6 +2,7 @@
 
 from reswork.store.checkpoint import Checkpoint, open_checkpoint
 from reswork.store.directory import create_run_directory, runs_folder
+from reswork.store.resuming import resume
 from reswork.store.run_table import runs
 from reswork.store.saved_run import SavedRun, load_run
 from reswork.store.writer import RunWriter
@@ -13,6 +14,7 @@ __all__ = [
     "create_run_directory",
     "load_run",
     "open_checkpoint",
+    "resume",
     "runs",
     "runs_folder",
 ]
