@@ -51,6 +51,8 @@ def train(
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
     seeds: int,
 ) -> SeedRuns: ...
 
@@ -101,16 +103,11 @@ def train(
     """
     recipe = Recipe() if recipe is None else recipe
     if seeds is not None:
+        if parent is not None or state is not None:
+            raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
         place = {"directory": directory, "name": name}
-        return _seed_runs(
-            model,
-            data,
-            recipe,
-            seeds,
-            place,
-            {"recorders": recorders, "save_every_s": save_every_s},
-            start=start,
-        )
+        options = {"recorders": recorders, "save_every_s": save_every_s}
+        return _seed_runs(model, data, recipe, seeds, place, options, start=start)
     if not isinstance(model, nn.Module):
         raise InvalidSetting(
             "model", f"model={model!r} is no network; a function that makes one needs seeds="

@@ -303,7 +303,7 @@ def _group_sentence(name: str, group: _Group, what: str, unit: str) -> str:
             count = int(band.counts[-1])
             told = f"{number(_last(band.mean))}{unit} on average"
             span = f"{number(_last(band.low))} to {number(_last(band.high))}"
-            so_far = "" if count == group.size else f" ({count} of them got so far)"
+            so_far = "" if count == group.size else f" ({count} of them so far)"
             parts.append(f"at step {_last(band.steps):.0f} the {kind} {what} is {told}, {span}{so_far}")
         else:
             parts.append(f"no {kind} {what} yet")

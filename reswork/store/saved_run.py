@@ -116,46 +116,6 @@ class SavedRun:
             ) from error
         return network.eval()
 
-    def resume(self, **choices: Any) -> Run:
-        """Go on with it in its own folder, equal to the last bit; see `reswork.store.resume` for the choices."""
-        from reswork.store.resuming import resume  # which needs this class
-
-        return resume(self, **choices)
-
-    def load_data(self) -> Dataset:
-        """The data set that it learned from, found again by its name.
-
-        Raises:
-            InvalidSetting: if it is not a built-in one, or no longer the same.
-        """
-        if self.dataset_name not in datasets.NAMES:
-            raise InvalidSetting(
-                "data",
-                f"run {self.name!r} learned from {self.dataset_name!r}, which is not a built-in data set; load it as "
-                "before and hand it over as data=",
-            )
-        return self.check_data(datasets.load(self.dataset_name))
-
-    def check_data(self, data: Dataset) -> Dataset:
-        """Give back a data set that is the one it learned from.
-
-        Raises:
-            InvalidSetting: if it is another one.
-        """
-        if data.fingerprint != self.dataset_hash:
-            raise InvalidSetting(
-                "data",
-                f"{data.name!r} does not hold the images and labels that run {self.name!r} learned from "
-                f"({self.dataset_name!r}); hand over the very same as data=",
-            )
-        return data
-
-    @property
-    def can_be_resumed(self) -> bool:
-        """Whether it ended before its last step, and left something to go on from."""
-        ended_early = self.done and self.state is not RunState.FINISHED
-        return self.unreadable is None and ended_early and bool(Checkpoints(self.path).all())
-
     @property
     def note(self) -> str:
         """What somebody wrote about this run; ``""`` where nobody did.
@@ -199,6 +159,46 @@ class SavedRun:
         from reswork.store.export import export  # plotly comes with it
 
         return export([self], path)
+
+    def resume(self, **choices: Any) -> Run:
+        """Go on with it in its own folder, equal to the last bit; see `reswork.store.resume` for the choices."""
+        from reswork.store.resuming import resume  # which needs this class
+
+        return resume(self, **choices)
+
+    def load_data(self) -> Dataset:
+        """The data set that it learned from, found again by its name.
+
+        Raises:
+            InvalidSetting: if it is not a built-in one, or no longer the same.
+        """
+        if self.dataset_name not in datasets.NAMES:
+            raise InvalidSetting(
+                "data",
+                f"run {self.name!r} learned from {self.dataset_name!r}, which is not a built-in data set; load it as "
+                "before and hand it over as data=",
+            )
+        return self.check_data(datasets.load(self.dataset_name))
+
+    def check_data(self, data: Dataset) -> Dataset:
+        """Give back a data set that is the one it learned from.
+
+        Raises:
+            InvalidSetting: if it is another one.
+        """
+        if data.fingerprint != self.dataset_hash:
+            raise InvalidSetting(
+                "data",
+                f"{data.name!r} does not hold the images and labels that run {self.name!r} learned from "
+                f"({self.dataset_name!r}); hand over the very same as data=",
+            )
+        return data
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether it ended before its last step, and left something to go on from."""
+        ended_early = self.done and self.state is not RunState.FINISHED
+        return self.unreadable is None and ended_early and bool(Checkpoints(self.path).all())
 
     def summary(self) -> dict[str, Any]:
         """What a table of runs shows: name, network, data, state, step, test loss and accuracy, seconds."""

@@ -14,7 +14,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.launch import train
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
-from reswork.store.saved_run import SavedRun
+from reswork.store import SavedRun
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, active_runs
 from reswork.widgets.build_panel import BuildPanel

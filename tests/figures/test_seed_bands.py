@@ -97,8 +97,7 @@ def test_accuracy_bands_are_in_percent_and_a_run_that_is_behind_is_told() -> Non
     figure = accuracy_curves({"mine": (history([0.5] * 20), history([0.7] * 10))})
     assert figure.data[0].y.tolist() == pytest.approx([70.0] * 10 + [50.0] * 10 + [50.0] * 20)
     assert (
-        "50 % on average, 50 to 50 (1 of them got so far); no test accuracy yet."
-        in figure.layout.meta["summary"]
+        "50 % on average, 50 to 50 (1 of them so far); no test accuracy yet." in figure.layout.meta["summary"]
     )
 
 
