@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
+    from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
     from reswork.experiment.launch import train
@@ -46,6 +47,7 @@ __all__ = [
     "Workbench",
     "active_runs",
     "datasets",
+    "doctor",
     "figures",
     "fit",
     "inspect",
@@ -85,6 +87,7 @@ _HOMES = {
     "SavedRun": "reswork.store.saved_run",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
+    "doctor": "reswork.environment.checkup",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",

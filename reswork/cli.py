@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs``."""
+"""The command line: ``reswork lab | train | runs | doctor``."""
 
 import argparse
 import sys
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "lab":
             return _lab([*rest])
+        if chosen.command == "doctor":
+            return _doctor(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
     except InvalidSetting as error:
         print(f"reswork: {error.message}", file=sys.stderr)
@@ -43,10 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
     )
     _add_train(commands.add_parser("train", help="train a network and write its run"))
-    listed = commands.add_parser("runs", help="list the runs in a folder")
-    listed.add_argument(
-        "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
-    )
+    for name, told in (
+        ("runs", "list the runs in a folder"),
+        ("doctor", "look whether this environment is fit; the exit status is 1 if something is bad"),
+    ):
+        commands.add_parser(name, help=told).add_argument(
+            "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
+        )
     return parser
 
 
@@ -198,6 +203,14 @@ def _runs(chosen: argparse.Namespace) -> int:
         if problem := run.unreadable or run.error:
             print(f"{_plain(run.name)}: {_plain(problem)}")
     return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from reswork.environment.checkup import doctor
+
+    checkup = doctor(chosen.runs)
+    print(checkup)
+    return 0 if checkup.fit else 1
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

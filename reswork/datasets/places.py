@@ -4,16 +4,14 @@ import os
 from pathlib import Path
 
 from reswork.errors import InvalidSetting
+from reswork.places import cache_root
+
+__all__ = ["cache_root", "data_root", "embedded", "existing"]
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """Where downloads and files placed by hand lie: the argument, else ``RESWORK_DATA``, else ``./data``."""
     return Path(root or os.environ.get("RESWORK_DATA") or "data").expanduser()
-
-
-def cache_root() -> Path:
-    """The folder of decoded images: ``RESWORK_CACHE``, else ``~/.cache/reswork``."""
-    return Path(os.environ.get("RESWORK_CACHE") or "~/.cache/reswork").expanduser()
 
 
 def embedded(name: str) -> Path:
