@@ -10,6 +10,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.history import History
 from reswork.recorders import default_recorders
+from reswork.recorders.forwarding import Forwarding
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.writer import RunWriter
@@ -24,7 +25,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Sequence[Callable[[History], Recorder | list[Recorder]]] | None = None,
     name: str | None = None,
     start: bool = True,
 ) -> Run:
@@ -39,7 +40,7 @@ def train(
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
         recorders: what to record, as factories that take the history, such as ``rw.recorders.losses``;
-            None: the default ones.
+            None: the default ones. ``[rw.recorders.default_recorders, rw.recorders.tensorboard("logs")]`` adds one.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
 
@@ -51,16 +52,30 @@ def train(
     """
     recipe = Recipe() if recipe is None else recipe
     history = History()
-    made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
+    made = _made(history, [default_recorders] if recorders is None else recorders)
     folder_name = check_name(name) if name is not None else _default_name(model)
     writer = _writer(model, data, recipe, history, directory, folder_name)
     if writer is not None:
         made = [*made, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
+    for each in made:
+        if isinstance(each, Forwarding):
+            each.introduce(folder_name, describe(model, data, recipe))
     run = Run(model, data, recipe, history=history, recorders=made, name=folder_name)
     if start:
         run.start()
     return run
+
+
+def _made(
+    history: History, factories: Sequence[Callable[[History], Recorder | list[Recorder]]]
+) -> list[Recorder]:
+    """The recorders of all factories; one that makes several, as `default_recorders`, gives a list."""
+    made: list[Recorder] = []
+    for make in factories:
+        new = make(history)
+        made += new if isinstance(new, list) else [new]
+    return made
 
 
 def _writer(
