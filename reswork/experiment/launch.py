@@ -1,9 +1,10 @@
 """`train`: a run with its recorders and its folder, started in one call."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +16,7 @@ from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
+from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
@@ -28,6 +30,9 @@ def train(
     recorders: Sequence[Callable[[History], Recorder | list[Recorder]]] | None = None,
     name: str | None = None,
     start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
 ) -> Run:
     """Train a network in the background, recorded and saved; returns at once.
 
@@ -43,6 +48,10 @@ def train(
             None: the default ones. ``[rw.recorders.default_recorders, rw.recorders.tensorboard("logs")]`` adds one.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
+        save_every_s: seconds between two checkpoints, from which the run can go on after a dead kernel; saving takes
+            at most a fiftieth of the time, so those of a huge network come less often.
+        parent: of a branch, as `describe` takes it.
+        state: begin here instead of at step 0, such as in a branch.
 
     Returns:
         The run; ``run.name`` is its folder's name, for `load_run`.
@@ -54,14 +63,24 @@ def train(
     history = History()
     made = _made(history, [default_recorders] if recorders is None else recorders)
     folder_name = check_name(name) if name is not None else _default_name(model)
-    writer = _writer(model, data, recipe, history, directory, folder_name)
+    description = describe(model, data, recipe, parent)
+    writer = _writer(description, history, directory, folder_name)
     if writer is not None:
         made = [*made, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
     for each in made:
         if isinstance(each, Forwarding):
-            each.introduce(folder_name, describe(model, data, recipe))
-    run = Run(model, data, recipe, history=history, recorders=made, name=folder_name)
+            each.introduce(folder_name, description)
+    run = Run(
+        model,
+        data,
+        recipe,
+        history=history,
+        recorders=made,
+        name=folder_name,
+        start=state,
+        save_every_s=save_every_s,
+    )
     if start:
         run.start()
     return run
@@ -79,12 +98,12 @@ def _made(
 
 
 def _writer(
-    model: nn.Module, data: Dataset, recipe: Recipe, history: History, directory: str | Path | None, name: str
+    description: Mapping[str, Any], history: History, directory: str | Path | None, name: str
 ) -> RunWriter | None:
     """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
     try:
         path = claim_directory(directory) if directory is not None else create_run_directory(name=name)
-        return RunWriter(path, history, describe(model, data, recipe))
+        return RunWriter(path, history, description)
     except OSError as error:
         history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))
         return None

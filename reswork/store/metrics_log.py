@@ -6,6 +6,7 @@ of a group, a kept array, or a note. NaN and infinities are the strings "NaN", "
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reswork.history import History
+from reswork.store.whole_files import synchronise
 
 
 @dataclass
@@ -37,21 +39,35 @@ class MetricsLog:
     Args:
         path: the file; made at the first flush.
         history: the record, which may grow in the meantime.
+        size: bytes of the file that hold the history as it is now; what follows them is cut off at the next flush.
     """
 
-    def __init__(self, path: Path, history: History) -> None:
+    def __init__(self, path: Path, history: History, size: int = 0) -> None:
         self._path = path
         self._history = history
-        self._written = _Written({}, {}, {})
+        self._written = _Written({}, {}, {}, size=size)
+        if size:
+            for _ in _new_lines(history, self._written):
+                pass
 
-    def flush(self) -> None:
+    @property
+    def size(self) -> int:
+        """Bytes of whole lines."""
+        return self._written.size
+
+    def flush(self, *, to_disk: bool = False) -> None:
         """Append what is new.
+
+        Args:
+            to_disk: wait until it is on the disk.
 
         Raises:
             OSError: if it cannot be written; nothing is lost, call again later.
         """
         before = self._written
         if self._history.version == before.version and before.size:
+            if to_disk:
+                synchronise(self._path)
             return
         after = replace(
             before, series=dict(before.series), groups=dict(before.groups), arrays=dict(before.arrays)
@@ -63,6 +79,9 @@ class MetricsLog:
             file.truncate(before.size)
             file.seek(before.size)
             file.write(content)
+            if to_disk:
+                file.flush()
+                os.fsync(file.fileno())
         after.size = before.size + len(content)
         self._written = after
 
