@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
+    from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
     from reswork.experiment.launch import train
@@ -55,6 +56,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "datasets",
+    "doctor",
     "export_csv",
     "export_page",
     "export_pictures",
@@ -104,6 +106,7 @@ _HOMES = {
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
+    "doctor": "reswork.environment.checkup",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",

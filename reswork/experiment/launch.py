@@ -14,6 +14,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
 from reswork.recorders import default_recorders
+from reswork.recorders.forwarding import Forwarding
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.writer import RunWriter
@@ -23,6 +24,9 @@ from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
 
+Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
+
+
 @overload
 def train(
     model: nn.Module,
@@ -30,7 +34,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
@@ -47,7 +51,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
@@ -63,7 +67,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
@@ -84,7 +88,7 @@ def train(
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
         recorders: what to record, as factories that take the history, such as ``rw.recorders.losses``;
-            None: the default ones.
+            None: the default ones. ``[rw.recorders.default_recorders, rw.recorders.tensorboard("logs")]`` adds one.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
         save_every_s: seconds between two checkpoints, from which the run can go on after a dead kernel; saving takes
@@ -113,12 +117,16 @@ def train(
             "model", f"model={model!r} is no network; a function that makes one needs seeds="
         )
     history = History()
-    made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
+    made = _made(history, [default_recorders] if recorders is None else recorders)
     folder_name = check_name(name) if name is not None else _default_name(model)
-    writer = _writer(describe(model, data, recipe, parent), history, directory, folder_name)
+    description = describe(model, data, recipe, parent)
+    writer = _writer(description, history, directory, folder_name)
     if writer is not None:
         made = [*made, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
+    for each in made:
+        if isinstance(each, Forwarding):
+            each.introduce(folder_name, description)
     run = Run(
         model,
         data,
@@ -163,6 +171,15 @@ def _seed_runs(
     if start:
         runs.start()
     return runs
+
+
+def _made(history: History, factories: Factories) -> list[Recorder]:
+    """The recorders of all factories; one that makes several, as `default_recorders`, gives a list."""
+    made: list[Recorder] = []
+    for make in factories:
+        new = make(history)
+        made += new if isinstance(new, list) else [new]
+    return made
 
 
 def _writer(

@@ -1,6 +1,7 @@
 """`SavedRun`: a run as it stands on disk, finished, going on, or cut off by a dead kernel."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -33,7 +35,8 @@ from reswork.store.directory import (
 )
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
-from reswork.store.whole_files import read_text
+from reswork.store.whole_files import read_json
+from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, RunState
 
@@ -107,10 +110,13 @@ class SavedRun:
                 "run",
                 f"run {self.name!r} has no final weights: it {self._why_no_weights()}; choose a finished run",
             )
-        network = resnet(self.config)
         try:
-            network.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            tensors = load_file(weights)
+            with torch.device("meta"):  # settings from a file may ask for more memory than there is
+                network = resnet(self.config)
+            check_tensors(network, tensors, f"the weights in {WEIGHTS_FILE}")
+            network.to_empty(device="cpu").load_state_dict(tensors)
+        except (OSError, SafetensorError, RuntimeError, InvalidSetting) as error:
             raise InvalidSetting(
                 "run", f"the weights of run {self.name!r} cannot be used: {error}"
             ) from error
@@ -314,13 +320,13 @@ def read_listed(path: Path, folder: Path) -> SavedRun:
 
 
 def _read(path: Path) -> SavedRun:
-    values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+    values = read_json(path / RUN_FILE, _MOST_BYTES)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
     state = RunState[values["state"]]
     interrupted = state not in _ENDED and not has_writer(path)
     if interrupted:  # it may have ended between the two looks
-        values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+        values = read_json(path / RUN_FILE, _MOST_BYTES)
         state = RunState[values["state"]]
         interrupted = state not in _ENDED
     model, data, error = values["model"], values["data"], values["error"]
@@ -349,6 +355,7 @@ def _read(path: Path) -> SavedRun:
 
 def _progress(path: Path, values: Mapping[str, Any]) -> dict[str, float]:
     progress = {str(name): float(value) for name, value in values.get("progress", {}).items()}
+    progress = {name: value for name, value in progress.items() if math.isfinite(value)}
     if RunState[values["state"]] not in _ENDED:  # it was written at the last epoch; the metrics know better
         progress["step"] = max(progress.get("step", 0.0), float(last_step(path / METRICS_FILE)))
     return progress
