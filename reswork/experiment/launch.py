@@ -23,7 +23,6 @@ from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
-
 Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
 
 
