@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reswork.models.network import ResNet, resnet
     from reswork.models.sheet import spec_sheet
     from reswork.store.checkpoint import open_checkpoint
+    from reswork.store.moments import Moments, moments
     from reswork.store.saved_run import SavedRun, load_run, runs
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
@@ -37,6 +38,7 @@ __all__ = [
     "Augmentation",
     "History",
     "InvalidSetting",
+    "Moments",
     "Recipe",
     "ResNet",
     "ResNetConfig",
@@ -51,6 +53,7 @@ __all__ = [
     "inspect",
     "live",
     "load_run",
+    "moments",
     "open_checkpoint",
     "presets",
     "probes",
@@ -77,6 +80,7 @@ _HOMES = {
     "Augmentation": "reswork.datasets.augmentation",
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
+    "Moments": "reswork.store.moments",
     "Recipe": "reswork.training.recipe",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
@@ -89,6 +93,7 @@ _HOMES = {
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
+    "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.saved_run",
