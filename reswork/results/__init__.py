@@ -8,6 +8,7 @@ from reswork.results.film import Frame
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.receptive import ReceptiveField
+from reswork.results.run_tree import RunNode, family
 from reswork.results.separability import LinearProbe
 from reswork.results.similarity import Similarity
 
@@ -27,6 +28,8 @@ __all__ = [
     "MethodText",
     "ReceptiveField",
     "ShortcutShares",
+    "RunNode",
     "Similarity",
     "Trust",
+    "family",
 ]
