@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from reswork.datasets.augmentation import Augmentation
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
+    from reswork.experiment.branching import branch
     from reswork.experiment.launch import train
+    from reswork.experiment.looking_back import look_back, what_changed
+    from reswork.experiment.parting import parting
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
@@ -47,14 +50,17 @@ __all__ = [
     "SavedRun",
     "Workbench",
     "active_runs",
+    "branch",
     "datasets",
     "figures",
     "fit",
     "inspect",
     "live",
     "load_run",
+    "look_back",
     "moments",
     "open_checkpoint",
+    "parting",
     "presets",
     "probes",
     "recorders",
@@ -65,6 +71,7 @@ __all__ = [
     "spec_sheet",
     "spec_table",
     "train",
+    "what_changed",
 ]
 
 _MODULES = {
@@ -89,18 +96,22 @@ _HOMES = {
     "SavedRun": "reswork.store.saved_run",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
+    "branch": "reswork.experiment.branching",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
+    "look_back": "reswork.experiment.looking_back",
     "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
+    "parting": "reswork.experiment.parting",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.saved_run",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
+    "what_changed": "reswork.experiment.looking_back",
 }
 
 

@@ -73,14 +73,15 @@ def branch(
         )
     model, new_config, lost = _network(run, found, state, old_config, config or {})
     own = {f"model/{key}": value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
-    state = replace(state, tensors={**state.tensors, **own})
+    memory = {key: value for key, value in state.tensors.items() if not key.startswith("model/")}
+    state = replace(state, tensors={**memory, **own})
     changes = _changes(run.recipe, new_recipe) | _changes(old_config, new_config)
     parent = {"run": run.name, "step": state.step, "changes": changes}
     new = train(
         model, data, new_recipe, name=name, directory=directory, parent=parent, state=state, start=False
     )
     sentence = " ".join([f"Branched off {run.name} at step {state.step:,}.", *words, *lost])
-    new.history.note(state.step, "branched", sentence=sentence, **parent)
+    new.history.note(state.step, "branched", sentence=sentence, run=run.name, changes=changes)
     if start:
         new.start()
     return new

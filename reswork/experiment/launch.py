@@ -13,6 +13,7 @@ from reswork.history import History
 from reswork.recorders import default_recorders
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
+from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
 from reswork.training.progress import TrainingState
@@ -32,6 +33,7 @@ def train(
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
 ) -> Run:
     """Train a network in the background, recorded and saved; returns at once.
 
@@ -51,6 +53,7 @@ def train(
             at most a fiftieth of the time, so those of a huge network come less often.
         parent: of a branch, as `describe` takes it.
         state: begin here instead of at step 0, such as in a branch.
+        moments_bytes: disk for the weights of earlier steps, see `reswork.moments`; 0: none are kept.
 
     Returns:
         The run; ``run.name`` is its folder's name, for `load_run`.
@@ -61,10 +64,12 @@ def train(
     recipe = Recipe() if recipe is None else recipe
     history = History()
     made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
+    check_budget(moments_bytes)
     folder_name = check_name(name) if name is not None else _default_name(model)
     writer = _writer(describe(model, data, recipe, parent), history, directory, folder_name)
     if writer is not None:
-        made = [*made, writer]  # last, so that it finds what the others recorded
+        keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
+        made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
     run = Run(
         model,

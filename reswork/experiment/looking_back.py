@@ -91,7 +91,13 @@ def with_judgement(
     device = next(look.model.parameters()).device
     part = Split(data.test.images[:most], data.test.labels[:most]).to(device)
     found = evaluate(
-        look.model, part, mean=data.mean, std=data.std, classes=len(data.classes), batch_size=250, stopped=stopped
+        look.model,
+        part,
+        mean=data.mean,
+        std=data.std,
+        classes=len(data.classes),
+        batch_size=250,
+        stopped=stopped,
     )
     if found is None:
         return look
@@ -151,7 +157,9 @@ def _answered(before: Look, after: Look) -> list[str]:
     ]
     if not changed:
         return [f"All {len(after.pictures)} pinned pictures keep their answers."]
-    return [f"{len(changed)} of {len(after.pictures)} pinned pictures get another answer: {'; '.join(changed)}."]
+    return [
+        f"{len(changed)} of {len(after.pictures)} pinned pictures get another answer: {'; '.join(changed)}."
+    ]
 
 
 def _weighed(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[str]:
@@ -163,7 +171,10 @@ def _weighed(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[str]:
     sentences = []
     if both:
         with torch.no_grad():
-            moved = {name: float((new[name] - old[name]).norm() / old[name].norm().clamp_min(1e-12)) for name in both}
+            moved = {
+                name: float((new[name] - old[name]).norm() / old[name].norm().clamp_min(1e-12))
+                for name in both
+            }
         most = max(moved, key=lambda name: moved[name])
         if moved[most] == 0:
             sentences.append("No weight differs.")

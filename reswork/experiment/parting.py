@@ -58,7 +58,9 @@ def _lasting(gaps: np.ndarray) -> int | None:
     """First place from which on the mean of the gaps' windows stays on one side, beyond its noise."""
     if len(gaps) < _WINDOW:
         return None
-    windows = np.lib.stride_tricks.sliding_window_view(np.nan_to_num(gaps, nan=1e9, posinf=1e9, neginf=-1e9), _WINDOW)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.nan_to_num(gaps, nan=1e9, posinf=1e9, neginf=-1e9), _WINDOW
+    )
     means = windows.mean(axis=1)
     noise = windows.std(axis=1) / np.sqrt(_WINDOW)
     apart = np.abs(means) > _NOISE * noise

@@ -33,4 +33,6 @@ def with_cursor(figure: go.Figure, step: int, label: str = "") -> go.Figure:
         *(layout.get("annotations") or ()),
         words | {"text": escape(label, 40) if label else f"step {step:,}", "font": {"size": 11}},
     ]
-    return go.Figure({"data": [trace.to_plotly_json() for trace in figure.data], "layout": layout}, _validate=False)
+    return go.Figure(
+        {"data": [trace.to_plotly_json() for trace in figure.data], "layout": layout}, _validate=False
+    )

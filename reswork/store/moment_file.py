@@ -60,7 +60,9 @@ class FlatLayout:
         for name, tensor in state.items():
             if tensor.dtype not in _DTYPES or tensor.layout is not torch.strided:
                 raise TypeError(f"{name} is of type {tensor.dtype}, which a moment cannot hold")
-        self._names = sorted(state, key=lambda name: (-state[name].element_size(), name))  # so that all is aligned
+        self._names = sorted(
+            state, key=lambda name: (-state[name].element_size(), name)
+        )  # so that all is aligned
         self._kinds = [(state[name].dtype, state[name].shape) for name in self._names]
         ends = [0]
         for name in self._names:
@@ -95,7 +97,7 @@ class FlatLayout:
         Raises:
             OSError: if that does not work.
         """
-        content = memoryview(slot.flat.cpu().numpy())
+        content = slot.flat.cpu().numpy().data
         path = folder / file_name(step)
         _replace(path, (self._head(step, zlib.crc32(content)), content))
         return path

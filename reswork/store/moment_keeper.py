@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from reswork.history import History
 from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in, sweep
 from reswork.store.moment_plan import MOST_MOMENTS, planned_steps, superfluous
 from reswork.training.events import Event, RunEnded, RunStarted, StepDone
+from reswork.training.progress import TrainingState
 
 MOMENTS_FOLDER = "moments"
 DEFAULT_BYTES = 120_000_000
@@ -36,6 +38,7 @@ class MomentKeeper:
     """
 
     events = (RunStarted, StepDone, RunEnded)
+    name = "moments"  # under which a checkpoint has its budget
 
     def __init__(self, directory: Path, history: History, most_bytes: int = DEFAULT_BYTES) -> None:
         self.directory = directory
@@ -44,6 +47,8 @@ class MomentKeeper:
         self._most_bytes = check_budget(most_bytes)
         self._layout: FlatLayout | None = None
         self._model: nn.Module | None = None
+        self._state: Callable[[], TrainingState] | None = None
+        self._averaged = False
         self._total = 0
         self._first = 0
         self._plan: deque[int] = deque()
@@ -68,6 +73,14 @@ class MomentKeeper:
         with self._changed:
             if self._layout is not None:
                 self._work_on()
+
+    def state(self) -> dict[str, int]:
+        """What a run that goes on later needs to know."""
+        return {"most_bytes": self._most_bytes}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Go on with the budget of before."""
+        self._most_bytes = check_budget(kept["most_bytes"])
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -102,7 +115,9 @@ class MomentKeeper:
 
     def _begin(self, event: RunStarted) -> None:
         self._model = event.model
+        self._state = event.state
         self._total = event.total_steps
+        self._averaged = bool(event.state().part("average"))
         self._layout = FlatLayout(self._weights())
         if self._room() == 0:
             self._tell(
@@ -137,10 +152,11 @@ class MomentKeeper:
         """The last moment, unless it is there; after a failure the statistics of the norms may be spoilt."""
         self.wait()
         if self._model is not None and event.state.upper() != "FAILED":
+            self._averaged = False  # the model has the average by now
             self._take(event.step)
         with self._changed:
             self._changed.wait_for(lambda: not self._busy)
-            self._model, self._layout = None, None
+            self._model = self._state = self._layout = None
             self._free, self._made = [], 0
             trouble = self._trouble
         if trouble != self._told:
@@ -177,7 +193,10 @@ class MomentKeeper:
         return min(MOST_MOMENTS, self._most_bytes // self._layout.file_bytes)
 
     def _weights(self) -> Mapping[str, Tensor]:
+        """The averaged weights where the recipe asks for an average, else the model's; those in use."""
         assert self._model is not None
+        if self._averaged and self._state is not None:
+            return self._state().part("average")
         state = self._model.state_dict()
         return {
             name.replace("_orig_mod.", ""): value

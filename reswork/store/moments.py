@@ -75,7 +75,9 @@ class Moments:
     @most_bytes.setter
     def most_bytes(self, count: int) -> None:
         if self._keeper is None:
-            raise InvalidSetting("moments_bytes", "this run does not go on here; its moments stay as they are")
+            raise InvalidSetting(
+                "moments_bytes", "this run does not go on here; its moments stay as they are"
+            )
         self._keeper.most_bytes = count
 
     def nearest(self, step: int) -> int:
@@ -133,9 +135,7 @@ class Moments:
         return model.eval()
 
 
-def moments(
-    run: "Run | SavedRun", *, model: nn.Module | None = None, device: str | None = None
-) -> Moments:
+def moments(run: "Run | SavedRun", *, model: nn.Module | None = None, device: str | None = None) -> Moments:
     """The weights that a run kept, by step; of a live run or of one from disk.
 
     Outputs, feature maps and attributions at a moment are computed from its weights: give ``.model(step)`` to
@@ -156,7 +156,8 @@ def moments(
     if isinstance(run, SavedRun):
         if run.config is None and model is None:
             raise InvalidSetting(
-                "model", f"run {run.name!r} trained {run.model_label}, which was not built here; give it as model="
+                "model",
+                f"run {run.name!r} trained {run.model_label}, which was not built here; give it as model=",
             )
         return Moments(run.path / MOMENTS_FOLDER, _template(run.config, model, place))
     if not isinstance(run, Run):

@@ -25,7 +25,9 @@ class BranchForm:
         self.form = Form(
             {
                 "learning_rate": _number("Learning rate", "The peak of the schedule from here on."),
-                "epochs": _number("Epochs in all", "Passes over the data, those before the branch among them."),
+                "epochs": _number(
+                    "Epochs in all", "Passes over the data, those before the branch among them."
+                ),
                 "weight_decay": _number("Weight decay", "Pull of the weights towards zero."),
                 "shortcuts_off": _block("Shortcut off", "This block loses its shortcut."),
                 "branches_off": _block("Branch off", "Of this block only the shortcut is left."),

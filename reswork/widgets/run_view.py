@@ -255,7 +255,11 @@ class RunView:
         ):
             plot.show(figure if step is None else figures.with_cursor(figure, step))
         self.profile.show(figures.gradient_profile(history if step is None else history.until(step)))
-        kept = history.array("confusion/test") if step is None or self._counted is None else (step, self._counted)
+        kept = (
+            history.array("confusion/test")
+            if step is None or self._counted is None
+            else (step, self._counted)
+        )
         if kept is not None:
             figure = figures.confusion_matrix(kept[1], run.classes)
             if self.confusion is None:

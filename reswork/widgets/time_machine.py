@@ -26,6 +26,7 @@ from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.moment_column import MomentColumn
 from reswork.widgets.refresh import Refresher
 from reswork.widgets.run_view import AnyRun, last_step
+from reswork.widgets.tree import close_tree
 
 FRAME_S = 0.5
 SECTIONS = ("At this moment", "Branch here", "The tree of runs")
@@ -144,6 +145,8 @@ class TimeMachine:
         self.player.stop()
         self._worker.cancel()
         self._worker.wait(10)
+        if self.beside is not None and self.beside.view not in self._columns.children:
+            close_tree(self.beside.view)  # nobody else would
 
     @property
     def is_idle(self) -> bool:
@@ -209,12 +212,21 @@ class TimeMachine:
             value=120, min=0, max=1e6, step=10, description="Disk for moments, MB", layout=w.Layout(width="230px"),
             style={"description_width": "140px"}, tooltip="All moments of this run together; 1 MB is a million bytes",
         )  # fmt: skip
-        self._compare = w.Checkbox(value=False, description="beside another moment", indent=False, layout=w.Layout(width="200px"))
-        self._other_run = w.Dropdown(description="of", layout=w.Layout(width="320px"), style={"description_width": "20px"})
-        self._other_step = w.SelectionSlider(
-            options=[0], description="at step", layout=w.Layout(width="420px"), style={"description_width": "50px"}
+        self._compare = w.Checkbox(
+            value=False, description="beside another moment", indent=False, layout=w.Layout(width="200px")
         )
-        self._beside_row = w.HBox([self._other_run, self._other_step], layout=w.Layout(display="none", flex_flow="row wrap"))
+        self._other_run = w.Dropdown(
+            description="of", layout=w.Layout(width="320px"), style={"description_width": "20px"}
+        )
+        self._other_step = w.SelectionSlider(
+            options=[0],
+            description="at step",
+            layout=w.Layout(width="420px"),
+            style={"description_width": "50px"},
+        )
+        self._beside_row = w.HBox(
+            [self._other_run, self._other_step], layout=w.Layout(display="none", flex_flow="row wrap")
+        )
         self._difference = w.HTML()
         for control in (self._pictures, self._layer, self._quantity.control):
             control.observe(lambda _change: self._again(), names="value")
@@ -248,7 +260,12 @@ class TimeMachine:
     def _opened(self) -> None:
         if self.sections.selected_index == 2:
             self._draw_tree()
-        elif self.sections.selected_index == 0 and self.step is None and self._moments is not None and len(self._moments):
+        elif (
+            self.sections.selected_index == 0
+            and self.step is None
+            and self._moments is not None
+            and len(self._moments)
+        ):
             self.turn(self._moments.steps[-1])
         else:
             self._again()
@@ -429,10 +446,13 @@ class TimeMachine:
         run = self._run
         try:
             if run is None or self.step is None:
-                raise InvalidSetting("step", "Move the slider to the moment from which the new run shall begin.")
+                raise InvalidSetting(
+                    "step", "Move the slider to the moment from which the new run shall begin."
+                )
             if isinstance(run, Run) and not run.done:
                 raise InvalidSetting(
-                    "run", f"{run.name} still goes on; press Stop first, so that the two don't share the processor."
+                    "run",
+                    f"{run.name} still goes on; press Stop first, so that the two don't share the processor.",
                 )
             recipe, network = self.branch_form.changes(_config(run))
             new = branch(run, self.step, recipe, network, data=self._data)

@@ -8,7 +8,9 @@ import reswork as rw
 from reswork.experiment.branching import told_changes, tree_of
 from reswork.results import family
 
-RECIPE = rw.Recipe(steps=12, batch_size=64, device="cpu", precision="fp32", channels_last=False, compile="off")
+RECIPE = rw.Recipe(
+    steps=12, batch_size=64, device="cpu", precision="fp32", channels_last=False, compile="off"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +101,7 @@ def test_what_cannot_be_branched_says_why(digits) -> None:
         rw.branch(run, 12)
     with pytest.raises(rw.InvalidSetting, match="learning_rate=-1"):
         rw.branch(run, 3, {"learning_rate": -1.0})
-    with pytest.raises(rw.InvalidSetting, match="shortcuts_off"):
+    with pytest.raises(rw.InvalidSetting, match="layer9.9"):
         rw.branch(run, 3, config={"shortcuts_off": ("layer9.9",)})
     none = rw.train(rw.resnet(depth=8, width=4, in_channels=1), digits, RECIPE, moments_bytes=0)
     none.wait(60)
@@ -108,10 +110,12 @@ def test_what_cannot_be_branched_says_why(digits) -> None:
 
 
 def test_a_diverged_run_is_repaired_from_a_moment_before(digits) -> None:
-    wild = rw.Recipe.from_dict(RECIPE.to_dict() | {"learning_rate": 1e12, "schedule": "constant", "steps": 40})
+    wild = rw.Recipe.from_dict(
+        RECIPE.to_dict() | {"learning_rate": 1e12, "schedule": "constant", "steps": 40}
+    )
     torch.manual_seed(0)
     run = rw.train(rw.resnet(depth=8, width=4, in_channels=1, norm="none"), digits, wild)
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(ArithmeticError):
         run.wait(60)
     new = rw.branch(run, 0, {"learning_rate": 0.01})
     assert new.wait(60) is rw.RunState.FINISHED

@@ -22,7 +22,9 @@ def test_it_is_dense_early_and_never_leaves_more_than_two_even_gaps_out(total: i
 
 
 @given(steps=st.sets(st.integers(0, 5_000), min_size=1, max_size=60), most=st.integers(1, 70))
-def test_thinning_takes_as_many_as_it_must_and_spares_the_first_and_the_newest(steps: set[int], most: int) -> None:
+def test_thinning_takes_as_many_as_it_must_and_spares_the_first_and_the_newest(
+    steps: set[int], most: int
+) -> None:
     growing = sorted(steps)
     gone = superfluous(growing, most, 5_000)
     assert len(gone) == max(0, len(growing) - most)

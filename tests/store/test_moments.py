@@ -12,7 +12,7 @@ import reswork as rw
 from reswork.history import History
 from reswork.store.moment_file import FlatLayout, file_name, moments_in, read_moment
 from reswork.store.moment_keeper import MomentKeeper
-from reswork.training.events import StepDone
+from reswork.training.events import EpochDone, StepDone
 from reswork.training.run import Run
 
 RECIPE = rw.Recipe(steps=12, batch_size=8, device="cpu", precision="fp32", channels_last=False, compile="off")
@@ -58,7 +58,9 @@ def test_moments_equal_the_networks_weights_to_the_last_bit(tiny_net, tiny_data,
         assert equal(model.state_dict(), copies.states[step])
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "mixup": 0.3}, {"channels_last": True, "precision": "bf16"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"ema": 0.9, "mixup": 0.3}, {"channels_last": True, "precision": "bf16"}]
+)
 def test_the_training_is_the_same_to_the_last_bit_with_and_without(settings, tiny_data, tmp_path) -> None:
     recipe = rw.Recipe.from_dict(RECIPE.to_dict() | settings)
     found = []
@@ -158,11 +160,19 @@ def damages() -> list:
     def flipped(content: bytes) -> bytes:
         return content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
 
-    return [cut, flipped, lambda _: b"", lambda content: content[:8] + b"x" + content[9:], lambda _: b"\xff" * 64]
+    return [
+        cut,
+        flipped,
+        lambda _: b"",
+        lambda content: content[:8] + b"x" + content[9:],
+        lambda _: b"\xff" * 64,
+    ]
 
 
 @pytest.mark.parametrize("damage", damages())
-def test_a_damaged_file_gives_the_next_nearest_and_one_sentence(damage, tiny_net, tiny_data, tmp_path) -> None:
+def test_a_damaged_file_gives_the_next_nearest_and_one_sentence(
+    damage, tiny_net, tiny_data, tmp_path
+) -> None:
     run, copies, keeper = trained(tiny_net, tiny_data, tmp_path)
     path = tmp_path / "moments" / file_name(12)
     path.write_bytes(damage(path.read_bytes()))
@@ -215,3 +225,45 @@ def test_a_network_that_was_not_built_here_has_moments_too(tiny_data, tmp_path) 
 def test_a_budget_must_be_a_size(count, tmp_path) -> None:
     with pytest.raises(rw.InvalidSetting, match="no size"):
         MomentKeeper(tmp_path, History(), count)
+
+
+def test_where_the_recipe_averages_the_weights_moments_are_the_averaged_ones(
+    tiny_net, tiny_data, tmp_path
+) -> None:
+    class Averages:
+        def __call__(self, event: object) -> None:
+            if isinstance(event, EpochDone):
+                self.last = {name: value.clone() for name, value in event.model.state_dict().items()}
+
+    averages, keeper = Averages(), MomentKeeper(tmp_path, History())
+    recipe = rw.Recipe.from_dict(RECIPE.to_dict() | {"ema": 0.9})
+    run = Run(tiny_net, tiny_data, recipe, recorders=[averages, keeper])
+    run.step(4)  # an epoch
+    run.wait_until_still(30)
+    keeper.wait()
+    found = rw.moments(run).model(4).state_dict()
+    run.resume()
+    run.wait(30)
+    live = run.model.state_dict()
+    assert not equal(found, live)
+    assert equal(rw.moments(run).model(12).state_dict(), live)
+
+
+def test_a_run_that_goes_on_later_keeps_on_with_its_budget(
+    tiny_net, tiny_data, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path))
+    size = FlatLayout(tiny_net.state_dict()).file_bytes
+    run = rw.train(tiny_net, tiny_data, RECIPE, moments_bytes=5 * size + 1, start=False)
+    run.step(7)
+    run.wait_until_still(30)
+    run.stop()
+    run.wait(30)
+    before = rw.moments(run).steps
+    assert before[0] == 0 and before[-1] == 7
+    saved = rw.load_run(run.name)
+    again = saved.resume(data=tiny_data)
+    again.wait(60)
+    steps = rw.moments(again).steps
+    assert rw.moments(again).most_bytes == 5 * size + 1
+    assert len(steps) == 5 and steps[0] == 0 and steps[-1] == 12
