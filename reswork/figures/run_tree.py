@@ -56,15 +56,15 @@ def run_tree(nodes: Sequence[RunNode], selected: str | None = None) -> go.Figure
 
 
 def _line(node: RunNode, index: int, selected: str | None) -> dict[str, Any]:
-    strong = node.name == selected
+    strong, colour = node.name == selected, COLOURS[index % len(COLOURS)]
     return {
         "type": "scatter",
         "mode": "lines",
         "x": np.array([node.from_step, node.steps], np.float32),
         "y": np.array([-index, -index], np.float32),
-        "line": {"color": COLOURS[index % len(COLOURS)], "width": 5 if strong else 2.5, "dash": DASHES[index % len(DASHES)]},
+        "line": {"color": colour, "width": 5 if strong else 2.5, "dash": DASHES[index % len(DASHES)]},
         "hoverinfo": "skip",
-    }  # fmt: skip
+    }
 
 
 def _joints(nodes: Sequence[RunNode], rows: dict[str, int]) -> dict[str, Any]:
@@ -87,6 +87,10 @@ def _joints(nodes: Sequence[RunNode], rows: dict[str, int]) -> dict[str, Any]:
 
 def _ends(nodes: Sequence[RunNode], names: Sequence[str]) -> dict[str, Any]:
     words = [f" {_result(node)}" for node in nodes]
+    colours = [COLOURS[index % len(COLOURS)] for index in range(len(nodes))]
+    told = [
+        f"{name}: {escape(node.state)}, step {node.steps:,}" for name, node in zip(names, nodes, strict=True)
+    ]
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -96,11 +100,11 @@ def _ends(nodes: Sequence[RunNode], names: Sequence[str]) -> dict[str, Any]:
         "textposition": "middle right",
         "textfont": {"size": 11},
         "cliponaxis": False,
-        "marker": {"size": 11, "color": [COLOURS[i % len(COLOURS)] for i in range(len(nodes))], "line": {"color": GRID, "width": 1}},
+        "marker": {"size": 11, "color": colours, "line": {"color": GRID, "width": 1}},
         "customdata": [node.name for node in nodes],
-        "hovertext": [f"{name}: {escape(node.state)}, step {node.steps:,}" for name, node in zip(names, nodes, strict=True)],
+        "hovertext": told,
         "hovertemplate": "%{hovertext}<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _changes(node: RunNode, row: int) -> dict[str, Any]:

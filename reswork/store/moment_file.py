@@ -9,7 +9,9 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -67,7 +69,7 @@ class FlatLayout:
         ends = [0]
         for name in self._names:
             ends.append(ends[-1] + state[name].nbytes)
-        self._places = list(zip(ends, ends[1:], strict=False))
+        self._places = list(pairwise(ends))
         self._device = state[self._names[0]].device if self._names else torch.device("cpu")
         self._bytes = ends[-1]
         self.file_bytes = len(self._head(0, 0)) + self._bytes
@@ -173,8 +175,6 @@ def _replace(path: Path, parts: Sequence[bytes | memoryview]) -> None:
                 file.write(part)
         temporary.replace(path)
     except BaseException:
-        try:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
         raise

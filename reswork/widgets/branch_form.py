@@ -37,7 +37,8 @@ class BranchForm:
         self.place = w.HTML()
         self.button = w.Button(
             description="Branch here", button_style="primary",
-            tooltip="Train a new run from the weights of the moment that the slider shows", layout=w.Layout(width="auto"),
+            tooltip="Train a new run from the weights of the moment that the slider shows",
+            layout=w.Layout(width="auto"),
         )  # fmt: skip
         self.button.on_click(lambda _button: branch())
         fields = w.VBox(self.form.views(*self.form.fields), layout=w.Layout(max_width="420px"))

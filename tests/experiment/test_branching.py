@@ -101,7 +101,7 @@ def test_what_cannot_be_branched_says_why(digits) -> None:
         rw.branch(run, 12)
     with pytest.raises(rw.InvalidSetting, match="learning_rate=-1"):
         rw.branch(run, 3, {"learning_rate": -1.0})
-    with pytest.raises(rw.InvalidSetting, match="layer9.9"):
+    with pytest.raises(rw.InvalidSetting, match=r"layer9\.9"):
         rw.branch(run, 3, config={"shortcuts_off": ("layer9.9",)})
     none = rw.train(rw.resnet(depth=8, width=4, in_channels=1), digits, RECIPE, moments_bytes=0)
     none.wait(60)

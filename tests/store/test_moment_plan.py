@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ def test_a_plan_begins_at_0_ends_at_the_end_and_has_no_more_than_asked(total: in
     steps = planned_steps(total, most)
     assert (steps[0], steps[-1]) == (0, total)
     assert len(steps) <= most
-    assert all(before < after for before, after in zip(steps, steps[1:], strict=False))
+    assert all(before < after for before, after in pairwise(steps))
 
 
 @given(total=st.integers(300, 200_000), most=st.integers(20, 240))

@@ -195,7 +195,7 @@ def test_a_pipe_and_a_file_of_another_network_are_passed_over(tiny_net, tiny_dat
     assert found.at(2).step == 12
     assert "does not fit the network" in found.at(2).sentence
     (folder / file_name(12)).unlink()
-    with pytest.raises(rw.InvalidSetting, match="no moment can be read. The moment of step 2 does not fit"):
+    with pytest.raises(rw.InvalidSetting, match=r"no moment can be read\. The moment of step 2 does not fit"):
         found.at(0)
 
 
@@ -203,7 +203,8 @@ def test_any_kind_of_tensor_comes_back(tmp_path) -> None:
     state = {
         "half": torch.arange(3, dtype=torch.float16), "flag": torch.tensor([True, False, True]),
         "count": torch.tensor(7), "brain": torch.randn(2, 3).bfloat16(), "empty": torch.empty(0),
-        "double": torch.randn(2, dtype=torch.float64), "last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "double": torch.randn(2, dtype=torch.float64),
+        "last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
     }  # fmt: skip
     layout = FlatLayout(state)
     slot = layout.slot()
@@ -211,7 +212,7 @@ def test_any_kind_of_tensor_comes_back(tmp_path) -> None:
     path = layout.write(tmp_path, slot, 3)
     assert path.stat().st_size == layout.file_bytes
     assert equal(read_moment(tmp_path, 3), state)
-    with pytest.raises(TypeError, match="wave is of type torch.complex64"):
+    with pytest.raises(TypeError, match=r"wave is of type torch\.complex64"):
         FlatLayout({"wave": torch.zeros(2, dtype=torch.complex64)})
 
 
