@@ -131,10 +131,10 @@ def _judged(before: Look, after: Look) -> list[str]:
     ]
     shares, were = _right_of_each(new.confusion), _right_of_each(old.confusion)
     gains = np.nan_to_num(shares - were)
-    for index, word in ((int(gains.argmax()), "better"), (int(gains.argmin()), "worse")):
-        if (gains[index] > 0) == (word == "better") and abs(gains[index]) >= 0.01:
+    for index, word in ((int(gains.argmax()), "gained"), (int(gains.argmin()), "lost")):
+        if (gains[index] > 0) == (word == "gained") and abs(gains[index]) >= 0.01:
             sentences.append(
-                f"Most {word}: {after.classes[index]}, {were[index]:.0%} before and {shares[index]:.0%} after."
+                f"{after.classes[index]} {word} most: {were[index]:.0%} right before, {shares[index]:.0%} after."
             )
     return sentences
 

@@ -209,8 +209,8 @@ class TimeMachine:
         self._quantity.value = "size"
         self._quantity.view.layout.width = "300px"
         self._budget = w.BoundedFloatText(
-            value=120, min=0, max=1e6, step=10, description="Disk for moments, MB", layout=w.Layout(width="230px"),
-            style={"description_width": "140px"}, tooltip="All moments of this run together; 1 MB is a million bytes",
+            value=120, min=0, max=1e6, step=10, description="Disk for moments (MB)", layout=w.Layout(width="260px"),
+            style={"description_width": "150px"}, tooltip="All moments of this run together; 1 MB is a million bytes",
         )  # fmt: skip
         self._compare = w.Checkbox(
             value=False, description="beside another moment", indent=False, layout=w.Layout(width="200px")
@@ -377,6 +377,7 @@ class TimeMachine:
         self._quiet = True
         try:
             self._layer.options = names
+            self._layer.value = names[0] if names else None  # a menu that was empty chooses nothing by itself
         finally:
             self._quiet = False
 

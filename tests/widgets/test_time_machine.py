@@ -118,6 +118,8 @@ def test_two_moments_and_two_runs_stand_side_by_side_with_the_difference_in_word
     settle(machine)
     assert len(machine._columns.children) == 2
     assert machine.beside.look.step == 12
+    assert "conv1" in machine.column.filters.summary and "conv1" in machine.beside.maps.summary
+    assert "ResNet-8" in machine.beside.drawing.summary
     assert "Half of the layers&#x27; weights moved" in machine._difference.value
     machine._other_run.value = first.name
     settle(machine)
