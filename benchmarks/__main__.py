@@ -25,6 +25,7 @@ MODULES = {
     "leaks": "widget_leaks",
     "attribution": "attribution",
     "prices": "recorder_prices",
+    "moments": "kept_moments",
 }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reswork.datasets.augmentation import Augmentation
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
-    from reswork.experiment.branching import branch
+    from reswork.experiment.branching import branch, relatives
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.parting import parting
@@ -64,6 +64,7 @@ __all__ = [
     "presets",
     "probes",
     "recorders",
+    "relatives",
     "resnet",
     "results",
     "runs",
@@ -105,6 +106,7 @@ _HOMES = {
     "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
     "parting": "reswork.experiment.parting",
+    "relatives": "reswork.experiment.branching",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.saved_run",
     "show_code": "reswork.experiment.standalone",

@@ -13,10 +13,10 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.launch import train
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
-from reswork.results.run_tree import RunNode
+from reswork.results.run_tree import RunNode, family
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.moments import Moments, moments
-from reswork.store.saved_run import SavedRun
+from reswork.store.saved_run import SavedRun, runs
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.run import Run
@@ -87,11 +87,11 @@ def branch(
     return new
 
 
-def tree_of(runs: "list[SavedRun]") -> tuple[RunNode, ...]:
+def tree_of(found: "list[SavedRun]") -> tuple[RunNode, ...]:
     """The runs as nodes of trees, for ``results.family`` and ``figures.run_tree``.
 
     Args:
-        runs: from `reswork.runs`; those that cannot be read are left out.
+        found: from `reswork.runs`; those that cannot be read are left out.
     """
     return tuple(
         RunNode(
@@ -103,9 +103,22 @@ def tree_of(runs: "list[SavedRun]") -> tuple[RunNode, ...]:
             run.state_word,
             run.progress.get("top1/test"),
         )
-        for run in runs
+        for run in found
         if run.unreadable is None
     )
+
+
+def relatives(run: "Run | SavedRun", root: str | Path | None = None) -> tuple[RunNode, ...]:
+    """The runs that share an ancestor with a run, itself among them; give them to ``figures.run_tree``.
+
+    Args:
+        run: live or from disk.
+        root: the folder of all runs; None: the usual one.
+
+    Example:
+        >>> relatives(run)                                  # doctest: +SKIP
+    """
+    return family(tree_of(runs(root)), run.name)
 
 
 def settings_between(run: "Run | SavedRun | None", other: "Run | SavedRun | None") -> dict[str, list[Any]]:

@@ -10,11 +10,10 @@ from torch import nn
 from reswork import figures, store
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.branching import branch, settings_between, told_changes, tree_of
+from reswork.experiment.branching import branch, relatives, settings_between, told_changes
 from reswork.experiment.film import first_of_each_class
 from reswork.experiment.looking_back import Look, first_look, what_changed, with_judgement
 from reswork.models.config import ResNetConfig
-from reswork.results import family
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import SavedRun
 from reswork.training.run import Run
@@ -465,7 +464,7 @@ class TimeMachine:
 
     def _draw_tree(self) -> None:
         if self._run is not None:
-            self.tree.show(figures.run_tree(family(tree_of(store.runs()), self._run.name), self._run.name))
+            self.tree.show(figures.run_tree(relatives(self._run), self._run.name))
 
     def _open_from_tree(self, name: str) -> None:
         if self._run is not None and name != self._run.name:
