@@ -1,6 +1,7 @@
 """`MomentKeeper`: the recorder that keeps a run's weights at many steps, within a budget of disk."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,14 +20,17 @@ MOMENTS_FOLDER = "moments"
 DEFAULT_BYTES = 120_000_000
 _MOST_WAITING_BYTES = 64_000_000  # of weights that are copied and not yet written
 _MOST_WAITING = 4
+_SHARE = 0.02  # of the time that all this may take
+_GRACE_S = 0.1  # at the beginning, where moments are dense
 
 
 class MomentKeeper:
     """Keeps the weights of a run at planned steps as files in its folder; call it with every event.
 
     In the run's thread the weights are only copied; a thread of the keeper's own writes them, and lives only
-    while there is something to write. Where the disk is slower than the plan, moments are put off. A disk that
-    cannot be written stops no run: the history gets a note ``moments_not_saved`` with the reason.
+    while there is something to write. Where the disk is slower than the plan, or both threads together have taken
+    more than a fiftieth of the time, moments are put off to a later step. A disk that cannot be written stops no
+    run: the history gets a note ``moments_not_saved`` with the reason.
 
     Args:
         directory: of the run.
@@ -52,6 +56,7 @@ class MomentKeeper:
         self._total = 0
         self._first = 0
         self._plan: deque[int] = deque()
+        self._began_s = 0.0
         self._planned_for = -1  # the budget that the plan was made for
         self._told: str | None = None  # the trouble that the history knows
         self._changed = threading.Condition()  # guards what follows
@@ -60,6 +65,7 @@ class MomentKeeper:
         self._waiting: deque[tuple[Slot, int]] = deque()
         self._kept: dict[int, int] = {}  # step -> bytes
         self._busy = False
+        self._spent_s = 0.0  # of processor time, in both threads
         self._trouble: str | None = None
 
     @property
@@ -116,6 +122,7 @@ class MomentKeeper:
     def _begin(self, event: RunStarted) -> None:
         self._model = event.model
         self._state = event.state
+        self._began_s = time.perf_counter()
         self._total = event.total_steps
         self._averaged = bool(event.state().part("average"))
         self._layout = FlatLayout(self._weights())
@@ -140,7 +147,7 @@ class MomentKeeper:
             self._planned_for = self._most_bytes
             room = max(4, self._room())
             self._plan = deque(self._first + k for k in planned_steps(self._total - self._first, room))
-        if self._plan and step >= self._plan[0] and self._take(step):
+        if self._plan and step >= self._plan[0] and self._may_spend and self._take(step):
             while self._plan and self._plan[0] <= step:
                 self._plan.popleft()
         with self._changed:
@@ -162,6 +169,11 @@ class MomentKeeper:
         if trouble != self._told:
             self._tell(trouble)
 
+    @property
+    def _may_spend(self) -> bool:
+        with self._changed:
+            return self._spent_s <= _GRACE_S + _SHARE * (time.perf_counter() - self._began_s)
+
     def _take(self, step: int) -> bool:
         """Copy the weights for the thread that writes; False where it has no slot left."""
         assert self._layout is not None
@@ -173,8 +185,10 @@ class MomentKeeper:
             if not self._free and not self._may_make_slot():
                 return False
             slot = self._free.pop() if self._free else self._layout.slot()
+        begin = time.thread_time()
         self._layout.fill(slot, self._weights())
         with self._changed:
+            self._spent_s += time.thread_time() - begin
             self._waiting.append((slot, step))
             self._work_on()
         return True
@@ -219,6 +233,7 @@ class MomentKeeper:
 
     def _work(self) -> None:
         while True:
+            begin = time.thread_time()
             with self._changed:
                 slot, step = self._waiting.popleft() if self._waiting else (None, -1)
                 layout, room = self._layout, self._room()
@@ -233,6 +248,7 @@ class MomentKeeper:
                 trouble = str(error)
             with self._changed:
                 self._trouble = trouble
+                self._spent_s += time.thread_time() - begin
                 if slot is not None:
                     self._free.append(slot)
                 if not self._waiting:

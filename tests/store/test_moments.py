@@ -268,3 +268,10 @@ def test_a_run_that_goes_on_later_keeps_on_with_its_budget(
     steps = rw.moments(again).steps
     assert rw.moments(again).most_bytes == 5 * size + 1
     assert len(steps) == 5 and steps[0] == 0 and steps[-1] == 12
+
+
+def test_what_would_cost_too_much_of_the_time_is_put_off(tiny_net, tiny_data, tmp_path, monkeypatch) -> None:
+    """Every call costs more than there is: only the first and the last moment are kept."""
+    monkeypatch.setattr("reswork.store.moment_keeper._GRACE_S", -1e9)
+    _, _, keeper = trained(tiny_net, tiny_data, tmp_path)
+    assert keeper.steps == (0, 12)
