@@ -1,6 +1,7 @@
 """The form for a branch: what shall be different from here on."""
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets as w
@@ -41,8 +42,19 @@ class BranchForm:
             layout=w.Layout(width="auto"),
         )  # fmt: skip
         self.button.on_click(lambda _button: branch())
-        fields = w.VBox(self.form.views(*self.form.fields), layout=w.Layout(max_width="420px"))
-        self.view = w.VBox([self.place, fields, self.button])
+        fields = w.VBox(self.form.views(*self.form.fields), layout=w.Layout(width="420px", max_width="100%"))
+        self.view = w.VBox([self.place, fields, self.button], layout=w.Layout(align_items="flex-start"))
+
+    def show_place(self, name: str, step: int | None) -> None:
+        """Say from which run and step the new run would begin; None: no moment is chosen yet."""
+        if step is None:
+            told = "Move the slider <i>Look back</i> to the moment from which the new run shall begin."
+        else:
+            told = (
+                f"The new run begins with the weights of <b>{escape(name)}</b> at <b>step {step:,}</b>. What you leave "
+                "empty stays as it was there."
+            )
+        self.place.value = told
 
     def offer(self, config: ResNetConfig | None) -> None:
         """The blocks of a network to choose from; none where it was not built here."""

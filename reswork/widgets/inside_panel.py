@@ -8,7 +8,7 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Budget, Price, Priced, RecorderKind, priced
+from reswork.recorders import CATALOGUE, Budget, Looks, Price, Priced, RecorderKind, priced
 from reswork.training.run import Run
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
@@ -41,6 +41,7 @@ class InsidePanel:
         )  # fmt: skip
         self._share.observe(lambda change: self._limit(change["new"]), names="value")
         self._total = w.HTML()
+        self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
         grid = w.Box(list(self.plots.values()))
@@ -52,6 +53,7 @@ class InsidePanel:
                         w.HBox([self._share, self._total]),
                         self._error,
                         *(row.view for row in self._rows.values()),
+                        self._beside,
                     ]
                 )
             ],
@@ -118,8 +120,7 @@ class InsidePanel:
 
     @property
     def _budget(self) -> Budget | None:
-        found = self._run.recorders if isinstance(self._run, Run) else ()
-        return next((each for each in found if isinstance(each, Budget)), None)
+        return Budget.among(self._run.recorders) if isinstance(self._run, Run) else None
 
     def _limit(self, percent: float) -> None:
         budget = self._budget
@@ -147,6 +148,7 @@ class InsidePanel:
             self._quiet = False
         total = f"{100 * budget.total:.2f} % of a step now" if budget is not None else "no run in this kernel"
         self._total.value = f'<span class="reswork-muted">{total}</span>'
+        self._beside.value = _looks_html(budget) if budget is not None else ""
 
 
 class _Row:
@@ -175,6 +177,16 @@ class _Row:
         if recorder is not None and self._thinned:
             self.every.value = recorder.every
         self.price.value = _price_html(price)
+
+
+def _looks_html(budget: Budget) -> str:
+    """Rows like the recorders', without ticks."""
+    return "".join(
+        f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
+        f'<span>{_price_html(budget.price(each))}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
+        for each in budget.recorders
+        if isinstance(each, Looks)
+    )
 
 
 def _price_html(price: Price | None) -> str:

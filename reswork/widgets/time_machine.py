@@ -107,6 +107,8 @@ class TimeMachine:
             self._marked = mark
             self._span(last)
             self._marks.value = marks_html(steps, last)
+            near = None if self.step is None else found.nearest(self.step)
+            self.branch_form.show_place(run.name, near)
             self._told.value = told_html(self.step, steps, found.bytes, found.most_bytes)
 
     def turn(self, step: int | None) -> None:
