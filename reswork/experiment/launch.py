@@ -17,6 +17,7 @@ from reswork.recorders import default_recorders
 from reswork.recorders.forwarding import Forwarding
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
+from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
 from reswork.training.progress import TrainingState
@@ -39,6 +40,7 @@ def train(
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
     seeds: None = None,
 ) -> Run: ...
 
@@ -56,6 +58,7 @@ def train(
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
     seeds: int,
 ) -> SeedRuns: ...
 
@@ -72,6 +75,7 @@ def train(
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
     seeds: int | None = None,
 ) -> Run | SeedRuns:
     """Train a network in the background, recorded and saved; returns at once.
@@ -94,6 +98,7 @@ def train(
             at most a fiftieth of the time, so those of a huge network come less often.
         parent: of a branch, as `describe` takes it.
         state: begin here instead of at step 0, such as in a branch.
+        moments_bytes: disk for the weights of earlier steps, see `reswork.moments`; 0: none are kept.
         seeds: so many runs, one after another, each with new weights and a seed of its own: the recipe's seed
             and those that follow it. ``name`` gets ``-seed-0`` and so on; ``directory`` holds one folder each.
 
@@ -109,7 +114,7 @@ def train(
         if parent is not None or state is not None:
             raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
         place = {"directory": directory, "name": name}
-        options = {"recorders": recorders, "save_every_s": save_every_s}
+        options = {"recorders": recorders, "save_every_s": save_every_s, "moments_bytes": moments_bytes}
         return _seed_runs(model, data, recipe, seeds, place, options, start=start)
     if not isinstance(model, nn.Module):
         raise InvalidSetting(
@@ -117,11 +122,13 @@ def train(
         )
     history = History()
     made = _made(history, [default_recorders] if recorders is None else recorders)
+    check_budget(moments_bytes)
     folder_name = check_name(name) if name is not None else _default_name(model)
     description = describe(model, data, recipe, parent)
     writer = _writer(description, history, directory, folder_name)
     if writer is not None:
-        made = [*made, writer]  # last, so that it finds what the others recorded
+        keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
+        made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
     for each in made:
         if isinstance(each, Forwarding):
