@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
     from reswork.experiment.launch import train
+    from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
@@ -37,6 +38,7 @@ __all__ = [
     "Augmentation",
     "History",
     "InvalidSetting",
+    "ProcessRun",
     "Recipe",
     "ResNet",
     "ResNetConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "SavedRun",
     "Workbench",
     "active_runs",
+    "attach",
     "datasets",
     "figures",
     "fit",
@@ -77,6 +80,7 @@ _HOMES = {
     "Augmentation": "reswork.datasets.augmentation",
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
+    "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
@@ -85,6 +89,7 @@ _HOMES = {
     "SavedRun": "reswork.store.saved_run",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
+    "attach": "reswork.experiment.processes",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",

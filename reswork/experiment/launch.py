@@ -4,18 +4,25 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.experiment.processes import check_process_engine, process_run
+from reswork.experiment.processes.order import WhenKernelEnds
 from reswork.history import History
 from reswork.recorders import default_recorders
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
+from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
+
+Engine = Literal["thread", "process"]
 
 
 def train(
@@ -27,7 +34,9 @@ def train(
     recorders: Sequence[Callable[[History], Recorder]] | None = None,
     name: str | None = None,
     start: bool = True,
-) -> Run:
+    engine: Engine = "thread",
+    when_kernel_ends: WhenKernelEnds = "stop",
+) -> LiveRun:
     """Train a network in the background, recorded and saved; returns at once.
 
     Watch it with ``rw.live(run)`` or ``run.history``, wait with ``run.wait()``. The run's folder is written
@@ -42,14 +51,21 @@ def train(
             None: the default ones.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
+        engine: ``"thread"`` trains in this kernel, any network. ``"process"`` trains a network of `resnet` in a process
+            of its own, with its own memory; it takes some seconds to begin, gives the same losses to the last bit, and
+            the model gets its final weights when the run is over.
+        when_kernel_ends: what a process of its own does when this kernel ends or is restarted: ``"stop"``, after
+            saving, or ``"go_on"``; `attach` takes it up again.
 
     Returns:
         The run; ``run.name`` is its folder's name, for `load_run`.
 
     Raises:
-        InvalidSetting: for a name or folder that cannot be used.
+        InvalidSetting: for a name or folder that cannot be used, or what a process of its own cannot do.
     """
     recipe = Recipe() if recipe is None else recipe
+    if engine != "thread":
+        return _in_process(model, data, recipe, directory, recorders, name, start, engine, when_kernel_ends)
     history = History()
     made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
     folder_name = check_name(name) if name is not None else _default_name(model)
@@ -63,12 +79,46 @@ def train(
     return run
 
 
+def _in_process(
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    directory: str | Path | None,
+    recorders: Sequence[Callable[[History], Recorder]] | None,
+    name: str | None,
+    start: bool,
+    engine: str,
+    when_kernel_ends: WhenKernelEnds,
+) -> LiveRun:
+    """The same in a process of its own."""
+    if engine != "process":
+        raise InvalidSetting("engine", f"engine={engine!r} is unknown; choose 'thread' or 'process'")
+    check_process_engine(model, recorders, when_kernel_ends)
+    try:
+        path = _folder(directory, check_name(name) if name is not None else _default_name(model))
+        description = describe(model, data, recipe)
+        run = process_run(
+            model, data, recipe, path, description, recorders=recorders, when_kernel_ends=when_kernel_ends
+        )
+        if start:
+            run.start()
+    except OSError as error:
+        raise InvalidSetting(
+            "engine", f"engine='process' needs a folder that can be written, and {error}; use engine='thread'"
+        ) from error
+    return run
+
+
+def _folder(directory: str | Path | None, name: str) -> Path:
+    return claim_directory(directory) if directory is not None else create_run_directory(name=name)
+
+
 def _writer(
     model: nn.Module, data: Dataset, recipe: Recipe, history: History, directory: str | Path | None, name: str
 ) -> RunWriter | None:
     """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
     try:
-        path = claim_directory(directory) if directory is not None else create_run_directory(name=name)
+        path = _folder(directory, name)
         return RunWriter(path, history, describe(model, data, recipe))
     except OSError as error:
         history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))

@@ -116,6 +116,23 @@ def writer_lock(directory: Path) -> FileLock:
     return FileLock(directory / LOCK_FILE, thread_local=False)
 
 
+def taken_lock(directory: Path) -> FileLock:
+    """The writer's lock, held.
+
+    Raises:
+        InvalidSetting: if another process, or another run here, writes this folder.
+        OSError: if nothing can be written there.
+    """
+    lock = writer_lock(directory)
+    try:
+        lock.acquire(timeout=1)  # a reader that asks who writes holds it for a moment
+    except Timeout:
+        raise InvalidSetting(
+            "directory", f"{str(directory)!r} is being written by another process; choose a new folder"
+        ) from None
+    return lock
+
+
 def has_writer(directory: Path) -> bool:
     """Whether some process is still writing this run."""
     if not (directory / LOCK_FILE).is_file():

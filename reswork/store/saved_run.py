@@ -28,6 +28,7 @@ from reswork.store.directory import (
 )
 from reswork.store.replay import last_step, read_history
 from reswork.store.whole_files import read_text
+from reswork.store.worker_file import living_worker
 from reswork.training.recipe import Recipe
 from reswork.training.run import RunState
 
@@ -63,6 +64,7 @@ class SavedRun:
     versions: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, float] = field(default_factory=dict)
     unreadable: str | None = None
+    pid: int | None = None  # of the process of its own that trains it now
 
     @cached_property
     def history(self) -> History:
@@ -133,9 +135,12 @@ class SavedRun:
 
     @property
     def state_word(self) -> str:
-        """``finished``, ``running``, ``interrupted``, ``unreadable`` ..."""
+        """``finished``, ``running``, ``running in process 4711``, ``interrupted``, ``unreadable`` ..."""
         if self.unreadable is not None:
             return "unreadable"
+        if self.pid is not None:
+            word = "starting" if self.state is RunState.READY else self.state.name.lower()
+            return f"{word} in process {self.pid}"
         return "interrupted" if self.interrupted else self.state.name.lower()
 
     def __repr__(self) -> str:
@@ -178,18 +183,28 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
     Raises:
         InvalidSetting: if there is no such run, or it cannot be read.
     """
-    path = _find(path_or_name, runs_folder(root))
-    if path is None:
-        names = ", ".join(run.name for run in runs(root)[:5]) or "none yet"
-        raise InvalidSetting(
-            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
-        )
+    path = find_run(path_or_name, root)
     try:
         return _read(path)
     except _UNREADABLE as error:
         raise InvalidSetting(
             "path_or_name", f"run {path.name!r} cannot be read: {_sentence(error)}"
         ) from error
+
+
+def find_run(path_or_name: str | Path, root: str | Path | None = None) -> Path:
+    """The folder of a run, by its name or its path.
+
+    Raises:
+        InvalidSetting: if there is no such run.
+    """
+    path = _find(path_or_name, runs_folder(root))
+    if path is None:
+        names = ", ".join(run.name for run in runs(root)[:5]) or "none yet"
+        raise InvalidSetting(
+            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
+        )
+    return path
 
 
 def _find(path_or_name: str | Path, folder: Path) -> Path | None:
@@ -226,7 +241,8 @@ def _read(path: Path) -> SavedRun:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
     state = RunState[values["state"]]
-    interrupted = state not in _ENDED and not has_writer(path)
+    worker = living_worker(path) if state not in _ENDED else None  # one that begins has no lock yet
+    interrupted = state not in _ENDED and worker is None and not has_writer(path)
     if interrupted:  # it may have ended between the two looks
         values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
         state = RunState[values["state"]]
@@ -251,6 +267,7 @@ def _read(path: Path) -> SavedRun:
         total_steps=int(values.get("total_steps", 0)),
         versions={str(name): str(version) for name, version in values["versions"].items()},
         progress=_progress(path, values),
+        pid=worker.pid if worker is not None and state not in _ENDED else None,
     )
 
 

@@ -10,7 +10,7 @@ from reswork import figures
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.film import Film, first_of_each_class
-from reswork.training.run import Run
+from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html, number_or_none
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
@@ -33,7 +33,7 @@ class FilmPanel:
     def __init__(self, seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None) -> None:
         self.film: Film | None = None
         self._seen = seen
-        self._run: Run | None = None
+        self._run: LiveRun | None = None
         self._data: Dataset | None = None
         self._pinned = w.Text(
             description="Pinned test pictures", placeholder="0, 1, 2", continuous_update=False,
@@ -47,7 +47,7 @@ class FilmPanel:
         self.view.add_class("reswork-film")
         self.refresher = Refresher(self._shoot, interval_s=INTERVAL_S, share=SHARE)
 
-    def follow(self, run: Run, data: Dataset) -> None:
+    def follow(self, run: LiveRun, data: Dataset) -> None:
         """Follow a run from now on; its frames begin anew."""
         self._run, self._data = run, data
         self.film = None
