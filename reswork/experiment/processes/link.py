@@ -9,7 +9,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.processes.wire import PROTOCOL, Wire, connect
 from reswork.store.worker_file import Worker
 
-ANSWER_S = 10.0
+ANSWER_S = 10.0  # a worker that lives answers in milliseconds
 _RETRY_S = 0.05
 
 
@@ -19,10 +19,14 @@ class Link:
     Args:
         worker: that is asked.
         take: called with every message that is no answer, by the thread that calls `follow`.
+
+    Attributes:
+        patience_s: seconds that an answer is waited for.
     """
 
     def __init__(self, worker: Worker, take: Callable[[Mapping[str, Any]], None]) -> None:
         self.worker = worker
+        self.patience_s = ANSWER_S
         self._take = take
         self._changed = threading.Condition()
         self._wire: Wire | None = None
@@ -138,7 +142,9 @@ class Link:
         except OSError:
             return None  # it has ended, or will be connected again
         with self._changed:
-            told = self._changed.wait_for(lambda: number in self._answers or self._wire is not wire, ANSWER_S)
+            told = self._changed.wait_for(
+                lambda: number in self._answers or self._wire is not wire, self.patience_s
+            )
             answer = self._answers.pop(number, None)
         if not told:
             raise self._silence()
