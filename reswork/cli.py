@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", default="fashion", help="name of a data set, or a folder, zip or npz (fashion)"
-    )
+    parser.add_argument("--data", help="name of a data set, or a folder, zip or npz (fashion)")
     network = parser.add_argument_group("network")
     network.add_argument(
         "--depth", type=int, default=20, help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20)"
@@ -75,6 +73,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     place = parser.add_argument_group("where the run is written")
     place.add_argument("--name", help="of the run's folder")
     place.add_argument("--directory", help="a folder for this run alone")
+    place.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run that ended early, by its name or folder, as if it had never stopped; network and recipe "
+        "are its own",
+    )
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="S", help="seconds between two lines (1)"
     )
@@ -93,9 +97,13 @@ def _train(chosen: argparse.Namespace) -> int:
     from reswork.models.config import ResNetConfig
     from reswork.models.network import resnet
     from reswork.models.sheet import spec_sheet
+    from reswork.store.saved_run import load_run
 
+    if chosen.resume:
+        given = datasets.load(chosen.data) if chosen.data else None
+        return _follow(load_run(chosen.resume).resume(data=given), max(0.05, chosen.interval))
     recipe = _recipe(chosen)
-    data = datasets.load(chosen.data)
+    data = datasets.load(chosen.data or "fashion")
     config = ResNetConfig(
         depth=chosen.depth,
         residual=not chosen.plain,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reswork.datasets.dataset import Dataset
     from reswork.experiment.processes.order import Order
     from reswork.models.network import ResNet
+    from reswork.training.progress import TrainingState
     from reswork.training.run import Run
 
 _LOOK_S = 0.25  # between two looks whether the kernel is there
@@ -50,10 +51,10 @@ def _work(directory: Path, folder: Path) -> None:
     from reswork.store.worker_file import WORKER_FILE, worker_of, write_worker
 
     write_worker(directory, worker_of(os.getpid(), folder))
-    order, model, data = read_order(folder)
+    order, model, data, state = read_order(folder)
     torch.set_num_threads(order.threads)
     torch.set_float32_matmul_precision(order.matmul_precision)
-    run = _run(directory, order, model, data)
+    run = _resumed(directory, order, data) if order.resumes else _begun(directory, order, model, data, state)
     _log.info("Process %d trains %s.", os.getpid(), run.name)
     service = Service(run, folder, order.config)
     try:
@@ -65,8 +66,18 @@ def _work(directory: Path, folder: Path) -> None:
     _log.info("%s is %s after %d steps.", run.name, run.state.value, run.steps_done)
 
 
-def _run(directory: Path, order: "Order", model: "ResNet", data: "Dataset") -> "Run":
-    """The run, recorded and saved like one in a kernel."""
+def _resumed(directory: Path, order: "Order", data: "Dataset") -> "Run":
+    """The run that is in the folder."""
+    from reswork.store.resuming import resume
+    from reswork.store.saved_run import load_run
+
+    return resume(load_run(directory), data=data, step=order.step, start=False)
+
+
+def _begun(
+    directory: Path, order: "Order", model: "ResNet", data: "Dataset", state: "TrainingState | None"
+) -> "Run":
+    """A new run, recorded and saved like one in a kernel."""
     from reswork.history import History
     from reswork.recorders import default_recorders, priced
     from reswork.store.writer import RunWriter
@@ -86,27 +97,27 @@ def _run(directory: Path, order: "Order", model: "ResNet", data: "Dataset") -> "
         history=history,
         recorders=[*recorders, writer],  # the writer last, so that it finds what the others recorded
         name=directory.name,
+        start=state,
+        save_every_s=order.save_every_s,
     )
 
 
 def _watch(run: "Run", order: "Order") -> None:
     """Until the run is over: look after the kernel that started it, and end it if the system asks."""
-    from reswork.experiment.processes.service import end
-
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
     kernel_is_there = True
     while not run.done:
         run.wait_for_change(run.state, run.steps_done, _LOOK_S)
         if asked:
-            end(run)
+            run.stop()
         if kernel_is_there and os.getppid() != order.kernel:
             kernel_is_there = False
             stops = order.when_kernel_ends == "stop"
             run.history.note(run.steps_done, "kernel ended", then="stop" if stops else "go on")
             _log.info("The kernel (%d) has ended; the run %s.", order.kernel, "stops" if stops else "goes on")
             if stops:
-                end(run)
+                run.stop()
             else:
                 run.start()  # it may have ended before it could say so
 

@@ -10,7 +10,7 @@ from reswork.history import History
 from reswork.recorders.collecting import Collector
 from reswork.recorders.measured_steps import Rhythm
 from reswork.recorders.twin import Twin
-from reswork.training.events import BatchReady, EpochDone, Event, RunEnded, RunPaused
+from reswork.training.events import BatchReady, CheckpointDue, EpochDone, Event, RunEnded, RunPaused
 
 View = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, images, labels -> (quantities, blocks)
 
@@ -31,7 +31,7 @@ class BlockSeries:
         shortcuts: whether it needs a block with a shortcut.
     """
 
-    events = (BatchReady, EpochDone, RunPaused, RunEnded)
+    events = (BatchReady, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(
         self,

@@ -3,13 +3,14 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.recorders.pricing import Price, Priced
-from reswork.training.events import EpochDone, Event, RunPaused, RunStarted, StepDone
+from reswork.training.events import CheckpointDue, EpochDone, Event, RunPaused, RunStarted, StepDone
 
 _STEPS = 31  # that the time of a step is the median of
 _LOOK_EVERY = 8
@@ -34,7 +35,8 @@ class Budget:
         InvalidSetting: for a share that is not above 0.
     """
 
-    events = (RunStarted, StepDone, EpochDone, RunPaused)
+    name = "budget"
+    events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused)
 
     def __init__(
         self, history: History, recorders: Iterable[Priced] = (), share: float | None = 0.05
@@ -81,6 +83,14 @@ class Budget:
     def remove(self, recorder: Priced) -> None:
         """Let one go; it keeps its interval."""
         self.recorders = tuple(each for each in self.recorders if each is not recorder)
+
+    def state(self) -> dict[str, Any]:
+        """What going on needs."""
+        return {"share": self._share, "factor": self._factor}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as that one would have."""
+        self.share, self._factor = state["share"], float(state["factor"])
 
     def __call__(self, event: Event) -> None:
         """Time the steps, and look after the budget now and then."""

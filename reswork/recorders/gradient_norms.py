@@ -8,7 +8,7 @@ from reswork.history import History
 from reswork.recorders.collecting import Collector
 from reswork.recorders.measured_steps import Rhythm
 from reswork.training.audience import Recorder
-from reswork.training.events import EpochDone, Event, GradientsReady, RunEnded, RunPaused
+from reswork.training.events import CheckpointDue, EpochDone, Event, GradientsReady, RunEnded, RunPaused
 
 
 def gradient_norms(history: History, every: int = 10) -> Recorder:
@@ -37,7 +37,7 @@ def trained_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 class _GradientNorms:
-    events = (GradientsReady, EpochDone, RunPaused, RunEnded)
+    events = (GradientsReady, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
         self._history = history

@@ -6,7 +6,7 @@ import torch
 from reswork.history import History
 from reswork.recorders.collecting import Collector
 from reswork.training.audience import Recorder
-from reswork.training.events import EpochDone, Event, RunEnded, RunPaused, StepDone
+from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, StepDone
 
 
 def losses(history: History) -> Recorder:
@@ -18,7 +18,7 @@ def losses(history: History) -> Recorder:
 
 
 class _Losses:
-    events = (StepDone, EpochDone, RunPaused, RunEnded)
+    events = (StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History) -> None:
         self._history = history

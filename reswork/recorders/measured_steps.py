@@ -1,5 +1,8 @@
 """Which steps a recorder measures."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from reswork.errors import InvalidSetting
 
 
@@ -26,6 +29,14 @@ class Rhythm:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise InvalidSetting("every", f"every={steps!r} must be a whole number of steps of at least 1")
         self._every = steps
+
+    def state(self) -> dict[str, int | None]:
+        """What going on needs."""
+        return {"every": self._every, "last": self.last}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as that one would have."""
+        self.every, self.last = int(state["every"]), state["last"]
 
     def due(self, step: int) -> bool:
         """Whether to measure at this step."""

@@ -1,6 +1,8 @@
 """The gradient noise scale: how many images a batch needs before its gradient is more signal than noise."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +12,15 @@ from reswork.history import History
 from reswork.recorders.collecting import Collector
 from reswork.recorders.measured_steps import Rhythm
 from reswork.training.audience import Recorder
-from reswork.training.events import EpochDone, Event, GradientsReady, RunEnded, RunPaused, StepDone
+from reswork.training.events import (
+    CheckpointDue,
+    EpochDone,
+    Event,
+    GradientsReady,
+    RunEnded,
+    RunPaused,
+    StepDone,
+)
 
 _KEEP = 0.9  # of the running means at each measurement
 
@@ -39,7 +49,7 @@ def noise_scale(history: History, every: int = 20) -> Recorder:
 
 
 class _NoiseScale:
-    events = (GradientsReady, StepDone, EpochDone, RunPaused, RunEnded)
+    events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
         self.rhythm = Rhythm(max(2, every))  # a measurement takes two steps
@@ -49,6 +59,19 @@ class _NoiseScale:
         self._pair: Tensor | None = None
         self._means = np.zeros(2)
         self._weight = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """The running means, and the first gradients of a measurement that has begun."""
+        step, gradients = self._first if self._first is not None else (None, [])
+        first = {f"first{place}": gradient for place, gradient in enumerate(gradients)}
+        return {"means": self._means.tolist(), "weight": self._weight, "first_step": step, **first}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as one with this state would have."""
+        self._means, self._weight = np.array(state["means"], float), float(state["weight"])
+        if state["first_step"] is not None:
+            count = sum(isinstance(value, Tensor) for value in state.values())
+            self._first = state["first_step"], [state[f"first{place}"] for place in range(count)]
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -69,7 +92,7 @@ class _NoiseScale:
         if first is not None and first[0] == event.step - 1:
             gradients = _gradients(event)
             if len(gradients) == len(first[1]):
-                self._pair = _noise_and_signal(first[1], gradients)
+                self._pair = _noise_and_signal(_laid_out_like(gradients, first[1]), gradients)
         elif self.rhythm.due(event.step):
             self._first = event.step, [gradient.clone() for gradient in _gradients(event)]
 
@@ -87,6 +110,14 @@ class _NoiseScale:
 
 def _gradients(event: GradientsReady) -> list[Tensor]:
     return [weight.grad for weight in event.model.parameters() if weight.grad is not None]
+
+
+def _laid_out_like(gradients: list[Tensor], kept: list[Tensor]) -> list[Tensor]:
+    """The kept ones in the memory format and on the device of the new; sums then have the same order."""
+    return [
+        old if old.stride() == new.stride() and old.device == new.device else torch.empty_like(new).copy_(old)
+        for old, new in zip(kept, gradients, strict=True)
+    ]
 
 
 def _noise_and_signal(first: list[Tensor], second: list[Tensor]) -> Tensor:

@@ -2,9 +2,10 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -64,6 +65,19 @@ class Priced:
             self.spent_s += seconds
             self._count(event.step, seconds)
             self._device.lap(mark, event)
+
+    def state(self) -> dict[str, Any]:
+        """What going on needs: the interval, and what the recorder itself keeps; JSON values and tensors."""
+        kept = self._recorder.state() if hasattr(self._recorder, "state") else {}
+        return {**kept, "rhythm": self._rhythm and self._rhythm.state(), "usual_every": self._usual_every}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as one with this state would have."""
+        if self._rhythm is not None and state["rhythm"] is not None:
+            self._rhythm.restore(state["rhythm"])
+            self._usual_every = int(state["usual_every"])
+        if hasattr(self._recorder, "restore"):
+            self._recorder.restore(state)
 
     @property
     def every(self) -> int:

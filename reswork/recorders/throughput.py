@@ -4,7 +4,7 @@ import time
 
 from reswork.history import History
 from reswork.training.audience import Recorder
-from reswork.training.events import EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
 
 
 def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
@@ -21,7 +21,7 @@ def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
 
 
 class _Throughput:
-    events = (RunStarted, StepDone, EpochDone, RunPaused, RunEnded)
+    events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, interval_s: float) -> None:
         self._history = history

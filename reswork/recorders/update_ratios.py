@@ -9,7 +9,15 @@ from reswork.recorders.collecting import Collector
 from reswork.recorders.gradient_norms import trained_weights
 from reswork.recorders.measured_steps import Rhythm
 from reswork.training.audience import Recorder
-from reswork.training.events import EpochDone, Event, GradientsReady, RunEnded, RunPaused, StepDone
+from reswork.training.events import (
+    CheckpointDue,
+    EpochDone,
+    Event,
+    GradientsReady,
+    RunEnded,
+    RunPaused,
+    StepDone,
+)
 
 
 def update_ratios(history: History, every: int = 10) -> Recorder:
@@ -27,7 +35,7 @@ def update_ratios(history: History, every: int = 10) -> Recorder:
 
 
 class _UpdateRatios:
-    events = (GradientsReady, StepDone, EpochDone, RunPaused, RunEnded)
+    events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
         self.rhythm = Rhythm(every)

@@ -2,6 +2,7 @@
 
 from reswork.store.checkpoint import Checkpoint, open_checkpoint
 from reswork.store.directory import create_run_directory, runs_folder
+from reswork.store.resuming import resume
 from reswork.store.saved_run import SavedRun, load_run, runs
 from reswork.store.writer import RunWriter
 
@@ -12,6 +13,7 @@ __all__ = [
     "create_run_directory",
     "load_run",
     "open_checkpoint",
+    "resume",
     "runs",
     "runs_folder",
 ]

@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,8 +17,18 @@ FORMAT = 1
 _PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "safetensors")
 
 
-def describe(model: nn.Module, data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    """Everything about a run that is known before it starts, as JSON values."""
+def describe(
+    model: nn.Module, data: Dataset, recipe: Recipe, parent: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything about a run that is known before it starts, as JSON values.
+
+    Args:
+        model: that is trained.
+        data: that it learns from.
+        recipe: how.
+        parent: for a branch, the ``run`` that it left, at which ``step``, and the ``changes``: each setting's old
+            and new value.
+    """
     config = getattr(model, "config", None)
     return {
         "format": FORMAT,
@@ -38,6 +49,7 @@ def describe(model: nn.Module, data: Dataset, recipe: Recipe) -> dict[str, Any]:
             "test": len(data.test),
         },
         "versions": versions(),
+        "parent": dict(parent) if parent is not None else None,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reswork.history import History
-from reswork.store.metrics_log import _new_lines, _Written
+from reswork.store.metrics_log import Written, new_lines
 
 
 class Growth:
@@ -19,7 +19,7 @@ class Growth:
 
     def __init__(self, history: History, marks: Mapping[str, Any] | None = None) -> None:
         self._history = history
-        self._known = _Written({}, {}, {})
+        self._known = Written({}, {}, {})
         if marks is not None:
             self._known.series = {str(name): (int(a), int(b)) for name, (a, b) in marks["series"].items()}
             self._known.groups = {str(name): (int(a), int(b)) for name, (a, b) in marks["groups"].items()}
@@ -31,15 +31,15 @@ class Growth:
         version = self._history.version
         if version == self._known.version:
             return []
-        lines = list(_new_lines(self._history, self._known))
+        lines = list(new_lines(self._history, self._known))
         self._known.version = version
         return lines
 
 
 def marks(history: History) -> dict[str, Any]:
     """How far a history goes, as JSON values for `Growth`."""
-    known = _Written({}, {}, {})
-    for _ in _new_lines(history, known):
+    known = Written({}, {}, {})
+    for _ in new_lines(history, known):
         pass
     return {
         "series": known.series,

@@ -15,11 +15,15 @@ _LONGEST_LINE = 16 * 1024**2
 _TAIL = 64 * 1024
 
 
-def read_history(path: Path) -> History:
+def read_history(path: Path, size: int | None = None) -> History:
     """The history that `MetricsLog` wrote, also while it is being written; a missing file gives an empty one.
 
     A torn last line is left out; so is every line that makes no sense, and a note of the kind
     ``unreadable_lines`` says how many there were.
+
+    Args:
+        path: the file.
+        size: read so many bytes of it; None: all.
 
     Raises:
         ValueError: if it is no regular file or larger than 2 GiB.
@@ -27,7 +31,7 @@ def read_history(path: Path) -> History:
     """
     replay = _Replay()
     if path.exists() or path.is_symlink():
-        for line in _lines(path):
+        for line in _lines(path, size):
             replay.take(line)
     history = History.from_dict(replay.entries())
     if replay.unreadable:
@@ -51,14 +55,14 @@ def last_step(path: Path) -> int:
     return 0
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Whole lines of a file; one that is too long comes as an empty one."""
+def _lines(path: Path, size: int | None) -> Iterator[bytes]:
+    """Whole lines of a file, or of its first bytes; one that is too long comes as an empty one."""
     with open_regular(path) as fileno, open(fileno, "rb", closefd=False) as file:
         if file.seek(0, 2) > _MOST_BYTES:
             raise ValueError(f"{path.name} is larger than 2 GiB and is not read")
         file.seek(0)
         long = False
-        while line := file.readline(_LONGEST_LINE):
+        while (size is None or file.tell() < size) and (line := file.readline(_LONGEST_LINE)):
             whole = line.endswith(b"\n")
             if whole:
                 yield b"" if long else line

@@ -12,10 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from reswork import datasets
+from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.store.checkpoints import Checkpoints
 from reswork.store.description import FORMAT
 from reswork.store.directory import (
     METRICS_FILE,
@@ -30,7 +33,7 @@ from reswork.store.replay import last_step, read_history
 from reswork.store.whole_files import read_text
 from reswork.store.worker_file import living_worker
 from reswork.training.recipe import Recipe
-from reswork.training.run import RunState
+from reswork.training.run import Run, RunState
 
 _MOST_BYTES = 16 * 1024**2
 _ENDED = (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
@@ -63,6 +66,7 @@ class SavedRun:
     total_steps: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, float] = field(default_factory=dict)
+    parent: Mapping[str, Any] | None = None  # of a branch: run, step, changes (setting -> old and new)
     unreadable: str | None = None
     pid: int | None = None  # of the process of its own that trains it now
 
@@ -110,6 +114,46 @@ class SavedRun:
                 "run", f"the weights of run {self.name!r} cannot be used: {error}"
             ) from error
         return network.eval()
+
+    def resume(self, **choices: Any) -> Run:
+        """Go on with it in its own folder, equal to the last bit; see `reswork.store.resume` for the choices."""
+        from reswork.store.resuming import resume  # which needs this class
+
+        return resume(self, **choices)
+
+    def load_data(self) -> Dataset:
+        """The data set that it learned from, found again by its name.
+
+        Raises:
+            InvalidSetting: if it is not a built-in one, or no longer the same.
+        """
+        if self.dataset_name not in datasets.NAMES:
+            raise InvalidSetting(
+                "data",
+                f"run {self.name!r} learned from {self.dataset_name!r}, which is not a built-in data set; load it as "
+                "before and hand it over as data=",
+            )
+        return self.check_data(datasets.load(self.dataset_name))
+
+    def check_data(self, data: Dataset) -> Dataset:
+        """Give back a data set that is the one it learned from.
+
+        Raises:
+            InvalidSetting: if it is another one.
+        """
+        if data.fingerprint != self.dataset_hash:
+            raise InvalidSetting(
+                "data",
+                f"{data.name!r} does not hold the images and labels that run {self.name!r} learned from "
+                f"({self.dataset_name!r}); hand over the very same as data=",
+            )
+        return data
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether it ended before its last step, and left something to go on from."""
+        ended_early = self.done and self.state is not RunState.FINISHED
+        return self.unreadable is None and ended_early and bool(Checkpoints(self.path).all())
 
     def summary(self) -> dict[str, Any]:
         """What a table of runs shows: name, network, data, state, step, test loss and accuracy, seconds."""
@@ -267,6 +311,7 @@ def _read(path: Path) -> SavedRun:
         total_steps=int(values.get("total_steps", 0)),
         versions={str(name): str(version) for name, version in values["versions"].items()},
         progress=_progress(path, values),
+        parent=_parent(values.get("parent")),
         pid=worker.pid if worker is not None and state not in _ENDED else None,
     )
 
@@ -276,6 +321,13 @@ def _progress(path: Path, values: Mapping[str, Any]) -> dict[str, float]:
     if RunState[values["state"]] not in _ENDED:  # it was written at the last epoch; the metrics know better
         progress["step"] = max(progress.get("step", 0.0), float(last_step(path / METRICS_FILE)))
     return progress
+
+
+def _parent(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    changes = {str(name): [old, new] for name, (old, new) in values["changes"].items()}
+    return {"run": str(values["run"]), "step": int(values["step"]), "changes": changes}
 
 
 def _changed(path: Path) -> datetime:

@@ -44,6 +44,13 @@ def read_text(path: Path, most_bytes: int) -> str:
         return os.read(fileno, most_bytes + 1).decode("utf-8")
 
 
+def sweep(folder: Path) -> None:
+    """Delete the temporary files that a process that died in the middle of a write left in a folder."""
+    for path in folder.glob(".*.*"):
+        if path.suffix[1:].isdecimal() and path.is_file() and not path.is_symlink():
+            _quietly(path.unlink)
+
+
 @contextmanager
 def open_regular(path: Path) -> Iterator[int]:
     """File number of a regular file, opened without waiting (a named pipe would wait for ever)."""
@@ -52,6 +59,15 @@ def open_regular(path: Path) -> Iterator[int]:
         if not stat.S_ISREG(os.fstat(fileno).st_mode):
             raise ValueError(f"{path.name} is not a regular file")
         yield fileno
+    finally:
+        os.close(fileno)
+
+
+def synchronise(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    fileno = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fileno)
     finally:
         os.close(fileno)
 
@@ -65,19 +81,11 @@ def _replacing(path: Path) -> Iterator[Path]:
         mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask wants it; safetensors would make it 0600
         yield temporary
         temporary.chmod(mode)
-        _synchronise(temporary)
+        synchronise(temporary)
         temporary.replace(path)
-        _synchronise(path.parent)
+        synchronise(path.parent)
     finally:
         _quietly(temporary.unlink)
-
-
-def _synchronise(path: Path) -> None:
-    fileno = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fileno)
-    finally:
-        os.close(fileno)
 
 
 def _quietly(action: Callable[[], None]) -> None:

@@ -1,50 +1,70 @@
 """`RunWriter`: the recorder that writes a run's folder as the run goes on."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
+from filelock import FileLock
 from torch import Tensor, nn
 
-from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, writer_lock
+from reswork.store.checkpoints import Checkpoints
+from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
-from reswork.store.whole_files import write_json, write_tensors
-from reswork.training.events import EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.store.whole_files import sweep, write_json, write_tensors
+from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
 
 _RETRY_S = 5.0
 
 
 class RunWriter:
-    """Writes settings, metrics and final weights of one run into its folder; call it with every event.
+    """Writes settings, metrics, checkpoints and final weights of one run into its folder; call it with every event.
 
     At most `interval_s` of metrics are lost when the process dies. A disk that cannot be written stops no
     run: the history gets a note ``not_saved`` with the reason, and the writer tries again every five
-    seconds; when it succeeds, nothing is missing, and a note ``saved_again`` says so.
+    seconds; when it succeeds, nothing is missing, and a note ``saved_again`` says so. A checkpoint that cannot
+    be made is noted as ``no_checkpoint``, and the next one is tried when it is due.
 
     Args:
         directory: an empty folder, from `create_run_directory`.
         history: the run's record; what is new in it is appended to ``metrics.jsonl``.
         description: what `describe` tells about the run.
         interval_s: seconds between two writes of the metrics.
+        continued: the lock of the folder, held, and how many bytes of its metrics hold the history, where a run
+            goes on; None for a new run.
 
     Raises:
         InvalidSetting: if another process writes this folder.
         OSError: if the folder cannot be written at all.
     """
 
-    events = (RunStarted, StepDone, EpochDone, RunPaused, RunEnded)  # what it wants to be called for
+    events = (
+        RunStarted,
+        StepDone,
+        EpochDone,
+        CheckpointDue,
+        RunPaused,
+        RunEnded,
+    )  # what it wants to be called for
 
     def __init__(
-        self, directory: Path, history: History, description: Mapping[str, Any], *, interval_s: float = 0.5
+        self,
+        directory: Path,
+        history: History,
+        description: Mapping[str, Any],
+        *,
+        interval_s: float = 0.5,
+        continued: tuple[FileLock, int] | None = None,
     ) -> None:
         self.directory = directory
         self.error: OSError | None = None  # why the last write failed
+        self.checkpoint_error: str | None = None  # why the last checkpoint could not be made
         self._history = history
-        self._log = MetricsLog(directory / METRICS_FILE, history)
+        self._lock, size = continued or (taken_lock(directory), 0)
+        self._log = MetricsLog(directory / METRICS_FILE, history, size)
+        self._checkpoints = Checkpoints(directory)
         self._values: dict[str, Any] = {
             **description,
             "name": directory.name,
@@ -56,13 +76,8 @@ class RunWriter:
         self._changed = True
         self._model: nn.Module | None = None
         self._step = 0
-        self._lock = writer_lock(directory)
-        try:
-            self._lock.acquire(timeout=1)  # a reader that asks who writes holds it for a moment
-        except Timeout:
-            raise InvalidSetting(
-                "directory", f"{str(directory)!r} is being written by another process; choose a new folder"
-            ) from None
+        self._checkpoints.sweep()
+        sweep(directory)
         write_json(directory / RUN_FILE, self._values)
 
     def __call__(self, event: Event) -> None:
@@ -72,6 +87,8 @@ class RunWriter:
             self._write(ended=True)
             self._model = None
             self._lock.release()
+        elif isinstance(event, CheckpointDue):
+            self._write_checkpoint(event)
         elif not isinstance(event, StepDone) or time.monotonic() >= self._due:
             self._write(ended=False)
 
@@ -120,6 +137,27 @@ class RunWriter:
             self._try(self._write_weights)
         self._tell(before)
         self._due = now + (self._interval_s if self.error is None else _RETRY_S)
+
+    def _write_checkpoint(self, event: CheckpointDue) -> None:
+        """Metrics first: a checkpoint belongs to what is on the disk by then."""
+
+        def write() -> None:
+            self._log.flush(to_disk=True)
+            last = self._history.series("top1/test")
+            evaluated = len(last) > 0 and int(last.steps[-1]) == event.step
+            score = float(last.values[-1]) if evaluated and math.isfinite(last.values[-1]) else None
+            self._checkpoints.save(event.state(), score=score, metrics_bytes=self._log.size)
+
+        problem = None
+        try:
+            write()
+        except Exception as error:  # whatever it is, the training goes on, and the metrics are written
+            problem = str(error) or type(error).__name__
+        if problem is not None and self.checkpoint_error is None:
+            self._history.note(event.step, "no_checkpoint", directory=str(self.directory), reason=problem)
+        elif problem is None and self.checkpoint_error is not None:
+            self._history.note(event.step, "checkpoint_again", directory=str(self.directory))
+        self.checkpoint_error = problem
 
     def _try(self, write: Callable[[], None]) -> None:
         try:

@@ -3,7 +3,9 @@
 from reswork.training.evaluation import Evaluation, evaluate
 from reswork.training.events import (
     BatchReady,
+    CheckpointDue,
     EpochDone,
+    EvaluationStopped,
     Event,
     GradientsReady,
     RunEnded,
@@ -16,14 +18,17 @@ from reswork.training.failures import NonFiniteLoss, OutOfMemory
 from reswork.training.live import Live
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
+from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import Run, RunState, active_runs
 from reswork.training.schedules import learning_rates
 
 __all__ = [
     "BatchReady",
+    "CheckpointDue",
     "EpochDone",
     "Evaluation",
+    "EvaluationStopped",
     "Event",
     "GradientsReady",
     "Live",
@@ -38,6 +43,7 @@ __all__ = [
     "RunState",
     "SettingChanged",
     "StepDone",
+    "TrainingState",
     "active_runs",
     "evaluate",
     "fit",

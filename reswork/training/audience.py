@@ -3,11 +3,16 @@
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor
 
 from reswork.history import History
 from reswork.training.events import (
     BatchReady,
+    CheckpointDue,
     EpochDone,
+    EvaluationStopped,
     Event,
     GradientsReady,
     RunEnded,
@@ -16,6 +21,7 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
+from reswork.training.progress import TrainingState
 
 Recorder = Callable[[Event], object]
 
@@ -26,6 +32,8 @@ _KINDS = (
     GradientsReady,
     StepDone,
     EpochDone,
+    EvaluationStopped,
+    CheckpointDue,
     RunPaused,
     RunEnded,
 )
@@ -36,7 +44,8 @@ class Audience:
     """The recorders of a run; they may come and go while it tells.
 
     A recorder is a callable that takes an event. With an attribute ``events``, a tuple of event classes, it
-    is called for those only; without, for all of them.
+    is called for those only; without, for all of them. One that keeps something between two measurements has a
+    ``name``, ``state()``, which gives it as JSON values and tensors, and ``restore(...)``, which takes it back.
 
     Args:
         history: where the failure of a recorder is noted.
@@ -71,6 +80,39 @@ class Audience:
     def awaits(self, kind: type) -> bool:
         """Whether anyone wants events of this class."""
         return bool(self._listeners[kind])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What the recorders that have a name and a ``state`` would go on with.
+
+        Returns:
+            Tensors as ``recorder/<name>/<key>``, and for each name its JSON values.
+        """
+        tensors: dict[str, Tensor] = {}
+        values: dict[str, Any] = {}
+        for name, recorder in self._lasting():
+            kept = recorder.state()
+            values[name] = {key: value for key, value in kept.items() if not isinstance(value, Tensor)}
+            tensors |= {
+                f"recorder/{name}/{key}": value for key, value in kept.items() if isinstance(value, Tensor)
+            }
+        return tensors, values
+
+    def restore(self, state: TrainingState) -> None:
+        """Let the recorders go on with what those of the same name had; one that cannot is taken off."""
+        kept = state.values.get("recorders", {})
+        for name, recorder in self._lasting():
+            if name in kept:
+                try:
+                    recorder.restore({**kept[name], **state.part(f"recorder/{name}")})
+                except Exception as error:
+                    self._dismiss(recorder, state.step, error)
+
+    def _lasting(self) -> list[tuple[str, Any]]:
+        return [
+            (recorder.name, recorder)
+            for recorder in self._recorders
+            if hasattr(recorder, "name") and hasattr(recorder, "state")
+        ]
 
     def tell(self, event: Event) -> None:
         """Call everyone who wants it; an exception costs a recorder its seat, not the run its life."""

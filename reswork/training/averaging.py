@@ -1,9 +1,12 @@
 """Exponential moving average of a model's weights."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from reswork.training.progress import load_into
 
 
 class MovingAverage:
@@ -37,6 +40,20 @@ class MovingAverage:
         torch._foreach_lerp_(self._mean, self._live, 1 - decay)
         if self._counts:
             torch._foreach_copy_(self._counts, self._live_counts)
+
+    @property
+    def updates(self) -> int:
+        """How many it has followed."""
+        return self._updates
+
+    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
+        """Go on with the weights and statistics of an average that followed so many updates.
+
+        Raises:
+            InvalidSetting: if they do not fit the model.
+        """
+        load_into(self.model, tensors, "the averaged weights")
+        self._updates = updates
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:

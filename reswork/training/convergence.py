@@ -13,7 +13,7 @@ class Convergence:
     """
 
     def __init__(self, target: float | None, history: History) -> None:
-        self._target = target
+        self._target = None if "steps_to_target" in history.names else target  # noted before the run went on
         self._history = history
 
     def look(self, event: EpochDone, seconds: float) -> None:

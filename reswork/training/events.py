@@ -1,24 +1,27 @@
 """What a training run tells: frozen events, yielded at the moments at which it is safe to look."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
 
 from reswork.training.modes import Mode
+from reswork.training.progress import TrainingState
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The mode is chosen and the model is on its device; no step has been made yet."""
+    """The mode is chosen and the model is on its device; the first step has not been made yet."""
 
-    step: int
+    step: int  # updates made before: 0, or where it goes on
     model: nn.Module
     total_steps: int
     steps_per_epoch: int
     device: str
     mode: str  # the chosen mode and its reason, a sentence
     choice: Mode  # the same, to compute with
+    state: Callable[[], TrainingState]  # of the moment; to be called between two steps, within a later event
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,22 @@ class EpochDone:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationStopped:
+    """The run was ended while it was being evaluated; the weights are still those of the step."""
+
+    step: int
+    model: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDue:
+    """It is time to save, between two steps; whoever collects should write what they have."""
+
+    step: int
+    state: Callable[[], TrainingState]  # complete, with the recorders' own; only within this event
+
+
+@dataclass(frozen=True, slots=True)
 class RunPaused:
     """A run stands still between two steps; whoever collects should write what they have."""
 
@@ -98,5 +117,14 @@ class RunEnded:
 
 
 Event = (
-    RunStarted | SettingChanged | BatchReady | GradientsReady | StepDone | EpochDone | RunPaused | RunEnded
+    RunStarted
+    | SettingChanged
+    | BatchReady
+    | GradientsReady
+    | StepDone
+    | EpochDone
+    | EvaluationStopped
+    | CheckpointDue
+    | RunPaused
+    | RunEnded
 )

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
@@ -15,6 +16,7 @@ from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
     EpochDone,
+    EvaluationStopped,
     Event,
     GradientsReady,
     RunStarted,
@@ -25,6 +27,7 @@ from reswork.training.failures import memory_failures_explained
 from reswork.training.live import Live
 from reswork.training.mode_timing import choose_mode
 from reswork.training.modes import Mode, choose_device
+from reswork.training.progress import TrainingState
 from reswork.training.randomness import global_state
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.schedules import learning_rates
@@ -32,12 +35,18 @@ from reswork.training.update import Updates
 
 
 def fit(
-    model: nn.Module, data: Dataset, recipe: Recipe | None = None, *, live: Live | None = None
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    live: Live | None = None,
+    start: TrainingState | None = None,
 ) -> Generator[Event, None, None]:
     """Train a network; each event that you pull is one moment of it, and not pulling is stopping.
 
     Equal recipes, data, starting weights and modes give equal losses to the last bit on the same machine,
-    whatever is done between two events, as long as it leaves the model alone. Afterwards the model is on the
+    whatever is done between two events, as long as it leaves the model alone; also where the training was
+    stopped and goes on from its state. Afterwards the model is on the
     run's device, in evaluation mode, with the averaged weights where the recipe asks for an average.
 
     Args:
@@ -45,10 +54,12 @@ def fit(
         data: with K classes; moved to the device as a whole.
         recipe: None: the defaults.
         live: letter box for changes and for an end while it runs.
+        start: go on from here instead of from the model's weights and step 0, in the mode of then.
 
     Yields:
         ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``BatchReady`` and
-        ``GradientsReady`` (if wanted) and ``StepDone``; after each epoch and after the last step ``EpochDone``.
+        ``GradientsReady`` (if wanted) and ``StepDone``; after each epoch and after the last step ``EpochDone``,
+        or ``EvaluationStopped`` where that was cut short.
 
     Raises:
         InvalidSetting: before the first step, if something does not fit together.
@@ -70,28 +81,34 @@ def fit(
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe)
-        mode = choose_mode(recipe, model, here, device, why, lambda: live.stop)
+        mode = _mode_of(start, device) or choose_mode(recipe, model, here, device, why, lambda: live.stop)
         if not live.stop:
-            yield from _steps(model, here, recipe, mode, live)
+            yield from _steps(model, here, recipe, mode, live, start)
 
 
 def _steps(
-    model: nn.Module, data: Dataset, recipe: Recipe, mode: Mode, live: Live
+    model: nn.Module, data: Dataset, recipe: Recipe, mode: Mode, live: Live, start: TrainingState | None
 ) -> Generator[Event, None, None]:
     model.train().to(memory_format=mode.memory_format)
     total = total_steps(recipe, len(data.train))
     batches = Batches(data, recipe, channels_last=mode.channels_last)
-    updates = Updates(model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist())
+    updates = Updates(
+        model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist(), start
+    )
+    place = _Place(updates, start, batches.per_epoch, total)
     images = min(recipe.batch_size, len(data.train))
-    yield RunStarted(0, model, total, batches.per_epoch, mode.device, str(mode), mode)
+    yield RunStarted(place.step, model, total, batches.per_epoch, mode.device, str(mode), mode, place.state)
     try:
         clock = _Clock(live)
-        for step in range(1, total + 1):
+        if not (yield from _evaluation(place, updates, data, mode, live, clock)):  # it may stop there
+            return
+        for step in range(place.step + 1, total + 1):
             epoch = (step - 1) // batches.per_epoch + 1
             for name, value in live.changes():
                 updates.change(name, value, step)
                 yield SettingChanged(step, name, value)
             batch = batches.cut(step)
+            updates.seed(step)
             if live.wants_batches:
                 yield BatchReady(step, epoch, model, batch.images, batch.labels)
             loss, top1 = updates.backward(batch, step)
@@ -99,25 +116,24 @@ def _steps(
             if live.wants_gradients:
                 yield GradientsReady(step, epoch, model)
             updates.apply(step)
+            place.made(step)
             yield StepDone(step, epoch, loss, top1, images, updates.rate(step), model)
-            if step % batches.per_epoch == 0 or step == total:
-                updates.settle()
-                seconds = clock.lap()
-                done = _evaluated(updates.evaluated, data, mode, live, step, epoch, seconds)
-                if done is None:
-                    return
-                yield done
-                clock.lap()
+            if not (yield from _evaluation(place, updates, data, mode, live, clock)):
+                return
     finally:
         updates.release()
         if updates.average is not None:
             updates.average.copy_to(model)
 
 
-def _evaluated(
-    model: nn.Module, data: Dataset, mode: Mode, live: Live, step: int, epoch: int, seconds: float
-) -> EpochDone | None:
-    """The end of an epoch; None if the run was ended meanwhile."""
+def _evaluation(
+    place: "_Place", updates: Updates, data: Dataset, mode: Mode, live: Live, clock: "_Clock"
+) -> Generator[Event, None, bool]:
+    """Evaluate where an epoch ends; false if the run was ended meanwhile."""
+    if not place.wants_evaluation:
+        return True
+    updates.settle()
+    model, seconds = updates.evaluated, clock.lap()
     found = evaluate(
         model,
         data.test,
@@ -128,10 +144,49 @@ def _evaluated(
         stopped=lambda: live.stop,
     )
     if found is None and live.stop:
-        return None
-    if found is None:  # no test images
-        return EpochDone(step, epoch, seconds, {}, np.zeros((len(data.classes),) * 2, np.int64), model)
-    return EpochDone(step, epoch, seconds, found.metrics, found.confusion, model)
+        yield EvaluationStopped(place.step, updates.model)
+        return False
+    nothing = np.zeros((len(data.classes),) * 2, np.int64)  # where there are no test images
+    metrics, confusion = (found.metrics, found.confusion) if found is not None else ({}, nothing)
+    place.evaluated = True
+    yield EpochDone(place.step, place.epoch, seconds, metrics, confusion, model)
+    clock.lap()
+    return True
+
+
+class _Place:
+    """Where a training stands: so many steps made, and whether the evaluation that belongs there is."""
+
+    def __init__(self, updates: Updates, start: TrainingState | None, per_epoch: int, total: int) -> None:
+        self.step = start.step if start is not None else 0
+        self.evaluated = start is None or bool(start.values.get("evaluated", True))
+        self._updates, self._per_epoch, self._total = updates, per_epoch, total
+
+    @property
+    def epoch(self) -> int:
+        """Of the last step, from 1."""
+        return (self.step - 1) // self._per_epoch + 1
+
+    @property
+    def wants_evaluation(self) -> bool:
+        """Whether an epoch is over, or the last step made, and not evaluated yet."""
+        ends = self.step % self._per_epoch == 0 or self.step == self._total
+        return ends and not self.evaluated
+
+    def made(self, step: int) -> None:
+        """One more."""
+        self.step, self.evaluated = step, False
+
+    def state(self) -> TrainingState:
+        """To go on from here."""
+        state = self._updates.state(self.step)
+        return replace(state, values={**state.values, "evaluated": self.evaluated})
+
+
+def _mode_of(start: TrainingState | None, device: torch.device) -> Mode | None:
+    """The mode that a training had before, where it goes on on the same device."""
+    kept = start.values.get("mode") if start is not None else None
+    return Mode(**kept) if kept is not None and kept.get("device") == str(device) else None
 
 
 class _Clock:

@@ -16,14 +16,15 @@ class LossGuard:
     Args:
         device: that the losses are on.
         every: steps between two such copies.
+        step: updates made before, all of them good.
     """
 
-    def __init__(self, device: torch.device, every: int = 16) -> None:
+    def __init__(self, device: torch.device, every: int = 16, step: int = 0) -> None:
         self._every = every
-        self._steps = 0
+        self._steps = step
         self.poison = torch.zeros((), device=device)
         self.flag = torch.zeros((), device=device)
-        self._good = torch.zeros((), device=device)
+        self._good = torch.full((), float(step), device=device)
         self._sent: deque[tuple[int, Tensor, torch.Event]] = deque()
 
     def first_bad(self, loss: Tensor) -> int | None:

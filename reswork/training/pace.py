@@ -4,9 +4,14 @@ import time
 
 
 class Pace:
-    """Times the steps from the second one on: the first one pays for compiling and warming up."""
+    """Times the steps from the second one on: the first one pays for compiling and warming up.
 
-    def __init__(self) -> None:
+    Args:
+        before_s: seconds of training before a run went on.
+    """
+
+    def __init__(self, before_s: float = 0.0) -> None:
+        self._before_s = before_s
         self._start = time.perf_counter()
         self._first: tuple[int, float] | None = None
         self._last = (0, 0.0)
@@ -28,8 +33,8 @@ class Pace:
 
     @property
     def seconds(self) -> float:
-        """Since the first step began, without standing still."""
-        return time.perf_counter() - self._start - self._idle_s
+        """Of training since the first step began, without standing still."""
+        return self._before_s + time.perf_counter() - self._start - self._idle_s
 
     @property
     def step_s(self) -> float | None:

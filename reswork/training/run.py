@@ -4,7 +4,10 @@ import atexit
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from torch import nn
 
@@ -15,7 +18,9 @@ from reswork.training.audience import Audience, Recorder
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
     BatchReady,
+    CheckpointDue,
     EpochDone,
+    EvaluationStopped,
     Event,
     GradientsReady,
     RunEnded,
@@ -29,10 +34,14 @@ from reswork.training.live_run import LiveRun
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
+from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, check_live_setting, steps_per_epoch, total_steps
+from reswork.training.save_points import SavePoints
+from reswork.training.saving import saving_problem
 from reswork.training.snapshots import Ticket
 from reswork.training.state import RunState
 
+_SHORT_PAUSE_S = 1.0  # a longer one is saved, in case the kernel is ended meanwhile
 _WITHIN_A_STEP = (SettingChanged, BatchReady, GradientsReady)  # nobody is served between these and StepDone
 
 __all__ = ["Run", "RunState", "RunThread", "active_runs"]
@@ -73,6 +82,9 @@ class Run(LiveRun):
             tuple of event classes, is called for those only. One that raises is taken off, and the training
             goes on.
         name: for lists and logs.
+        start: go on from here, with the model's weights, optimizer and recorders as they were then.
+        save_every_s: seconds between two ``CheckpointDue`` events. There is one before the first step, one at
+            the end of an epoch where saving is quick, and one when the run is stopped or paused for a while.
 
     Example:
         >>> from torch import nn
@@ -92,6 +104,8 @@ class Run(LiveRun):
         history: History | None = None,
         recorders: Iterable[Recorder] = (),
         name: str | None = None,
+        start: TrainingState | None = None,
+        save_every_s: float = 30.0,
     ) -> None:
         self.model = model
         self.recipe = recipe or Recipe()
@@ -104,11 +118,16 @@ class Run(LiveRun):
         self._data = data
         self._convergence = Convergence(self.recipe.target_accuracy, self.history)
         self._live = Live()
-        self._pace = Pace()
+        self._start = start
+        self._pace = Pace(float(start.values.get("seconds", 0.0)) if start is not None else 0.0)
+        self._save_points = SavePoints(save_every_s)
+        self._loop_state: Callable[[], TrainingState] | None = None  # there once the loop has begun
         self._mode: Mode | None = None
-        self._steps_done = 0
+        self._steps_done = start.step if start is not None else 0
         self._changed = threading.Condition()  # guards what follows
         self._audience = Audience(self.history, self._changed, recorders)
+        if start is not None:
+            self._audience.restore(start)
         self._state = RunState.READY
         self._error: BaseException | None = None
         self._thread: RunThread | None = None
@@ -193,15 +212,19 @@ class Run(LiveRun):
         with self._changed:
             self._live.stop = True
             self._attention = True
-            if self._state is RunState.READY:
+            never_began = self._state is RunState.READY
+            if never_began:
                 self._state = RunState.STOPPED
             self._changed.notify_all()
+        if never_began:  # there is no thread that could tell
+            self._audience.tell(RunEnded(self._steps_done, RunState.STOPPED.name, None))
 
     def wait(self, timeout_s: float | None = None) -> RunState:
         """Wait until it is over, or for so many seconds.
 
         Returns:
-            The state then; RUNNING or PAUSED after a time-out.
+            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
+            why.
 
         Raises:
             RuntimeError: if it was never started.
@@ -213,7 +236,10 @@ class Run(LiveRun):
             self._changed.wait_for(lambda: self.done, timeout_s)
             if self._error is not None:
                 raise self._error
-            return self._state
+            state = self._state
+        if state.over and (problem := saving_problem(self.history)):
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        return state
 
     def wait_until_still(self, timeout_s: float | None = None) -> RunState:
         """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
@@ -297,7 +323,7 @@ class Run(LiveRun):
 
     def _main(self) -> None:
         state, error = RunState.FAILED, None
-        events = fit(self.model, self._data, self.recipe, live=self._live)
+        events = fit(self.model, self._data, self.recipe, live=self._live, start=self._start)
         try:
             try:
                 finished = self._pull(events)
@@ -321,12 +347,44 @@ class Run(LiveRun):
             self._note(event)
             self._audience.tell(event)
             finished = isinstance(event, EpochDone) and event.step == self.total_steps
-            if self._attention and not isinstance(event, _WITHIN_A_STEP):
-                self._attend(stepped=isinstance(event, StepDone))
-                if self._live.stop:
-                    break
+            if not isinstance(event, _WITHIN_A_STEP):
+                evaluated = not isinstance(event, StepDone | EvaluationStopped)
+                if isinstance(event, RunStarted) or self._save_points.due(
+                    epoch_ended=isinstance(event, EpochDone)
+                ):
+                    self._save(evaluated=evaluated)
+                if self._attention or self._live.stop:
+                    self._attend(stepped=isinstance(event, StepDone), evaluated=evaluated)
+                    if self._live.stop:
+                        self._save(evaluated=evaluated)
+                        break
             self._ask_for_events()
         return finished
+
+    def _save(self, *, evaluated: bool) -> None:
+        """Have a checkpoint made, unless there is one of exactly this moment."""
+        if self._save_points.is_saved(self._steps_done, evaluated=evaluated):
+            return
+        with self._not_training() as clock:
+            self._audience.tell(CheckpointDue(self._steps_done, self._state_now))
+        self._save_points.saved(self._steps_done, clock(), evaluated=evaluated)
+
+    @contextmanager
+    def _not_training(self) -> Iterator[Callable[[], float]]:
+        """Time that does not count as training; gives its seconds."""
+        begin = end = time.perf_counter()
+        yield lambda: end - begin
+        end = time.perf_counter()
+        self._live.idle_s += end - begin
+        self._pace.stood_still(end - begin)
+
+    def _state_now(self) -> TrainingState:
+        """What the loop needs to go on, and what the recorders do."""
+        assert self._loop_state is not None
+        state = self._loop_state()
+        tensors, recorders = self._audience.state()
+        values = {**state.values, "recorders": recorders, "seconds": self._pace.seconds}
+        return replace(state, tensors={**state.tensors, **tensors}, values=values)
 
     def _ask_for_events(self) -> None:
         self._live.wants_batches = self._audience.awaits(BatchReady)
@@ -343,10 +401,10 @@ class Run(LiveRun):
             case SettingChanged():
                 self.history.note(event.step, event.name, value=event.value)
             case RunStarted():
-                self._mode = event.choice
+                self._mode, self._loop_state = event.choice, event.state
                 self._pace.started()
 
-    def _attend(self, *, stepped: bool) -> None:
+    def _attend(self, *, stepped: bool, evaluated: bool) -> None:
         """Answer those who asked for something; between two steps."""
         with self._changed:
             if stepped and self._steps_allowed:
@@ -356,20 +414,30 @@ class Run(LiveRun):
             self._audience.tell(RunPaused(self._steps_done))  # recorders write what they have before it shows
         with self._changed:
             self._serve()
-            if self._steps_allowed == 0 and not self._live.stop:
-                self._stand_still()
-                self._serve()
+            stands = self._steps_allowed == 0 and not self._live.stop
+            if stands:
+                self._state = RunState.PAUSED
+                self._changed.notify_all()
+        if stands:
+            self._stand_still(evaluated=evaluated)
+        with self._changed:
+            self._serve()
             self._attention = self._steps_allowed is not None or self._live.stop
 
-    def _stand_still(self) -> None:
-        begin = time.perf_counter()
-        self._state = RunState.PAUSED
-        self._changed.notify_all()
-        self._changed.wait_for(lambda: self._state is not RunState.PAUSED or self._live.stop)
-        self._state = RunState.RUNNING
-        seconds = time.perf_counter() - begin
-        self._live.idle_s += seconds
-        self._pace.stood_still(seconds)
+    def _stand_still(self, *, evaluated: bool) -> None:
+        if not self._wait_for_going_on(_SHORT_PAUSE_S):
+            self._save(evaluated=evaluated)
+            self._wait_for_going_on(None)
+
+    def _wait_for_going_on(self, timeout_s: float | None) -> bool:
+        """Whether somebody wants the run to go on or to end; false after a time-out."""
+        with self._changed, self._not_training():
+            woken = self._changed.wait_for(
+                lambda: self._state is not RunState.PAUSED or self._live.stop, timeout_s
+            )
+            if woken:
+                self._state = RunState.RUNNING
+            return woken
 
     def _serve(self) -> None:
         """Hand out the snapshots that were asked for."""

@@ -2,6 +2,8 @@
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,13 @@ from reswork.training.optimizers import (
     set_momentum,
     set_weight_decay,
 )
+from reswork.training.progress import (
+    TrainingState,
+    load_optimizer,
+    load_weights,
+    optimizer_settings,
+    optimizer_tensors,
+)
 from reswork.training.randomness import derived_seed, seed_global
 from reswork.training.recipe import Recipe
 
@@ -34,11 +43,23 @@ class Updates:
         recipe: of the run.
         mode: how to compute.
         rates: (total steps,) scheduled learning rates.
+        start: where to go on; its weights are put into the model.
+
+    Raises:
+        InvalidSetting: if the start is of another network, optimizer or recipe.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Batches, recipe: Recipe, mode: Mode, rates: list[float]
+        self,
+        model: nn.Module,
+        batches: Batches,
+        recipe: Recipe,
+        mode: Mode,
+        rates: list[float],
+        start: TrainingState | None = None,
     ) -> None:
+        if start is not None:
+            load_weights(model, start)
         self.model = model
         self.optimizer = optimizer_for(model, recipe)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
@@ -47,9 +68,28 @@ class Updates:
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = self._weights[0].device
-        self._guard = None if self._device.type == "cpu" else LossGuard(self._device)
+        self._guard = (
+            None if self._device.type == "cpu" else LossGuard(self._device, step=start.step if start else 0)
+        )
         self._scaler = torch.amp.GradScaler(self._device.type) if mode.precision == "fp16" else None
         self._factor = 1.0
+        if start is not None and start.values:
+            self._restore(start)
+
+    def state(self, step: int) -> TrainingState:
+        """All that going on after so many steps needs; the tensors are those in use."""
+        tensors = {f"model/{name}": value for name, value in _tensors(self.model).items()}
+        values: dict[str, Any] = {
+            "mode": asdict(self._mode),
+            "rate_factor": self._factor,
+            "optimizer": optimizer_settings(self.optimizer),
+        }
+        if self.average is not None:
+            tensors |= {f"average/{name}": value for name, value in _tensors(self.average.model).items()}
+            values["averaged_updates"] = self.average.updates
+        if self._scaler is not None:
+            values["scaler"] = self._scaler.state_dict()
+        return TrainingState(step, tensors | optimizer_tensors(self.optimizer), values)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -69,6 +109,10 @@ class Updates:
         else:
             set_momentum(self.optimizer, value)
 
+    def seed(self, step: int) -> None:
+        """Give the global generators the numbers of a step; before anyone looks at it, and before it is made."""
+        seed_global(self._device, derived_seed(self._recipe.seed, "dropout", step))
+
     def backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Gradients of a step's batch into the weights.
 
@@ -79,7 +123,7 @@ class Updates:
             NonFiniteLoss: on a processor before a bad loss does anything; on an accelerator, where the
                 weights stand still from the first bad loss on, within some steps of it.
         """
-        seed_global(self._device, derived_seed(self._recipe.seed, "dropout", step))
+        self.seed(step)
         with self._kept_activations():
             losses, rights = zip(
                 *(self._part(part, len(batch.labels), step) for part in batch.parts(self._recipe.accumulate)),
@@ -117,6 +161,15 @@ class Updates:
         for weight in self._weights:
             weight.grad = None
 
+    def _restore(self, start: TrainingState) -> None:
+        values = start.values
+        self._factor = float(values["rate_factor"])
+        load_optimizer(self.optimizer, start.part("optimizer"), values["optimizer"])
+        if self.average is not None:
+            self.average.restore(start.part("average"), int(values["averaged_updates"]))
+        if self._scaler is not None and "scaler" in values:
+            self._scaler.load_state_dict(dict(values["scaler"]))
+
     def _part(self, part: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the fraction right; its gradients are added to the weights'."""
         with self._mode.autocast():
@@ -149,6 +202,10 @@ class Updates:
 
     def _kept_activations(self) -> AbstractContextManager[None]:
         return checkpointing(self._blocks) if self._blocks else nullcontext()
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _loss_and_right(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,11 @@ from typing import Any
 
 import ipywidgets as w
 
+from reswork.datasets import Dataset
+from reswork.experiment.processes import resume_in_process
+from reswork.store import SavedRun
+from reswork.training.live_run import LiveRun
+
 WORDS: dict[str, dict[str, Any]] = {
     "this kernel": {"engine": "thread"},
     "a process of its own, which stops with the kernel": {"engine": "process", "when_kernel_ends": "stop"},
@@ -42,6 +47,12 @@ class EngineChoice:
     def settings(self) -> dict[str, Any]:
         """Arguments for `train`."""
         return WORDS[self.menu.value]
+
+    def resume(self, saved: SavedRun, data: Dataset | None) -> LiveRun:
+        """Go on with a run from disk where it is chosen; a network that was not built here goes on in this kernel."""
+        if self.settings["engine"] == "thread" or saved.config is None:
+            return saved.resume(data=data)
+        return resume_in_process(saved, data=data, when_kernel_ends=self.settings["when_kernel_ends"])
 
     def _explain(self) -> None:
         line = EXPLANATIONS[list(WORDS).index(self.menu.value)]

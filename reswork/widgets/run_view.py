@@ -14,6 +14,7 @@ from reswork.experiment.processes import ProcessRun
 from reswork.history import History
 from reswork.store import SavedRun
 from reswork.training.live_run import LiveRun
+from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
@@ -28,6 +29,7 @@ class RunView:
     Args:
         run: the run to show; None for an empty view that shows one later (`watch`).
         start: what the Start button does; None for a view without a Start button.
+        go_on: what the Resume button does with a run from disk that ended early; None: it is for live runs alone.
         refreshed: called after each refresh, from the refreshing thread.
 
     Attributes:
@@ -40,10 +42,12 @@ class RunView:
         run: AnyRun | None = None,
         *,
         start: Callable[[], None] | None = None,
+        go_on: Callable[[SavedRun], None] | None = None,
         refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.run: AnyRun | None = None
-        self._refreshed = refreshed
+        self._refreshed, self._go_on_with = refreshed, go_on
+        self._can_go_on = False
         self._beside: Mapping[str, History] = {}
         self._lock = threading.RLock()
         self._drawn_version: Any = None
@@ -61,6 +65,9 @@ class RunView:
             self.run = run
             self._asked = ""
             self._drawn_version = None
+            self._can_go_on = (
+                self._go_on_with is not None and isinstance(run, SavedRun) and run.can_be_resumed
+            )
             if isinstance(run, LiveRun):
                 rate = run.recipe.learning_rate
                 self.rate.value = rate
@@ -108,7 +115,11 @@ class RunView:
             lambda: self._ask("pausing", self._live.pause),
         )
         self.one_step = button("Step", "Do one single step, then hold", lambda: self._live.step())
-        self.resume = button("Resume", "Go on after a pause", lambda: self._ask("", self._live.resume))
+        self.resume = button(
+            "Resume",
+            "Go on after a pause, or with a run from disk that ended before its last step",
+            self._go_on,
+        )
         self.stop = button(
             "Stop", "End the run; what it learned is kept", lambda: self._ask("stopping", self._live.stop)
         )
@@ -134,7 +145,8 @@ class RunView:
         self.row.add_class("reswork-bar")
         self.status = w.HTML(_status_html(None))
         self.error = w.HTML(layout=w.Layout(display="none"))
-        self.bar = w.VBox([self.row, self.status, self.error])
+        self.unsaved = w.HTML()
+        self.bar = w.VBox([self.row, self.status, self.unsaved, self.error])
         self.bar.add_class("reswork-note")
         self._enable(None)
 
@@ -177,6 +189,12 @@ class RunView:
         self._asked = word
         act()
 
+    def _go_on(self) -> None:
+        if isinstance(self.run, SavedRun) and self._can_go_on and self._go_on_with is not None:
+            self._go_on_with(self.run)
+        else:
+            self._ask("", self._live.resume)
+
     def _wait_for_news(self, seconds: float) -> bool:
         """Wait until the run's state is another one than the page tells."""
         run, shown = self.run, self._shown
@@ -204,7 +222,8 @@ class RunView:
         if self.start:
             self.start.disabled = active
         self.pause.disabled = state is not RunState.RUNNING
-        self.one_step.disabled = self.resume.disabled = state is not RunState.PAUSED
+        self.one_step.disabled = state is not RunState.PAUSED
+        self.resume.disabled = state is not RunState.PAUSED and not self._can_go_on
         self.stop.disabled = not active
         waits_for_end = active and self._asked == "stopping" and isinstance(run, ProcessRun)
         self.kill.layout.display = None if waits_for_end else "none"
@@ -217,6 +236,8 @@ class RunView:
             self._asked = ""
         self._enable(run)
         self.status.value = _status_html(run, self._asked)
+        problem = saving_problem(run.history)
+        self.unsaved.value = error_html(problem) if problem else ""
         if run.error and run.state is RunState.FAILED:
             self.show_error(str(run.error))
 

@@ -68,7 +68,7 @@ class Workbench(w.VBox):
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
         self.engine = EngineChoice()
-        self.run_view = RunView(start=self.start, refreshed=self._refreshed)
+        self.run_view = RunView(start=self.start, go_on=self.resume, refreshed=self._refreshed)
         self.inside = InsidePanel()
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
@@ -145,6 +145,11 @@ class Workbench(w.VBox):
             self.watch(run)
         finally:
             self._starting.release()
+
+    def resume(self, saved: SavedRun) -> None:
+        """Go on with a run from disk that ended before its last step, as if it had never stopped."""
+        data = self.data if self.data.fingerprint == saved.dataset_hash else None
+        self.watch(self.engine.resume(saved, data))
 
     def watch(self, run: AnyRun) -> None:
         """Show a run: a live one with all its buttons, one from disk as it ended."""
@@ -254,7 +259,18 @@ class Workbench(w.VBox):
             show = w.Button(description="Show it", tooltip=f"Show {last.name} as it ended")
             show.on_click(lambda _button, run=last: self.watch(run))
             words = w.HTML(f"The last run here is <b>{escape(last.name)}</b> ({escape(last.state_word)}).")
-            self._offer.children = (words, show)
+            buttons = [show]
+            if last.can_be_resumed:
+                resume = w.Button(description="Resume it", tooltip="Go on with it as if it had never stopped")
+                resume.on_click(lambda _button, run=last: self._resume_offered(run))
+                buttons.append(resume)
+            self._offer.children = (words, *buttons)
+
+    def _resume_offered(self, saved: SavedRun) -> None:
+        try:
+            self.resume(saved)
+        except InvalidSetting as error:
+            self.run_view.show_error(error.message)
 
     def _refreshed(self) -> None:
         run = self.run

@@ -113,7 +113,8 @@ def test_a_read_only_folder_stops_no_training(
 
     monkeypatch.setattr(directory_module.Path, "mkdir", refuse)  # root may write anywhere
     run = train(_net(), data, RECIPE)
-    assert run.wait(60) is RunState.FINISHED
+    with pytest.warns(RuntimeWarning, match="not saved: .*Permission denied"):
+        assert run.wait(60) is RunState.FINISHED
     (note,) = [note for note in run.history.notes if note.kind == "not_saved"]
     assert "Permission denied" in note.details["reason"]
     assert len(run.history.series("loss/train")) == 8
@@ -181,15 +182,19 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))  # a file that would g
 run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), data, recipe, name="full")
 run.wait()
 kinds = [note.kind for note in run.history.notes if note.kind != "recorders thinned"]  # the net is tiny
-print(run.state.name, *kinds, run.steps_done)
+print(run.state.name, *sorted(set(kinds)), run.steps_done)
 """
 
 
 def test_a_full_disk_stops_no_training_and_leaves_a_readable_run(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["FINISHED", "not_saved", "60"], done.stderr
+    assert done.stdout.split() == ["FINISHED", "no_checkpoint", "not_saved", "60"], done.stderr
+    assert "RuntimeWarning: This run is not saved" in done.stderr
     saved = load_run("full")
     assert saved.unreadable is None
     steps = saved.history.series("loss/train").steps
     assert steps.tolist() == list(range(1, len(steps) + 1))
-    assert sorted(path.name for path in saved.path.iterdir()) == ["metrics.jsonl", "run.json", "writer.lock"]
+    assert sorted(path.name for path in saved.path.iterdir()) == [
+        "checkpoints", "metrics.jsonl", "run.json", "writer.lock",
+    ]  # fmt: skip
+    assert list((saved.path / "checkpoints").iterdir()) == []

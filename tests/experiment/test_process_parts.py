@@ -19,12 +19,12 @@ from torch import nn
 import reswork as rw
 from reswork.experiment.processes.ending import sentence_about
 from reswork.experiment.processes.order import (
-    Order,
+    ProcessSettings,
     catalogue_names,
     config_of,
+    make_order,
     private_folder,
     read_order,
-    settings_of,
     write_order,
 )
 from reswork.experiment.processes.process_run import ProcessRun
@@ -38,6 +38,7 @@ from reswork.store.growth import Follower, Growth, marks
 from reswork.store.worker_file import Worker, living_worker, worker_of, write_worker
 from reswork.store.writer import RunWriter
 from reswork.training.failures import NonFiniteLoss
+from reswork.training.progress import TrainingState
 
 CAMPAIGN = int(os.environ.get("RESWORK_CAMPAIGN", "12"))
 RECIPE = rw.Recipe(
@@ -211,11 +212,13 @@ def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> No
     model.conv1.weight.requires_grad_(False)
     folder = private_folder()
     assert folder.stat().st_mode & 0o077 == 0
-    settings = settings_of(model, model.config, RECIPE)
-    order = Order(**settings, recorders=None, description={"a": 1}, kernel=7, when_kernel_ends="stop")
-    write_order(folder, order, model, data)
-    again, built, images = read_order(folder)
-    assert again == json.loads(json.dumps(again.__dict__)) or again == order
+    state = TrainingState(3, {"model/fc.bias": model.fc.bias.detach()}, {"seconds": 0.1})
+    order = make_order(model, RECIPE, {"a": 1}, ProcessSettings(state=state, when_kernel_ends="go_on"))
+    write_order(folder, order, model, data, state)
+    again, built, images, begin = read_order(folder)
+    assert (again, again.kernel, again.when_kernel_ends) == (order, os.getpid(), "go_on")
+    assert (begin.step, begin.values) == (3, {"seconds": 0.1})
+    assert torch.equal(begin.tensors["model/fc.bias"], model.fc.bias)
     assert built.config == model.config and rw.Recipe.from_dict(again.recipe) == RECIPE
     assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())
     assert [name for name, weight in built.named_parameters() if not weight.requires_grad] == ["conv1.weight"]

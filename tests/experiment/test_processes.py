@@ -155,7 +155,8 @@ def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_han
         [sys.executable, "-c",
          "import reswork as rw; run = rw.attach('steered'); assert rw.attach('steered') is run; "
          "print(len(run.history.series('loss/train')), run.state.name, run.pid); run.step(2); "
-         "run.wait_until_still(60); run.set(momentum=0.5); run.resume(); print(run.steps_done, run.state.name, run.recorders)"],
+         "run.wait_until_still(60); run.set(momentum=0.5); run.resume(); "
+         "print(run.steps_done, run.state.name, run.recorders)"],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert other.stdout.splitlines() == [f"4 PAUSED {run.pid}", "6 RUNNING ('losses', 'learning_rate')"]

@@ -7,6 +7,7 @@ from reswork.history import History
 from reswork.recorders import memory, throughput
 from reswork.training.events import EpochDone, RunEnded, RunPaused, RunStarted, StepDone
 from reswork.training.modes import Mode
+from reswork.training.progress import TrainingState
 
 MODEL = nn.Linear(1, 1)
 
@@ -26,7 +27,7 @@ def done(step: int) -> StepDone:
 def test_images_per_second_leave_out_warming_up_pauses_and_evaluations(clock):
     history = History()
     recorder = throughput(history)
-    recorder(RunStarted(0, MODEL, 100, 10, "cpu", "", Mode("cpu")))
+    recorder(RunStarted(0, MODEL, 100, 10, "cpu", "", Mode("cpu"), lambda: TrainingState(0)))
     clock[0] += 40  # compiling
     recorder(done(1))
     step = 1

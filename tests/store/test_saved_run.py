@@ -15,6 +15,7 @@ from reswork.store.saved_run import SavedRun, load_run, runs
 from reswork.store.writer import RunWriter
 from reswork.training.events import RunEnded, RunStarted
 from reswork.training.modes import Mode
+from reswork.training.progress import TrainingState
 from reswork.training.run import RunState
 
 Make = Callable[..., tuple[RunWriter, History]]
@@ -22,7 +23,7 @@ Make = Callable[..., tuple[RunWriter, History]]
 
 def _finish(made: tuple[RunWriter, History], model: ResNet, state: str = "FINISHED") -> RunWriter:
     writer, history = made
-    writer(RunStarted(0, model, 8, 4, "cpu", "fp32", Mode("cpu")))
+    writer(RunStarted(0, model, 8, 4, "cpu", "fp32", Mode("cpu"), lambda: TrainingState(0)))
     history.record(1, {"loss/train": 0.5, "loss/test": 0.7, "top1/test": 0.75})
     writer(RunEnded(1, state, None))
     return writer
@@ -66,7 +67,7 @@ def test_a_run_that_goes_on_is_running_and_one_without_a_writer_interrupted(
 ) -> None:
     writer, history = made_writer()
     history.record(3, {"loss/train": 0.5})
-    writer(RunStarted(0, tiny_net, 8, 4, "cpu", "fp32", Mode("cpu")))
+    writer(RunStarted(0, tiny_net, 8, 4, "cpu", "fp32", Mode("cpu"), lambda: TrainingState(0)))
     going_on = load_run("made", tmp_path)
     assert (going_on.state, going_on.interrupted, going_on.state_word) == (RunState.RUNNING, False, "running")
     writer._lock.release()

@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(
     def full(_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole_files, "_synchronise", full)
+    monkeypatch.setattr(whole_files, "synchronise", full)
     with pytest.raises(OSError, match="No space"):
         write_json(tmp_path / "run.json", {"a": 2})
     assert json.loads((tmp_path / "run.json").read_text()) == {"a": 1}

@@ -17,12 +17,13 @@ from reswork.store.replay import read_history
 from reswork.store.writer import RunWriter
 from reswork.training.events import EpochDone, RunEnded, RunPaused, RunStarted, StepDone
 from reswork.training.modes import Mode
+from reswork.training.progress import TrainingState
 
 Make = Callable[..., tuple[RunWriter, History]]
 
 
 def _started(model: ResNet) -> RunStarted:
-    return RunStarted(0, model, 8, 4, "cpu", "fp32 on the processor", Mode("cpu"))
+    return RunStarted(0, model, 8, 4, "cpu", "fp32 on the processor", Mode("cpu"), lambda: TrainingState(0))
 
 
 def _step(step: int, model: ResNet) -> StepDone:

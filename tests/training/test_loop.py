@@ -232,7 +232,7 @@ def test_stop_is_seen_within_an_evaluation(make_net, make_data, make_recipe):
         names.append(type(event).__name__)
         if isinstance(event, StepDone) and event.step == 5:
             live.stop = True
-    assert names[-1] == "StepDone"
+    assert names[-2:] == ["StepDone", "EvaluationStopped"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 31, 33])

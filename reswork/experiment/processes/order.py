@@ -1,11 +1,12 @@
 """What a worker is told before it begins: settings as JSON, weights and images as safetensors, in a private folder."""
 
 import json
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,15 +15,58 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
+from reswork.experiment.processes.wire import check_system
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import CATALOGUE
+from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 
 ORDER_FILE = "order.json"
-WEIGHTS, DATA = "model.safetensors", "data.safetensors"
+WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
 
+Engine = Literal["thread", "process"]
 WhenKernelEnds = Literal["stop", "go_on"]
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """How a process of its own is used.
+
+    Args:
+        engine: has to be ``"process"``.
+        when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
+        recorders: factories of the catalogue; None: the default ones.
+        save_every_s: seconds between two checkpoints.
+        state: where to begin instead of at step 0.
+        resumes: go on with what is in the run's folder, and forget the recorders and the state given here.
+        step: go on from the newest checkpoint at or before this step; None: the newest.
+    """
+
+    engine: Engine = "process"
+    when_kernel_ends: WhenKernelEnds = "stop"
+    recorders: Sequence[Any] | None = None
+    save_every_s: float = 30.0
+    state: TrainingState | None = None
+    resumes: bool = False
+    step: int | None = None
+
+    def check(self, model: nn.Module) -> None:
+        """Refuse what a process of its own cannot do, before anything is written.
+
+        Raises:
+            InvalidSetting: with what to do instead.
+        """
+        if self.engine != "process":
+            raise InvalidSetting("engine", f"engine={self.engine!r} is unknown; choose 'thread' or 'process'")
+        check_system()
+        if self.when_kernel_ends not in get_args(WhenKernelEnds):
+            raise InvalidSetting(
+                "when_kernel_ends",
+                f"when_kernel_ends={self.when_kernel_ends!r} is unknown; choose 'stop' or 'go_on'",
+            )
+        config_of(model)
+        catalogue_names(self.recorders)
 
 
 @dataclass(frozen=True)
@@ -36,7 +80,9 @@ class Order:
         recorders: names in the catalogue; None: the default ones.
         description: what stands in the run's ``run.json``.
         save_every_s: seconds between two checkpoints.
-        resumes: whether it goes on with what is in the run's folder.
+        resumes: whether it goes on with what is in the run's folder, and then nothing of the above is used.
+        step: from which it goes on at the latest.
+        state: step and values of the state to begin with, whose tensors lie beside the order; None: step 0.
         kernel: number of the process that started it.
         when_kernel_ends: whether it stops then, or goes on.
         threads: that torch may use.
@@ -48,6 +94,10 @@ class Order:
     recipe: dict[str, Any]
     recorders: list[str] | None
     description: dict[str, Any]
+    save_every_s: float
+    resumes: bool
+    step: int | None
+    state: dict[str, Any] | None
     kernel: int
     when_kernel_ends: WhenKernelEnds
     threads: int
@@ -59,29 +109,61 @@ def private_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="reswork-"))
 
 
-def write_order(folder: Path, order: Order, model: nn.Module, data: Dataset) -> None:
+def make_order(
+    model: nn.Module, recipe: Recipe, description: Mapping[str, Any], settings: ProcessSettings
+) -> Order:
+    """The order of this process to a new one."""
+    state = settings.state
+    return Order(
+        config=config_of(model).to_dict(),
+        frozen=[name for name, weight in model.named_parameters() if not weight.requires_grad],
+        recipe=recipe.to_dict(),
+        recorders=catalogue_names(settings.recorders),
+        description=dict(description),
+        save_every_s=settings.save_every_s,
+        resumes=settings.resumes,
+        step=settings.step,
+        state=None if state is None else {"step": state.step, "values": dict(state.values)},
+        kernel=os.getpid(),
+        when_kernel_ends=settings.when_kernel_ends,
+        threads=torch.get_num_threads(),
+        matmul_precision=torch.get_float32_matmul_precision(),
+    )
+
+
+def write_order(
+    folder: Path, order: Order, model: nn.Module, data: Dataset, state: TrainingState | None = None
+) -> None:
     """Put an order into a private folder.
 
     Raises:
         OSError: if it cannot be written.
     """
+    if state is not None:
+        save_tensors(
+            folder / STATE, {name: value.detach().cpu().contiguous() for name, value in state.tensors.items()}
+        )
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_tensors(folder / WEIGHTS, weights)
     write_dataset(folder / DATA, data)
     (folder / ORDER_FILE).write_text(json.dumps(asdict(order)))
 
 
-def read_order(folder: Path) -> tuple[Order, ResNet, Dataset]:
-    """The order, the network with its weights, and the data set; their files are removed."""
+def read_order(folder: Path) -> tuple[Order, ResNet, Dataset, TrainingState | None]:
+    """The order, the network with its weights, the data set, and where to begin; their files are removed."""
     order = Order(**json.loads((folder / ORDER_FILE).read_text()))
     model = resnet(ResNetConfig.from_dict(order.config))
     model.load_state_dict(load_file(folder / WEIGHTS))
     for name, weight in model.named_parameters():
         weight.requires_grad_(name not in order.frozen)
     data = read_dataset(folder / DATA)
-    for name in (WEIGHTS, DATA):
-        (folder / name).unlink()
-    return order, model, data
+    state = None
+    if order.state is not None:
+        tensors = {name: value.clone() for name, value in load_file(folder / STATE).items()}
+        state = TrainingState(tensors=tensors, **order.state)
+    for name in (WEIGHTS, DATA, STATE):
+        (folder / name).unlink(missing_ok=True)
+    return order, model, data, state
 
 
 def config_of(model: nn.Module) -> ResNetConfig:
@@ -117,17 +199,6 @@ def catalogue_names(factories: Any) -> list[str] | None:
                 f"the recorder {getattr(factory, '__name__', factory)!r} is not in rw.recorders.CATALOGUE"
             )
     return [names[factory] for factory in factories]
-
-
-def settings_of(model: nn.Module, config: ResNetConfig, recipe: Recipe) -> dict[str, Any]:
-    """Those parts of an order that follow from the model, the recipe and this process."""
-    return {
-        "config": config.to_dict(),
-        "frozen": [name for name, weight in model.named_parameters() if not weight.requires_grad],
-        "recipe": recipe.to_dict(),
-        "threads": torch.get_num_threads(),
-        "matmul_precision": torch.get_float32_matmul_precision(),
-    }
 
 
 def write_dataset(path: Path, data: Dataset) -> None:

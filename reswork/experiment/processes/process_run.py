@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe, check_live_setting
 from reswork.training.run import RunThread
+from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
 
 _LONGEST_END_S = 20.0  # from the run's end to the process's
@@ -190,7 +192,8 @@ class ProcessRun(LiveRun):
         """Wait until it is over, or for so many seconds.
 
         Returns:
-            The state then; RUNNING or PAUSED after a time-out.
+            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
+            why.
 
         Raises:
             RuntimeError: if it was never started.
@@ -202,7 +205,10 @@ class ProcessRun(LiveRun):
             self._changed.wait_for(lambda: self.done, timeout_s)
             if self._error is not None:
                 raise self._error
-            return self._state
+            state = self._state
+        if state.over and (problem := saving_problem(self.history)):
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        return state
 
     def wait_until_still(self, timeout_s: float | None = None) -> RunState:
         """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""

@@ -13,7 +13,7 @@ from reswork.experiment.processes.status import status_message
 from reswork.experiment.processes.wire import PROTOCOL, Wire, listen
 from reswork.recorders.seats import RunSeats
 from reswork.store.growth import Growth
-from reswork.training.run import Run, RunState
+from reswork.training.run import Run
 
 INTERVAL_S = 0.25  # between two messages about a run that goes on
 _log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class _Kernel:
             "pause": run.pause,
             "step": run.step,
             "resume": run.resume,
-            "stop": lambda: end(run),
+            "stop": run.stop,
             "set": run.set,
             "snapshot": self._service.snapshot_file,
             "limit": seats.limit,
@@ -183,10 +183,3 @@ class _Kernel:
     def _leave(self) -> None:
         self.is_connected = False
         self.wire.hang_up()
-
-
-def end(run: Run) -> None:
-    """Stop a run so that its folder says so, even where it was never started."""
-    if run.state is RunState.READY:
-        run.start()
-    run.stop()

@@ -17,28 +17,24 @@ import reswork
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.order import (
-    Order,
+    ProcessSettings,
     WhenKernelEnds,
-    catalogue_names,
-    config_of,
+    make_order,
     private_folder,
-    settings_of,
     write_order,
 )
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.wire import PROTOCOL, check_system, connect
+from reswork.experiment.processes.wire import PROTOCOL, connect
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store.directory import METRICS_FILE, RUN_FILE, runs_folder, taken_lock
 from reswork.store.replay import read_history
-from reswork.store.saved_run import find_run
+from reswork.store.saved_run import SavedRun, find_run
 from reswork.store.whole_files import write_json
 from reswork.store.worker_file import WORKER_LOG, Worker, living_worker, worker_of, write_worker
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
-
-WHEN_KERNEL_ENDS = ("stop", "go_on")
 
 
 def process_run(
@@ -47,9 +43,7 @@ def process_run(
     recipe: Recipe,
     directory: Path,
     description: Mapping[str, Any],
-    *,
-    recorders: Any,
-    when_kernel_ends: WhenKernelEnds,
+    settings: ProcessSettings,
 ) -> ProcessRun:
     """A run that waits for its start, which makes a process of its own.
 
@@ -57,28 +51,23 @@ def process_run(
         model: built by `resnet`; its weights are copied to the process when it starts.
         data: any data set; copied likewise.
         recipe: how to train.
-        directory: the run's folder.
-        description: what `describe` tells.
-        recorders: factories of the catalogue, or None for the default ones.
-        when_kernel_ends: ``"stop"`` or ``"go_on"``.
+        directory: the run's folder, which nobody else writes until then.
+        description: what `describe` tells; of a run that is resumed what stands in its folder.
+        settings: how the process is used.
+
+    Raises:
+        InvalidSetting: if another process writes the folder.
+        OSError: if it cannot be written.
     """
-    names = catalogue_names(recorders)
-    config = config_of(model)
     lock = taken_lock(directory)  # until the worker takes it
     values = {**description, "name": directory.name, "error": None}
-    write_json(directory / RUN_FILE, {**values, "state": "READY"})
+    if not settings.resumes:
+        write_json(directory / RUN_FILE, {**values, "state": "READY"})
 
     def launch() -> tuple[Worker, subprocess.Popen[bytes]]:
         folder = private_folder()
-        order = Order(
-            **settings_of(model, config, recipe),
-            recorders=names,
-            description=dict(description),
-            kernel=os.getpid(),
-            when_kernel_ends=when_kernel_ends,
-        )
         try:
-            write_order(folder, order, model, data)
+            write_order(folder, make_order(model, recipe, description, settings), model, data, settings.state)
             process = _started(directory, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +78,8 @@ def process_run(
         return worker, process
 
     def give_up() -> None:
-        write_json(directory / RUN_FILE, {**values, "state": "STOPPED"})
+        if not settings.resumes:
+            write_json(directory / RUN_FILE, {**values, "state": "STOPPED"})
         lock.release()
 
     facts = {
@@ -97,24 +87,41 @@ def process_run(
         "classes": data.classes,
         "total_steps": total_steps(recipe, len(data.train)),
         "steps_per_epoch": steps_per_epoch(recipe, len(data.train)),
-        "when_kernel_ends": when_kernel_ends,
+        "when_kernel_ends": settings.when_kernel_ends,
     }
     return ProcessRun(directory, model, recipe, facts, launch=launch, give_up=give_up)
 
 
-def check_process_engine(model: nn.Module, recorders: Any, when_kernel_ends: str) -> None:
-    """Refuse what a process of its own cannot do, before anything is written.
+def resume_in_process(
+    saved: SavedRun,
+    *,
+    data: Dataset | None = None,
+    step: int | None = None,
+    when_kernel_ends: WhenKernelEnds = "stop",
+    start: bool = True,
+) -> ProcessRun:
+    """Go on with a run from disk in a process of its own, equal to the last bit, like ``saved.resume()`` does here.
+
+    Args:
+        saved: from `load_run` or `runs`; its network has to be one of `resnet`.
+        data: needed where the data set is not a built-in one.
+        step: go on from the newest checkpoint at or before this step; None: the newest.
+        when_kernel_ends: as for `train`.
+        start: False gives a run that waits for ``run.start()``.
 
     Raises:
-        InvalidSetting: with what to do instead.
+        InvalidSetting: if it cannot go on, with the reason.
+        OSError: if its folder cannot be written.
     """
-    check_system()
-    if when_kernel_ends not in WHEN_KERNEL_ENDS:
-        raise InvalidSetting(
-            "when_kernel_ends", f"when_kernel_ends={when_kernel_ends!r} is unknown; choose 'stop' or 'go_on'"
-        )
-    config_of(model)
-    catalogue_names(recorders)
+    if saved.config is None or not saved.can_be_resumed:
+        what = "is not of rw.resnet" if saved.config is None else f"is {saved.state_word}"
+        raise InvalidSetting("run", f"run {saved.name!r} {what}, and cannot go on in a process of its own")
+    data = saved.check_data(data) if data is not None else saved.load_data()
+    settings = ProcessSettings(when_kernel_ends=when_kernel_ends, resumes=True, step=step)
+    run = process_run(_network(saved.config), data, saved.recipe, saved.path, {}, settings)
+    if start:
+        run.start()
+    return run
 
 
 def attach(name: str | Path, root: str | Path | None = None) -> ProcessRun:

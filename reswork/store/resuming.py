@@ -1,0 +1,109 @@
+"""Going on with a run from disk, as if it had never stopped."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.history import History
+from reswork.models.network import resnet
+from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, priced
+from reswork.store.checkpoints import Checkpoints, RunCheckpoint
+from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
+from reswork.store.replay import read_history
+from reswork.store.saved_run import SavedRun, load_run
+from reswork.store.whole_files import read_text
+from reswork.store.writer import RunWriter
+from reswork.training.progress import TrainingState
+from reswork.training.run import Run
+
+_MOST_BYTES = 16 * 1024**2
+
+
+def resume(
+    saved: SavedRun,
+    *,
+    model: nn.Module | None = None,
+    data: Dataset | None = None,
+    step: int | None = None,
+    start: bool = True,
+) -> Run:
+    """Go on with a run that was stopped, interrupted or failed, in its own folder.
+
+    On the same machine, with as many threads, what follows is equal to the last bit to what the run would have
+    done: weights, optimizer, schedule, averages, random numbers, the order of the images, the recorded series. The
+    history notes ``resumed``, and ``fell_back`` where the newest checkpoint was damaged. What the run recorded after
+    the checkpoint is cut off and recorded again.
+
+    Args:
+        saved: from `load_run` or `runs`.
+        model: needed where the network was not built here; its weights are replaced.
+        data: needed where the data set is not a built-in one.
+        step: go on from the newest checkpoint at or before this step; None: the newest.
+        start: False gives a run that waits for ``run.start()``.
+
+    Raises:
+        InvalidSetting: if it is finished, goes on already, left no checkpoint, or model or data are other ones.
+        OSError: if its folder cannot be written.
+    """
+    if saved.unreadable is not None:
+        raise InvalidSetting("run", f"run {saved.name!r} cannot be read: {saved.unreadable}")
+    data = saved.check_data(data) if data is not None else saved.load_data()
+    model = model if model is not None else _network(saved)
+    lock = taken_lock(saved.path)  # nobody else writes from here on
+    try:
+        saved = load_run(saved.path)
+        if saved.state.name == "FINISHED":
+            raise InvalidSetting(
+                "run",
+                f"run {saved.name!r} made all its {saved.total_steps:,} steps; train a new one for more",
+            )
+        checkpoint, state, problems = Checkpoints(saved.path).newest(step)
+        history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
+        recorders = _recorders(state, history)
+        description = json.loads(read_text(saved.path / RUN_FILE, _MOST_BYTES))
+        writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
+        run = Run(
+            model,
+            data,
+            saved.recipe,
+            history=history,
+            recorders=[*recorders, writer],
+            name=saved.name,
+            start=state,
+        )
+    except BaseException:
+        lock.release()
+        raise
+    _tell(history, checkpoint, problems)
+    if start:
+        run.start()
+    return run
+
+
+def _network(saved: SavedRun) -> nn.Module:
+    if saved.config is None:
+        raise InvalidSetting(
+            "model",
+            f"run {saved.name!r} trained {saved.model_label}, which was not built here; build it as before and hand "
+            "it over as model=",
+        )
+    return resnet(saved.config)
+
+
+def _recorders(state: TrainingState, history: History) -> list[Recorder]:
+    """Those that the run had when it was saved, as far as the catalogue has them."""
+    kept: Mapping[str, Any] = state.values.get("recorders", {})
+    if not kept:
+        return default_recorders(history)
+    chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.name in kept]
+    return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
+
+
+def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]) -> None:
+    history.note(checkpoint.step, "resumed", checkpoint=checkpoint.path.name)
+    if problems:
+        history.note(checkpoint.step, "fell_back", reason="; ".join(problems))

@@ -1,0 +1,34 @@
+"""When a run is to be saved: often enough that little is lost, seldom enough that it costs little."""
+
+import time
+
+COST_SHARE = 0.02  # of the time; a network of gigabytes is saved less often than was asked for
+
+
+class SavePoints:
+    """Says when a checkpoint is due.
+
+    Args:
+        every_s: seconds between two, at most a fiftieth of which saving may take.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._last = time.monotonic()
+        self._cost_s = 0.0
+        self._step: int | None = None  # that was saved last
+        self._evaluated = False
+
+    def due(self, *, epoch_ended: bool) -> bool:
+        """Whether to save now; at an epoch's end, for the best one, as soon as the cost allows."""
+        pause = self._cost_s / COST_SHARE
+        return time.monotonic() - self._last >= (pause if epoch_ended else max(pause, self._every_s))
+
+    def is_saved(self, step: int, *, evaluated: bool) -> bool:
+        """Whether the last one was made exactly here."""
+        return self._step == step and (self._evaluated or not evaluated)
+
+    def saved(self, step: int, seconds: float, *, evaluated: bool) -> None:
+        """One was made, and took so long."""
+        self._last, self._cost_s = time.monotonic(), seconds
+        self._step, self._evaluated = step, evaluated
