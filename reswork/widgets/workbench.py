@@ -250,9 +250,9 @@ class Workbench(w.VBox):
 
     def _attach(self) -> None:
         """Take up a run that goes on in this kernel or in a process of its own, or offer the last one on disk."""
-        runs = active_runs() or processes.going_on()
-        if runs:
-            self.watch(runs[-1])
+        run = next(reversed(active_runs()), None) or processes.newest_going_on()
+        if run is not None:
+            self.watch(run)
             return
         saved: list[SavedRun] = store.runs()[:1]
         for last in saved:

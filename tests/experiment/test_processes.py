@@ -18,7 +18,7 @@ import torch
 
 import reswork as rw
 from reswork.datasets import Augmentation, Dataset
-from reswork.experiment.processes import WorkerFailed
+from reswork.experiment.processes import WorkerFailed, resume_in_process
 from reswork.store.worker_file import living_worker
 
 NET = rw.ResNetConfig(depth=8, width=4, in_channels=1, num_classes=3, dropout=0.1)
@@ -86,15 +86,22 @@ def leftovers() -> tuple[int, int, set[str]]:
     return len(me.children()), me.num_fds(), {thread.name for thread in threading.enumerate()}
 
 
-def test_thread_and_process_are_equal_to_the_last_bit_and_nothing_is_left_over(
+def test_thread_and_a_process_that_was_stopped_and_resumed_are_equal_to_the_last_bit_and_nothing_is_left(
     train, data, runs_here
 ) -> None:
     in_thread = rw.train(net(), data, HARD, name="thread")
     in_thread.wait(60)
     before = leftovers()
-    run = train(HARD, name="process")
-    assert run.state is rw.RunState.RUNNING
+    first = train(HARD, name="process", start=False, save_every_s=1000)
+    first.step(6)
+    assert first.state is rw.RunState.RUNNING
+    assert first.wait_until_still(60) is rw.RunState.PAUSED
+    first.stop()
+    assert first.wait(60) is rw.RunState.STOPPED
+    run = resume_in_process(rw.load_run("process"), data=data)
+    assert "starting in process" in rw.load_run("process").state_word or run.mode
     assert run.wait(60) is rw.RunState.FINISHED
+    assert [note.kind for note in run.history.notes if note.kind == "resumed"] == ["resumed"]
     assert (run.steps_done, run.seconds_left, run.error) == (14, 0.0, None)
     assert str(run.mode).startswith("cpu, fp32")
     assert in_thread.history.names
@@ -236,7 +243,7 @@ def test_a_killed_kernel_ends_a_run_or_not_as_it_was_told_and_a_killed_worker_is
             run.wait(30)
         assert "worker.log" in str(caught.value)
         assert run.state is rw.RunState.FAILED and rw.active_runs() == []
-        assert rw.load_run("go_on").state_word == "interrupted"
+        wait_for(lambda: rw.load_run("go_on").state_word == "interrupted")
         with pytest.raises(RuntimeError, match="lost"):
             run.snapshot()
         run.pause()

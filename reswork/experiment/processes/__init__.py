@@ -3,7 +3,7 @@
 from reswork.experiment.processes.order import Engine, ProcessSettings, WhenKernelEnds
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.seating import seats_of
-from reswork.experiment.processes.starting import attach, going_on, process_run, resume_in_process
+from reswork.experiment.processes.starting import attach, newest_going_on, process_run, resume_in_process
 from reswork.experiment.processes.status import WorkerFailed
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "WhenKernelEnds",
     "WorkerFailed",
     "attach",
-    "going_on",
+    "newest_going_on",
     "process_run",
     "resume_in_process",
     "seats_of",

@@ -1,6 +1,7 @@
 """`ProcessRun`: one training in a process of its own, steered like a `Run`."""
 
 import copy
+import shutil
 import subprocess
 import threading
 import warnings
@@ -28,6 +29,7 @@ from reswork.training.run import RunThread
 from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
 
+_ATTACH_S = 30.0
 _LONGEST_END_S = 20.0  # from the run's end to the process's
 _SNAPSHOT_S = 120.0  # a worker that begins takes seconds, and a step of a huge network too
 
@@ -141,13 +143,14 @@ class ProcessRun(LiveRun):
         """Follow a worker that goes on already; returns when its state is known.
 
         Raises:
-            InvalidSetting: if it ends meanwhile, or is of another version.
+            InvalidSetting: if it ends meanwhile, or does not answer.
         """
         with self._changed:
             self._follow_worker([])
-            self._changed.wait_for(lambda: self._status is not None or self.done)
+            self._changed.wait_for(lambda: self._status is not None or self.done, _ATTACH_S)
             if self._status is None:
-                raise InvalidSetting("name", f"run {self.name!r} cannot be taken up: {self._error}")
+                why = self._error or "its process does not answer"
+                raise InvalidSetting("name", f"run {self.name!r} cannot be taken up: {why}")
 
     def pause(self) -> None:
         """Stand still after the step that is being made, before an evaluation that may follow it."""
@@ -331,10 +334,13 @@ class ProcessRun(LiveRun):
         if self._process is None:
             return None
         try:
-            return self._process.wait(_LONGEST_END_S)
+            code = self._process.wait(_LONGEST_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            code = self._process.wait()
+        if self._link is not None:  # a killed one could not clean up
+            shutil.rmtree(self._link.worker.folder, ignore_errors=True)
+        return code
 
     def _take(self, message: Mapping[str, Any]) -> None:
         for line in message.get("lines", ()):

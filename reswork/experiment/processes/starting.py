@@ -36,6 +36,8 @@ from reswork.store.worker_file import WORKER_LOG, Worker, living_worker, worker_
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
 
+_BEGINS_S = 30.0  # longer than any worker takes before it listens
+
 
 def process_run(
     model: nn.Module,
@@ -161,21 +163,24 @@ def attach(name: str | Path, root: str | Path | None = None) -> ProcessRun:
     return run
 
 
-def going_on(root: str | Path | None = None) -> list[ProcessRun]:
-    """The runs in a folder that go on in processes of their own, oldest first; one that ends meanwhile is left out."""
+def newest_going_on(root: str | Path | None = None) -> ProcessRun | None:
+    """The run in a folder that was started last and goes on in a process of its own; None: there is none.
+
+    Args:
+        root: the folder of all runs.
+    """
     folder = runs_folder(root)
     found: list[tuple[float, Path]] = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        worker = living_worker(path)
-        if worker is not None and not path.is_symlink():
+        worker = living_worker(path) if not path.is_symlink() else None
+        if worker is not None:
             found.append((worker.born, path))
-    runs = []
-    for _, path in sorted(found):
+    for _, path in sorted(found, reverse=True):
         try:
-            runs.append(attach(path))
-        except InvalidSetting:
+            return attach(path)
+        except InvalidSetting:  # it has just ended, or does not answer
             continue
-    return runs
+    return None
 
 
 def _started(directory: Path, folder: Path) -> "subprocess.Popen[bytes]":
@@ -201,24 +206,36 @@ def _search_path() -> str:
 
 def _hello(name: str, worker: Worker) -> dict[str, Any]:
     """What the worker says of its run; waits while it begins."""
+    end = time.monotonic() + _BEGINS_S
     while True:
         try:
-            wire = connect(worker.folder)
+            wire = connect(worker.folder, patience_s=_BEGINS_S)
             break
         except OSError:
             if not worker.alive:
                 raise InvalidSetting("name", f"run {name!r} has just ended; rw.load_run shows it") from None
+            if time.monotonic() > end:
+                raise _silence(name, worker) from None
             time.sleep(0.05)
     try:
         hello = (wire.receive() or {}).get("hello")
     finally:
         wire.close()
-    if hello is None or hello["protocol"] != PROTOCOL:
+    if hello is None:
+        raise _silence(name, worker)
+    if hello["protocol"] != PROTOCOL:
         raise InvalidSetting(
             "name", f"run {name!r} was started by another version of reswork; steer it with that one"
         )
     found: dict[str, Any] = hello
     return found
+
+
+def _silence(name: str, worker: Worker) -> InvalidSetting:
+    return InvalidSetting(
+        "name",
+        f"the process of run {name!r} does not answer; end it by its number, {worker.pid}, and load the run",
+    )
 
 
 def _network(config: ResNetConfig) -> nn.Module:

@@ -25,12 +25,13 @@ class Wire:
 
     Args:
         connection: a connected socket.
+        patience_s: seconds that `receive` waits; None: for ever.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, patience_s: float | None = None) -> None:
         self._connection = connection
         self._lock = Lock()
-        connection.settimeout(None)
+        connection.settimeout(patience_s)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_SEND_S), 0))
         self._lines = connection.makefile("rb")
 
@@ -45,7 +46,7 @@ class Wire:
             self._connection.sendall(content)
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None: the other side is gone, or sent something else."""
+        """The next message; None: the other side is gone, sent something else, or nothing in time."""
         try:
             line = self._lines.readline(_LONGEST_LINE)
             message = json.loads(line) if line.endswith(b"\n") else None
@@ -85,8 +86,12 @@ def listen(folder: Path) -> socket.socket:
     return server
 
 
-def connect(folder: Path) -> Wire:
+def connect(folder: Path, patience_s: float | None = None) -> Wire:
     """A connection to the worker that listens in a private folder.
+
+    Args:
+        folder: of the worker.
+        patience_s: for the wire.
 
     Raises:
         OSError: if nobody listens there (yet), or the folder is not the user's own and private.
@@ -101,4 +106,4 @@ def connect(folder: Path) -> Wire:
     except BaseException:
         connection.close()
         raise
-    return Wire(connection)
+    return Wire(connection, patience_s)
