@@ -28,81 +28,30 @@ from reswork.experiment.processes.order import (
     write_order,
 )
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.service import Service
 from reswork.experiment.processes.starting import newest_going_on
 from reswork.experiment.processes.status import status_from, status_message
 from reswork.experiment.processes.wire import Wire, connect, listen
 from reswork.recorders.seats import RunSeats
-from reswork.store.description import describe
 from reswork.store.growth import Follower, Growth, marks
 from reswork.store.worker_file import Worker, living_worker, worker_of, write_worker
-from reswork.store.writer import RunWriter
 from reswork.training.failures import NonFiniteLoss
 from reswork.training.progress import TrainingState
+from tests import served_runs
+from tests.served_runs import tiny
 
 CAMPAIGN = int(os.environ.get("RESWORK_CAMPAIGN", "12"))
-RECIPE = rw.Recipe(
-    steps=40, batch_size=32, device="cpu", precision="fp32", compile="off", channels_last=False
-)
+RECIPE = served_runs.RECIPE
 
 
 @pytest.fixture
 def data() -> rw.datasets.Dataset:
-    return rw.datasets.digits().subset(64, 10)
-
-
-def tiny() -> rw.ResNet:
-    torch.manual_seed(1)
-    return rw.resnet(depth=8, width=2, in_channels=1)
+    return served_runs.small_digits()
 
 
 @pytest.fixture
-def served(tmp_path: Path, data) -> Iterator[Callable[[], tuple[ProcessRun, rw.Run]]]:
-    """A ProcessRun whose worker is a thread here."""
-    ends: list[Callable[[], None]] = []
-
-    def make(recipe: rw.Recipe = RECIPE) -> tuple[ProcessRun, rw.Run]:
-        directory = tmp_path / f"run{len(ends)}"
-        directory.mkdir()
-        model = tiny()
-        history = rw.History()
-        recorders = [
-            rw.recorders.losses(history),
-            RunWriter(directory, history, describe(model, data, recipe)),
-        ]
-        inner = rw.Run(model, data, recipe, history=history, recorders=recorders, name=directory.name)
-        folder = private_folder()
-        service = Service(inner, folder, model.config.to_dict())
-
-        def close_at_end() -> None:
-            while not inner.done:
-                inner.wait_for_change(inner.state, inner.steps_done, 1.0)
-            service.close()
-
-        closer = threading.Thread(target=close_at_end)
-        closer.start()
-        outer = ProcessRun(
-            directory, tiny(), recipe, service.hello, launch=lambda: (worker_of(os.getpid(), folder), None)
-        )
-
-        def end() -> None:
-            inner.start()
-            inner.stop()
-            closer.join(20)
-            assert not closer.is_alive()
-            outer.stop()
-            outer.wait_until_over(20)
-            assert outer.done
-            for left in folder.iterdir():
-                left.unlink()
-            folder.rmdir()
-
-        ends.append(end)
-        return outer, inner
-
-    yield make
-    for end in ends:
-        end()
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[ProcessRun, rw.Run]]]:
+    with served_runs.served_runs(tmp_path) as make:
+        yield make
 
 
 @pytest.mark.parametrize("seed", range(CAMPAIGN))
