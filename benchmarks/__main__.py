@@ -24,6 +24,7 @@ MODULES = {
     "import": "import_time",
     "leaks": "widget_leaks",
     "attribution": "attribution",
+    "box": "mass_in_box",
     "prices": "recorder_prices",
 }
 

@@ -1,11 +1,12 @@
 """Which recorders of the catalogue a run has: switched on and off, paced, and priced, while it goes on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reswork.recorders.budget import Budget
 from reswork.recorders.catalogue import priced
+from reswork.recorders.looks import Looks
 from reswork.recorders.pricing import Price, Priced
 from reswork.training.run import Run
 
@@ -40,6 +41,19 @@ class Seats(ABC):
     @abstractmethod
     def total(self) -> float | None:
         """What they cost together, as a share of a step; None where nobody counts."""
+
+    @property
+    @abstractmethod
+    def looks(self) -> Sequence[tuple[Looks, Price]]:
+        """Those that look from outside, at snapshots, and what they cost."""
+
+    @abstractmethod
+    def enter(self, looks: Looks) -> bool:
+        """Let something that looks from outside be counted; true if the budget stretches its interval."""
+
+    @abstractmethod
+    def leave(self, looks: Looks) -> None:
+        """Count it no more."""
 
     @abstractmethod
     def limit(self, share: float) -> None:
@@ -91,6 +105,26 @@ class RunSeats(Seats):
         """The budget's."""
         return self._budget.total if self._budget is not None else None
 
+    @property
+    def looks(self) -> list[tuple[Looks, Price]]:
+        """Those in the budget."""
+        budget = self._budget
+        if budget is None:
+            return []
+        return [(each, budget.price(each)) for each in budget.recorders if isinstance(each, Looks)]
+
+    def enter(self, looks: Looks) -> bool:
+        """Into the budget, where there is one."""
+        budget = self._budget
+        if budget is not None:
+            budget.add(looks)
+        return budget is not None
+
+    def leave(self, looks: Looks) -> None:
+        """Out of the budget."""
+        if self._budget is not None:
+            self._budget.remove(looks)
+
     def limit(self, share: float) -> None:
         """Tell the budget, where there is one."""
         if self._budget is not None:
@@ -122,4 +156,4 @@ class RunSeats(Seats):
 
     @property
     def _budget(self) -> Budget | None:
-        return next((each for each in self._run.recorders if isinstance(each, Budget)), None)
+        return Budget.among(self._run.recorders)

@@ -66,6 +66,11 @@ class LiveRun(ABC):
         return None
 
     @property
+    def snapshot_s(self) -> float:
+        """Seconds of the run's own thread that the copy for the last snapshot took; 0 where that is not known."""
+        return 0.0
+
+    @property
     def done(self) -> bool:
         """Whether it is over: finished, stopped or failed."""
         return self.state.over

@@ -124,6 +124,7 @@ class Run(LiveRun):
         self._loop_state: Callable[[], TrainingState] | None = None  # there once the loop has begun
         self._mode: Mode | None = None
         self._steps_done = start.step if start is not None else 0
+        self._snapshot_s = 0.0
         self._changed = threading.Condition()  # guards what follows
         self._audience = Audience(self.history, self._changed, recorders)
         if start is not None:
@@ -292,7 +293,13 @@ class Run(LiveRun):
             if not ticket.served:  # nobody changes the model while this lock is held
                 self._tickets = [each for each in self._tickets if each is not ticket]
                 ticket.fill(self.model)
+            self._snapshot_s = ticket.seconds
         return ticket.taken()
+
+    @property
+    def snapshot_s(self) -> float:
+        """Seconds that the copy for the last snapshot took; 0 before the first."""
+        return self._snapshot_s
 
     @property
     def recorders(self) -> tuple[Recorder, ...]:

@@ -44,6 +44,7 @@ class InsidePanel:
         )  # fmt: skip
         self._share.observe(lambda change: self._limit(change["new"]), names="value")
         self._total = w.HTML()
+        self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
         grid = w.Box(list(self.plots.values()))
@@ -55,6 +56,7 @@ class InsidePanel:
                         w.HBox([self._share, self._total]),
                         self._error,
                         *(row.view for row in self._rows.values()),
+                        self._beside,
                     ]
                 )
             ],
@@ -131,6 +133,7 @@ class InsidePanel:
             self._quiet = False
         words = f"{100 * total:.2f} % of a step now" if total is not None else "no run that goes on"
         self._total.value = f'<span class="reswork-muted">{words}</span>'
+        self._beside.value = _looks_html(seats) if seats is not None and active else ""
 
 
 class _Row:
@@ -159,6 +162,15 @@ class _Row:
         if seat is not None and self._thinned:
             self.every.value = seat.every
         self.price.value = _price_html(seat.price if seat is not None else None)
+
+
+def _looks_html(seats: Seats) -> str:
+    """Rows like the recorders', without ticks."""
+    return "".join(
+        f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
+        f'<span>{_price_html(price)}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
+        for each, price in seats.looks
+    )
 
 
 def _price_html(price: Price | None) -> str:

@@ -168,7 +168,7 @@ class Workbench(w.VBox):
     def close(self) -> None:
         """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
         self.run_view.refresher.stop()
-        self.film.refresher.stop()
+        self.film.close()
         self.inspector.close()
         if self.comm is not None:
             close_tree(self)

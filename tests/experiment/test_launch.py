@@ -144,6 +144,7 @@ while True:
 """
 
 
+@pytest.mark.serial
 def test_after_a_killed_kernel_everything_but_the_last_second_is_there(folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(

@@ -83,8 +83,7 @@ def test_a_run_from_disk_has_its_plots_and_no_switches(panel, run) -> None:
 def test_the_film_grows_from_snapshots_and_keeps_what_was_pinned(run) -> None:
     data = rw.datasets.digits()
     seen: list[int] = []
-    panel = FilmPanel(lambda snapshot, step: seen.append(step))
-    panel.refresher._interval_s = 0.05
+    panel = FilmPanel(lambda snapshot, step: seen.append(step), interval_s=0.05)
     panel.follow(run, data)
     panel.pin(7)
     assert panel.film.pictures[-1] == 7
@@ -94,5 +93,19 @@ def test_the_film_grows_from_snapshots_and_keeps_what_was_pinned(run) -> None:
     assert seen
     panel._pinned.value = "1, many"
     assert "many" in panel._error.value
-    panel.refresher.stop()
+    panel.close()
     close_tree(panel.view)
+
+
+def test_the_films_price_counts_in_the_budget_and_stands_beside_the_recorders(panel, run) -> None:
+    film = FilmPanel()
+    film.follow(run, rw.datasets.digits())
+    wait_for(lambda: film.looks.look_s is not None)
+    panel.refresh()
+    assert "film strip" in panel._beside.value and "ms" in panel._beside.value
+    assert film.looks in [each for each, _ in panel._seats.looks]
+    film.close()
+    assert panel._seats.looks == []
+    panel.refresh()
+    assert panel._beside.value == ""
+    close_tree(film.view)

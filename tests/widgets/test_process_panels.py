@@ -85,12 +85,14 @@ def test_the_film_and_the_inspector_look_at_its_snapshots(run) -> None:
     run.step(2)
     run.wait_until_still(20)
     film.follow(run, small_digits())
-    film._shoot()
+    wait_for(lambda: film.film is not None and film.film.frames)
+    assert [each for each, _ in run.seats.looks] == [film.looks]
     assert film.film is not None and film.film.frames[-1].step == 2
     view = rw.inspect(run, small_digits())
     assert "step 2" in view.panel._note.value
     view.close()
-    film.refresher.stop()
+    film.close()
+    assert run.seats.looks == []
     close_tree(film.view)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from reswork.errors import InvalidSetting
-from reswork.recorders import CATALOGUE
+from reswork.recorders import CATALOGUE, Looks, Price
 from reswork.recorders.seats import Seat, Seats
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ class ProcessSeats(Seats):
 
     def __init__(self, run: "ProcessRun") -> None:
         self._run = run
+        self._looks: tuple[Looks, ...] = ()
 
     @property
     def taken(self) -> Mapping[str, Seat]:
@@ -31,6 +32,20 @@ class ProcessSeats(Seats):
     def total(self) -> float | None:
         """What they cost in the worker."""
         return self._run.status.total if self._run.status is not None else None
+
+    @property
+    def looks(self) -> list[tuple[Looks, Price]]:
+        """Those of this kernel; the worker does not pay for them."""
+        return [(each, each.price(None)) for each in self._looks]
+
+    def enter(self, looks: Looks) -> bool:
+        """It is listed, but the worker's budget is another one."""
+        self._looks = (*self._looks, looks)
+        return False
+
+    def leave(self, looks: Looks) -> None:
+        """Out of the list."""
+        self._looks = tuple(each for each in self._looks if each is not looks)
 
     def limit(self, share: float) -> None:
         """Tell the worker's budget."""
