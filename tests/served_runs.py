@@ -1,20 +1,25 @@
 """Runs in processes of their own whose worker is a thread of the test: all of it but the process."""
 
 import os
+import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 import reswork as rw
+from reswork import worker
+from reswork.experiment.processes import starting
 from reswork.experiment.processes.order import private_folder
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.service import Service
 from reswork.recorders import default_recorders
 from reswork.store.description import describe
-from reswork.store.worker_file import worker_of
+from reswork.store.worker_file import WORKER_FILE, worker_of
 from reswork.store.writer import RunWriter
 
 RECIPE = rw.Recipe(
@@ -84,3 +89,37 @@ def _served(
         private.rmdir()
 
     return (outer, inner), end
+
+
+class ThreadWorker:
+    """A worker that is a thread here, as `subprocess.Popen` is used: everything of it is real but the process."""
+
+    def __init__(self, directory: Path, folder: Path) -> None:
+        self.pid = os.getpid()
+        self._thread = threading.Thread(target=self._work, args=(directory, folder))
+        self._thread.start()
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        self._thread.join(timeout_s)
+        assert not self._thread.is_alive()
+        return 0
+
+    def _work(self, directory: Path, folder: Path) -> None:
+        while not (directory / WORKER_FILE).exists():  # both would take the same name for a temporary file
+            time.sleep(0.001)
+        try:
+            worker._work(directory, folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def workers_in_threads() -> Iterator[None]:
+    """`rw.train(..., engine="process")` makes a `ThreadWorker` from now on."""
+
+    def watch(run: rw.Run, _order: object) -> None:
+        while not run.done:
+            run.wait_for_change(run.state, run.steps_done, 1.0)
+
+    with mock.patch.object(starting, "_started", ThreadWorker), mock.patch.object(worker, "_watch", watch):
+        yield

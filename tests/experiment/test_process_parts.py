@@ -28,7 +28,7 @@ from reswork.experiment.processes.order import (
     write_order,
 )
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.starting import newest_going_on
+from reswork.experiment.processes.starting import newest_going_on, resume_in_process
 from reswork.experiment.processes.status import status_from, status_message
 from reswork.experiment.processes.wire import Wire, connect, listen
 from reswork.recorders.seats import RunSeats
@@ -156,6 +156,60 @@ def test_stopped_before_the_start_there_is_never_a_process(served) -> None:
     remote.stop()
     remote.start()
     assert (remote.state, inner.state) == (rw.RunState.STOPPED, rw.RunState.READY)
+
+
+def test_a_stopped_run_goes_on_in_a_worker_to_the_last_bit(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path))
+    data = rw.datasets.digits().subset(200, 50)
+    hard = replace(
+        RECIPE, ema=0.9, mixup=0.3, optimizer="adamw", augmentation=rw.Augmentation(translate=1), steps=14
+    )
+    whole = rw.train(tiny(), data, hard, name="whole")
+    whole.wait(20)
+    with served_runs.workers_in_threads():
+        first = rw.train(tiny(), data, hard, name="parted", engine="process", start=False, save_every_s=1000)
+        first.step(5)
+        assert first.wait_until_still(20) is rw.RunState.PAUSED
+        first.stop()
+        assert first.wait(20) is rw.RunState.STOPPED
+        saved = rw.load_run("parted")
+        with pytest.raises(rw.InvalidSetting, match="hand over the very same"):
+            resume_in_process(saved, data=rw.datasets.digits())
+        run = resume_in_process(saved, data=data)
+        assert run.wait(20) is rw.RunState.FINISHED
+        with pytest.raises(rw.InvalidSetting, match="finished"):
+            resume_in_process(rw.load_run("parted"), data=data)
+    assert [note.kind for note in run.history.notes if note.kind == "resumed"] == ["resumed"]
+    one, other = whole.history.series("loss/train"), run.history.series("loss/train")
+    assert np.array_equal(one.steps, other.steps) and np.array_equal(one.values, other.values)
+    theirs = run.model.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in whole.model.state_dict().items())
+
+
+def test_a_branch_begins_at_a_state_in_a_worker_as_in_a_thread(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path))
+    data = served_runs.small_digits()
+    state = TrainingState(7, {f"model/{name}": value for name, value in tiny().state_dict().items()})
+    parent = {"run": "trunk", "step": 7, "changes": {"learning_rate": [0.1, 0.05]}}
+    branches = []
+    with served_runs.workers_in_threads():
+        for engine in ("thread", "process"):
+            branches.append(
+                rw.train(
+                    tiny(),
+                    data,
+                    replace(RECIPE, steps=12),
+                    engine=engine,
+                    state=state,
+                    parent=parent,
+                    name=engine,
+                )
+            )
+            branches[-1].wait(20)
+    values = [run.history.series("loss/train") for run in branches]
+    assert values[0].steps.tolist() == [8, 9, 10, 11, 12] == values[1].steps.tolist()
+    assert np.array_equal(values[0].values, values[1].values)
+    assert rw.load_run("process").parent == rw.load_run("thread").parent == parent
 
 
 def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> None:

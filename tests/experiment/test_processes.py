@@ -18,7 +18,7 @@ import torch
 
 import reswork as rw
 from reswork.datasets import Augmentation, Dataset
-from reswork.experiment.processes import WorkerFailed, resume_in_process
+from reswork.experiment.processes import WorkerFailed, starting
 from reswork.store.worker_file import living_worker
 
 NET = rw.ResNetConfig(depth=8, width=4, in_channels=1, num_classes=3, dropout=0.1)
@@ -86,21 +86,15 @@ def leftovers() -> tuple[int, int, set[str]]:
     return len(me.children()), me.num_fds(), {thread.name for thread in threading.enumerate()}
 
 
-def test_thread_and_a_process_that_was_stopped_and_resumed_are_equal_to_the_last_bit_and_nothing_is_left(
+def test_thread_and_process_are_equal_to_the_last_bit_and_nothing_is_left_over(
     train, data, runs_here
 ) -> None:
     in_thread = rw.train(net(), data, HARD, name="thread")
     in_thread.wait(60)
     before = leftovers()
-    first = train(HARD, name="process", start=False, save_every_s=1000)
-    first.step(6)
-    assert first.state is rw.RunState.RUNNING
-    assert first.wait_until_still(60) is rw.RunState.PAUSED
-    first.stop()
-    assert first.wait(60) is rw.RunState.STOPPED
-    run = resume_in_process(rw.load_run("process"), data=data)
+    run = train(HARD, name="process")
+    assert run.state is rw.RunState.RUNNING
     assert run.wait(60) is rw.RunState.FINISHED
-    assert [note.kind for note in run.history.notes if note.kind == "resumed"] == ["resumed"]
     assert (run.steps_done, run.seconds_left, run.error) == (14, 0.0, None)
     assert str(run.mode).startswith("cpu, fp32")
     assert in_thread.history.names
@@ -123,7 +117,9 @@ def test_thread_and_a_process_that_was_stopped_and_resumed_are_equal_to_the_last
     assert not (runs_here / "process" / "worker.json").exists()
 
 
-def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_hangs(train, data) -> None:
+def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_hangs(
+    train, runs_here, monkeypatch
+) -> None:
     run = train(start=False, name="steered", recorders=[rw.recorders.losses, rw.recorders.learning_rate])
     assert (run.state, run.pid, rw.load_run("steered").state_word) == (rw.RunState.READY, None, "ready")
     assert all(
@@ -157,19 +153,24 @@ def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_han
     with pytest.raises(rw.InvalidSetting, match="engine='thread'"):
         run.add_recorder(print)
 
-    other = subprocess.run(  # a second kernel looks and steers, and goes
-        [sys.executable, "-c",
-         "import reswork as rw; run = rw.attach('steered'); assert rw.attach('steered') is run; "
-         "print(len(run.history.series('loss/train')), run.state.name, run.pid); run.step(2); "
-         "run.wait_until_still(60); run.set(momentum=0.5); run.resume(); "
-         "print(run.steps_done, run.state.name, run.recorders)"],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert other.stdout.splitlines() == [f"4 PAUSED {run.pid}", "6 RUNNING ('losses', 'learning_rate')"]
+    assert rw.attach("steered") is run
+    monkeypatch.setattr(starting, "active_runs", list)  # as in a second kernel
+    other = rw.attach("steered")
+    monkeypatch.undo()
+    monkeypatch.setenv("RESWORK_RUNS", str(runs_here))
+    assert other is not run and (other.pid, other.state, other.recorders) == (
+        run.pid,
+        run.state,
+        run.recorders,
+    )
+    assert np.array_equal(other.history.series("loss/train").values, run.history.series("loss/train").values)
+    other.step(2)
+    assert other.wait_until_still(60) is rw.RunState.PAUSED and other.steps_done == 6
+    other.set(momentum=0.5)
+    other.resume()
     wait_for(lambda: run.steps_done > 8)
     assert run.state is rw.RunState.RUNNING
-    assert rw.load_run("steered").pid == run.pid and rw.active_runs() == [run]
-    assert rw.attach("steered") is run
+    assert rw.load_run("steered").pid == run.pid and set(rw.active_runs()) == {run, other}
 
     os.kill(run.pid, signal.SIGSTOP)
     wait_for(lambda: psutil.Process(run.pid).status() == psutil.STATUS_STOPPED)
@@ -181,6 +182,7 @@ def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_han
     run.resume()
     run.stop()
     assert run.wait(60) is rw.RunState.STOPPED
+    assert other.wait(60) is rw.RunState.STOPPED
     assert any(note.kind == "momentum" for note in run.history.notes)
     for button in (run.start, run.pause, run.step, run.resume, run.stop, run.kill):
         button()
