@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.parting import parting
+    from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns
     from reswork.experiment.standalone import show_code
@@ -49,6 +50,7 @@ __all__ = [
     "History",
     "InvalidSetting",
     "Moments",
+    "ProcessRun",
     "Recipe",
     "ResNet",
     "ResNetConfig",
@@ -58,6 +60,7 @@ __all__ = [
     "SeedRuns",
     "Workbench",
     "active_runs",
+    "attach",
     "branch",
     "compare_seeds",
     "compare_settings",
@@ -104,6 +107,7 @@ _HOMES = {
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
     "Moments": "reswork.store.moments",
+    "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
@@ -120,6 +124,7 @@ _HOMES = {
     "export_pictures": "reswork.store.export",
     "doctor": "reswork.environment.checkup",
     "branch": "reswork.experiment.branching",
+    "attach": "reswork.experiment.processes",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",

@@ -9,8 +9,8 @@ from reswork import __version__
 from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from reswork.training.live_run import LiveRun
     from reswork.training.recipe import Recipe
-    from reswork.training.run import Run
 
 _INTERRUPTED = 130
 
@@ -147,7 +147,7 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
     return replace(preset(chosen.preset).recipe, **changes)
 
 
-def _follow(run: "Run", interval_s: float) -> int:
+def _follow(run: "LiveRun", interval_s: float) -> int:
     """Print a line now and then until the run ends; Ctrl+C stops the run."""
     import time
 
@@ -172,7 +172,7 @@ def _follow(run: "Run", interval_s: float) -> int:
     return status
 
 
-def _progress_line(run: "Run") -> str:
+def _progress_line(run: "LiveRun") -> str:
     history = run.history
     parts = [f"step {run.steps_done}/{run.total_steps}"]
     for label, name, form in (
@@ -188,7 +188,7 @@ def _progress_line(run: "Run") -> str:
     return "  ".join(parts)
 
 
-def _result_line(run: "Run") -> str:
+def _result_line(run: "LiveRun") -> str:
     accuracy = run.history.last("top1/test")
     told = "" if accuracy is None else f", {accuracy:.1%} of the test images right"
     return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"

@@ -17,7 +17,8 @@ from reswork.results.run_tree import RunNode, family
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.moments import Moments, moments
 from reswork.store.run_table import runs
-from reswork.store.saved_run import SavedRun
+from reswork.store.saved_run import SavedRun, load_run
+from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.run import Run
@@ -27,7 +28,7 @@ _SCHEDULED = ("epochs", "steps", "learning_rate", "schedule", "warmup_epochs", "
 
 
 def branch(
-    run: "Run | SavedRun",
+    run: "LiveRun | SavedRun",
     step: int,
     recipe: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -109,7 +110,7 @@ def tree_of(found: "list[SavedRun]") -> tuple[RunNode, ...]:
     )
 
 
-def relatives(run: "Run | SavedRun", root: str | Path | None = None) -> tuple[RunNode, ...]:
+def relatives(run: "LiveRun | SavedRun", root: str | Path | None = None) -> tuple[RunNode, ...]:
     """The runs that share an ancestor with a run, itself among them; give them to ``figures.run_tree``.
 
     Args:
@@ -122,7 +123,9 @@ def relatives(run: "Run | SavedRun", root: str | Path | None = None) -> tuple[Ru
     return family(tree_of(runs(root)), run.name)
 
 
-def settings_between(run: "Run | SavedRun | None", other: "Run | SavedRun | None") -> dict[str, list[Any]]:
+def settings_between(
+    run: "LiveRun | SavedRun | None", other: "LiveRun | SavedRun | None"
+) -> dict[str, list[Any]]:
     """Settings of recipe and network in which two runs differ: name -> value of the first and of the second."""
     if run is None or other is None:
         return {}
@@ -145,13 +148,15 @@ def _told(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _config(run: "Run | SavedRun") -> ResNetConfig | None:
+def _config(run: "LiveRun | SavedRun") -> ResNetConfig | None:
     found = run.config if isinstance(run, SavedRun) else getattr(run.model, "config", None)
     return found if isinstance(found, ResNetConfig) else None
 
 
-def _data_of(run: "Run | SavedRun") -> Dataset:
-    return run.load_data() if isinstance(run, SavedRun) else run.data
+def _data_of(run: "LiveRun | SavedRun") -> Dataset:
+    if isinstance(run, Run):
+        return run.data
+    return (run if isinstance(run, SavedRun) else load_run(getattr(run, "directory", run.name))).load_data()
 
 
 def _changed_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
@@ -159,7 +164,7 @@ def _changed_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _state(
-    run: "Run | SavedRun", found: Moments, step: int, recipe: Recipe, *, changed: bool
+    run: "LiveRun | SavedRun", found: Moments, step: int, recipe: Recipe, *, changed: bool
 ) -> tuple[TrainingState, list[str]]:
     """Weights and, where they are known and still fit, what the optimizer remembers; and how that went in words."""
     near = found.nearest(step)
@@ -191,7 +196,7 @@ def _checkpoint(directory: Path, step: int) -> TrainingState | None:
 
 
 def _network(
-    run: "Run | SavedRun",
+    run: "LiveRun | SavedRun",
     found: Moments,
     state: TrainingState,
     old: ResNetConfig | None,

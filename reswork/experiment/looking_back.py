@@ -13,7 +13,7 @@ from reswork.results.film import Frame
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import SavedRun
 from reswork.training.evaluation import Evaluation, evaluate
-from reswork.training.run import Run
+from reswork.training.live_run import LiveRun
 
 MOST_PICTURES = 1_000  # of the test split, that a moment is judged by
 
@@ -46,7 +46,7 @@ class Look:
 
 
 def look_back(
-    run: "Run | SavedRun",
+    run: "LiveRun | SavedRun",
     step: int,
     data: Dataset,
     *,

@@ -13,8 +13,9 @@ from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet
 from reswork.store.moment_file import moments_in, read_moment
 from reswork.store.moment_keeper import MOMENTS_FOLDER, MomentKeeper
-from reswork.store.saved_run import SavedRun
+from reswork.store.saved_run import SavedRun, load_run
 from reswork.store.writer import RunWriter
+from reswork.training.live_run import LiveRun
 from reswork.training.modes import choose_device
 from reswork.training.run import Run
 
@@ -135,7 +136,9 @@ class Moments:
         return model.eval()
 
 
-def moments(run: "Run | SavedRun", *, model: nn.Module | None = None, device: str | None = None) -> Moments:
+def moments(
+    run: "LiveRun | SavedRun", *, model: nn.Module | None = None, device: str | None = None
+) -> Moments:
     """The weights that a run kept, by step; of a live run or of one from disk.
 
     Outputs, feature maps and attributions at a moment are computed from its weights: give ``.model(step)`` to
@@ -160,15 +163,24 @@ def moments(run: "Run | SavedRun", *, model: nn.Module | None = None, device: st
                 f"run {run.name!r} trained {run.model_label}, which was not built here; give it as model=",
             )
         return Moments(run.path / MOMENTS_FOLDER, _template(run.config, model, place))
-    if not isinstance(run, Run):
+    if not isinstance(run, LiveRun):
         raise InvalidSetting("run", f"run is a {type(run).__name__}: give a run, or one from disk")
-    keeper = next((each for each in run.recorders if isinstance(each, MomentKeeper)), None)
-    writer = next((each for each in run.recorders if isinstance(each, RunWriter)), None)
-    directory = keeper.directory if keeper else writer.directory if writer else Path(run.name)
+    keeper, directory = (
+        _keeper_of(run)
+        if isinstance(run, Run)
+        else (None, load_run(getattr(run, "directory", run.name)).path)
+    )
     config = getattr(run.model, "config", None)
     if model is None and not isinstance(config, ResNetConfig):
         model = run.snapshot()
     return Moments(directory / MOMENTS_FOLDER, _template(config, model, place), keeper)
+
+
+def _keeper_of(run: Run) -> tuple[MomentKeeper | None, Path]:
+    """What keeps the moments of a run in this kernel, and the run's folder."""
+    keeper = next((each for each in run.recorders if isinstance(each, MomentKeeper)), None)
+    writer = next((each for each in run.recorders if isinstance(each, RunWriter)), None)
+    return keeper, keeper.directory if keeper else writer.directory if writer else Path(run.name)
 
 
 def _template(

@@ -36,6 +36,7 @@ from reswork.store.directory import (
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
 from reswork.store.whole_files import read_json
+from reswork.store.worker_file import living_worker
 from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, RunState
@@ -73,6 +74,7 @@ class SavedRun:
     progress: Mapping[str, float] = field(default_factory=dict)
     parent: Mapping[str, Any] | None = None  # of a branch: run, step, changes (setting -> old and new)
     unreadable: str | None = None
+    pid: int | None = None  # of the process of its own that trains it now
 
     @cached_property
     def history(self) -> History:
@@ -230,9 +232,12 @@ class SavedRun:
 
     @property
     def state_word(self) -> str:
-        """``finished``, ``running``, ``interrupted``, ``unreadable`` ..."""
+        """``finished``, ``running``, ``running in process 4711``, ``interrupted``, ``unreadable`` ..."""
         if self.unreadable is not None:
             return "unreadable"
+        if self.pid is not None:
+            word = "starting" if self.state is RunState.READY else self.state.name.lower()
+            return f"{word} in process {self.pid}"
         return "interrupted" if self.interrupted else self.state.name.lower()
 
     def __repr__(self) -> str:
@@ -271,12 +276,7 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
     Raises:
         InvalidSetting: if there is no such run, or it cannot be read.
     """
-    path = _find(path_or_name, runs_folder(root))
-    if path is None:
-        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
-        raise InvalidSetting(
-            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
-        )
+    path = find_run(path_or_name, root)
     try:
         return _read(path)
     except _UNREADABLE as error:
@@ -288,6 +288,21 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
 def _newest_names(folder: Path, count: int = 5) -> list[str]:
     found = [read_listed(path, folder) for path in list_paths(folder)]
     return [run.name for run in sorted(found, key=lambda run: run.created, reverse=True)[:count]]
+
+
+def find_run(path_or_name: str | Path, root: str | Path | None = None) -> Path:
+    """The folder of a run, by its name or its path.
+
+    Raises:
+        InvalidSetting: if there is no such run.
+    """
+    path = _find(path_or_name, runs_folder(root))
+    if path is None:
+        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
+        raise InvalidSetting(
+            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
+        )
+    return path
 
 
 def _find(path_or_name: str | Path, folder: Path) -> Path | None:
@@ -324,7 +339,8 @@ def _read(path: Path) -> SavedRun:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
     state = RunState[values["state"]]
-    interrupted = state not in _ENDED and not has_writer(path)
+    worker = living_worker(path) if state not in _ENDED else None  # one that begins has no lock yet
+    interrupted = state not in _ENDED and worker is None and not has_writer(path)
     if interrupted:  # it may have ended between the two looks
         values = read_json(path / RUN_FILE, _MOST_BYTES)
         state = RunState[values["state"]]
@@ -350,6 +366,7 @@ def _read(path: Path) -> SavedRun:
         versions={str(name): str(version) for name, version in values["versions"].items()},
         progress=_progress(path, values),
         parent=_parent(values.get("parent")),
+        pid=worker.pid if worker is not None and state not in _ENDED else None,
     )
 
 

@@ -16,7 +16,7 @@ from reswork.experiment.looking_back import Look, first_look, what_changed, with
 from reswork.models.config import ResNetConfig
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import SavedRun
-from reswork.training.run import Run
+from reswork.training.live_run import LiveRun
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
 from reswork.widgets.form import error_html, menu_field, number_or_none
@@ -451,7 +451,7 @@ class TimeMachine:
                 raise InvalidSetting(
                     "step", "Move the slider to the moment from which the new run shall begin."
                 )
-            if isinstance(run, Run) and not run.done:
+            if isinstance(run, LiveRun) and not run.done:
                 raise InvalidSetting(
                     "run",
                     f"{run.name} still goes on; press Stop first, so that the two don't share the processor.",

@@ -11,15 +11,18 @@ from torch import nn
 from reswork import datasets
 from reswork.datasets import Augmentation, Dataset
 from reswork.errors import InvalidSetting
+from reswork.experiment import processes
 from reswork.experiment.launch import train
 from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store import SavedRun
+from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
-from reswork.training.run import Run, active_runs
+from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.engine_choice import EngineChoice
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
@@ -37,8 +40,9 @@ PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
 class Workbench(w.VBox):
     """The whole workbench as one widget.
 
-    A run that goes on in this kernel is taken up again with its whole history; otherwise the last run on disk is
-    offered. The training itself is a `reswork.Run` in ``workbench.run``; everything the page shows can be had from it.
+    A run that goes on in this kernel, or in a process of its own, is taken up again with its whole history; otherwise
+    the last run on disk is offered. The training itself is a `reswork.Run` or `reswork.ProcessRun` in
+    ``workbench.run``; everything the page shows can be had from it.
 
     Args:
         config: the network to begin with; its input channels and classes follow the data.
@@ -65,6 +69,7 @@ class Workbench(w.VBox):
         self.build = BuildPanel(self._show_plan)
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
+        self.engine = EngineChoice()
         self.run_view = RunView(start=self.start, go_on=self.resume, refreshed=self._refreshed)
         self.inside = InsidePanel()
         self.inspector = InspectorPanel(data)
@@ -90,7 +95,7 @@ class Workbench(w.VBox):
         self._sheets = {
             "Build": self.build.view,
             "Data": self.data_panel.view,
-            "Recipe": self.recipe_panel.view,
+            "Recipe": w.VBox([self.recipe_panel.view, self.engine.view]),
             "Train": w.VBox([self.run_view.plots, self.runs_panel.view]),
             "Inside": self.inside.view,
             "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
@@ -135,12 +140,12 @@ class Workbench(w.VBox):
         if not self._starting.acquire(blocking=False):
             return
         try:
-            if isinstance(self.run, Run) and not self.run.done:
+            if isinstance(self.run, LiveRun) and not self.run.done:
                 return
             self._check_forms()
             assert self.config is not None and self.recipe is not None
             torch.manual_seed(self.recipe.seed)
-            run = train(resnet(self.config), self.data, self.recipe)
+            run = train(resnet(self.config), self.data, self.recipe, **self.engine.settings)
             self.watch(run)
         finally:
             self._starting.release()
@@ -148,10 +153,11 @@ class Workbench(w.VBox):
     def resume(self, saved: SavedRun) -> None:
         """Go on with a run from disk that ended before its last step, as if it had never stopped."""
         data = self.data if self.data.fingerprint == saved.dataset_hash else None
-        self.watch(saved.resume(data=data))
+        self.watch(self.engine.resume(saved, data))
 
     def watch(self, run: AnyRun) -> None:
         """Show a run: a live one with all its buttons, one from disk as it ended."""
+        run = _taken_up(run)
         for widget in self._offer.children:
             close_tree(widget)
         self._offer.children = ()
@@ -201,10 +207,11 @@ class Workbench(w.VBox):
         self.inside.watch(run)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)
-        if isinstance(run, Run):
-            self._pictures = self.data
-            self.inspector.set_data(self._pictures)
-            self.film.follow(run, self._pictures)
+        if isinstance(run, LiveRun):
+            if (run.dataset_name, run.classes) == (self.data.name, self.data.classes):
+                self._pictures = self.data
+                self.inspector.set_data(self._pictures)
+                self.film.follow(run, self._pictures)
         else:
             self.inspector.set_data(self.data)
             self._follow_saved(run)
@@ -274,10 +281,10 @@ class Workbench(w.VBox):
         )
 
     def _attach(self) -> None:
-        """Take up a run that goes on in this kernel, or offer the last one on disk."""
-        going_on = active_runs()
-        if going_on:
-            self.watch(going_on[-1])
+        """Take up a run that goes on in this kernel or in a process of its own, or offer the last one on disk."""
+        run = next(reversed(active_runs()), None) or processes.newest_going_on()
+        if run is not None:
+            self.watch(run)
             return
         last = self.runs_panel.newest
         if last is not None:
@@ -306,3 +313,13 @@ class Workbench(w.VBox):
                 self.inside.refresh()
             if run.done:
                 self.runs_panel.renew()
+
+
+def _taken_up(run: AnyRun) -> AnyRun:
+    """One from disk that goes on in a process of its own, to be steered."""
+    if isinstance(run, SavedRun) and run.pid is not None:
+        try:
+            return processes.attach(run.path)
+        except InvalidSetting:  # it has just ended
+            return run
+    return run
