@@ -18,6 +18,7 @@ from reswork.experiment.processes.order import private_folder
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.service import Service
 from reswork.recorders import default_recorders
+from reswork.store import worker_file
 from reswork.store.description import describe
 from reswork.store.worker_file import WORKER_FILE, worker_of
 from reswork.store.writer import RunWriter
@@ -105,7 +106,7 @@ class ThreadWorker:
         return 0
 
     def _work(self, directory: Path, folder: Path) -> None:
-        while not (directory / WORKER_FILE).exists():  # both would take the same name for a temporary file
+        while not (directory / WORKER_FILE).exists():  # the kernel's part writes it, with this same number
             time.sleep(0.001)
         try:
             worker._work(directory, folder)
@@ -121,5 +122,9 @@ def workers_in_threads() -> Iterator[None]:
         while not run.done:
             run.wait_for_change(run.state, run.steps_done, 1.0)
 
-    with mock.patch.object(starting, "_started", ThreadWorker), mock.patch.object(worker, "_watch", watch):
+    with (
+        mock.patch.object(starting, "_started", ThreadWorker),
+        mock.patch.object(worker, "_watch", watch),
+        mock.patch.object(worker_file, "write_worker", lambda *_: None),
+    ):
         yield
