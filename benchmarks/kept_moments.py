@@ -56,22 +56,28 @@ def measure(options: argparse.Namespace) -> Report:
             megabytes.append(found.bytes / 1e6)
             scrubs += _scrubbed(runs["with"], options.scrubs)
             mode = str(runs["with"].mode)
-    slow = percentile(scrubs, 0.95)
+    slow, share, price = percentile(scrubs, 0.95), Spread.of(shares), Spread.of(prices)
+    limit = {"most": MOST_SHARE, "unit": " %"}
     rows = [
         ("moments kept", f"{Spread.of(kept):.0f}", verdict(min(kept), least=LEAST_MOMENTS)),
         ("size of all", f"{Spread.of(megabytes):.1f} MB", verdict(max(megabytes), most=MOST_MB, unit=" MB")),
-        ("more time than without them", f"{Spread.of(shares):.2f} %", verdict(Spread.of(shares).middle, most=MOST_SHARE, unit=" %")),
-        ("of it in the training's own thread", f"{Spread.of(prices):.2f} %", verdict(Spread.of(prices).middle, most=MOST_SHARE, unit=" %")),
-        ("from the slider to the picture", f"{Spread.of(scrubs):.0f} ms, 95th percentile {slow:.0f} ms", verdict(slow, most=MOST_SCRUB_MS, unit=" ms")),
-    ]  # fmt: skip
+        ("more time than without them", f"{share:.2f} %", verdict(share.middle, **limit)),
+        ("of it in the training's own thread", f"{price:.2f} %", verdict(price.middle, **limit)),
+        (
+            "from the slider to the picture",
+            f"{Spread.of(scrubs):.0f} ms, 95th percentile {slow:.0f} ms",
+            verdict(slow, most=MOST_SCRUB_MS, unit=" ms"),
+        ),
+    ]
     return Report(
         "Moments",
         ("what", "measured", "target"),
         rows,
         [
-            f"ResNet-20 on fashion, {options.epochs} epochs, {options.turn} steps of each run in turns, {options.rounds} "
-            f"round(s), {mode}. The slider is moved in a workbench without a page; the picture is that of the pinned test "
-            "pictures with answers and Grad-CAM, after every curve has been redrawn. Median (least to most)."
+            f"ResNet-20 on fashion, {options.epochs} epochs, {options.turn} steps of each run in turns, "
+            f"{options.rounds} round(s), {mode}. The slider is moved in a workbench without a page; the picture is that "
+            "of the pinned test pictures with answers and Grad-CAM, after every curve has been redrawn. Median (least "
+            "to most)."
         ],
     )
 

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
+    from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
     from reswork.experiment.branching import branch, relatives
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.parting import parting
+    from reswork.experiment.seed_comparison import compare_seeds
+    from reswork.experiment.seed_runs import SeedRuns
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
@@ -28,8 +31,12 @@ if TYPE_CHECKING:
     from reswork.models.network import ResNet, resnet
     from reswork.models.sheet import spec_sheet
     from reswork.store.checkpoint import open_checkpoint
+    from reswork.store.differences import compare_settings
+    from reswork.store.export import export_csv, export_page, export_pictures
     from reswork.store.moments import Moments, moments
-    from reswork.store.saved_run import SavedRun, load_run, runs
+    from reswork.store.run_table import runs
+    from reswork.store.saved_run import SavedRun, load_run
+    from reswork.store.seed_groups import seed_groups
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
@@ -48,10 +55,17 @@ __all__ = [
     "Run",
     "RunState",
     "SavedRun",
+    "SeedRuns",
     "Workbench",
     "active_runs",
     "branch",
+    "compare_seeds",
+    "compare_settings",
     "datasets",
+    "doctor",
+    "export_csv",
+    "export_page",
+    "export_pictures",
     "figures",
     "fit",
     "inspect",
@@ -68,6 +82,7 @@ __all__ = [
     "resnet",
     "results",
     "runs",
+    "seed_groups",
     "show_code",
     "spec_sheet",
     "spec_table",
@@ -95,9 +110,16 @@ _HOMES = {
     "Run": "reswork.training.run",
     "RunState": "reswork.training.run",
     "SavedRun": "reswork.store.saved_run",
+    "SeedRuns": "reswork.experiment.seed_runs",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
     "branch": "reswork.experiment.branching",
+    "compare_seeds": "reswork.experiment.seed_comparison",
+    "compare_settings": "reswork.store.differences",
+    "doctor": "reswork.environment.checkup",
+    "export_csv": "reswork.store.export",
+    "export_page": "reswork.store.export",
+    "export_pictures": "reswork.store.export",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",
@@ -108,7 +130,8 @@ _HOMES = {
     "parting": "reswork.experiment.parting",
     "relatives": "reswork.experiment.branching",
     "resnet": "reswork.models.network",
-    "runs": "reswork.store.saved_run",
+    "runs": "reswork.store.run_table",
+    "seed_groups": "reswork.store.seed_groups",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",

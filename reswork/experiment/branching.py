@@ -16,7 +16,8 @@ from reswork.models.network import resnet
 from reswork.results.run_tree import RunNode, family
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.moments import Moments, moments
-from reswork.store.saved_run import SavedRun, runs
+from reswork.store.run_table import runs
+from reswork.store.saved_run import SavedRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.run import Run

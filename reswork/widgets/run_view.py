@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -47,7 +47,7 @@ class RunView:
         self.run: AnyRun | None = None
         self._refreshed, self._go_on_with = refreshed, go_on
         self._can_go_on = False
-        self._beside: Mapping[str, History] = {}
+        self._beside: Mapping[str, History | Sequence[History]] = {}
         self._moment: int | None = None  # the step that is looked back at
         self._counted: np.ndarray | None = None  # its confusion matrix
         self._lock = threading.RLock()
@@ -77,11 +77,14 @@ class RunView:
         if isinstance(run, Run) and not run.done:
             self.refresher.start()
 
-    def draw_beside(self, histories: Mapping[str, History]) -> None:
-        """Draw other runs' curves over this one's."""
+    def draw_beside(self, histories: Mapping[str, History | Sequence[History]]) -> None:
+        """Draw other runs' curves over this one's; several histories under one name as mean and band."""
         with self._lock:
             self._beside = dict(histories)
             self._drawn_version = None
+            if self.run is None:
+                self.loss.show(figures.loss_curves(self._beside))
+                self.accuracy.show(figures.accuracy_curves(self._beside))
         self.refresh()
 
     def turn_to(self, step: int | None, confusion: np.ndarray | None = None) -> None:
@@ -244,7 +247,7 @@ class RunView:
 
     def _draw(self, run: AnyRun, history: History) -> None:
         beside = {name: other for name, other in self._beside.items() if name != run.name}
-        curves = {run.name: history} | beside if beside else history
+        curves = {run.name: history, **beside} if beside else history
         step = self._moment
         for plot, figure in (
             (self.loss, figures.loss_curves(curves)),

@@ -8,7 +8,7 @@ import torch
 from IPython.display import display
 from torch import nn
 
-from reswork import datasets, store
+from reswork import datasets
 from reswork.datasets import Augmentation, Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.launch import train
@@ -279,10 +279,10 @@ class Workbench(w.VBox):
         if going_on:
             self.watch(going_on[-1])
             return
-        saved: list[SavedRun] = store.runs()[:1]
-        for last in saved:
+        last = self.runs_panel.newest
+        if last is not None:
             show = w.Button(description="Show it", tooltip=f"Show {last.name} as it ended")
-            show.on_click(lambda _button, run=last: self.watch(run))
+            show.on_click(lambda _button: self.watch(last))
             words = w.HTML(f"The last run here is <b>{escape(last.name)}</b> ({escape(last.state_word)}).")
             buttons = [show]
             if last.can_be_resumed:

@@ -15,7 +15,8 @@ from reswork.experiment.launch import train
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import learning_rate, losses
 from reswork.store import directory as directory_module
-from reswork.store.saved_run import load_run, runs
+from reswork.store.run_table import runs
+from reswork.store.saved_run import load_run
 from reswork.training.recipe import Recipe
 from reswork.training.run import RunState
 
