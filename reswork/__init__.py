@@ -119,6 +119,7 @@ _HOMES = {
     "active_runs": "reswork.training.run",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
+    "doctor": "reswork.environment.checkup",
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
