@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
+    from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
+    from reswork.experiment.branching import branch, relatives
     from reswork.experiment.launch import train
+    from reswork.experiment.looking_back import look_back, what_changed
+    from reswork.experiment.parting import parting
+    from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns
     from reswork.experiment.standalone import show_code
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
     from reswork.store.export import export_csv, export_page, export_pictures
+    from reswork.store.moments import Moments, moments
     from reswork.store.run_table import runs
     from reswork.store.saved_run import SavedRun, load_run
     from reswork.store.seed_groups import seed_groups
@@ -43,6 +49,8 @@ __all__ = [
     "Augmentation",
     "History",
     "InvalidSetting",
+    "Moments",
+    "ProcessRun",
     "Recipe",
     "ResNet",
     "ResNetConfig",
@@ -52,9 +60,12 @@ __all__ = [
     "SeedRuns",
     "Workbench",
     "active_runs",
+    "attach",
+    "branch",
     "compare_seeds",
     "compare_settings",
     "datasets",
+    "doctor",
     "export_csv",
     "export_page",
     "export_pictures",
@@ -63,10 +74,14 @@ __all__ = [
     "inspect",
     "live",
     "load_run",
+    "look_back",
+    "moments",
     "open_checkpoint",
+    "parting",
     "presets",
     "probes",
     "recorders",
+    "relatives",
     "resnet",
     "results",
     "runs",
@@ -75,6 +90,7 @@ __all__ = [
     "spec_sheet",
     "spec_table",
     "train",
+    "what_changed",
 ]
 
 _MODULES = {
@@ -90,6 +106,8 @@ _HOMES = {
     "Augmentation": "reswork.datasets.augmentation",
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
+    "Moments": "reswork.store.moments",
+    "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
@@ -104,11 +122,18 @@ _HOMES = {
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
+    "doctor": "reswork.environment.checkup",
+    "branch": "reswork.experiment.branching",
+    "attach": "reswork.experiment.processes",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
+    "look_back": "reswork.experiment.looking_back",
+    "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
+    "parting": "reswork.experiment.parting",
+    "relatives": "reswork.experiment.branching",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",
@@ -116,6 +141,7 @@ _HOMES = {
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
+    "what_changed": "reswork.experiment.looking_back",
 }
 
 

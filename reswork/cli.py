@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs``."""
+"""The command line: ``reswork lab | train | runs | doctor``."""
 
 import argparse
 import sys
@@ -9,8 +9,8 @@ from reswork import __version__
 from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from reswork.training.live_run import LiveRun
     from reswork.training.recipe import Recipe
-    from reswork.training.run import Run
 
 _INTERRUPTED = 130
 
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "lab":
             return _lab([*rest])
+        if chosen.command == "doctor":
+            return _doctor(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
     except InvalidSetting as error:
         print(f"reswork: {error.message}", file=sys.stderr)
@@ -44,13 +46,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_train(commands.add_parser("train", help="train a network and write its run"))
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
+    told = "look whether this environment is fit; the exit status is 1 if something is bad"
+    _add_folder(commands.add_parser("doctor", help=told))
     return parser
 
 
-def _add_runs(parser: argparse.ArgumentParser) -> None:
+def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
     )
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
     parser.add_argument("--search", default="", metavar="WORDS", help="only rows with all these words")
     parser.add_argument("--sort", default="created", metavar="COLUMN",
                         help="created, name, state, network, data, step, accuracy, loss, seed, note")  # fmt: skip
@@ -139,7 +147,7 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
     return replace(preset(chosen.preset).recipe, **changes)
 
 
-def _follow(run: "Run", interval_s: float) -> int:
+def _follow(run: "LiveRun", interval_s: float) -> int:
     """Print a line now and then until the run ends; Ctrl+C stops the run."""
     import time
 
@@ -164,7 +172,7 @@ def _follow(run: "Run", interval_s: float) -> int:
     return status
 
 
-def _progress_line(run: "Run") -> str:
+def _progress_line(run: "LiveRun") -> str:
     history = run.history
     parts = [f"step {run.steps_done}/{run.total_steps}"]
     for label, name, form in (
@@ -180,7 +188,7 @@ def _progress_line(run: "Run") -> str:
     return "  ".join(parts)
 
 
-def _result_line(run: "Run") -> str:
+def _result_line(run: "LiveRun") -> str:
     accuracy = run.history.last("top1/test")
     told = "" if accuracy is None else f", {accuracy:.1%} of the test images right"
     return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"
@@ -217,6 +225,14 @@ def _runs(chosen: argparse.Namespace) -> int:
         if problem := run.unreadable or run.error:
             print(f"{_plain(run.name)}: {_plain(problem)}")
     return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from reswork.environment.checkup import doctor
+
+    checkup = doctor(chosen.runs)
+    print(checkup)
+    return 0 if checkup.fit else 1
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -5,22 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.experiment.processes import Engine, ProcessRun, ProcessSettings, WhenKernelEnds, process_run
 from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
 from reswork.recorders import default_recorders
+from reswork.recorders.forwarding import Forwarding
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
+from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
+
+Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
 
 
 @overload
@@ -30,14 +35,21 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
-    seeds: None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    engine: Literal["thread"] = "thread",
 ) -> Run: ...
+
+
+@overload
+def train(
+    model: nn.Module, data: Dataset, recipe: Recipe | None = None, *, engine: Engine, **options: Any
+) -> Run | ProcessRun: ...
 
 
 @overload
@@ -46,31 +58,28 @@ def train(
     data: Dataset,
     recipe: Recipe | None = None,
     *,
-    directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
-    name: str | None = None,
-    start: bool = True,
-    save_every_s: float = 30.0,
-    parent: Mapping[str, Any] | None = None,
-    state: TrainingState | None = None,
     seeds: int,
+    **options: Any,
 ) -> SeedRuns: ...
 
 
-def train(
+def train(  # type: ignore[misc]  # options that do not go together are refused with a sentence
     model: nn.Module | Callable[[], nn.Module],
     data: Dataset,
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    engine: Engine = "thread",
+    when_kernel_ends: WhenKernelEnds = "stop",
     seeds: int | None = None,
-) -> Run | SeedRuns:
+) -> Run | ProcessRun | SeedRuns:
     """Train a network in the background, recorded and saved; returns at once.
 
     Watch it with ``rw.live(run)`` or ``run.history``, wait with ``run.wait()``. The run's folder is written
@@ -84,41 +93,65 @@ def train(
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
         recorders: what to record, as factories that take the history, such as ``rw.recorders.losses``;
-            None: the default ones.
+            None: the default ones. ``[rw.recorders.default_recorders, rw.recorders.tensorboard("logs")]`` adds one.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
         save_every_s: seconds between two checkpoints, from which the run can go on after a dead kernel; saving takes
             at most a fiftieth of the time, so those of a huge network come less often.
         parent: of a branch, as `describe` takes it.
         state: begin here instead of at step 0, such as in a branch.
+        moments_bytes: disk for the weights of earlier steps, see `reswork.moments`; 0: none are kept.
         seeds: so many runs, one after another, each with new weights and a seed of its own: the recipe's seed
             and those that follow it. ``name`` gets ``-seed-0`` and so on; ``directory`` holds one folder each.
+        engine: ``"thread"`` trains in this kernel, any network. ``"process"`` trains a network of `resnet` in a process
+            of its own, with its own memory; it takes some seconds to begin, gives the same losses to the last bit, and
+            the model gets its final weights when the run is over.
+        when_kernel_ends: what a process of its own does when this kernel ends or is restarted: ``"stop"``, after
+            saving, or ``"go_on"``; `attach` takes it up again.
 
     Returns:
         The run; ``run.name`` is its folder's name, for `load_run`. With ``seeds``: all of them, as `SeedRuns`.
 
     Raises:
-        InvalidSetting: for a name or folder that cannot be used, or ``seeds`` with a network that cannot be made
-            anew.
+        InvalidSetting: for a name or folder that cannot be used, ``seeds`` with a network that cannot be made
+            anew, or what a process of its own cannot do.
     """
     recipe = Recipe() if recipe is None else recipe
     if seeds is not None:
         if parent is not None or state is not None:
             raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
+        if engine != "thread":
+            raise InvalidSetting(
+                "seeds", "several seeds are trained in this kernel; leave out engine= or seeds="
+            )
         place = {"directory": directory, "name": name}
-        options = {"recorders": recorders, "save_every_s": save_every_s}
+        options = {"recorders": recorders, "save_every_s": save_every_s, "moments_bytes": moments_bytes}
         return _seed_runs(model, data, recipe, seeds, place, options, start=start)
     if not isinstance(model, nn.Module):
         raise InvalidSetting(
             "model", f"model={model!r} is no network; a function that makes one needs seeds="
         )
-    history = History()
-    made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
+    check_budget(moments_bytes)
     folder_name = check_name(name) if name is not None else _default_name(model)
-    writer = _writer(describe(model, data, recipe, parent), history, directory, folder_name)
+    if engine != "thread":
+        settings = ProcessSettings(
+            engine, when_kernel_ends, recorders, save_every_s, state, moments_bytes=moments_bytes
+        )
+        apart = _in_process(model, data, recipe, directory, folder_name, parent, settings)
+        if start:
+            apart.start()
+        return apart
+    history = History()
+    made = _made(history, [default_recorders] if recorders is None else recorders)
+    description = describe(model, data, recipe, parent)
+    writer = _writer(description, history, directory, folder_name)
     if writer is not None:
-        made = [*made, writer]  # last, so that it finds what the others recorded
+        keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
+        made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
+    for each in made:
+        if isinstance(each, Forwarding):
+            each.introduce(folder_name, description)
     run = Run(
         model,
         data,
@@ -165,12 +198,45 @@ def _seed_runs(
     return runs
 
 
+def _made(history: History, factories: Factories) -> list[Recorder]:
+    """The recorders of all factories; one that makes several, as `default_recorders`, gives a list."""
+    made: list[Recorder] = []
+    for make in factories:
+        new = make(history)
+        made += new if isinstance(new, list) else [new]
+    return made
+
+
+def _in_process(
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    directory: str | Path | None,
+    name: str,
+    parent: Mapping[str, Any] | None,
+    settings: ProcessSettings,
+) -> ProcessRun:
+    """The same in a process of its own, waiting for its start."""
+    settings.check(model)
+    try:
+        path = _folder(directory, name)
+        return process_run(model, data, recipe, path, describe(model, data, recipe, parent), settings)
+    except OSError as error:
+        raise InvalidSetting(
+            "engine", f"engine='process' needs a folder that can be written, and {error}; use engine='thread'"
+        ) from error
+
+
+def _folder(directory: str | Path | None, name: str) -> Path:
+    return claim_directory(directory) if directory is not None else create_run_directory(name=name)
+
+
 def _writer(
     description: Mapping[str, Any], history: History, directory: str | Path | None, name: str
 ) -> RunWriter | None:
     """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
     try:
-        path = claim_directory(directory) if directory is not None else create_run_directory(name=name)
+        path = _folder(directory, name)
         return RunWriter(path, history, description)
     except OSError as error:
         history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))

@@ -212,7 +212,7 @@ class ResNetConfig:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidSetting("config", f"{text[:40]!r} is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise InvalidSetting("config", f"{text[:40]!r} is not a network's JSON; it must be an object")

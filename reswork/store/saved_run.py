@@ -1,6 +1,7 @@
 """`SavedRun`: a run as it stands on disk, finished, going on, or cut off by a dead kernel."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -33,7 +35,9 @@ from reswork.store.directory import (
 )
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
-from reswork.store.whole_files import read_text
+from reswork.store.whole_files import read_json
+from reswork.store.worker_file import living_worker
+from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, RunState
 
@@ -70,6 +74,7 @@ class SavedRun:
     progress: Mapping[str, float] = field(default_factory=dict)
     parent: Mapping[str, Any] | None = None  # of a branch: run, step, changes (setting -> old and new)
     unreadable: str | None = None
+    pid: int | None = None  # of the process of its own that trains it now
 
     @cached_property
     def history(self) -> History:
@@ -107,10 +112,13 @@ class SavedRun:
                 "run",
                 f"run {self.name!r} has no final weights: it {self._why_no_weights()}; choose a finished run",
             )
-        network = resnet(self.config)
         try:
-            network.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            tensors = load_file(weights)
+            with torch.device("meta"):  # settings from a file may ask for more memory than there is
+                network = resnet(self.config)
+            check_tensors(network, tensors, f"the weights in {WEIGHTS_FILE}")
+            network.to_empty(device="cpu").load_state_dict(tensors)
+        except (OSError, SafetensorError, RuntimeError, InvalidSetting) as error:
             raise InvalidSetting(
                 "run", f"the weights of run {self.name!r} cannot be used: {error}"
             ) from error
@@ -224,9 +232,12 @@ class SavedRun:
 
     @property
     def state_word(self) -> str:
-        """``finished``, ``running``, ``interrupted``, ``unreadable`` ..."""
+        """``finished``, ``running``, ``running in process 4711``, ``interrupted``, ``unreadable`` ..."""
         if self.unreadable is not None:
             return "unreadable"
+        if self.pid is not None:
+            word = "starting" if self.state is RunState.READY else self.state.name.lower()
+            return f"{word} in process {self.pid}"
         return "interrupted" if self.interrupted else self.state.name.lower()
 
     def __repr__(self) -> str:
@@ -265,12 +276,7 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
     Raises:
         InvalidSetting: if there is no such run, or it cannot be read.
     """
-    path = _find(path_or_name, runs_folder(root))
-    if path is None:
-        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
-        raise InvalidSetting(
-            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
-        )
+    path = find_run(path_or_name, root)
     try:
         return _read(path)
     except _UNREADABLE as error:
@@ -282,6 +288,21 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
 def _newest_names(folder: Path, count: int = 5) -> list[str]:
     found = [read_listed(path, folder) for path in list_paths(folder)]
     return [run.name for run in sorted(found, key=lambda run: run.created, reverse=True)[:count]]
+
+
+def find_run(path_or_name: str | Path, root: str | Path | None = None) -> Path:
+    """The folder of a run, by its name or its path.
+
+    Raises:
+        InvalidSetting: if there is no such run.
+    """
+    path = _find(path_or_name, runs_folder(root))
+    if path is None:
+        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
+        raise InvalidSetting(
+            "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
+        )
+    return path
 
 
 def _find(path_or_name: str | Path, folder: Path) -> Path | None:
@@ -314,13 +335,14 @@ def read_listed(path: Path, folder: Path) -> SavedRun:
 
 
 def _read(path: Path) -> SavedRun:
-    values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+    values = read_json(path / RUN_FILE, _MOST_BYTES)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
     state = RunState[values["state"]]
-    interrupted = state not in _ENDED and not has_writer(path)
+    worker = living_worker(path) if state not in _ENDED else None  # one that begins has no lock yet
+    interrupted = state not in _ENDED and worker is None and not has_writer(path)
     if interrupted:  # it may have ended between the two looks
-        values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+        values = read_json(path / RUN_FILE, _MOST_BYTES)
         state = RunState[values["state"]]
         interrupted = state not in _ENDED
     model, data, error = values["model"], values["data"], values["error"]
@@ -344,11 +366,13 @@ def _read(path: Path) -> SavedRun:
         versions={str(name): str(version) for name, version in values["versions"].items()},
         progress=_progress(path, values),
         parent=_parent(values.get("parent")),
+        pid=worker.pid if worker is not None and state not in _ENDED else None,
     )
 
 
 def _progress(path: Path, values: Mapping[str, Any]) -> dict[str, float]:
     progress = {str(name): float(value) for name, value in values.get("progress", {}).items()}
+    progress = {name: value for name, value in progress.items() if math.isfinite(value)}
     if RunState[values["state"]] not in _ENDED:  # it was written at the last epoch; the metrics know better
         progress["step"] = max(progress.get("step", 0.0), float(last_step(path / METRICS_FILE)))
     return progress

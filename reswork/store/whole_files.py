@@ -57,6 +57,21 @@ def sweep(folder: Path) -> None:
             _quietly(path.unlink)
 
 
+def read_json(path: Path, most_bytes: int) -> Any:
+    """What a JSON file holds, if it can be written and shown again as it is.
+
+    Raises:
+        ValueError: for no JSON, infinities, halves of characters, and what `read_text` refuses.
+        OSError: if it cannot be opened.
+    """
+    values = json.loads(read_text(path, most_bytes))
+    try:
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise ValueError(f"{path.name} holds what JSON cannot say: {error}") from error
+    return values
+
+
 @contextmanager
 def open_regular(path: Path) -> Iterator[int]:
     """File number of a regular file, opened without waiting (a named pipe would wait for ever)."""

@@ -30,6 +30,7 @@ from reswork.training.events import (
     StepDone,
 )
 from reswork.training.live import Live
+from reswork.training.live_run import LiveRun
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
@@ -49,12 +50,12 @@ __all__ = ["Run", "RunState", "RunThread", "active_runs"]
 class RunThread(threading.Thread):
     """The daemon thread of one run; `active_runs` finds runs by it."""
 
-    def __init__(self, owner: "Run", target: Callable[[], None]) -> None:
+    def __init__(self, owner: LiveRun, target: Callable[[], None]) -> None:
         super().__init__(target=target, name=f"reswork {owner.name}", daemon=True)
         self.owner = owner
 
 
-class Run:
+class Run(LiveRun):
     """A training that can be watched and steered from any thread.
 
     While it runs the model belongs to the run's thread: look at `snapshot` copies. Every request returns
@@ -143,11 +144,6 @@ class Run:
         return self._state
 
     @property
-    def done(self) -> bool:
-        """Whether it is over: finished, stopped or failed."""
-        return self._state.over
-
-    @property
     def error(self) -> BaseException | None:
         """What made it fail."""
         return self._error
@@ -156,6 +152,11 @@ class Run:
     def mode(self) -> Mode | None:
         """How it computes and why; None until that is chosen. ``str(run.mode)`` is a sentence."""
         return self._mode
+
+    @property
+    def data(self) -> Dataset:
+        """What it learns from."""
+        return self._data
 
     @property
     def steps_done(self) -> int:
@@ -459,7 +460,7 @@ class Run:
             self._changed.notify_all()
 
 
-def active_runs() -> list[Run]:
-    """The runs that are going on or paused in this process, oldest first."""
+def active_runs() -> list[LiveRun]:
+    """The runs that go on or are paused, in this process or in another one that it follows, oldest first."""
     owners = [thread.owner for thread in threading.enumerate() if isinstance(thread, RunThread)]
     return [run for run in owners if not run.done]

@@ -11,8 +11,10 @@ from reswork import figures
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.film import Film, first_of_each_class
-from reswork.recorders import Budget, Looks
-from reswork.training.run import Run
+from reswork.experiment.processes import seats_of
+from reswork.recorders import Looks
+from reswork.recorders.seats import Seats
+from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html, number_or_none
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
@@ -25,7 +27,8 @@ _GLANCE_S = 0.5  # seconds between two questions whether it is time to look
 class FilmPanel:
     """Pinned pictures in rows, moments in columns, from snapshots of the run.
 
-    What it costs counts in the run's `Budget`, which makes it look less often together with the recorders.
+    What it costs counts in the budget of a run in this kernel, which makes it look less often together with the
+    recorders.
 
     Args:
         seen: called with each snapshot and its step, from the thread that took it.
@@ -48,7 +51,9 @@ class FilmPanel:
         self.looks = self._made_looks()
         self._seen = seen
         self._last_look_s = 0.0
-        self._run: Run | None = None
+        self._seats: Seats | None = None
+        self._alone = True  # no budget stretches its interval
+        self._run: LiveRun | None = None
         self._data: Dataset | None = None
         self._pinned = w.Text(
             description="Pinned test pictures", placeholder="0, 1, 2", continuous_update=False,
@@ -62,14 +67,13 @@ class FilmPanel:
         self.view.add_class("reswork-film")
         self.refresher = Refresher(self._shoot, interval_s=min(_GLANCE_S, interval_s), share=1)
 
-    def follow(self, run: Run, data: Dataset) -> None:
+    def follow(self, run: LiveRun, data: Dataset) -> None:
         """Follow a run from now on; its frames begin anew."""
         self._leave_budget()
         self._run, self._data = run, data
         self.looks = self._made_looks()
-        budget = Budget.among(run.recorders)
-        if budget is not None:
-            budget.add(self.looks)
+        self._seats = seats_of(run)
+        self._alone = self._seats is None or not self._seats.enter(self.looks)
         self.film = None
         self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
         self._repin()
@@ -89,9 +93,8 @@ class FilmPanel:
         return Looks("film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect.")
 
     def _leave_budget(self) -> None:
-        budget = Budget.among(self._run.recorders) if self._run is not None else None
-        if budget is not None:
-            budget.remove(self.looks)
+        if self._seats is not None:
+            self._seats.leave(self.looks)
 
     def _repin(self) -> None:
         if self._data is None:
@@ -117,7 +120,7 @@ class FilmPanel:
             return False
         over = run.done
         step = run.steps_done
-        is_due = over or time.monotonic() - self._last_look_s >= self._interval_s(run, film)
+        is_due = over or time.monotonic() - self._last_look_s >= self._interval_s(film)
         if is_due and not (film.frames and film.frames[-1].step == step):
             self._last_look_s, begin = time.monotonic(), time.thread_time()
             snapshot = run.snapshot()
@@ -127,11 +130,10 @@ class FilmPanel:
             self.looks.took(time.thread_time() - begin + run.snapshot_s)
         return not over
 
-    def _interval_s(self, run: Run, film: Film) -> float:
+    def _interval_s(self, film: Film) -> float:
         if not film.frames:
             return 0.0
-        alone = Budget.among(run.recorders) is None
-        return max(self.looks.interval_s, (self.looks.look_s or 0.0) / SHARE if alone else 0.0)
+        return max(self.looks.interval_s, (self.looks.look_s or 0.0) / SHARE if self._alone else 0.0)
 
     def _draw(self, film: Film) -> None:
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))
