@@ -28,7 +28,7 @@ for saved in rw.runs():
     display(saved)
 display(run, data, rw.doctor())
 curves = rw.figures.loss_curves({n: run.history for n in names})
-for figure in (rw.figures.confusion_matrix(run.history, names), curves):
+for figure in (rw.figures.confusion_matrix(run.history.array("confusion/test")[1], names), curves):
     display(HTML(figure.to_html(full_html=False)))
 print("all shown")
 """

@@ -80,8 +80,8 @@ def _look(title: str, cases: Iterable[Case], sentinel: Path) -> int:
 
 def _tell(title: str, answers: Counter[str], kinds: Counter[str], seconds: float, slowest: str) -> None:
     print(
-        f"{title}: {sum(answers.values()):,} files, {answers['opened']:,} opened, {answers['refused']:,} refused with "
-        f"a sentence, {answers['misbehaved']:,} misbehaved; {seconds:.0f} s of the processor, slowest {slowest}\n"
+        f"{title}: {sum(answers.values()):,} files, {answers['opened']:,} opened, {answers['refused']:,} refused, "
+        f"{answers['misbehaved']:,} misbehaved; {seconds:.0f} s of the processor, slowest {slowest}\n"
         f"    of these {dict(kinds)}",
         flush=True,
     )

@@ -185,7 +185,6 @@ def _odd_tensors() -> Iterator[tuple[str, bytes]]:
         ("conv1.weight", torch.zeros(2, 1, 3, 3, dtype=torch.complex64)),
         ("conv1.weight", torch.zeros(2, 1, 3, 3).to_sparse()),
         ("conv1.weight", torch.zeros(2, 1, 3, 3, device="meta")),
-        ("conv1.weight", torch.quantize_per_tensor(torch.zeros(2, 1, 3, 3), 1.0, 0, torch.qint8)),
         ("layer99999999.0.conv1.weight", torch.zeros(2)),
         ("layer1.-1.conv1.weight", torch.zeros(2)),
         ("layerX.0.conv1.weight", torch.zeros(2)),

@@ -1,6 +1,7 @@
 """A part of the hand-made hostile files and a small campaign of mutated ones; the whole: python -m tests.hostile."""
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.hostile.hand_made_runs import good_run, hostile_runs
 from tests.hostile.hand_made_weights import weights
 from tests.hostile.mutations import campaign, mutated_json
 from tests.hostile.opening import Case, Misbehaved, nothing_else, told
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow, numpy and torch warn of what is damaged
 
 MUTATED = int(os.environ.get("RESWORK_HOSTILE_FILES", "600"))
 EVERY_RUN = 12  # of a thousand hand-made run folders this part is opened here
@@ -36,6 +39,7 @@ def all_answered(cases: Iterator[Case]) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 def test_weights_run_nothing_and_are_opened_or_refused(root: Path) -> None:
     counts = all_answered(weights(root / "files", root / "outside" / "sentinel"))
     assert counts["opened"] > 50 and counts["refused"] > 150
@@ -63,8 +67,6 @@ def test_mutated_files_are_opened_or_refused(root: Path) -> None:
 
 
 def test_mutations_change_something() -> None:
-    import random
-
     text = '{"depth": 20, "stage_blocks": [1, 2]}'
     assert sum(mutated_json(text, random.Random(seed)) != text for seed in range(100)) > 90
 
