@@ -11,8 +11,9 @@ from filelock import Timeout
 from reswork.errors import InvalidSetting
 from reswork.store.directory import LOCK_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE, writer_lock
 from reswork.store.notes import NOTE_FILE
+from reswork.store.worker_file import WORKER_FILE, WORKER_LOG
 
-_FILES = (WEIGHTS_FILE, METRICS_FILE, NOTE_FILE, "worker.json", "worker.log")
+_FILES = (WEIGHTS_FILE, METRICS_FILE, NOTE_FILE, WORKER_FILE, WORKER_LOG)
 _FOLDERS = ("checkpoints", "moments")
 _LAST = (RUN_FILE, LOCK_FILE)  # until these go it is still a run, and can be deleted again
 _TEMPORARY = re.compile(r"\.(.+)\.\d+")  # of a write that was cut off

@@ -150,6 +150,10 @@ class SavedRun:
         Raises:
             InvalidSetting: if it is still being written, its folder is a link or no run, or cannot be deleted.
         """
+        if not self.done and living_worker(self.path) is not None:  # one that begins has no lock yet
+            raise InvalidSetting(
+                "run", f"run {self.name!r} is being trained by a process; stop it first, then delete it"
+            )
         return delete_run(self.path)
 
     def export(self, path: str | Path) -> Path:

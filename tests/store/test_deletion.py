@@ -6,6 +6,7 @@ import pytest
 from reswork.errors import InvalidSetting
 from reswork.store.directory import LOCK_FILE, RUN_FILE, WEIGHTS_FILE, writer_lock
 from reswork.store.run_table import runs
+from reswork.store.worker_file import worker_of, write_worker
 from tests.store.made_runs import made_run
 
 
@@ -57,6 +58,19 @@ def test_a_run_that_is_being_written_is_refused_untouched(tmp_path: Path) -> Non
     ):
         run.delete()
     assert _everything(tmp_path) == before
+    assert run.delete() == ()
+
+
+def test_a_run_whose_process_has_just_begun_is_refused_untouched(tmp_path: Path) -> None:
+    path = made_run(tmp_path, "mine", state="RUNNING", progress={}).path
+    write_worker(path, worker_of(os.getpid(), tmp_path))
+    (run,) = runs(tmp_path)
+    before = _everything(tmp_path)
+    with pytest.raises(InvalidSetting, match="is being trained by a process; stop it first"):
+        run.delete()
+    assert _everything(tmp_path) == before
+    (path / "worker.json").unlink()
+    (run,) = runs(tmp_path)
     assert run.delete() == ()
 
 
