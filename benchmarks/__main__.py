@@ -24,7 +24,9 @@ MODULES = {
     "import": "import_time",
     "leaks": "widget_leaks",
     "attribution": "attribution",
+    "box": "mass_in_box",
     "prices": "recorder_prices",
+    "moments": "kept_moments",
 }
 
 

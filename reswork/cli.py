@@ -9,8 +9,8 @@ from reswork import __version__
 from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from reswork.training.live_run import LiveRun
     from reswork.training.recipe import Recipe
-    from reswork.training.run import Run
 
 _INTERRUPTED = 130
 
@@ -45,14 +45,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
     )
     _add_train(commands.add_parser("train", help="train a network and write its run"))
-    for name, told in (
-        ("runs", "list the runs in a folder"),
-        ("doctor", "look whether this environment is fit; the exit status is 1 if something is bad"),
-    ):
-        commands.add_parser(name, help=told).add_argument(
-            "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
-        )
+    _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
+    told = "look whether this environment is fit; the exit status is 1 if something is bad"
+    _add_folder(commands.add_parser("doctor", help=told))
     return parser
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
+    )
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--search", default="", metavar="WORDS", help="only rows with all these words")
+    parser.add_argument("--sort", default="created", metavar="COLUMN",
+                        help="created, name, state, network, data, step, accuracy, loss, seed, note")  # fmt: skip
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +147,7 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
     return replace(preset(chosen.preset).recipe, **changes)
 
 
-def _follow(run: "Run", interval_s: float) -> int:
+def _follow(run: "LiveRun", interval_s: float) -> int:
     """Print a line now and then until the run ends; Ctrl+C stops the run."""
     import time
 
@@ -162,7 +172,7 @@ def _follow(run: "Run", interval_s: float) -> int:
     return status
 
 
-def _progress_line(run: "Run") -> str:
+def _progress_line(run: "LiveRun") -> str:
     history = run.history
     parts = [f"step {run.steps_done}/{run.total_steps}"]
     for label, name, form in (
@@ -178,7 +188,7 @@ def _progress_line(run: "Run") -> str:
     return "  ".join(parts)
 
 
-def _result_line(run: "Run") -> str:
+def _result_line(run: "LiveRun") -> str:
     accuracy = run.history.last("top1/test")
     told = "" if accuracy is None else f", {accuracy:.1%} of the test images right"
     return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"
@@ -186,9 +196,13 @@ def _result_line(run: "Run") -> str:
 
 def _runs(chosen: argparse.Namespace) -> int:
     from reswork.store.directory import runs_folder
-    from reswork.store.saved_run import runs
+    from reswork.store.run_table import FALLING, runs
 
-    found = runs(chosen.runs)
+    falling = (chosen.sort in FALLING) != chosen.reverse
+    found = runs(chosen.runs, search=chosen.search, sort=chosen.sort, falling=falling)
+    if not found and chosen.search:
+        print(f"no run in {runs_folder(chosen.runs)} has all the words of {_plain(chosen.search)!r}")
+        return 0
     if not found:
         print(f"no runs in {runs_folder(chosen.runs)}; 'reswork train' or a notebook makes the first one")
         return 0

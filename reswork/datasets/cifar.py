@@ -50,21 +50,14 @@ def cifar10(root: str | os.PathLike[str] | None = None) -> Dataset:
 
 
 def cifar100(root: str | os.PathLike[str] | None = None) -> Dataset:
-    """60,000 photographs of 32x32 pixels in a hundred classes.
+    """60,000 photographs of 32x32 pixels in a hundred classes; all else is as in `cifar10`.
 
     Args:
         root: where ``cifar-100-python.tar.gz`` or the folder ``cifar-100-python`` lies, or is downloaded to
-            (161 MiB); by default ``RESWORK_DATA`` or ``./data``.
+            (161 MiB).
 
     Returns:
         50,000 + 10,000 colour images.
-
-    Raises:
-        FileNotFoundError: it is not here and could not be downloaded; says where to put it by hand.
-        ValueError: the files are damaged.
-
-    Reference:
-        Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
     """
     from torchvision.datasets import CIFAR100
 

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.canvas import about, axis
-from reswork.figures.depth_views import MOST_COLUMNS, Line, lines_figure, lines_info
+from reswork.figures.depth_views import MOST_COLUMNS, Line, lines_figure, lines_info, log_axis
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import number
 
@@ -102,7 +102,7 @@ def shortcut_and_branch(history: "History") -> go.Figure:
     labels, step, (shortcut, branch) = _newest(history, ("shortcut_size", "branch_size"))
     lines = [Line("shortcut", _positive(shortcut)), Line("branch F(x)", _positive(branch))]
     info = lines_info(labels, lines, _share_summary(labels, step, shortcut, branch, "is larger than"))
-    return lines_figure(info, axis("size", type="log", dtick="D2"), _SUMMANDS)
+    return lines_figure(info, log_axis("size", shortcut, branch), _SUMMANDS)
 
 
 def shortcut_cosine(history: "History") -> go.Figure:
@@ -142,7 +142,7 @@ def shortcut_gradients(history: "History") -> go.Figure:
     info = lines_info(
         labels, lines, _share_summary(labels, step, shortcut, branch, "carries more gradient than")
     )
-    y = axis("gradient norm", type="log", dtick="D2", exponentformat="power")
+    y = log_axis("gradient norm", shortcut, branch, exponentformat="power")
     return lines_figure(info, y, _GRADIENTS)
 
 
@@ -166,7 +166,7 @@ def signal_variance(history: "History") -> go.Figure:
         for name, values in zip(("stream", "branch"), before, strict=True)
     ]
     info = lines_info(labels, lines, _variance_summary(labels, step, stream, branch))
-    return lines_figure(info, axis("variance", type="log", dtick="D2"), _VARIANCE)
+    return lines_figure(info, log_axis("variance", *(line.values for line in lines)), _VARIANCE)
 
 
 def _newest(history: "History", groups: Sequence[str]) -> tuple[tuple[str, ...], int, list[Floats]]:

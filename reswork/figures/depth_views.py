@@ -169,9 +169,17 @@ def profile_figure(info: Profile, quantity: str, explained: Mapping[str, str]) -
         summary=info.summary,
         explained=explained,
         x=x,
-        y=axis(quantity, type="log", dtick="D2", exponentformat="power"),
+        y=log_axis(quantity, *(values for _, values in info.moments), exponentformat="power"),
         shapes=borders,
     )
+
+
+def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
+    """A logarithmic axis with as many marks as are legible: within two decades also at twos and fives."""
+    drawn = np.concatenate([*values, np.empty(0)])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
+    return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 
 def lines_figure(info: DepthLines, y: Mapping[str, Any], explained: Mapping[str, str]) -> go.Figure:

@@ -2,6 +2,7 @@
 
 import math
 import struct
+import textwrap
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,12 @@ import plotly.graph_objects as go
 
 from reswork.errors import InvalidSetting
 from reswork.figures.canvas import about, canvas
-from reswork.figures.text import escape
+from reswork.figures.text import escape, shortened
 
 _MOST_PIXELS = 1_024  # width or height of the mosaic; larger pictures are averaged down
 _WIDTH = 612  # screen pixels of a narrow panel: titles and height are made for it
 _WIDEST = 128  # screen pixels of one picture, where few would be blown up
-_LINE = 17  # screen pixels of a title's line
+_LINE, _MORE = 17, 14  # screen pixels of a title's line, and of a second one
 
 _ABOUT = about(
     "Pictures as the network gets them, at their real size in pixels, enlarged for the screen.",
@@ -49,7 +50,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int |
 
     Args:
         images: (N, C, H, W) uint8 with one or three channels; further channels are not shown.
-        titles: up to N texts; cut to the width of a picture.
+        titles: up to N texts; cut to two lines as wide as a picture.
         columns: pictures in a row; None: what suits N.
 
     Returns:
@@ -79,7 +80,9 @@ def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | N
     small = _reduced(images, shrink)
     height, width = small.shape[2:]
     gap = max(1, round(width / 16))
-    room = math.ceil(_LINE * (width + gap) / _cell_width(columns)) if titles else 0
+    lines = max((len(_lines(title, columns)) for title in titles[:count]), default=0)
+    high = _LINE + _MORE * (lines - 1) if lines else 0
+    room = math.ceil(high * (width + gap) / _cell_width(columns))
     cell = (room + height + gap, width + gap)
     pixels = np.zeros((rows * cell[0], columns * cell[1], 4), np.uint8)
     colour = small[:, :3] if small.shape[1] >= 3 else np.repeat(small[:, :1], 3, axis=1)  # (N, 3, h, w)
@@ -93,6 +96,15 @@ def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | N
 def _cell_width(columns: int) -> float:
     """Pixels on a narrow screen for one picture and its gap."""
     return min(_WIDTH / columns, _WIDEST)
+
+
+def _lines(title: str, columns: int) -> list[str]:
+    """A title in at most two lines as wide as a picture."""
+    letters = max(int(_cell_width(columns) / 6.5), 4)
+    lines = title.split("\n")[:2]  # as it is given, or else where it fits
+    if len(lines) == 1:
+        lines = textwrap.wrap(title, letters, max_lines=2, placeholder=" …", break_long_words=False)
+    return [shortened(line, letters) for line in lines] or [""]
 
 
 def _reduced(images: np.ndarray, factor: int) -> np.ndarray:
@@ -131,10 +143,10 @@ def _annotations(info: Mosaic) -> list[dict[str, Any]]:
     if not info.count:
         paper = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
         return [paper | {"text": "no pictures"}]
-    letters = max(int(_cell_width(info.columns) / 6.5), 4)
     return [
         {
-            "text": escape(title, letters),
+            "text": "<br>".join(escape(line) for line in _lines(title, info.columns)),
+            "align": "left",
             "x": info.corner(index)[0] - 0.5,
             "y": info.corner(index)[1] - 0.5,
             "xanchor": "left",

@@ -83,8 +83,9 @@ def _network_figure(
             *(_arcs(blocks, kind, layout.dense) for kind in _LEGEND),
             _squares(blocks),
             _additions(blocks, layout.roomy),
-            *_block_bars(blocks, values, selected),
-            _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK, selected),
+            *_block_bars(blocks, values),
+            _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK),
+            _frame([box for box in boxes if box.name == selected]),
         ],
         summary=summary,
         explained=_ABOUT,
@@ -201,16 +202,14 @@ def _additions(blocks: Sequence[Box], roomy: bool) -> dict[str, Any]:
     }
 
 
-def _block_bars(
-    blocks: Sequence[Box], values: Mapping[str, float], selected: str | None
-) -> list[dict[str, Any]]:
+def _block_bars(blocks: Sequence[Box], values: Mapping[str, float]) -> list[dict[str, Any]]:
     """Blocks with a value, blocks without, and those whose branch is off: one trace each."""
     known = {name: value for name, value in values.items() if np.isfinite(value)}
     working = [box for box in blocks if box.branch]
     valued = [box for box in working if box.name in known]
     plain = [box for box in working if box.name not in known]
     hollow = [box for box in blocks if not box.branch]
-    coloured = _bars(valued, "block", _FILL, INK, selected)
+    coloured = _bars(valued, "block", _FILL, INK)
     if valued:
         coloured["marker"] |= {
             "color": np.array([known[box.name] for box in valued], np.float32),
@@ -227,9 +226,8 @@ def _block_bars(
             "no value" if known else "block",
             _GREY if known else _FILL,
             INK if known else _BLUE,
-            selected,
         ),
-        _bars(hollow, "block, branch off", CLEAR, INK, selected),
+        _bars(hollow, "block, branch off", CLEAR, INK),
     ]
 
 
@@ -239,11 +237,17 @@ def _readable(values: Sequence[float]) -> list[str]:
     return ["#222222" if value >= (low + high) / 2 else "#ffffff" for value in values]
 
 
-def _bars(boxes: Sequence[Box], name: str, fill: str, border: str, selected: str | None) -> dict[str, Any]:
+def _frame(chosen: Sequence[Box]) -> dict[str, Any]:
+    """A thick border on top of the chosen box: a trace of its own, so that the legend keeps the blocks' border."""
+    frame = _bars(chosen, "chosen", CLEAR, _ORANGE)
+    frame["marker"]["line"]["width"] = 4
+    return frame | {"showlegend": False, "text": None}
+
+
+def _bars(boxes: Sequence[Box], name: str, fill: str, border: str) -> dict[str, Any]:
     def column(value: Callable[[Box], float]) -> np.ndarray:
         return np.array([value(box) for box in boxes], np.float32)
 
-    chosen = [box.name == selected for box in boxes]
     return {
         "type": "bar",
         "x": column(lambda box: box.x),
@@ -263,10 +267,7 @@ def _bars(boxes: Sequence[Box], name: str, fill: str, border: str, selected: str
         "marker": {
             "color": fill,
             "cornerradius": 3,
-            "line": {
-                "color": [_ORANGE if is_it else border for is_it in chosen] if any(chosen) else border,
-                "width": [4 if is_it else 1 for is_it in chosen] if any(chosen) else 1,
-            },
+            "line": {"color": border, "width": 1},
         },
     }
 

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
+from reswork.figures.depth_views import log_axis
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import number
 
@@ -78,6 +79,6 @@ def _noise_figure(info: _Noise) -> go.Figure:
         summary=_summary(info),
         explained=_NOISE,
         x=axis("step", rangemode="nonnegative"),
-        y=axis("images", type="log", dtick="D2"),
+        y=log_axis("images", info.y, np.full(len(ends), info.batch_size or 0)),
         height=260,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reswork.probes.asking import Settings, Task, task_for
 from reswork.probes.detail import Detail
 from reswork.probes.explaining import (
     CLASS_ACTIVATION,
@@ -17,12 +18,11 @@ from reswork.probes.explaining import (
     Method,
     check_method,
     class_activation,
-    explainer,
 )
 from reswork.probes.keeping import OwnRandomness
 from reswork.probes.layer_signals import signals
 from reswork.probes.private_copy import private_copy
-from reswork.probes.references import Baseline, references
+from reswork.probes.references import Baseline
 from reswork.probes.sampling import noisy_baselines
 from reswork.probes.scored import Output, Scored, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
@@ -129,7 +129,8 @@ def attributions(
             with OwnRandomness() as randomness:
                 logits = scored_answers(scored, taken)
             with randomness.if_drawn():
-                found = _general(scored, taken, logits, method, target, own_layer, baseline, smooth, detail)
+                settings = Settings(method, target, own_layer, baseline, smooth, detail)
+                found = _general(scored, taken, logits, settings)
         all_notes = (*notes, *found.notes, *_coarse(found))
         yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
 
@@ -201,35 +202,20 @@ def _activation(
     return _result(method, maps, images, asked[0], scores, layer=name, notes=_called(name, calls))
 
 
-def _general(
-    scored: Scored,
-    images: Tensor,
-    logits: Tensor,
-    method: str,
-    target: Target,
-    layer: str | None,
-    baseline: Baseline,
-    smooth: int,
-    detail: Detail,
-) -> Attribution:
-    asked = question(target, logits)
-    stand_ins, notes = references(images, baseline, detail)
-    explain = explainer(method, scored, images, layer=layer, detail=detail, smooth=smooth)
-    if method in LAYERED and layer is None:
-        layer = list(signals(scored, images[:1], None).outputs)[-1]
-        explain = replace(explain, layer=layer)
-    rows = asked.rows.to(images.device)
-    values = explain.values(images[rows], asked.weights, stand_ins[rows])
-    scores = (logits[rows] * asked.weights).sum(1)
-    refers, complete = method in REFERRING, method in COMPLETE and not smooth
-    found = _result(method, values, images, asked, scores, layer=layer, notes=explain.notes())
-    if complete:
-        without = _without(scored, images[rows], asked.weights, stand_ins[rows], method, detail)
-        found = replace(found, reference_scores=_numbers(without))
-    if refers:
-        name = baseline if isinstance(baseline, str) else "a given picture"
-        found = replace(found, baseline=name, notes=(*found.notes, *notes))
-    return replace(found, smooth=smooth)
+def _general(scored: Scored, images: Tensor, logits: Tensor, settings: Settings) -> Attribution:
+    method = settings.method
+    task = task_for(settings, scored, images, logits)
+    asked, explain = task.asked, task.explain
+    if method in LAYERED and explain.layer is None:
+        explain = replace(explain, layer=list(signals(scored, images[:1], None).outputs)[-1])
+    values = explain.values(task.images, asked.weights, task.references)
+    found = _result(method, values, images, asked, task.scores, layer=explain.layer, notes=explain.notes())
+    if method in COMPLETE and not settings.smooth:
+        found = replace(found, reference_scores=_numbers(_without(scored, task)))
+    if method in REFERRING:
+        name = settings.baseline if isinstance(settings.baseline, str) else "a given picture"
+        found = replace(found, baseline=name, notes=(*found.notes, *task.notes))
+    return replace(found, smooth=settings.smooth)
 
 
 @torch.no_grad()
@@ -238,15 +224,14 @@ def scored_answers(scored: Scored, images: Tensor) -> Tensor:
     return torch.cat([first_answer(scored, part) for part in images.split(64)])
 
 
-def _without(
-    scored: Scored, images: Tensor, weights: Tensor, stand_ins: Tensor, method: str, detail: Detail
-) -> Tensor:
+def _without(scored: Scored, task: Task) -> Tensor:
     """Scores of the baseline pictures, (M,); gradient SHAP has many for each."""
-    if method != "gradient_shap":
-        return (scored_answers(scored, stand_ins) * weights).sum(1)
-    each = (noisy_baselines(*pair, detail) for pair in zip(images, stand_ins, strict=True))
+    if task.explain.method != "gradient_shap":
+        return (scored_answers(scored, task.references) * task.asked.weights).sum(1)
+    pairs = zip(task.images, task.references, strict=True)
+    each = (noisy_baselines(*pair, task.explain.detail) for pair in pairs)
     means = torch.stack([scored_answers(scored, baselines).mean(0) for baselines in each])
-    return (means * weights).sum(1)
+    return (means * task.asked.weights).sum(1)
 
 
 def _result(

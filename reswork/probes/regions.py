@@ -1,6 +1,8 @@
 """Regions of similar colour (superpixels), and what covering many of them at once says about each."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -12,6 +14,8 @@ from reswork.probes.scored import Scored
 
 _ROUNDS = 5
 _MOST_ENUMERATED = 2**12  # all ways of covering, where there are no more
+
+Scores = Callable[[NDArray[np.bool_]], NDArray[np.float64]]  # which regions are shown, (S, K), to scores (S,)
 
 
 def superpixels(images: Tensor, count: int) -> Tensor:
@@ -73,15 +77,14 @@ def shapley_values(
     Reference:
         Lundberg 2017, arXiv:1705.07874, theorem 2.
     """
-    maps = []
-    for image, weight, reference, region in zip(images, weights, references, regions, strict=True):
-        count = int(region.max()) + 1
+
+    def values(count: int, scores: Scores) -> NDArray[np.float64]:
         shown, kernel = _coalitions(count, samples, seed)
         ends = np.stack([np.zeros(count, bool), np.ones(count, bool)])
-        scores = _scores(scored, image, weight, reference, region, np.concatenate([ends, shown]), at_once)
-        values = _constrained_fit(shown, scores[2:] - scores[0], kernel, scores[1] - scores[0])
-        maps.append(_painted(values, region, share=True))
-    return torch.stack(maps)[:, None].to(images)
+        found = scores(np.concatenate([ends, shown]))
+        return _constrained_fit(shown, found[2:] - found[0], kernel, found[1] - found[0])
+
+    return _maps(scored, images, weights, references, regions, at_once, values, share=True)
 
 
 @torch.no_grad()
@@ -103,15 +106,32 @@ def lime_values(
     Reference:
         Ribeiro 2016, arXiv:1602.04938.
     """
-    maps = []
-    for image, weight, reference, region in zip(images, weights, references, regions, strict=True):
-        count = int(region.max()) + 1
+
+    def values(count: int, scores: Scores) -> NDArray[np.float64]:
         shown = np.random.default_rng(seed).random((samples, count)) < 0.5
         shown[0] = True
-        scores = _scores(scored, image, weight, reference, region, shown, at_once)
         distance = 1 - np.sqrt(shown.mean(axis=1))  # of the cosine, to the whole picture
-        values = _ridge(shown.astype(np.float64), scores, np.exp(-((distance / 0.25) ** 2) / 2))
-        maps.append(_painted(values, region, share=False))
+        return _ridge(shown.astype(np.float64), scores(shown), np.exp(-((distance / 0.25) ** 2) / 2))
+
+    return _maps(scored, images, weights, references, regions, at_once, values, share=False)
+
+
+def _maps(
+    scored: Scored,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    regions: Tensor,
+    at_once: int,
+    values: Callable[[int, Scores], NDArray[np.float64]],
+    *,
+    share: bool,
+) -> Tensor:
+    """The values of each picture's regions, painted, (M, 1, H, W)."""
+    maps = []
+    for image, weight, reference, region in zip(images, weights, references, regions, strict=True):
+        scores = partial(_scores, scored, image, weight, reference, region, at_once)
+        maps.append(_painted(values(int(region.max()) + 1, scores), region, share=share))
     return torch.stack(maps)[:, None].to(images)
 
 
@@ -121,8 +141,8 @@ def _scores(
     weight: Tensor,
     reference: Tensor,
     region: Tensor,
-    shown: NDArray[np.bool_],
     at_once: int,
+    shown: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """The score with only some regions shown, (S,)."""
     found = []

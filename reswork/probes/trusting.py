@@ -10,18 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reswork.errors import InvalidSetting
+from reswork.probes.asking import Settings, task_for
 from reswork.probes.attributing import scored_answers
 from reswork.probes.captum_methods import largest_change, unexplained_share
 from reswork.probes.detail import Detail
-from reswork.probes.explaining import COMPLETE, Explainer, Method, check_method, explainer
+from reswork.probes.explaining import COMPLETE, Explainer, Method, check_method
 from reswork.probes.imputation import imputed
 from reswork.probes.keeping import OwnRandomness
 from reswork.probes.private_copy import private_copy
 from reswork.probes.randomisation import rank_correlation, shuffled_cascade
-from reswork.probes.references import Baseline, references
+from reswork.probes.references import Baseline
 from reswork.probes.sampling import noisy_baselines
 from reswork.probes.scored import Output, Scored, checked_images
-from reswork.probes.targets import Target, question
+from reswork.probes.targets import Target
 from reswork.results.attributions import Check, Finding, Trust
 
 _FRACTIONS = 11
@@ -73,22 +74,23 @@ def trust(
     for name, value in (("samples", samples), ("points", points)):
         if value < 1:
             raise InvalidSetting(name, f"{name}={value}: choose at least 1")
-    detail = detail or Detail()
+    settings = Settings(method, target, layer, baseline, smooth, detail or Detail())
     copied, _ = private_copy(model)
     scored = Scored(copied, output)
     taken = checked_images(scored, images)
     with OwnRandomness() as randomness:
         logits = scored_answers(scored, taken)
     with randomness.if_drawn():
-        asked = question(target, logits)
-        rows = asked.rows.to(taken.device)
-        stand_ins, _ = references(taken, baseline, detail)
-        explain = explainer(method, scored, taken, layer=layer, detail=detail, smooth=smooth)
-        meters = []
-        for row, weights, name in zip(rows.tolist(), asked.weights.split(1), asked.names, strict=True):
-            case = _Case(explain, model, taken[row : row + 1], weights, stand_ins[row : row + 1])
-            meters.append(replace(case.meter(samples, points), image=row, target=name))
-    return tuple(meters)
+        task = task_for(settings, scored, taken, logits)
+        rows, names = task.asked.rows.tolist(), task.asked.names
+        parts = zip(
+            *(each.split(1) for each in (task.images, task.asked.weights, task.references)), strict=True
+        )
+        cases = (_Case(task.explain, model, *part) for part in parts)
+        return tuple(
+            replace(case.meter(samples, points), image=row, target=name)
+            for case, row, name in zip(cases, rows, names, strict=True)
+        )
 
 
 class _Case:

@@ -7,6 +7,7 @@ from reswork.recorders.catalogue import CATALOGUE, RecorderKind, priced
 from reswork.recorders.evaluation import evaluation
 from reswork.recorders.gradient_norms import gradient_norms
 from reswork.recorders.learning_rate import learning_rate
+from reswork.recorders.looks import Looks
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
 from reswork.recorders.mlflow import mlflow
@@ -22,6 +23,7 @@ from reswork.training.audience import Recorder
 __all__ = [
     "CATALOGUE",
     "Budget",
+    "Looks",
     "Price",
     "Priced",
     "Recorder",

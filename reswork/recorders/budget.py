@@ -9,7 +9,7 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders.pricing import Price, Priced
+from reswork.recorders.pricing import Payer, Price
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunPaused, RunStarted, StepDone
 
 _STEPS = 31  # that the time of a step is the median of
@@ -28,7 +28,7 @@ class Budget:
 
     Args:
         history: gets the notes.
-        recorders: those that share the budget.
+        recorders: those that share the budget; also what is no recorder and looks at snapshots (`Looks`).
         share: of the time of a step without recorders, above 0; None: no limit, prices alone.
 
     Raises:
@@ -38,15 +38,18 @@ class Budget:
     name = "budget"
     events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused)
 
-    def __init__(
-        self, history: History, recorders: Iterable[Priced] = (), share: float | None = 0.05
-    ) -> None:
+    def __init__(self, history: History, recorders: Iterable[Payer] = (), share: float | None = 0.05) -> None:
         self.recorders = tuple(recorders)
         self.share = share
         self._history = history
         self._factor = 1.0
         self._steps_s: deque[float] = deque(maxlen=_STEPS)
         self._last: tuple[float, float] | None = None  # the last step's end, what recorders had spent by then
+
+    @classmethod
+    def among(cls, recorders: Iterable[object]) -> "Budget | None":
+        """The budget of a run, from ``run.recorders``; None where there is none."""
+        return next((each for each in recorders if isinstance(each, cls)), None)
 
     @property
     def share(self) -> float | None:
@@ -72,15 +75,15 @@ class Budget:
         """The shares of all recorders whose price is known."""
         return sum(self.price(each).share or 0.0 for each in self.recorders)
 
-    def price(self, recorder: Priced) -> Price:
+    def price(self, recorder: Payer) -> Price:
         """What one of them costs."""
         return recorder.price(self.step_s)
 
-    def add(self, recorder: Priced) -> None:
+    def add(self, recorder: Payer) -> None:
         """Let one more share the budget."""
         self.recorders = (*self.recorders, recorder)
 
-    def remove(self, recorder: Priced) -> None:
+    def remove(self, recorder: Payer) -> None:
         """Let one go; it keeps its interval."""
         self.recorders = tuple(each for each in self.recorders if each is not recorder)
 
@@ -105,29 +108,24 @@ class Budget:
             self._fit(event.step)
 
     def _fit(self, step: int) -> None:
-        wanted = self._wanted_factor()
-        if wanted is None or self._factor / 2 < wanted <= self._factor:
+        step_s = self.step_s
+        wanted = self._wanted_factor(step_s) if step_s else None
+        if step_s is None or wanted is None or self._factor / 2 < wanted <= self._factor:
             return
         self._factor = min(_MOST, wanted * _MARGIN, self._factor * _AT_ONCE) if wanted > 1 else 1.0
-        changed = {}
-        for each in self.recorders:
-            every = math.ceil(each.usual_every * self._factor)
-            if each.can_be_thinned and every != each.every:
-                each.thin(every)
-                changed[each.name] = every
+        stretched = {each.name: each.stretch(self._factor, step_s) for each in self.recorders}
+        changed = {name: every for name, every in stretched.items() if every is not None}
         if changed:
             self._history.note(step, "recorders thinned", every=changed, share=self._share)
 
-    def _wanted_factor(self) -> float | None:
+    def _wanted_factor(self, step_s: float) -> float | None:
         """What the usual intervals must be multiplied by, at least 1; None while nobody knows."""
-        step_s = self.step_s
-        known = [each for each in self.recorders if each.settled and each.measurement_s is not None]
-        if not step_s or not known:
+        shares = [(each.can_be_thinned, each.usual_share(step_s)) for each in self.recorders]
+        known = [(thinnable, share) for thinnable, share in shares if share is not None]
+        if not known:
             return None
         if self._share is None:
             return 1.0
-        usual = {True: 0.0, False: 0.0}
-        for each in known:
-            usual[each.can_be_thinned] += (each.measurement_s or 0.0) / each.usual_every / step_s
-        room = self._share - usual[False]
-        return min(_MOST, max(1.0, usual[True] / room)) if room > 0 else _MOST
+        usual = sum(share for thinnable, share in known if thinnable)
+        room = self._share - sum(share for thinnable, share in known if not thinnable)
+        return min(_MOST, max(1.0, usual / room)) if room > 0 else _MOST

@@ -4,8 +4,9 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -29,6 +30,31 @@ class Price:
     ms: float | None
     share: float | None
     every: int
+
+
+class Payer(Protocol):
+    """What a `Budget` is shared by."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds in the run's own thread, in all."""
+
+    @property
+    def can_be_thinned(self) -> bool:
+        """Whether it has an interval."""
+
+    def price(self, step_s: float | None) -> Price:
+        """What it costs, where a step without recorders takes so many seconds."""
+
+    def usual_share(self, step_s: float) -> float | None:
+        """Its share of a step at its usual interval; None while nobody knows."""
+
+    def stretch(self, factor: float, step_s: float) -> int | None:
+        """Make the interval so many times the usual one; gives it in steps, or None where that changes nothing."""
 
 
 class Priced:
@@ -100,22 +126,20 @@ class Priced:
         """Whether it has an interval."""
         return self._rhythm is not None
 
-    def thin(self, every: int) -> None:
-        """Measure at this interval for now, because a budget says so."""
-        if self._rhythm is not None:
-            self._rhythm.every = every
-
-    @property
-    def settled(self) -> bool:
-        """Whether the cost rests on more than the first measurement, which prepares."""
-        return self._measurements > 1
+    def stretch(self, factor: float, step_s: float) -> int | None:
+        """Measure so many times less often for now; gives the new interval, None for no change."""
+        every = ceil(self._usual_every * factor)
+        if self._rhythm is None or every == self._rhythm.every:
+            return None
+        self._rhythm.every = every
+        return every
 
     @property
     def measurement_s(self) -> float | None:
         """Seconds of a usual measurement; None before the first."""
         if self._current is None:
             return None
-        host = _typical(self._costs) if self._costs else self._current[1]
+        host = typical_s(self._costs) if self._costs else self._current[1]
         return max(host, self._device.seconds / self._measurements)
 
     def price(self, step_s: float | None) -> Price:
@@ -124,6 +148,11 @@ class Priced:
         if seconds is None:
             return Price(None, None, self.every)
         return Price(1e3 * seconds, seconds / self.every / step_s if step_s else None, self.every)
+
+    def usual_share(self, step_s: float) -> float | None:
+        """Its share at the usual interval; None before the second measurement, as the first one prepares."""
+        seconds = self.measurement_s
+        return None if seconds is None or self._measurements < 2 else seconds / self._usual_every / step_s
 
     def _count(self, step: int, seconds: float) -> None:
         began = self._rhythm.last if self._rhythm else step
@@ -137,8 +166,8 @@ class Priced:
         self._current = began, self._current[1] + seconds
 
 
-def _typical(seconds: Iterable[float]) -> float:
-    """The mean; of four and more without the largest, which may be the machine's doing."""
+def typical_s(seconds: Iterable[float]) -> float:
+    """The mean of what measurements took; of four and more without the largest, which may be the machine's doing."""
     ordered = sorted(seconds)
     return fmean(ordered[:-1] if len(ordered) >= 4 else ordered)
 

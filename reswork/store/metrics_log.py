@@ -19,7 +19,7 @@ from reswork.store.whole_files import synchronise
 
 
 @dataclass
-class _Written:
+class Written:
     """How much of a history is in the file."""
 
     series: dict[str, tuple[int, int]]  # name -> last step written, and how many points at that step
@@ -45,9 +45,9 @@ class MetricsLog:
     def __init__(self, path: Path, history: History, size: int = 0) -> None:
         self._path = path
         self._history = history
-        self._written = _Written({}, {}, {}, size=size)
+        self._written = Written({}, {}, {}, size=size)
         if size:
-            for _ in _new_lines(history, self._written):
+            for _ in new_lines(history, self._written):
                 pass
 
     @property
@@ -73,7 +73,7 @@ class MetricsLog:
             before, series=dict(before.series), groups=dict(before.groups), arrays=dict(before.arrays)
         )
         after.version = self._history.version
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in _new_lines(self._history, after))
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in new_lines(self._history, after))
         content = text.encode()
         with self._path.open("r+b" if before.size else "wb") as file:
             file.truncate(before.size)
@@ -86,7 +86,8 @@ class MetricsLog:
         self._written = after
 
 
-def _new_lines(history: History, written: _Written) -> Iterator[dict[str, Any]]:
+def new_lines(history: History, written: Written) -> Iterator[dict[str, Any]]:
+    """What a history holds besides what is written, as lines; they count as written then."""
     for group in history.groups:
         yield from _group_lines(history, written, group)
     for name in history.arrays:
@@ -97,7 +98,7 @@ def _new_lines(history: History, written: _Written) -> Iterator[dict[str, Any]]:
     yield from _series_lines(history, written)  # last, so that a flush ends with its newest step
 
 
-def _series_lines(history: History, written: _Written) -> list[dict[str, Any]]:
+def _series_lines(history: History, written: Written) -> list[dict[str, Any]]:
     rows: dict[tuple[int, int], dict[str, Any]] = {}  # (step, 0 or a repetition's number) -> values
     for name in history.names:
         start, seen = written.series.get(name, (0, 0))
@@ -111,7 +112,7 @@ def _series_lines(history: History, written: _Written) -> list[dict[str, Any]]:
     return [{"step": key[0], "values": rows[key]} for key in sorted(rows)]
 
 
-def _group_lines(history: History, written: _Written, group: str) -> Iterator[dict[str, Any]]:
+def _group_lines(history: History, written: Written, group: str) -> Iterator[dict[str, Any]]:
     start, seen = written.groups.get(group, (0, 0))
     vectors = history.vectors(group, start=start)
     if group not in written.groups:
@@ -126,7 +127,7 @@ def _end(steps: np.ndarray) -> tuple[int, int]:
     return (int(steps[-1]), int((steps == steps[-1]).sum())) if len(steps) else (0, 0)
 
 
-def _array_lines(history: History, written: _Written, name: str) -> Iterator[dict[str, Any]]:
+def _array_lines(history: History, written: Written, name: str) -> Iterator[dict[str, Any]]:
     kept = history.array(name)
     if kept is None or written.arrays.get(name) == kept[0]:
         return

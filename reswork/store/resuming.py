@@ -13,6 +13,7 @@ from reswork.models.network import resnet
 from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, priced
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
+from reswork.store.moment_keeper import MomentKeeper
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, load_run
 from reswork.store.whole_files import read_json
@@ -63,7 +64,7 @@ def resume(
         checkpoint, state, problems = Checkpoints(saved.path).newest(step)
         model = model if model is not None else _network(saved, state)
         history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
-        recorders = _recorders(state, history)
+        recorders = [*_recorders(state, history), *_keeper(saved, state, history)]
         description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
         writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
         run = Run(
@@ -114,6 +115,11 @@ def _recorders(state: TrainingState, history: History) -> list[Recorder]:
         return default_recorders(history)
     chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.name in kept]
     return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
+
+
+def _keeper(saved: SavedRun, state: TrainingState, history: History) -> list[Recorder]:
+    """What keeps moments, with the budget that it had, where the run kept any."""
+    return [MomentKeeper(saved.path, history)] if "moments" in state.values.get("recorders", {}) else []
 
 
 def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]) -> None:

@@ -20,6 +20,12 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file at once."""
+    with _replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Replace a safetensors file at once; copies to the processor, one tensor after another."""
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

@@ -30,6 +30,7 @@ from reswork.training.events import (
     StepDone,
 )
 from reswork.training.live import Live
+from reswork.training.live_run import LiveRun
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
@@ -49,12 +50,12 @@ __all__ = ["Run", "RunState", "RunThread", "active_runs"]
 class RunThread(threading.Thread):
     """The daemon thread of one run; `active_runs` finds runs by it."""
 
-    def __init__(self, owner: "Run", target: Callable[[], None]) -> None:
+    def __init__(self, owner: LiveRun, target: Callable[[], None]) -> None:
         super().__init__(target=target, name=f"reswork {owner.name}", daemon=True)
         self.owner = owner
 
 
-class Run:
+class Run(LiveRun):
     """A training that can be watched and steered from any thread.
 
     While it runs the model belongs to the run's thread: look at `snapshot` copies. Every request returns
@@ -123,6 +124,7 @@ class Run:
         self._loop_state: Callable[[], TrainingState] | None = None  # there once the loop has begun
         self._mode: Mode | None = None
         self._steps_done = start.step if start is not None else 0
+        self._snapshot_s = 0.0
         self._changed = threading.Condition()  # guards what follows
         self._audience = Audience(self.history, self._changed, recorders)
         if start is not None:
@@ -142,11 +144,6 @@ class Run:
         return self._state
 
     @property
-    def done(self) -> bool:
-        """Whether it is over: finished, stopped or failed."""
-        return self._state.over
-
-    @property
     def error(self) -> BaseException | None:
         """What made it fail."""
         return self._error
@@ -155,6 +152,11 @@ class Run:
     def mode(self) -> Mode | None:
         """How it computes and why; None until that is chosen. ``str(run.mode)`` is a sentence."""
         return self._mode
+
+    @property
+    def data(self) -> Dataset:
+        """What it learns from."""
+        return self._data
 
     @property
     def steps_done(self) -> int:
@@ -296,7 +298,13 @@ class Run:
             if not ticket.served:  # nobody changes the model while this lock is held
                 self._tickets = [each for each in self._tickets if each is not ticket]
                 ticket.fill(self.model)
+            self._snapshot_s = ticket.seconds
         return ticket.taken()
+
+    @property
+    def snapshot_s(self) -> float:
+        """Seconds that the copy for the last snapshot took; 0 before the first."""
+        return self._snapshot_s
 
     @property
     def recorders(self) -> tuple[Recorder, ...]:
@@ -452,7 +460,7 @@ class Run:
             self._changed.notify_all()
 
 
-def active_runs() -> list[Run]:
-    """The runs that are going on or paused in this process, oldest first."""
+def active_runs() -> list[LiveRun]:
+    """The runs that go on or are paused, in this process or in another one that it follows, oldest first."""
     owners = [thread.owner for thread in threading.enumerate() if isinstance(thread, RunThread)]
     return [run for run in owners if not run.done]

@@ -1,6 +1,7 @@
 """Copies of a model for those who want to look at it while it learns."""
 
 import copy
+import time
 from dataclasses import dataclass
 
 from torch import nn
@@ -20,13 +21,16 @@ class Ticket:
     served: bool = False
     model: nn.Module | None = None
     error: Exception | None = None
+    seconds: float = 0.0  # that the copy took
 
     def fill(self, model: nn.Module) -> None:
         """Copy the model, or keep the reason why that does not work."""
+        begin = time.perf_counter()
         try:
             self.model = snapshot_of(model)
         except Exception as error:  # goes to the one who asked
             self.error = error
+        self.seconds = time.perf_counter() - begin
         self.served = True
 
     def taken(self) -> nn.Module:

@@ -1,5 +1,6 @@
 """The film strip: a few pinned pictures, looked at every few seconds while a run goes on."""
 
+import time
 from collections.abc import Callable
 
 import ipywidgets as w
@@ -10,30 +11,49 @@ from reswork import figures
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.film import Film, first_of_each_class
-from reswork.training.run import Run
+from reswork.experiment.processes import seats_of
+from reswork.recorders import Looks
+from reswork.recorders.seats import Seats
+from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html, number_or_none
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
 
 INTERVAL_S = 3.0
-SHARE = 0.05  # of the time that looking may take
+SHARE = 0.05  # of the time that looking may take, in a run that has no budget for its recorders
+_GLANCE_S = 0.5  # seconds between two questions whether it is time to look
 
 
 class FilmPanel:
     """Pinned pictures in rows, moments in columns, from snapshots of the run.
 
+    What it costs counts in the budget of a run in this kernel, which makes it look less often together with the
+    recorders.
+
     Args:
         seen: called with each snapshot and its step, from the thread that took it.
+        interval_s: shortest time between two looks.
 
     Attributes:
         view: the widget.
         film: the frames; None before the first run.
+        looks: its price.
     """
 
-    def __init__(self, seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None) -> None:
+    def __init__(
+        self,
+        seen: Callable[[nn.Module, int], None] = lambda snapshot, step: None,
+        *,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
         self.film: Film | None = None
+        self._usual_s = interval_s
+        self.looks = self._made_looks()
         self._seen = seen
-        self._run: Run | None = None
+        self._last_look_s = 0.0
+        self._seats: Seats | None = None
+        self._alone = True  # no budget stretches its interval
+        self._run: LiveRun | None = None
         self._data: Dataset | None = None
         self._pinned = w.Text(
             description="Pinned test pictures", placeholder="0, 1, 2", continuous_update=False,
@@ -45,11 +65,15 @@ class FilmPanel:
         self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
         self.view = w.VBox([self._pinned, self._error, self.strip])
         self.view.add_class("reswork-film")
-        self.refresher = Refresher(self._shoot, interval_s=INTERVAL_S, share=SHARE)
+        self.refresher = Refresher(self._shoot, interval_s=min(_GLANCE_S, interval_s), share=1)
 
-    def follow(self, run: Run, data: Dataset) -> None:
+    def follow(self, run: LiveRun, data: Dataset) -> None:
         """Follow a run from now on; its frames begin anew."""
+        self._leave_budget()
         self._run, self._data = run, data
+        self.looks = self._made_looks()
+        self._seats = seats_of(run)
+        self._alone = self._seats is None or not self._seats.enter(self.looks)
         self.film = None
         self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
         self._repin()
@@ -59,6 +83,18 @@ class FilmPanel:
         """Follow one more picture; the oldest of more than six goes."""
         pinned = [part for part in self._pinned.value.replace(" ", "").split(",") if part]
         self._pinned.value = ", ".join([*(part for part in pinned if part != str(place)), str(place)][-6:])
+
+    def close(self) -> None:
+        """Look no more; the widgets are closed with their tree."""
+        self.refresher.stop()
+        self._leave_budget()
+
+    def _made_looks(self) -> Looks:
+        return Looks("film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect.")
+
+    def _leave_budget(self) -> None:
+        if self._seats is not None:
+            self._seats.leave(self.looks)
 
     def _repin(self) -> None:
         if self._data is None:
@@ -84,12 +120,20 @@ class FilmPanel:
             return False
         over = run.done
         step = run.steps_done
-        if not film.frames or film.frames[-1].step != step:
+        is_due = over or time.monotonic() - self._last_look_s >= self._interval_s(film)
+        if is_due and not (film.frames and film.frames[-1].step == step):
+            self._last_look_s, begin = time.monotonic(), time.thread_time()
             snapshot = run.snapshot()
             film.shoot(snapshot, step)
             self._draw(film)
             self._seen(snapshot, step)
+            self.looks.took(time.thread_time() - begin + run.snapshot_s)
         return not over
+
+    def _interval_s(self, film: Film) -> float:
+        if not film.frames:
+            return 0.0
+        return max(self.looks.interval_s, (self.looks.look_s or 0.0) / SHARE if self._alone else 0.0)
 
     def _draw(self, film: Film) -> None:
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))

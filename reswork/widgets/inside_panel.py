@@ -1,15 +1,18 @@
 """Inside: the recorders with their prices, and the plots of what they see in layers and blocks."""
 
 import threading
+from collections.abc import Callable
 from html import escape
 
 import ipywidgets as w
 
 from reswork import figures
 from reswork.errors import InvalidSetting
+from reswork.experiment.processes import seats_of
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Budget, Price, Priced, RecorderKind, priced
-from reswork.training.run import Run
+from reswork.recorders import CATALOGUE, Price, RecorderKind
+from reswork.recorders.seats import Seat, Seats
+from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.run_view import AnyRun
@@ -30,9 +33,11 @@ class InsidePanel:
 
     def __init__(self) -> None:
         self._run: AnyRun | None = None
+        self._seats: Seats | None = None
         self._lock = threading.RLock()
         self._quiet = False
         self._drawn: object = None
+        self._moment: int | None = None  # the step that is looked back at
         self._rows = {kind.name: _Row(kind, self) for kind in CATALOGUE}
         self._share = w.BoundedFloatText(
             value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
@@ -40,6 +45,7 @@ class InsidePanel:
         )  # fmt: skip
         self._share.observe(lambda change: self._limit(change["new"]), names="value")
         self._total = w.HTML()
+        self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
         grid = w.Box(list(self.plots.values()))
@@ -51,6 +57,7 @@ class InsidePanel:
                         w.HBox([self._share, self._total]),
                         self._error,
                         *(row.view for row in self._rows.values()),
+                        self._beside,
                     ]
                 )
             ],
@@ -64,8 +71,14 @@ class InsidePanel:
         """Show another run from now on."""
         with self._lock:
             self._run = run
-            self._drawn = None
+            self._seats = seats_of(run) if isinstance(run, LiveRun) else None
+            self._drawn = self._moment = None
             self._show_rows()
+
+    def turn_to(self, step: int | None) -> None:
+        """Show what was recorded up to a step; None: everything. `refresh` draws it."""
+        with self._lock:
+            self._moment = step
 
     def refresh(self) -> None:
         """Bring plots and prices up to date."""
@@ -74,72 +87,60 @@ class InsidePanel:
             if run is None:
                 return
             self._show_rows()
-            mark = (run.history.version, run.state)
+            mark = (run.history.version, run.state, self._moment)
             if mark != self._drawn:
                 self._drawn = mark
+                history = run.history if self._moment is None else run.history.until(self._moment)
                 for name, plot in self.plots.items():
-                    plot.show(getattr(figures, name)(run.history))
+                    plot.show(getattr(figures, name)(history))
 
     def switch(self, name: str, on: bool) -> None:
         """Start or stop a recorder of the run that goes on."""
-        run, budget = self._run, self._budget
-        if self._quiet or not isinstance(run, Run) or run.done:
-            return
-        seated = self._seated.get(name)
-        if on and seated is None:
-            recorder = priced(name, run.history)
-            run.add_recorder(recorder)
-            if budget is not None:
-                budget.add(recorder)
-        elif not on and seated is not None:
-            run.remove_recorder(seated)
-            if budget is not None:
-                budget.remove(seated)
-        run.history.note(run.steps_done, "recorder started" if on else "recorder stopped", recorder=name)
-        self._show_rows()
+        seats = self._seats
+        if not self._quiet and seats is not None and self._is_active:
+            self._try(lambda: seats.switch(name, on))
+            self._show_rows()
 
     def pace(self, name: str, every: int) -> None:
         """Let a recorder measure every so many steps."""
-        seated = self._seated.get(name)
-        if not self._quiet and seated is not None:
-            seated.every = every
+        seats = self._seats
+        if not self._quiet and seats is not None and self._is_active:
+            self._try(lambda: seats.pace(name, every))
 
     @property
-    def _seated(self) -> dict[str, Priced]:
-        found = self._run.recorders if isinstance(self._run, Run) else ()
-        return {each.name: each for each in found if isinstance(each, Priced)}
-
-    @property
-    def _budget(self) -> Budget | None:
-        found = self._run.recorders if isinstance(self._run, Run) else ()
-        return next((each for each in found if isinstance(each, Budget)), None)
+    def _is_active(self) -> bool:
+        return isinstance(self._run, LiveRun) and not self._run.done
 
     def _limit(self, percent: float) -> None:
-        budget = self._budget
-        if budget is None or self._quiet:
-            return
+        seats = self._seats
+        if not self._quiet and seats is not None and self._is_active:
+            self._try(lambda: seats.limit(percent / 100))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """Do it, or say under the budget why it cannot be done."""
         try:
-            budget.share = percent / 100
-        except InvalidSetting as error:
-            self._error.value = error_html(error.message)
+            act()
+        except (InvalidSetting, RuntimeError) as error:  # the latter where a process does not answer
+            self._error.value = error_html(str(error))
             self._error.layout.display = None
         else:
             self._error.layout.display = "none"
 
     def _show_rows(self) -> None:
-        seated, budget = self._seated, self._budget
+        seats, active = self._seats, self._is_active
+        taken = seats.taken if seats is not None else {}
+        share, total = (seats.share, seats.total) if seats is not None else (None, None)
         self._quiet = True
         try:
             for name, row in self._rows.items():
-                recorder = seated.get(name)
-                price = budget.price(recorder) if budget is not None and recorder is not None else None
-                row.show(recorder, price, active=isinstance(self._run, Run) and not self._run.done)
-            if budget is not None and budget.share is not None:
-                self._share.value = round(100 * budget.share, 3)
+                row.show(taken.get(name), active=active)
+            if share is not None:
+                self._share.value = round(100 * share, 3)
         finally:
             self._quiet = False
-        total = f"{100 * budget.total:.2f} % of a step now" if budget is not None else "no run in this kernel"
-        self._total.value = f'<span class="reswork-muted">{total}</span>'
+        words = f"{100 * total:.2f} % of a step now" if total is not None else "no run that goes on"
+        self._total.value = f'<span class="reswork-muted">{words}</span>'
+        self._beside.value = _looks_html(seats) if seats is not None and active else ""
 
 
 class _Row:
@@ -161,13 +162,22 @@ class _Row:
         words = w.HTML(f'<span class="reswork-muted">{escape(kind.normal)}</span>')
         self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
 
-    def show(self, recorder: Priced | None, price: Price | None, *, active: bool) -> None:
+    def show(self, seat: Seat | None, *, active: bool) -> None:
         """Bring the row up to date."""
-        self.tick.value = recorder is not None
+        self.tick.value = seat is not None
         self.tick.disabled = self.every.disabled = not active
-        if recorder is not None and self._thinned:
-            self.every.value = recorder.every
-        self.price.value = _price_html(price)
+        if seat is not None and self._thinned:
+            self.every.value = seat.every
+        self.price.value = _price_html(seat.price if seat is not None else None)
+
+
+def _looks_html(seats: Seats) -> str:
+    """Rows like the recorders', without ticks."""
+    return "".join(
+        f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
+        f'<span>{_price_html(price)}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
+        for each, price in seats.looks
+    )
 
 
 def _price_html(price: Price | None) -> str:

@@ -6,7 +6,8 @@ from torch import nn
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.store import SavedRun
-from reswork.training.run import Run, active_runs
+from reswork.training.live_run import LiveRun
+from reswork.training.run import active_runs
 from reswork.training.snapshots import snapshot_of
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
@@ -39,7 +40,7 @@ class InspectView(w.VBox):
             close_tree(self)
 
 
-def inspect(model: "nn.Module | Run | SavedRun", data: Dataset) -> InspectView:
+def inspect(model: "nn.Module | LiveRun | SavedRun", data: Dataset) -> InspectView:
     """Look at a trained network: its answers to a picture, its feature maps, and eight attributions with trust.
 
     Args:
@@ -57,8 +58,8 @@ def inspect(model: "nn.Module | Run | SavedRun", data: Dataset) -> InspectView:
     return InspectView(copied, data, note)
 
 
-def _copied(model: "nn.Module | Run | SavedRun") -> tuple[nn.Module, str]:
-    if isinstance(model, Run):
+def _copied(model: "nn.Module | LiveRun | SavedRun") -> tuple[nn.Module, str]:
+    if isinstance(model, LiveRun):
         return model.snapshot(), f"{model.name}, step {model.steps_done:,}"
     if isinstance(model, SavedRun):
         return model.model(), model.name

@@ -2,23 +2,26 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 
 from reswork import figures
 from reswork.errors import InvalidSetting
+from reswork.experiment.processes import ProcessRun
 from reswork.history import History
 from reswork.store import SavedRun
-from reswork.training.run import Run, RunState
+from reswork.training.live_run import LiveRun
 from reswork.training.saving import saving_problem
+from reswork.training.state import RunState
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
 
-AnyRun = Run | SavedRun
+AnyRun = LiveRun | SavedRun
 
 
 class RunView:
@@ -46,7 +49,9 @@ class RunView:
         self.run: AnyRun | None = None
         self._refreshed, self._go_on_with = refreshed, go_on
         self._can_go_on = False
-        self._beside: Mapping[str, History] = {}
+        self._beside: Mapping[str, History | Sequence[History]] = {}
+        self._moment: int | None = None  # the step that is looked back at
+        self._counted: np.ndarray | None = None  # its confusion matrix
         self._lock = threading.RLock()
         self._drawn_version: Any = None
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
@@ -62,21 +67,37 @@ class RunView:
         with self._lock:
             self.run = run
             self._asked = ""
+            self._moment = self._counted = None
             self._drawn_version = None
             self._can_go_on = (
                 self._go_on_with is not None and isinstance(run, SavedRun) and run.can_be_resumed
             )
-            if isinstance(run, Run):
+            if isinstance(run, LiveRun):
                 rate = run.recipe.learning_rate
                 self.rate.value = rate
         self.refresh()
-        if isinstance(run, Run) and not run.done:
+        if isinstance(run, LiveRun) and not run.done:
             self.refresher.start()
 
-    def draw_beside(self, histories: Mapping[str, History]) -> None:
-        """Draw other runs' curves over this one's."""
+    def draw_beside(self, histories: Mapping[str, History | Sequence[History]]) -> None:
+        """Draw other runs' curves over this one's; several histories under one name as mean and band."""
         with self._lock:
             self._beside = dict(histories)
+            self._drawn_version = None
+            if self.run is None:
+                self.loss.show(figures.loss_curves(self._beside))
+                self.accuracy.show(figures.accuracy_curves(self._beside))
+        self.refresh()
+
+    def turn_to(self, step: int | None, confusion: np.ndarray | None = None) -> None:
+        """Show the run as it was at a step; None: as it is now.
+
+        Args:
+            step: updates made.
+            confusion: (K, K) the answers of that moment; None: not known yet.
+        """
+        with self._lock:
+            self._moment, self._counted = step, confusion
             self._drawn_version = None
         self.refresh()
 
@@ -86,7 +107,7 @@ class RunView:
             run = self.run
             if run is None:
                 return False
-            going_on = isinstance(run, Run) and not run.done
+            going_on = isinstance(run, LiveRun) and not run.done
             history = run.history
             mark = (history.version, run.state)
             self._show_state(run)
@@ -121,6 +142,11 @@ class RunView:
         self.stop = button(
             "Stop", "End the run; what it learned is kept", lambda: self._ask("stopping", self._live.stop)
         )
+        self.kill = button(
+            "Kill",
+            "End the process of this run at once; what it has not saved is lost",
+            lambda: self._process.kill(),
+        )
         self.rate = w.FloatText(
             value=0.1, step=0.01, description="Learning rate", layout=w.Layout(width="190px"),
             style={"description_width": "88px"}, tooltip="The rate to train with from the next step on",
@@ -133,7 +159,7 @@ class RunView:
             "× 3", "Three times the present learning rate", lambda: self._scale_rate(3.0)
         )
         buttons = [self.start] if self.start else []
-        buttons += [self.pause, self.one_step, self.resume, self.stop]
+        buttons += [self.pause, self.one_step, self.resume, self.stop, self.kill]
         self.row = w.Box([*buttons, self.rate, self.set_rate, self.divide_rate, self.multiply_rate])
         self.row.add_class("reswork-bar")
         self.status = w.HTML(_status_html(None))
@@ -156,9 +182,15 @@ class RunView:
         self.plots.add_class("reswork-grid")
 
     @property
-    def _live(self) -> Run:
-        if not isinstance(self.run, Run):
+    def _live(self) -> LiveRun:
+        if not isinstance(self.run, LiveRun):
             raise InvalidSetting("run", "No run is going on in this kernel; press Start to begin one.")
+        return self.run
+
+    @property
+    def _process(self) -> ProcessRun:
+        if not isinstance(self.run, ProcessRun):
+            raise InvalidSetting("run", "This run has no process of its own; press Stop.")
         return self.run
 
     def _do(self, act: Callable[[], Any]) -> None:
@@ -185,7 +217,7 @@ class RunView:
     def _wait_for_news(self, seconds: float) -> bool:
         """Wait until the run's state is another one than the page tells."""
         run, shown = self.run, self._shown
-        if not isinstance(run, Run) or shown is None or run.done:
+        if not isinstance(run, LiveRun) or shown is None or run.done:
             time.sleep(seconds)
             return False
         return run.wait_for_change(*shown, seconds)
@@ -204,7 +236,7 @@ class RunView:
         self._set_rate()
 
     def _enable(self, run: AnyRun | None) -> None:
-        state = run.state if isinstance(run, Run) else None
+        state = run.state if isinstance(run, LiveRun) else None
         active = state in (RunState.RUNNING, RunState.PAUSED)
         if self.start:
             self.start.disabled = active
@@ -212,11 +244,13 @@ class RunView:
         self.one_step.disabled = state is not RunState.PAUSED
         self.resume.disabled = state is not RunState.PAUSED and not self._can_go_on
         self.stop.disabled = not active
+        waits_for_end = active and self._asked == "stopping" and isinstance(run, ProcessRun)
+        self.kill.layout.display = None if waits_for_end else "none"
         for control in (self.rate, self.set_rate, self.divide_rate, self.multiply_rate):
             control.disabled = not active
 
     def _show_state(self, run: AnyRun) -> None:
-        self._shown = (run.state, run.steps_done) if isinstance(run, Run) else None
+        self._shown = (run.state, run.steps_done) if isinstance(run, LiveRun) else None
         if run.state is not RunState.RUNNING:
             self._asked = ""
         self._enable(run)
@@ -228,14 +262,22 @@ class RunView:
 
     def _draw(self, run: AnyRun, history: History) -> None:
         beside = {name: other for name, other in self._beside.items() if name != run.name}
-        curves = {run.name: history} | beside if beside else history
-        self.loss.show(figures.loss_curves(curves))
-        self.accuracy.show(figures.accuracy_curves(curves))
-        self.heat.show(figures.gradient_norms(history))
-        self.profile.show(figures.gradient_profile(history))
-        self.rates.show(figures.learning_rate(history))
-        self.speed.show(figures.throughput(history))
-        kept = history.array("confusion/test")
+        curves = {run.name: history, **beside} if beside else history
+        step = self._moment
+        for plot, figure in (
+            (self.loss, figures.loss_curves(curves)),
+            (self.accuracy, figures.accuracy_curves(curves)),
+            (self.heat, figures.gradient_norms(history)),
+            (self.rates, figures.learning_rate(history)),
+            (self.speed, figures.throughput(history)),
+        ):
+            plot.show(figure if step is None else figures.with_cursor(figure, step))
+        self.profile.show(figures.gradient_profile(history if step is None else history.until(step)))
+        kept = (
+            history.array("confusion/test")
+            if step is None or self._counted is None
+            else (step, self._counted)
+        )
         if kept is not None:
             figure = figures.confusion_matrix(kept[1], run.classes)
             if self.confusion is None:
@@ -251,7 +293,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     facts = [f"<b>{escape(run.name)}</b>"]
     history = run.history
     last = history.last
-    steps = _last_step(run)
+    steps = last_step(run)
     total = run.total_steps
     facts.append(f"step {steps:,} of {total:,}" if total else f"step {steps:,}")
     if (loss := last("loss/train")) is not None:
@@ -264,8 +306,12 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         facts.append(f"{speed:,.0f} images/s")
     if (memory := last("memory/bytes")) is not None:
         facts.append(f"{memory / 2**30:.2f} GiB in use")
-    if isinstance(run, Run) and run.state is RunState.RUNNING and run.seconds_left is not None:
+    if isinstance(run, LiveRun) and run.state is RunState.RUNNING and run.seconds_left is not None:
         facts.append(f"{_duration(run.seconds_left)} left")
+    if run.pid is not None and not run.done:
+        facts.append(
+            f"process {run.pid}" if run.mode else f"process {run.pid} begins, which takes some seconds"
+        )
     done = min(1.0, steps / total) if total else 0.0
     return (
         f'<div><span class="reswork-state">{asked or run.state.value}</span> {" · ".join(facts)}</div>'
@@ -275,8 +321,9 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     )
 
 
-def _last_step(run: AnyRun) -> int:
-    if isinstance(run, Run):
+def last_step(run: AnyRun) -> int:
+    """Updates that a run has made, live or from disk."""
+    if isinstance(run, LiveRun):
         return run.steps_done
     steps = run.history.series("loss/train").steps
     return int(steps[-1]) if len(steps) else 0

@@ -8,17 +8,21 @@ import torch
 from IPython.display import display
 from torch import nn
 
-from reswork import datasets, store
+from reswork import datasets
 from reswork.datasets import Augmentation, Dataset
 from reswork.errors import InvalidSetting
+from reswork.experiment import processes
 from reswork.experiment.launch import train
+from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store import SavedRun
+from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
-from reswork.training.run import Run, active_runs
+from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.engine_choice import EngineChoice
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
@@ -27,6 +31,7 @@ from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.run_view import AnyRun, RunView
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.still import Still
+from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
 PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
@@ -35,8 +40,9 @@ PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
 class Workbench(w.VBox):
     """The whole workbench as one widget.
 
-    A run that goes on in this kernel is taken up again with its whole history; otherwise the last run on disk is
-    offered. The training itself is a `reswork.Run` in ``workbench.run``; everything the page shows can be had from it.
+    A run that goes on in this kernel, or in a process of its own, is taken up again with its whole history; otherwise
+    the last run on disk is offered. The training itself is a `reswork.Run` or `reswork.ProcessRun` in
+    ``workbench.run``; everything the page shows can be had from it.
 
     Args:
         config: the network to begin with; its input channels and classes follow the data.
@@ -63,11 +69,13 @@ class Workbench(w.VBox):
         self.build = BuildPanel(self._show_plan)
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
+        self.engine = EngineChoice()
         self.run_view = RunView(start=self.start, go_on=self.resume, refreshed=self._refreshed)
         self.inside = InsidePanel()
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
         self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
+        self.time_machine = TimeMachine(data, self._turned_back, self._moment_seen, self.watch)
         self._plan = w.HTML()
         self._offer = w.HBox([])
         self.pages = w.ToggleButtons(
@@ -87,14 +95,15 @@ class Workbench(w.VBox):
         self._sheets = {
             "Build": self.build.view,
             "Data": self.data_panel.view,
-            "Recipe": self.recipe_panel.view,
+            "Recipe": w.VBox([self.recipe_panel.view, self.engine.view]),
             "Train": w.VBox([self.run_view.plots, self.runs_panel.view]),
             "Inside": self.inside.view,
             "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
         }
         self.children = (
-            *(self._assets, self.run_view.bar, self._plan, self._offer, self.pages),
+            *(self._assets, self.run_view.bar, self._plan, self._offer, self.time_machine.bar, self.pages),
             *self._sheets.values(),
+            self.time_machine.view,
         )
         self.add_class("reswork")
         if config is not None:
@@ -131,12 +140,12 @@ class Workbench(w.VBox):
         if not self._starting.acquire(blocking=False):
             return
         try:
-            if isinstance(self.run, Run) and not self.run.done:
+            if isinstance(self.run, LiveRun) and not self.run.done:
                 return
             self._check_forms()
             assert self.config is not None and self.recipe is not None
             torch.manual_seed(self.recipe.seed)
-            run = train(resnet(self.config), self.data, self.recipe)
+            run = train(resnet(self.config), self.data, self.recipe, **self.engine.settings)
             self.watch(run)
         finally:
             self._starting.release()
@@ -144,10 +153,11 @@ class Workbench(w.VBox):
     def resume(self, saved: SavedRun) -> None:
         """Go on with a run from disk that ended before its last step, as if it had never stopped."""
         data = self.data if self.data.fingerprint == saved.dataset_hash else None
-        self.watch(saved.resume(data=data))
+        self.watch(self.engine.resume(saved, data))
 
     def watch(self, run: AnyRun) -> None:
         """Show a run: a live one with all its buttons, one from disk as it ended."""
+        run = _taken_up(run)
         for widget in self._offer.children:
             close_tree(widget)
         self._offer.children = ()
@@ -162,7 +172,8 @@ class Workbench(w.VBox):
     def close(self) -> None:
         """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
         self.run_view.refresher.stop()
-        self.film.refresher.stop()
+        self.film.close()
+        self.time_machine.close()
         self.inspector.close()
         if self.comm is not None:
             close_tree(self)
@@ -194,12 +205,20 @@ class Workbench(w.VBox):
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
-        if isinstance(run, Run):
-            self._pictures = self.data
-            self.inspector.set_data(self._pictures)
-            self.film.follow(run, self._pictures)
-        elif run.config is not None and run.input_shape == self.data.input_shape:
+        self.time_machine.set_data(self.data)
+        self.time_machine.watch(run)
+        if isinstance(run, LiveRun):
+            if (run.dataset_name, run.classes) == (self.data.name, self.data.classes):
+                self._pictures = self.data
+                self.inspector.set_data(self._pictures)
+                self.film.follow(run, self._pictures)
+        else:
             self.inspector.set_data(self.data)
+            self._follow_saved(run)
+
+    def _follow_saved(self, run: SavedRun) -> None:
+        """Let the inspector look at the final network, where it was built here for these pictures."""
+        if run.config is not None and run.input_shape == self.data.input_shape:
             self.inspector.look_at(run.model(), run.name)
 
     def _look_row(self) -> w.HBox:
@@ -210,8 +229,28 @@ class Workbench(w.VBox):
         pin.on_click(lambda _button: self.film.pin(self.inspector.place))
         return w.HBox([pin, self._keep_up])
 
+    def _turned_back(self, step: int | None) -> None:
+        """Turn curves and plots to a step; from a thread of the time machine."""
+        self.run_view.turn_to(step)
+        self.inside.turn_to(step)
+        if self.pages.value == "Inside":
+            self.inside.refresh()
+        if step is None and isinstance(self.run, SavedRun):
+            self._follow_saved(self.run)
+
+    def _moment_seen(self, look: Look) -> None:
+        """Give the network of an earlier moment to the inspector, and its confusion matrix to the plots."""
+        if look.found is not None:
+            self.run_view.turn_to(self.time_machine.step, look.found.confusion)
+            return
+        self._newest = look.model, look.step
+        if self.pages.value == "Inspect":
+            self._look_at_newest()
+
     def _snapshot_taken(self, snapshot: nn.Module, step: int) -> None:
         """Let the inspector look at it, if its page is open and it has done with the last one."""
+        if self.time_machine.step is not None:
+            return  # an earlier moment is looked at
         self._newest = snapshot, step
         if self.inspector.model is None or (self.pages.value == "Inspect" and self.inspector.is_idle):
             self._look_at_newest()
@@ -242,15 +281,15 @@ class Workbench(w.VBox):
         )
 
     def _attach(self) -> None:
-        """Take up a run that goes on in this kernel, or offer the last one on disk."""
-        going_on = active_runs()
-        if going_on:
-            self.watch(going_on[-1])
+        """Take up a run that goes on in this kernel or in a process of its own, or offer the last one on disk."""
+        run = next(reversed(active_runs()), None) or processes.newest_going_on()
+        if run is not None:
+            self.watch(run)
             return
-        saved: list[SavedRun] = store.runs()[:1]
-        for last in saved:
+        last = self.runs_panel.newest
+        if last is not None:
             show = w.Button(description="Show it", tooltip=f"Show {last.name} as it ended")
-            show.on_click(lambda _button, run=last: self.watch(run))
+            show.on_click(lambda _button: self.watch(last))
             words = w.HTML(f"The last run here is <b>{escape(last.name)}</b> ({escape(last.state_word)}).")
             buttons = [show]
             if last.can_be_resumed:
@@ -269,7 +308,18 @@ class Workbench(w.VBox):
         run = self.run
         if run is not None:
             self._still.renew(run)
+            self.time_machine.refresh()
             if self.pages.value == "Inside":
                 self.inside.refresh()
             if run.done:
                 self.runs_panel.renew()
+
+
+def _taken_up(run: AnyRun) -> AnyRun:
+    """One from disk that goes on in a process of its own, to be steered."""
+    if isinstance(run, SavedRun) and run.pid is not None:
+        try:
+            return processes.attach(run.path)
+        except InvalidSetting:  # it has just ended
+            return run
+    return run

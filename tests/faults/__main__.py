@@ -3,7 +3,7 @@
 import argparse
 import importlib
 
-CAMPAIGNS = ("stops", "kills", "sequences")
+CAMPAIGNS = ("stops", "kills", "worker_kills", "sequences", "memory")
 
 
 def main() -> None:

@@ -46,9 +46,22 @@ def test_titles_are_cut_escaped_and_above_their_pictures():
         np.zeros((3, 1, 28, 28), np.uint8), [long, "<i>$</i>", "c", "left over"]
     ).layout.annotations
     assert len(notes) == 3
-    assert notes[0].text.endswith("…") and len(notes[0].text) < 25
+    lines = notes[0].text.split("<br>")
+    assert len(lines) == 2 and lines[1].endswith("…") and max(map(len, lines)) < 25
     assert notes[1].text == "&lt;i&gt;&#36;&lt;/i&gt;"
     assert notes[0].x < notes[1].x < notes[2].x and notes[0].y == notes[2].y
+
+
+def test_titles_of_two_lines_have_room_and_words_are_not_torn():
+    images = np.zeros((9, 1, 16, 16), np.uint8)
+    one = mosaic_of(images, ("cat",) * 9, 9)
+    two = mosaic_of(images, ("cat",) * 8 + ("integrated gradients",), 9)
+    assert two.room > one.room > 0 and mosaic_of(images, (), 9).room == 0
+    texts = [
+        note.text
+        for note in image_grid(images, ["integrated gradients", "caterpillars"], columns=9).layout.annotations
+    ]
+    assert texts == ["integrated<br>gradients", "caterpill…"]
 
 
 def test_big_pictures_are_averaged_down():

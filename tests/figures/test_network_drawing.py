@@ -60,12 +60,19 @@ def test_the_traces_are_always_the_same(make_sheet):
     assert len(network(make_sheet(residual=False), {"layer1.0": 1.0}, "layer1.0").data) == len(names[0])
 
 
-def test_the_selected_block_has_a_thick_border(make_sheet):
-    blocks = next(
-        t for t in network(make_sheet(), selected="layer2.1").data if t.name == "block" and len(t.x)
-    )
-    widths = dict(zip(blocks.customdata, blocks.marker.line.width, strict=True))
-    assert widths.pop("layer2.1") > max(widths.values())
+@pytest.mark.parametrize("name", ["layer1.0", "layer2.1", "fc"])
+def test_the_selected_block_has_a_thick_border_and_the_legend_does_not(make_sheet, name):
+    figure = network(make_sheet(), selected=name)
+    chosen = trace(figure, "chosen")
+    assert list(chosen.customdata) == [name] and not chosen.showlegend
+    of = next(t for t in figure.data if t.type == "bar" and t.name != "chosen" and name in t.customdata)
+    place = list(of.customdata).index(name)
+    for column in ("x", "base", "width"):
+        assert chosen[column][0] == of[column][place]
+    assert chosen.marker.line.width > 2 and chosen.marker.line.color != of.marker.line.color
+    borders = {t.marker.line.color for t in figure.data if t.type == "bar" and t.showlegend}
+    assert chosen.marker.line.color not in borders
+    assert len(trace(network(make_sheet()), "chosen").x) == 0
 
 
 def test_values_colour_their_blocks(make_sheet):

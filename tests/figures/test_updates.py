@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from reswork import figures
+from reswork.figures.depth_views import log_axis
 from reswork.history import History
 
 
@@ -23,3 +25,10 @@ def test_the_summary_names_the_middle_and_the_most():
     )
     history.record_vector("update_ratio", 4, ["a", "b", "c"], [np.nan] * 3)
     assert figures.update_ratios(history).layout.meta["summary"].endswith("by not a number.")
+
+
+@pytest.mark.parametrize(("decades", "dtick"), [(0, "D2"), (2, "D2"), (3, 1), (12, 2)])
+def test_a_logarithmic_axis_has_a_handful_of_marks(decades, dtick):
+    y = log_axis("size", np.array([np.nan, 0, 0.001]), np.array([0.001 * 10.0**decades]))
+    assert (y["type"], y["dtick"]) == ("log", dtick)
+    assert log_axis("size")["dtick"] == 1

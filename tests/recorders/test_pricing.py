@@ -4,7 +4,7 @@ from torch import nn
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Budget, Priced, default_recorders, priced
+from reswork.recorders import CATALOGUE, Budget, Looks, Priced, default_recorders, priced
 from reswork.recorders.measured_steps import Rhythm
 from reswork.training.events import EpochDone, Event, RunPaused, StepDone
 from reswork.training.run import Run
@@ -140,6 +140,29 @@ def test_recorders_join_and_leave_a_budget_and_intervals_can_be_set(clock):
     for share in (0, -1, float("nan"), float("inf")):
         with pytest.raises(InvalidSetting, match="must be above 0"):
             budget.share = share
+
+
+def test_looks_share_the_budget_by_the_clock_and_the_first_one_only_prepares(clock):
+    history, worker, looks = History(), Priced("a", Worker(clock, 0.02, 10)), Looks("film", 3.0)
+    budget = Budget(history, [worker, looks], share=0.05)
+    assert budget.price(looks).ms is None
+    looks.took(2.0)
+    steps(clock, [worker, budget], 40)
+    assert budget.price(looks).ms == pytest.approx(2000) and looks.interval_s == 3.0 and worker.every == 10
+    looks.took(0.18)  # 6 % of three seconds, beside the worker's 2 %
+    price = budget.price(looks)
+    assert (price.ms, price.share, price.every) == (
+        pytest.approx(180),
+        pytest.approx(0.06),
+        pytest.approx(30, abs=1),
+    )
+    assert budget.total == pytest.approx(0.08)
+    steps(clock, [worker, budget], 40, begin=41)
+    assert 0.04 < budget.total <= 0.05
+    assert looks.interval_s == pytest.approx(3 * 0.08 / 0.05 * 1.05, rel=0.01) and worker.every == 17
+    assert history.notes[-1].details["every"] == {"a": 17, "film": 51}
+    budget.remove(looks)
+    assert budget.total < 0.02
 
 
 def test_time_is_counted_for_one_that_fails_too(clock):

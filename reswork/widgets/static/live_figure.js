@@ -85,6 +85,7 @@ function render({ model, el }) {
     if (gone || !Plotly || plot.clientWidth === 0) return;
     const { data, layout } = assemble(model);
     tall();
+    waiting.remove();
     await Plotly.react(plot, data, { ...layout, autosize: true }, { responsive: false, displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d"] });
     plot.dataset.revision = model.get("numbers").revision;
@@ -105,6 +106,10 @@ function render({ model, el }) {
 
   words();
   tall();
+  const waiting = document.createElement("p");
+  waiting.className = "reswork-waiting";
+  waiting.textContent = "loading the plots ...";
+  plot.append(waiting);
   model.on("change:frame", ask);
   model.on("change:numbers", ask);
   model.on("change:summary", words);

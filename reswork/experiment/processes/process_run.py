@@ -1,0 +1,402 @@
+"""`ProcessRun`: one training in a process of its own, steered like a `Run`."""
+
+import copy
+import shutil
+import subprocess
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from reswork.errors import InvalidSetting
+from reswork.experiment.processes.ending import sentence_about, weights_left
+from reswork.experiment.processes.link import Link
+from reswork.experiment.processes.process_seats import ProcessSeats
+from reswork.experiment.processes.status import Status, WorkerFailed, status_from
+from reswork.history import History
+from reswork.recorders.seats import Seats
+from reswork.store.growth import Follower, marks
+from reswork.store.worker_file import Worker
+from reswork.training.live_run import LiveRun
+from reswork.training.modes import Mode
+from reswork.training.recipe import Recipe, check_live_setting
+from reswork.training.run import RunThread
+from reswork.training.saving import saving_problem
+from reswork.training.state import RunState
+
+_ATTACH_S = 30.0
+_LONGEST_END_S = 20.0  # from the run's end to the process's
+_SNAPSHOT_S = 120.0  # a worker that begins takes seconds, and a step of a huge network too
+
+
+class ProcessRun(LiveRun):
+    """A training in a process of its own, which survives the kernel if it was told so.
+
+    Its requests mean the same as those of `Run`, and land between two steps. The weights in ``model`` are those of the
+    beginning until the run is over, then the final ones; look at `snapshot` meanwhile.
+
+    Attributes:
+        directory: the run's folder; the worker's words are in its ``worker.log``.
+        when_kernel_ends: what the worker does when the kernel that started it ends; None: another kernel knows.
+        seats: which recorders it has.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        model: nn.Module,
+        recipe: Recipe,
+        facts: Mapping[str, Any],
+        *,
+        history: History | None = None,
+        launch: Callable[[], tuple[Worker, subprocess.Popen[bytes] | None]],
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.directory = directory
+        self.name = directory.name
+        self.model = model
+        self.recipe = recipe
+        self.history = history if history is not None else History()
+        self.dataset_name = str(facts["dataset_name"])
+        self.classes = tuple(str(name) for name in facts["classes"])
+        self.total_steps = int(facts["total_steps"])
+        self.steps_per_epoch = int(facts["steps_per_epoch"])
+        self.when_kernel_ends = facts.get("when_kernel_ends")
+        self.seats: Seats = ProcessSeats(self)
+        self._launch = launch
+        self._give_up = give_up
+        self._changed = threading.Condition()  # guards what follows
+        self._state = RunState.READY
+        self._error: BaseException | None = None
+        self._status: Status | None = None  # the worker's last word
+        self._early: list[tuple[str, dict[str, Any]]] = []  # asked for before there was a worker
+        self._link: Link | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._follower = Follower(self.history)
+        self._killed = False
+        self._lost = False  # whether the final weights are
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> RunState:
+        """Where the run is."""
+        return self._state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What made it fail."""
+        return self._error
+
+    @property
+    def mode(self) -> Mode | None:
+        """How it computes and why; None until that is chosen."""
+        return self._status.mode if self._status is not None else None
+
+    @property
+    def steps_done(self) -> int:
+        """Optimizer updates so far, as the worker told a fraction of a second ago."""
+        return self._status.steps_done if self._status is not None else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the pace so far; None while unknown, 0 when it is over."""
+        if self.done:
+            return 0.0
+        return self._status.seconds_left if self._status is not None else None
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None before the start."""
+        return self._link.worker.pid if self._link is not None else None
+
+    @property
+    def status(self) -> Status | None:
+        """The worker's last word, with its recorders; None before the first."""
+        return self._status
+
+    def __repr__(self) -> str:
+        where = f"process {self.pid}" if self.pid is not None else "no process yet"
+        step = f"step {self.steps_done:,} of {self.total_steps:,}"
+        return f"<ProcessRun {self.name!r}: {self._state.value}, {step}, {where}>"
+
+    # --- buttons ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, in a process of its own; however often it is called, there is one.
+
+        Raises:
+            OSError: if the system cannot start one.
+        """
+        with self._changed:
+            if self._state is not RunState.READY:
+                return
+            self._follow_worker([*self._early, ("start", {})])
+            self._changed.notify_all()
+
+    def attach(self) -> None:
+        """Follow a worker that goes on already; returns when its state is known.
+
+        Raises:
+            InvalidSetting: if it ends meanwhile, or does not answer.
+        """
+        with self._changed:
+            self._follow_worker([])
+            self._changed.wait_for(lambda: self._status is not None or self.done, _ATTACH_S)
+            if self._status is None:
+                why = self._error or "its process does not answer"
+                raise InvalidSetting("name", f"run {self.name!r} cannot be taken up: {why}")
+
+    def pause(self) -> None:
+        """Stand still after the step that is being made, before an evaluation that may follow it."""
+        self._ask("pause")
+
+    def step(self, n: int = 1) -> None:
+        """Make n more steps and then stand still.
+
+        Raises:
+            InvalidSetting: if n is not a whole number of at least 1.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InvalidSetting("n", f"n={n!r} must be a whole number of steps of at least 1")
+        self._ask("step", n=n)
+        self.start()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._ask("resume")
+
+    def stop(self) -> None:
+        """End after the step that is being made, or within an evaluation; the weights stay as they are."""
+        with self._changed:
+            if self._state is RunState.READY:
+                self._give_up()
+                self._state = RunState.STOPPED
+                self._changed.notify_all()
+                return
+        self._ask("stop")
+
+    def kill(self) -> None:
+        """End the process at once, for one that does not answer; what was not saved is lost."""
+        with self._changed:
+            if self._link is None or self.done:
+                return
+            self._killed = True
+            process = self._link.worker.process
+        if process is not None:
+            process.kill()
+
+    def wait(self, timeout_s: float | None = None) -> RunState:
+        """Wait until it is over, or for so many seconds.
+
+        Returns:
+            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
+            why.
+
+        Raises:
+            RuntimeError: if it was never started.
+            BaseException: the error of a run that failed.
+        """
+        with self._changed:
+            if self._state is RunState.READY:
+                raise RuntimeError("this run was not started; call start() first")
+            self._changed.wait_for(lambda: self.done, timeout_s)
+            if self._error is not None:
+                raise self._error
+            state = self._state
+        if state.over and (problem := saving_problem(self.history)):
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        return state
+
+    def wait_until_still(self, timeout_s: float | None = None) -> RunState:
+        """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
+            return self._state
+
+    def wait_for_change(self, state: RunState, step: int, timeout_s: float) -> bool:
+        """Wait until it is in another state, or stands still after another step, or for so many seconds.
+
+        Returns:
+            Whether it is; False after a time-out.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._state is not state or (state is RunState.PAUSED and self.steps_done != step),
+                timeout_s,
+            )
+
+    def set(self, **settings: float) -> None:
+        """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
+
+        Raises:
+            InvalidSetting: for another setting, an impossible value, or a run that is over.
+        """
+        for name, value in settings.items():
+            check_live_setting(name, value)
+            if self.done:
+                raise InvalidSetting(
+                    name, f"this run is {self._state.value}, {name} stays; start a new run with it"
+                )
+        self._ask("set", **settings)
+
+    def snapshot(self) -> nn.Module:
+        """A detached copy of the model between two steps, in evaluation mode; the training does not notice.
+
+        Raises:
+            RuntimeError: if the worker cannot give one, or does not answer.
+        """
+        link = self._link
+        while link is not None and not self.done:
+            name = link.demand("snapshot", _SNAPSHOT_S)
+            if name is not None:
+                path = link.worker.folder / Path(str(name)).name
+                weights = load_file(path)
+                path.unlink()
+                return self._copied(weights)
+            self.wait_until_over(0.1)  # it has just ended, or will be connected again
+        if self._lost:
+            raise RuntimeError(f"the weights of run {self.name!r} were lost with its process")
+        return self._copied(None)
+
+    def wait_until_over(self, timeout_s: float | None = _LONGEST_END_S) -> RunState:
+        """Wait until it is over, or for so many seconds; gives the state, raises nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.done, timeout_s)
+            return self._state
+
+    # --- recorders -------------------------------------------------------------------------------
+
+    @property
+    def recorders(self) -> tuple[str, ...]:
+        """Names of those that record now."""
+        return tuple(self.seats.taken)
+
+    def add_recorder(self, name: str) -> None:
+        """Let a recorder of ``rw.recorders.CATALOGUE`` have the events, from the next one on.
+
+        Raises:
+            InvalidSetting: for anything else; functions of this kernel cannot see the events of another process.
+        """
+        self.seats.switch(_catalogue_name(name), True)
+
+    def remove_recorder(self, name: str) -> None:
+        """Let it have no more; one that is not there is no error."""
+        name = _catalogue_name(name)
+        if name in self.seats.taken:
+            self.seats.switch(name, False)
+
+    def request(self, what: str, **details: Any) -> None:
+        """Ask the worker for something that is no button; nothing happens where the run is over."""
+        self._ask(what, **details)
+
+    def _ask(self, what: str, **details: Any) -> None:
+        with self._changed:
+            if self.done:
+                return
+            link = self._link
+            if link is None:
+                self._early.append((what, details))
+                return
+        link.ask(what, **details)
+
+    # --- in the following thread -------------------------------------------------------------------
+
+    def _follow_worker(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
+        """Start the process, or find it, and the thread that takes its messages; with the lock held."""
+        worker, self._process = self._launch()
+        self._link = Link(worker, self._take)
+        self._state = RunState.RUNNING
+        self._early = []
+        for what, details in requests:
+            self._link.ask(what, **details)
+        RunThread(self, self._follow).start()
+
+    def _follow(self) -> None:
+        link, problem = self._link, None
+        assert link is not None
+        try:
+            link.follow(
+                lambda: marks(self.history), lambda: self._status is not None and self._status.state.over
+            )
+        except Exception as error:  # a worker of another version, or lines that make no sense
+            problem = error
+        code = None if problem is not None else self._end_of_process()
+        self._finish(problem, code)
+
+    def _end_of_process(self) -> int | None:
+        """Its return code, where it is ours."""
+        if self._process is None:
+            return None
+        try:
+            code = self._process.wait(_LONGEST_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if self._link is not None:  # a killed one could not clean up
+            shutil.rmtree(self._link.worker.folder, ignore_errors=True)
+        return code
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        for line in message.get("lines", ()):
+            self._follower.take(line)
+        if "status" in message:
+            status = status_from(message["status"])
+            with self._changed:
+                self._status = status
+                if status.state is not RunState.READY and not status.state.over:
+                    self._state = status.state
+                self._changed.notify_all()
+
+    def _finish(self, problem: Exception | None, code: int | None) -> None:
+        """The process has ended, or cannot be followed any more."""
+        told = self._status
+        if told is not None and told.state.over and problem is None:
+            state, error = told.state, told.error
+        elif self._killed:
+            state, error = RunState.STOPPED, None
+        else:
+            state = RunState.FAILED
+            error = problem or WorkerFailed(
+                sentence_about(self.directory, self.pid, code, began=told is not None)
+            )
+        weights = weights_left(self.directory) if told is not None and told.state.over else None
+        with self._changed:
+            self._lost = weights is None or not self._load(weights)
+            self._state, self._error = state, error
+            self._changed.notify_all()
+
+    def _load(self, path: Path) -> bool:
+        """Whether the final weights could be put into the model."""
+        self.model.eval()
+        try:
+            self.model.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            self.history.note(self.steps_done, "weights_unreadable", reason=str(error))
+            return False
+        return True
+
+    def _copied(self, weights: Mapping[str, Tensor] | None) -> nn.Module:
+        """A copy of the model with other weights; None: with its own."""
+        with self._changed:
+            copied = copy.deepcopy(self.model).eval()
+        copied.zero_grad()
+        if weights is not None:
+            copied.load_state_dict(weights)
+        return copied
+
+
+def _catalogue_name(name: object) -> str:
+    found = name if isinstance(name, str) else getattr(name, "name", None)
+    if not isinstance(found, str):
+        raise InvalidSetting(
+            "recorders",
+            "a run in a process of its own takes recorders by their names in rw.recorders.CATALOGUE, such as "
+            "add_recorder('noise_scale'); use engine='thread' for functions of yours",
+        )
+    return found

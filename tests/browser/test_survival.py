@@ -1,0 +1,90 @@
+"""What a run survives: reloaded pages, closed tabs, a killed kernel. RESWORK_RELOADS=20 reloads more often."""
+
+import os
+import shutil
+import signal
+
+import psutil
+import pytest
+
+import reswork as rw
+from tests.browser.conftest import run_all
+from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
+
+RELOADS = int(os.environ.get("RESWORK_RELOADS", "3"))
+NOTEBOOK = "survival.ipynb"
+CELL = """
+import reswork as rw
+net = rw.ResNetConfig(depth=8, width=4)
+recipe = rw.Recipe(steps=60_000, batch_size=32, device="cpu", precision="fp32", compile="off")
+bench = rw.Workbench(net, rw.datasets.digits(), recipe)
+bench
+"""
+FIRST_X = "() => Math.min(...document.querySelector('.reswork-grid .js-plotly-plot').data[0].x)"
+
+
+@pytest.fixture
+def page(lab, open_page):
+    """A workbench whose run goes on."""
+    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+    lab.shut_kernels()
+    page = open_page(lab.write(NOTEBOOK, CELL))
+    run_all(page)
+    page.wait_for_selector(".reswork .reswork-sums")
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 50)
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    yield page
+    lab.shut_kernels()
+
+
+def shows_all(page, step: int) -> int:
+    """Wait until the page shows the whole run, beyond a step; gives the step that it shows."""
+    page.wait_for_selector(".reswork .reswork-bar")
+    wait_step(page, step + 1)
+    page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
+    assert page.evaluate(FIRST_X) <= 2
+    return page.evaluate(STEP)
+
+
+def test_reloads_and_closed_tabs_leave_the_run_alone(lab, page, open_page) -> None:
+    step = page.evaluate(STEP)
+    for _ in range(RELOADS):
+        page.reload()
+        step = shows_all(page, step)
+    page.close()
+    again = open_page(lab.address(NOTEBOOK))
+    step = shows_all(again, step)
+    press(again, "Stop")
+    wait_state(again, "stopped")
+    assert len(rw.runs(lab.folder / "runs")) == 1
+    steps = newest_run(lab).history.series("loss/train").steps
+    assert steps.tolist() == list(range(1, len(steps) + 1))
+
+
+def test_a_killed_kernel_costs_no_run(lab, page) -> None:
+    wait_step(page, 150)
+    (kernel,) = [session["kernel"]["id"] for session in lab.api("sessions")]
+    (process,) = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if any(kernel in part for part in each.info["cmdline"] or ())
+    ]
+    process.send_signal(signal.SIGKILL)
+    page.get_by_role("button", name="Ok").first.wait_for()  # JupyterLab says that it restarts the kernel
+    page.reload()
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    assert newest_run(lab).interrupted
+    run_all(page)
+    page.get_by_role("button", name="Resume it").click()
+    wait_state(page, "running")
+    begun = page.evaluate(STEP)
+    shows_all(page, begun + 50)
+    press(page, "Stop")
+    wait_state(page, "stopped")
+    (run,) = rw.runs(lab.folder / "runs")
+    assert begun > 1 and any(note.kind == "resumed" for note in run.history.notes)
+    steps = run.history.series("loss/train").steps
+    assert steps.tolist() == list(range(1, len(steps) + 1))

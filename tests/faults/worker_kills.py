@@ -1,0 +1,108 @@
+"""Workers killed while they save: the kernel is told, no run is unreadable, and it goes on from its last checkpoint."""
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+import reswork as rw
+from reswork.experiment.processes import ProcessRun, WorkerFailed, starting
+from tests.faults.kills import what_is_left
+from tests.faults.training import NET, RECIPE, save_at_every_step
+
+_LONG = rw.Recipe(**{**RECIPE.__dict__, "steps": 100_000})
+
+
+class _Forked:
+    """A worker that was forked instead of started, which takes no seconds; as `subprocess.Popen` is used."""
+
+    def __init__(self, directory: Path, folder: Path) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._work(directory, folder)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        end = time.monotonic() + (timeout_s or 60.0)
+        while True:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("worker", timeout_s or 60.0)
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def _work(self, directory: Path, folder: Path) -> None:
+        from reswork.worker import main
+
+        log = os.open(directory / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in (1, 2):
+            os.dup2(log, number)
+        try:
+            torch.set_num_threads(1)
+            save_at_every_step()
+            os._exit(main([str(directory), str(folder)]))
+        finally:
+            os._exit(1)
+
+
+def killed(folder: Path, after_s: float) -> ProcessRun:
+    """Train with a checkpoint after every step, and kill the worker so long after its first one."""
+    torch.manual_seed(0)
+    with mock.patch.object(starting, "_started", _Forked):
+        run = rw.train(
+            rw.resnet(NET), rw.datasets.digits(), _LONG, directory=folder, engine="process", save_every_s=0.0
+        )
+    try:
+        end = time.monotonic() + 60
+        while not (folder / "checkpoints" / "step-00000002").exists():
+            if time.monotonic() > end or run.done:
+                raise TimeoutError(f"the training did not begin: {run.error}")
+            time.sleep(0.01)
+        time.sleep(after_s)
+    finally:
+        os.kill(run.pid, signal.SIGKILL)
+    try:
+        run.wait(60)
+    except WorkerFailed as error:
+        assert "SIGKILL" in str(error)
+        return run
+    raise AssertionError(f"the kernel was not told: {run}")
+
+
+def campaign(count: int, seed: int = 0) -> str:
+    """So many kills; a sentence with what was found."""
+    draw = random.Random(seed)
+    lost: Counter[int] = Counter()
+    in_the_middle = 0
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(count):
+            folder = Path(place) / f"killed-{number}"
+            run = killed(folder, draw.uniform(0.0, 0.3))
+            in_the_middle += bool(list((folder / "checkpoints").glob(".step-*")))
+            recorded, kept = what_is_left(folder)
+            lost[max(0, recorded - kept)] += 1
+            steps = run.history.series("loss/train").steps  # the kernel's record has no gap
+            assert steps.tolist() == list(range(1, len(steps) + 1))
+            assert not starting.living_worker(folder)
+            if number % 20 == 0:  # and it does go on
+                again = rw.load_run(folder).resume()
+                again.step(2)
+                again.wait_until_still(60)
+                again.stop()
+                again.wait(60)
+                assert again.steps_done >= kept + 1
+    steps_lost = ", ".join(f"{times} times {step}" for step, times in sorted(lost.items()))
+    return (
+        f"{count} kills of a worker that saves after every step, {in_the_middle} of them in the middle of a save: "
+        f"the kernel told each time, no unreadable run; steps lost of those recorded: {steps_lost}."
+    )

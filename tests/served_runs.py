@@ -1,0 +1,130 @@
+"""Runs in processes of their own whose worker is a thread of the test: all of it but the process."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+import reswork as rw
+from reswork import worker
+from reswork.experiment.processes import starting
+from reswork.experiment.processes.order import private_folder
+from reswork.experiment.processes.process_run import ProcessRun
+from reswork.experiment.processes.service import Service
+from reswork.recorders import default_recorders
+from reswork.store import worker_file
+from reswork.store.description import describe
+from reswork.store.worker_file import WORKER_FILE, worker_of
+from reswork.store.writer import RunWriter
+
+RECIPE = rw.Recipe(
+    steps=40, batch_size=32, device="cpu", precision="fp32", compile="off", channels_last=False
+)
+
+
+def small_digits() -> rw.datasets.Dataset:
+    return rw.datasets.digits().subset(64, 10)
+
+
+def tiny() -> rw.ResNet:
+    torch.manual_seed(1)
+    return rw.resnet(depth=8, width=2, in_channels=1)
+
+
+@contextmanager
+def served_runs(folder: Path) -> Iterator[Callable[..., tuple[ProcessRun, rw.Run]]]:
+    """Makes pairs: the run as a kernel sees it, and the one in the worker; at the end all are over."""
+    ends: list[Callable[[], None]] = []
+
+    def make(recipe: rw.Recipe = RECIPE, *, default: bool = False) -> tuple[ProcessRun, rw.Run]:
+        directory = folder / f"run{len(ends)}"
+        directory.mkdir()
+        run, end = _served(directory, recipe, default=default)
+        ends.append(end)
+        return run
+
+    try:
+        yield make
+    finally:
+        for end in ends:
+            end()
+
+
+def _served(
+    directory: Path, recipe: rw.Recipe, *, default: bool
+) -> tuple[tuple[ProcessRun, rw.Run], Callable[[], None]]:
+    model, data, history = tiny(), small_digits(), rw.History()
+    recorders = default_recorders(history) if default else [rw.recorders.losses(history)]
+    writer = RunWriter(directory, history, describe(model, data, recipe))
+    inner = rw.Run(model, data, recipe, history=history, recorders=[*recorders, writer], name=directory.name)
+    private = private_folder()
+    service = Service(inner, private, model.config.to_dict())
+
+    def close_at_end() -> None:
+        while not inner.done:
+            inner.wait_for_change(inner.state, inner.steps_done, 1.0)
+        service.close()
+
+    closer = threading.Thread(target=close_at_end)
+    closer.start()
+    outer = ProcessRun(
+        directory, tiny(), recipe, service.hello, launch=lambda: (worker_of(os.getpid(), private), None)
+    )
+
+    def end() -> None:
+        inner.start()
+        inner.stop()
+        closer.join(20)
+        assert not closer.is_alive()
+        outer.stop()
+        outer.wait_until_over(20)
+        assert outer.done
+        for left in private.iterdir():
+            left.unlink()
+        private.rmdir()
+
+    return (outer, inner), end
+
+
+class ThreadWorker:
+    """A worker that is a thread here, as `subprocess.Popen` is used: everything of it is real but the process."""
+
+    def __init__(self, directory: Path, folder: Path) -> None:
+        self.pid = os.getpid()
+        self._thread = threading.Thread(target=self._work, args=(directory, folder))
+        self._thread.start()
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        self._thread.join(timeout_s)
+        assert not self._thread.is_alive()
+        return 0
+
+    def _work(self, directory: Path, folder: Path) -> None:
+        while not (directory / WORKER_FILE).exists():  # the kernel's part writes it, with this same number
+            time.sleep(0.001)
+        try:
+            worker._work(directory, folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def workers_in_threads() -> Iterator[None]:
+    """`rw.train(..., engine="process")` makes a `ThreadWorker` from now on."""
+
+    def watch(run: rw.Run, _order: object) -> None:
+        while not run.done:
+            run.wait_for_change(run.state, run.steps_done, 1.0)
+
+    with (
+        mock.patch.object(starting, "_started", ThreadWorker),
+        mock.patch.object(worker, "_watch", watch),
+        mock.patch.object(worker_file, "write_worker", lambda *_: None),
+    ):
+        yield
