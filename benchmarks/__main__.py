@@ -26,6 +26,7 @@ MODULES = {
     "attribution": "attribution",
     "box": "mass_in_box",
     "prices": "recorder_prices",
+    "moments": "kept_moments",
 }
 
 

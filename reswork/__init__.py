@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results
     from reswork.datasets.augmentation import Augmentation
+    from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
+    from reswork.experiment.branching import branch, relatives
     from reswork.experiment.launch import train
+    from reswork.experiment.looking_back import look_back, what_changed
+    from reswork.experiment.parting import parting
     from reswork.experiment.processes import ProcessRun, attach
+    from reswork.experiment.seed_comparison import compare_seeds
+    from reswork.experiment.seed_runs import SeedRuns
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
@@ -26,7 +32,12 @@ if TYPE_CHECKING:
     from reswork.models.network import ResNet, resnet
     from reswork.models.sheet import spec_sheet
     from reswork.store.checkpoint import open_checkpoint
-    from reswork.store.saved_run import SavedRun, load_run, runs
+    from reswork.store.differences import compare_settings
+    from reswork.store.export import export_csv, export_page, export_pictures
+    from reswork.store.moments import Moments, moments
+    from reswork.store.run_table import runs
+    from reswork.store.saved_run import SavedRun, load_run
+    from reswork.store.seed_groups import seed_groups
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
@@ -38,6 +49,7 @@ __all__ = [
     "Augmentation",
     "History",
     "InvalidSetting",
+    "Moments",
     "ProcessRun",
     "Recipe",
     "ResNet",
@@ -45,26 +57,40 @@ __all__ = [
     "Run",
     "RunState",
     "SavedRun",
+    "SeedRuns",
     "Workbench",
     "active_runs",
     "attach",
+    "branch",
+    "compare_seeds",
+    "compare_settings",
     "datasets",
+    "doctor",
+    "export_csv",
+    "export_page",
+    "export_pictures",
     "figures",
     "fit",
     "inspect",
     "live",
     "load_run",
+    "look_back",
+    "moments",
     "open_checkpoint",
+    "parting",
     "presets",
     "probes",
     "recorders",
+    "relatives",
     "resnet",
     "results",
     "runs",
+    "seed_groups",
     "show_code",
     "spec_sheet",
     "spec_table",
     "train",
+    "what_changed",
 ]
 
 _MODULES = {
@@ -81,26 +107,41 @@ _HOMES = {
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
     "ProcessRun": "reswork.experiment.processes",
+    "Moments": "reswork.store.moments",
     "Recipe": "reswork.training.recipe",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
     "Run": "reswork.training.run",
     "RunState": "reswork.training.run",
     "SavedRun": "reswork.store.saved_run",
+    "SeedRuns": "reswork.experiment.seed_runs",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
     "attach": "reswork.experiment.processes",
+    "compare_seeds": "reswork.experiment.seed_comparison",
+    "compare_settings": "reswork.store.differences",
+    "export_csv": "reswork.store.export",
+    "export_page": "reswork.store.export",
+    "export_pictures": "reswork.store.export",
+    "doctor": "reswork.environment.checkup",
+    "branch": "reswork.experiment.branching",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
+    "look_back": "reswork.experiment.looking_back",
+    "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
+    "parting": "reswork.experiment.parting",
+    "relatives": "reswork.experiment.branching",
     "resnet": "reswork.models.network",
-    "runs": "reswork.store.saved_run",
+    "runs": "reswork.store.run_table",
+    "seed_groups": "reswork.store.seed_groups",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
+    "what_changed": "reswork.experiment.looking_back",
 }
 
 

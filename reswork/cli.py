@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs``."""
+"""The command line: ``reswork lab | train | runs | doctor``."""
 
 import argparse
 import sys
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "lab":
             return _lab([*rest])
+        if chosen.command == "doctor":
+            return _doctor(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
     except InvalidSetting as error:
         print(f"reswork: {error.message}", file=sys.stderr)
@@ -43,11 +45,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
     )
     _add_train(commands.add_parser("train", help="train a network and write its run"))
-    listed = commands.add_parser("runs", help="list the runs in a folder")
-    listed.add_argument(
+    _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
+    told = "look whether this environment is fit; the exit status is 1 if something is bad"
+    _add_folder(commands.add_parser("doctor", help=told))
+    return parser
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--runs", metavar="FOLDER", help="folder of all runs (default: runs, or $RESWORK_RUNS)"
     )
-    return parser
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--search", default="", metavar="WORDS", help="only rows with all these words")
+    parser.add_argument("--sort", default="created", metavar="COLUMN",
+                        help="created, name, state, network, data, step, accuracy, loss, seed, note")  # fmt: skip
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -181,9 +196,13 @@ def _result_line(run: "LiveRun") -> str:
 
 def _runs(chosen: argparse.Namespace) -> int:
     from reswork.store.directory import runs_folder
-    from reswork.store.saved_run import runs
+    from reswork.store.run_table import FALLING, runs
 
-    found = runs(chosen.runs)
+    falling = (chosen.sort in FALLING) != chosen.reverse
+    found = runs(chosen.runs, search=chosen.search, sort=chosen.sort, falling=falling)
+    if not found and chosen.search:
+        print(f"no run in {runs_folder(chosen.runs)} has all the words of {_plain(chosen.search)!r}")
+        return 0
     if not found:
         print(f"no runs in {runs_folder(chosen.runs)}; 'reswork train' or a notebook makes the first one")
         return 0
@@ -206,6 +225,14 @@ def _runs(chosen: argparse.Namespace) -> int:
         if problem := run.unreadable or run.error:
             print(f"{_plain(run.name)}: {_plain(problem)}")
     return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from reswork.environment.checkup import doctor
+
+    checkup = doctor(chosen.runs)
+    print(checkup)
+    return 0 if checkup.fit else 1
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

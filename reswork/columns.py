@@ -64,6 +64,13 @@ class Column:
             chosen = first + _extremes(values[first:], max_points)
         return steps[chosen], values[chosen]
 
+    def until(self, step: int) -> "Column":
+        """A copy of the points up to a step, this one among them."""
+        count = int(np.searchsorted(self._steps[: self.size], step, side="right"))
+        column = Column(self.name)
+        column.extend(self._steps[:count], self._values[:count])
+        return column
+
     def means(self, max_points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """At most `max_points` steps, means of neighbours and how many finite values stand behind each."""
         steps, values = self._steps[: self.size], self._values[: self.size]
@@ -134,6 +141,15 @@ class Table:
         stride = 1 if max_points is None else max(1, -(-count // max(1, max_points)))
         chosen = slice(first + (count - 1) % stride, self.size, stride)  # counted back from the newest
         return self._steps[chosen].copy(), self._values[chosen, column].copy()
+
+    def until(self, step: int) -> "Table":
+        """A copy of the rows up to a step, this one among them."""
+        count = int(np.searchsorted(self._steps[: self.size], step, side="right"))
+        table = Table(self.group, self.labels)
+        table.size = count
+        table._steps = _grown(self._steps[:count].copy(), 1)
+        table._values = _grown(self._values[:count].copy(), 1)
+        return table
 
 
 def _grown(array: np.ndarray, size: int) -> np.ndarray:

@@ -245,6 +245,27 @@ class History:
             kept = self._arrays.get(name)
             return None if kept is None else (kept[0], kept[1].copy())
 
+    def until(self, step: int) -> "History":
+        """What was recorded up to a step, this one among them, as a history of its own.
+
+        Example:
+            >>> history = History()
+            >>> history.extend("loss/train", [1, 2, 3], [2.3, 1.9, 1.5])
+            >>> history.until(2).last("loss/train")
+            1.9
+        """
+        earlier = History()
+        with self._lock:
+            columns = {name: column.until(step) for name, column in self._series.items()}
+            earlier._series = {name: column for name, column in columns.items() if column.size}
+            earlier._groups = {name: table.until(step) for name, table in self._groups.items()}
+            earlier._arrays = {
+                name: (kept, array.copy()) for name, (kept, array) in self._arrays.items() if kept <= step
+            }
+            earlier._notes = [note for note in self._notes if note.step <= step]
+            earlier._version = self._version
+        return earlier
+
     # --- JSON ----------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:

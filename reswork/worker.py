@@ -80,6 +80,7 @@ def _begun(
     """A new run, recorded and saved like one in a kernel."""
     from reswork.history import History
     from reswork.recorders import default_recorders, priced
+    from reswork.store.moment_keeper import MomentKeeper
     from reswork.store.writer import RunWriter
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run
@@ -89,6 +90,8 @@ def _begun(
         recorders = default_recorders(history)
     else:
         recorders = [priced(name, history) for name in order.recorders]
+    if order.moments_bytes:
+        recorders = [*recorders, MomentKeeper(directory, history, order.moments_bytes)]
     writer = RunWriter(directory, history, order.description)
     return Run(
         model,

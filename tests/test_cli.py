@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reswork import __version__, cli, lab
-from reswork.store.saved_run import load_run, runs
+from reswork.store.run_table import runs
+from reswork.store.saved_run import load_run
 
 SMALL = ["train", "--data", "digits", "--depth", "8", "--width", "4", "--epochs", "1", "--interval", "0.1"]
 PLAIN = ["--device", "cpu", "--precision", "fp32", "--compile", "off"]

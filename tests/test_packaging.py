@@ -37,10 +37,12 @@ def test_broken_kernels_are_excluded(project: dict[str, Any]) -> None:
 
 
 def test_everything_that_the_package_imports_is_declared(project: dict[str, Any]) -> None:
-    known = {"PIL": "pillow", "sklearn": "scikit-learn", "pynvml": "nvidia-ml-py"}
+    known = {"PIL": "pillow", "sklearn": "scikit-learn", "pynvml": "nvidia-ml-py", "mlflow": "mlflow-skinny"}
     known |= {"IPython": "ipykernel", "traitlets": "ipywidgets"}  # parts of those, and bound to them
     extras = project["project"]["optional-dependencies"]
-    declared = {Requirement(r).name for r in [*project["project"]["dependencies"], *extras["gpu"]]}
+    declared = {
+        Requirement(r).name for r in [*project["project"]["dependencies"], *extras["gpu"], *extras["mlflow"]]
+    }
     for path in (ROOT / "reswork").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -95,7 +95,9 @@ def to_labels(values: Any, field: str = "labels") -> tuple[Tensor, tuple[str, ..
         raise InvalidSetting(
             field, f"{field} has the shape {array.shape}: give one number for each image, (N,)"
         )
-    if array.dtype.kind in "US":
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "backslashreplace")
+    if array.dtype.kind == "U":
         words, numbers = np.unique(array.astype(str), return_inverse=True)
         return torch.from_numpy(numbers.astype(np.int64)), tuple(str(word) for word in words)
     if array.dtype.kind not in "iub" and not (

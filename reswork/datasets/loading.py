@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cifar import cifar10, cifar100
@@ -10,6 +9,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.datasets.drawing import shapes
 from reswork.datasets.in_memory import npz
 from reswork.datasets.pictures import folder
+from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
 
@@ -45,10 +45,12 @@ def load(name: str | os.PathLike[str]) -> Dataset:
     text = os.fspath(name).strip()
     if text in _SOURCES:
         return _SOURCES[text]()
-    place = Path(text).expanduser()
-    if not text or not place.exists():
+    try:
+        place = existing(text or "?")
+    except InvalidSetting as error:
         raise InvalidSetting(
             "data",
-            f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file",
-        )
+            f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file: "
+            f"{error.message}",
+        ) from error
     return npz(place) if place.suffix.lower() == ".npz" else folder(place)

@@ -4,16 +4,14 @@ import os
 from pathlib import Path
 
 from reswork.errors import InvalidSetting
+from reswork.places import cache_root
+
+__all__ = ["cache_root", "data_root", "embedded", "existing"]
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """Where downloads and files placed by hand lie: the argument, else ``RESWORK_DATA``, else ``./data``."""
     return Path(root or os.environ.get("RESWORK_DATA") or "data").expanduser()
-
-
-def cache_root() -> Path:
-    """The folder of decoded images: ``RESWORK_CACHE``, else ``~/.cache/reswork``."""
-    return Path(os.environ.get("RESWORK_CACHE") or "~/.cache/reswork").expanduser()
 
 
 def embedded(name: str) -> Path:
@@ -33,13 +31,20 @@ def embedded(name: str) -> Path:
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """The path, with ``~`` written out.
+    """The path of a folder or a regular file, with ``~`` written out.
 
     Raises:
-        InvalidSetting: nothing is there.
+        InvalidSetting: nothing is there, or a device or a pipe, which would be read for ever.
     """
-    place = Path(path).expanduser()
-    if not place.exists():
+    place = Path(path)
+    try:
+        place = place.expanduser()
+        is_there = place.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such person's home, a NUL in it
+        raise InvalidSetting("path", f"{str(place)!r} is no path: {error}") from error
+    if is_there and not (place.is_dir() or place.is_file()):
+        raise InvalidSetting("path", f"{str(place)!r} is a device or a pipe: give a folder or a file")
+    if not is_there:
         raise InvalidSetting(
             "path", f"there is nothing at {str(place)!r} (seen from {Path.cwd()}): check the spelling"
         )

@@ -31,11 +31,7 @@ class Film:
     ) -> None:
         self.data = data
         self.pictures = first_of_each_class(data) if pictures is None else tuple(pictures)
-        for place in self.pictures:
-            if not 0 <= place < len(data.test):
-                raise InvalidSetting(
-                    "pictures", f"picture {place} is not there; choose 0 to {len(data.test) - 1}"
-                )
+        _check_places(self.pictures, data)
         self.frames: tuple[Frame, ...] = ()
         self._most = most
 
@@ -53,14 +49,32 @@ class Film:
         """
         if self.frames and self.frames[-1].step == step:
             return
-        weight = next(snapshot.parameters())
-        images = normalise(self.images.to(weight.device), self.data.mean, self.data.std)
-        with torch.no_grad():
-            chances = snapshot(images).float().softmax(1)
-        best = chances.max(1)
-        found = attribution(snapshot, images, method="grad_cam", target=best.indices.tolist())
-        frame = Frame(step, found.maps, best.indices.cpu().numpy(), best.values.cpu().numpy())
+        frame = frame_of(snapshot, self.data, self.pictures, step)
         self.frames = thinned((*self.frames, frame), self._most)
+
+
+def frame_of(model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: int) -> Frame:
+    """What a network answers to a few test pictures, and where it looks.
+
+    Raises:
+        InvalidSetting: for a picture that is not there.
+    """
+    _check_places(pictures, data)
+    weight = next(model.parameters())
+    images = normalise(data.test.images[list(pictures)].to(weight.device), data.mean, data.std)
+    with torch.no_grad():
+        chances = model(images).float().softmax(1)
+    best = chances.max(1)
+    found = attribution(model, images, method="grad_cam", target=best.indices.tolist())
+    return Frame(step, found.maps, best.indices.cpu().numpy(), best.values.cpu().numpy())
+
+
+def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:
+    for place in pictures:
+        if not 0 <= place < len(data.test):
+            raise InvalidSetting(
+                "pictures", f"picture {place} is not there; choose 0 to {len(data.test) - 1}"
+            )
 
 
 def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:

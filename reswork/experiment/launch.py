@@ -2,54 +2,121 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes import Engine, ProcessRun, ProcessSettings, WhenKernelEnds, process_run
+from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
 from reswork.recorders import default_recorders
+from reswork.recorders.forwarding import Forwarding
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
+from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
-from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 
+Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
 
+
+@overload
 def train(
     model: nn.Module,
     data: Dataset,
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Sequence[Callable[[History], Recorder]] | None = None,
+    recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = 30.0,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    seeds: None = None,
+    engine: Literal["thread"] = "thread",
+    when_kernel_ends: WhenKernelEnds = "stop",
+) -> Run: ...
+
+
+@overload
+def train(
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Factories | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    seeds: None = None,
+    engine: Literal["process"],
+    when_kernel_ends: WhenKernelEnds = "stop",
+) -> ProcessRun: ...
+
+
+@overload
+def train(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Factories | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    seeds: int,
+) -> SeedRuns: ...
+
+
+def train(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    directory: str | Path | None = None,
+    recorders: Factories | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = 30.0,
+    parent: Mapping[str, Any] | None = None,
+    state: TrainingState | None = None,
+    moments_bytes: int = DEFAULT_BYTES,
+    seeds: int | None = None,
     engine: Engine = "thread",
     when_kernel_ends: WhenKernelEnds = "stop",
-) -> LiveRun:
+) -> Run | ProcessRun | SeedRuns:
     """Train a network in the background, recorded and saved; returns at once.
 
     Watch it with ``rw.live(run)`` or ``run.history``, wait with ``run.wait()``. The run's folder is written
     as it goes; where it cannot be written the run goes on, and ``run.history.notes`` says why.
 
     Args:
-        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place.
+        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place. With
+            ``seeds``: a network from `resnet`, whose settings are used and not its weights, or a function that
+            makes a new network.
         data: what to learn.
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
         recorders: what to record, as factories that take the history, such as ``rw.recorders.losses``;
-            None: the default ones.
+            None: the default ones. ``[rw.recorders.default_recorders, rw.recorders.tensorboard("logs")]`` adds one.
         name: of the new folder under ``runs``; None: date, time and network.
         start: False gives a run that waits for ``run.start()``.
         save_every_s: seconds between two checkpoints, from which the run can go on after a dead kernel; saving takes
@@ -61,27 +128,54 @@ def train(
             the model gets its final weights when the run is over.
         when_kernel_ends: what a process of its own does when this kernel ends or is restarted: ``"stop"``, after
             saving, or ``"go_on"``; `attach` takes it up again.
+        moments_bytes: disk for the weights of earlier steps, see `reswork.moments`; 0: none are kept.
+        seeds: so many runs, one after another, each with new weights and a seed of its own: the recipe's seed
+            and those that follow it. ``name`` gets ``-seed-0`` and so on; ``directory`` holds one folder each.
 
     Returns:
-        The run; ``run.name`` is its folder's name, for `load_run`.
+        The run; ``run.name`` is its folder's name, for `load_run`. With ``seeds``: all of them, as `SeedRuns`.
 
     Raises:
-        InvalidSetting: for a name or folder that cannot be used, or what a process of its own cannot do.
+        InvalidSetting: for a name or folder that cannot be used, or ``seeds`` with a network that cannot be made
+            anew, or what a process of its own cannot do.
     """
     recipe = Recipe() if recipe is None else recipe
-    folder_name = check_name(name) if name is not None else _default_name(model)
+    if seeds is not None:
+        if parent is not None or state is not None:
+            raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
+        if engine != "thread":
+            raise InvalidSetting(
+                "engine", "several seeds train one after another in this kernel; leave engine= out"
+            )
+        place = {"directory": directory, "name": name}
+        options = {"recorders": recorders, "save_every_s": save_every_s, "moments_bytes": moments_bytes}
+        return _seed_runs(model, data, recipe, seeds, place, options, start=start)
+    if not isinstance(model, nn.Module):
+        raise InvalidSetting(
+            "model", f"model={model!r} is no network; a function that makes one needs seeds="
+        )
     if engine != "thread":
-        settings = ProcessSettings(engine, when_kernel_ends, recorders, save_every_s, state)
+        settings = ProcessSettings(
+            engine, when_kernel_ends, recorders, save_every_s, check_budget(moments_bytes), state
+        )
+        folder_name = check_name(name) if name is not None else _default_name(model)
         apart = _in_process(model, data, recipe, directory, folder_name, parent, settings)
         if start:
             apart.start()
         return apart
     history = History()
-    made = default_recorders(history) if recorders is None else [make(history) for make in recorders]
-    writer = _writer(describe(model, data, recipe, parent), history, directory, folder_name)
+    made = _made(history, [default_recorders] if recorders is None else recorders)
+    check_budget(moments_bytes)
+    folder_name = check_name(name) if name is not None else _default_name(model)
+    description = describe(model, data, recipe, parent)
+    writer = _writer(description, history, directory, folder_name)
     if writer is not None:
-        made = [*made, writer]  # last, so that it finds what the others recorded
+        keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
+        made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
+    for each in made:
+        if isinstance(each, Forwarding):
+            each.introduce(folder_name, description)
     run = Run(
         model,
         data,
@@ -119,6 +213,46 @@ def _in_process(
 
 def _folder(directory: str | Path | None, name: str) -> Path:
     return claim_directory(directory) if directory is not None else create_run_directory(name=name)
+
+
+def _seed_runs(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe,
+    count: int,
+    place: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    start: bool,
+) -> SeedRuns:
+    """Runs that differ only in their seeds, made one after another by `train` itself."""
+    seeds = seeds_from(recipe.seed, count)
+    first = fresh_network(model, seeds[0])
+    name = check_name(place["name"]) if place["name"] is not None else _default_name(first)
+    folder = place["directory"]
+
+    def make(seed: int) -> Run:
+        network = first if seed == seeds[0] else fresh_network(model, seed)
+        where = (
+            {"name": f"{name}-seed-{seed}"}
+            if folder is None
+            else {"directory": Path(folder) / f"seed-{seed}"}
+        )
+        return train(network, data, replace(recipe, seed=seed), start=False, **where, **options)
+
+    runs = SeedRuns(make, seeds, name)
+    if start:
+        runs.start()
+    return runs
+
+
+def _made(history: History, factories: Factories) -> list[Recorder]:
+    """The recorders of all factories; one that makes several, as `default_recorders`, gives a list."""
+    made: list[Recorder] = []
+    for make in factories:
+        new = make(history)
+        made += new if isinstance(new, list) else [new]
+    return made
 
 
 def _writer(

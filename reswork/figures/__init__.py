@@ -12,6 +12,7 @@ from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
+from reswork.figures.cursor import with_cursor
 from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.film_strip import film_strip
@@ -25,6 +26,7 @@ from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
 from reswork.figures.receptive import receptive_field
+from reswork.figures.run_tree import run_tree
 from reswork.figures.separability import linear_probe
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
@@ -58,6 +60,7 @@ __all__ = [
     "over_depth",
     "randomisation_curve",
     "receptive_field",
+    "run_tree",
     "schedule",
     "shortcut_and_branch",
     "shortcut_attributions",
@@ -68,4 +71,5 @@ __all__ = [
     "trust_curves",
     "update_profile",
     "update_ratios",
+    "with_cursor",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
+from reswork.figures.seed_bands import Band, band_trace, curve_band, point_band, spread_bars
 from reswork.figures.smoothing import Floats, finite, smoothed
 from reswork.figures.text import escape, number
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 _MOST_POINTS = 2_400  # of all curves of one kind together: keeps a refresh under 60 kB
 _RAW_RUNS = 3  # more runs than this are drawn without their noise
 
+_BANDS = (
+    " Where several runs stand under one name, the line and the markers are their mean, the pale band and the "
+    "bars reach from the smallest to the largest of them."
+)
 _LOSS = about(
     "The loss says how wrong the network is; training pushes it down. Pale: each step. Strong: the "
     "average of the last steps. Markers: pictures that it never trained on, after each pass over the "
@@ -53,10 +58,20 @@ class _Run:
     calm: _Points
     test: _Points
     more: _Points  # top-5; empty for the loss
+    group: "_Group | None" = None  # of several runs under one name
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The spread of several runs."""
+
+    size: int
+    calm: Band
+    test: Band
 
 
 def loss_curves(
-    runs: "History | Mapping[str, History]",
+    runs: "History | Mapping[str, History | Sequence[History]]",
     *,
     y_scale: Literal["linear", "log"] = "linear",
     show: Literal["both", "train"] = "both",
@@ -66,12 +81,15 @@ def loss_curves(
     Read from it whether training still improves, and whether the test pictures improve with it.
 
     Args:
-        runs: one history, or several by name; from four runs on the single steps are left out.
+        runs: one history, or several by name; from four runs on the single steps are left out. Several
+            histories under one name, such as those of one training with three seeds, are drawn as their mean
+            and a band from the smallest to the largest.
         y_scale: "log" shows late, small improvements.
         show: "train" leaves the test loss out, which in a deep plain net is at times a million times larger.
 
     Returns:
-        Figure with the traces of each run in the order: every step, smoothed, test (empty where left out).
+        Figure with the traces of each run in the order: every step, smoothed, test (empty where left out);
+        bands come before all of them.
 
     Example:
         >>> from reswork.history import History
@@ -83,25 +101,32 @@ def loss_curves(
     return _loss_figure(_runs_info(runs, "loss"), y_scale, show)
 
 
-def accuracy_curves(runs: "History | Mapping[str, History]") -> go.Figure:
+def accuracy_curves(runs: "History | Mapping[str, History | Sequence[History]]") -> go.Figure:
     """Share of pictures named right, in percent, over steps: training (smoothed), test top-1 and top-5.
 
     Args:
-        runs: one history, or several by name; top-5 is drawn for one run only.
+        runs: one history, or several by name, or groups as in `loss_curves`; top-5 is drawn for one run only.
 
     Returns:
-        Figure with the traces of each run in the order: every step, smoothed, test, and top-5.
+        Figure with the traces of each run in the order: every step, smoothed, test, and top-5; bands come
+        before all of them.
     """
     return _accuracy_figure(_runs_info(runs, "top1", more="top5/test", factor=100.0))
 
 
 def _runs_info(
-    runs: "History | Mapping[str, History]", kind: str, more: str | None = None, factor: float = 1.0
+    runs: "History | Mapping[str, History | Sequence[History]]",
+    kind: str,
+    more: str | None = None,
+    factor: float = 1.0,
 ) -> list[_Run]:
     named = runs if isinstance(runs, Mapping) else {"": runs}
     budget = min(1_000, _MOST_POINTS // max(len(named), 1))
     found = []
     for name, history in named.items():
+        if isinstance(history, Sequence):
+            found.append(_group_info(name, history, kind, budget // 3, factor))  # a band has three lines
+            continue
         raw = history.series(f"{kind}/train" if len(named) <= _RAW_RUNS else "", max_points=budget)
         test = history.series(f"{kind}/test", max_points=min(budget, 400))
         extra = history.series(more, max_points=400) if more and len(named) == 1 else None
@@ -118,6 +143,14 @@ def _runs_info(
     return found
 
 
+def _group_info(name: str, histories: "Sequence[History]", kind: str, budget: int, factor: float) -> _Run:
+    calm = curve_band(histories, f"{kind}/train", budget, factor)
+    test = point_band([each.series(f"{kind}/test", max_points=budget) for each in histories], factor)
+    means = _points(calm.steps, calm.mean), _points(test.steps, test.mean)
+    group = _Group(len(histories), calm, test)
+    return _Run(name, _points([], []), *means, _points([], []), group)
+
+
 def _points(steps: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> _Points:
     return _Points(np.asarray(steps, np.float32), finite(values))
 
@@ -125,32 +158,45 @@ def _points(steps: Sequence[float] | np.ndarray, values: Sequence[float] | np.nd
 def _loss_figure(
     info: list[_Run], y_scale: Literal["linear", "log"], show: Literal["both", "train"] = "both"
 ) -> go.Figure:
-    title = "loss" if len(info) <= 1 else "loss<br>(lines train, markers test)"
+    title = "loss" if _is_single(info) or not info else "loss<br>(lines train, markers test)"
     drawn = info
     if show == "train":
         title = "training loss"
-        drawn = [replace(run, test=_points([], [])) for run in info]
-    traces = _one_run(drawn[0], "") if len(drawn) == 1 else _many_runs(drawn, "")
+        drawn = [_without_test(run) for run in info]
+    traces = _one_run(drawn[0], "") if _is_single(drawn) else _many_runs(drawn, "")
     more = {"type": "log"} if y_scale == "log" else {"rangemode": "nonnegative"}
     return canvas(
         traces,
         summary=_summary(info, "loss", ""),
-        explained=_LOSS,
+        explained=_explained(_LOSS, info),
         x=_steps_axis(),
         y=axis(title, **more),
     )
 
 
 def _accuracy_figure(info: list[_Run]) -> go.Figure:
-    traces = _one_run(info[0], " %") if len(info) == 1 else _many_runs(info, " %")
-    title = "accuracy, %" if len(info) <= 1 else "accuracy, %<br>(lines train, markers test)"
+    traces = _one_run(info[0], " %") if _is_single(info) else _many_runs(info, " %")
+    title = "accuracy, %" if _is_single(info) or not info else "accuracy, %<br>(lines train, markers test)"
     return canvas(
         traces,
         summary=_summary(info, "accuracy", " %"),
-        explained=_ACCURACY,
+        explained=_explained(_ACCURACY, info),
         x=_steps_axis(),
         y=axis(title, rangemode="nonnegative", autorangeoptions={"clipmin": 0, "clipmax": 102}),
     )
+
+
+def _is_single(info: list[_Run]) -> bool:
+    return len(info) == 1 and info[0].group is None
+
+
+def _without_test(run: _Run) -> _Run:
+    group = run.group and replace(run.group, test=point_band([]))
+    return replace(run, test=_points([], []), group=group)
+
+
+def _explained(words: Mapping[str, str], info: list[_Run]) -> Mapping[str, str]:
+    return {**words, "what": words["what"] + _BANDS} if any(run.group for run in info) else words
 
 
 def _steps_axis() -> dict[str, Any]:
@@ -172,16 +218,22 @@ def _one_run(run: _Run, unit: str) -> list[dict[str, Any]]:
 
 def _many_runs(info: list[_Run], unit: str) -> list[dict[str, Any]]:
     layers: tuple[list[dict[str, Any]], ...] = ([], [], [])
+    bands: list[dict[str, Any]] = []
     for index, run in enumerate(info):
         colour, name = COLOURS[index % len(COLOURS)], escape(run.name, 40)
         dash = DASHES[(index + index // len(COLOURS)) % len(DASHES)]
         symbol = SYMBOLS[index % len(SYMBOLS)]
         group = {"legendgroup": str(index)}
+        if run.group is not None:
+            name = f"{name} ({run.group.size} runs)"
         layers[0].append(_line(run.raw, name, colour, unit, opacity=0.2, width=1, legend=False) | group)
         layers[1].append(_line(run.calm, name, colour, unit, width=2.5, dash=dash) | group)
         mark = _marks(run.test, f"{name}, test", colour, symbol, "dot", unit)
+        if run.group is not None:
+            bands.append(band_trace(run.group.calm, colour) | group)
+            mark["error_y"] = spread_bars(run.group.test)
         layers[2].append(mark | group | {"showlegend": False})
-    return [trace for layer in layers for trace in layer]
+    return [trace for layer in (bands, *layers) for trace in layer]
 
 
 def _line(
@@ -230,6 +282,8 @@ def _summary(info: list[_Run], what: str, unit: str) -> str:
 
 
 def _sentence(run: _Run, what: str, unit: str) -> str:
+    if run.group is not None:
+        return _group_sentence(run.name, run.group, what, unit)
     parts = []
     if len(run.calm.x):
         last = f"{number(_last(run.calm.y))}{unit}"
@@ -240,6 +294,20 @@ def _sentence(run: _Run, what: str, unit: str) -> str:
         parts.append(f"no test {what} yet")
     text = "; ".join(parts) + "."
     return f"{run.name}: {text}" if run.name else text[0].upper() + text[1:]
+
+
+def _group_sentence(name: str, group: _Group, what: str, unit: str) -> str:
+    parts = []
+    for band, kind in ((group.calm, "training"), (group.test, "test")):
+        if len(band):
+            count = int(band.counts[-1])
+            told = f"{number(_last(band.mean))}{unit} on average"
+            span = f"{number(_last(band.low))} to {number(_last(band.high))}"
+            so_far = "" if count == group.size else f" ({count} of them so far)"
+            parts.append(f"at step {_last(band.steps):.0f} the {kind} {what} is {told}, {span}{so_far}")
+        else:
+            parts.append(f"no {kind} {what} yet")
+    return f"{name} ({group.size} runs): {'; '.join(parts)}."
 
 
 def _last(values: Floats) -> float:

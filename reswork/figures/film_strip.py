@@ -63,4 +63,6 @@ def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
         f"{_name(int(answer), classes)} ({100 * sure:.0f} %)"
         for answer, sure in zip(last.answers[:8], last.probabilities[:8], strict=True)
     )
+    if len(frames) == 1:
+        return f"At step {last.step} the answers are {answers}."
     return f"{len(frames)} moments from step {frames[0].step} to {last.step}; now the answers are {answers}."

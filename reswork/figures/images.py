@@ -101,7 +101,9 @@ def _cell_width(columns: int) -> float:
 def _lines(title: str, columns: int) -> list[str]:
     """A title in at most two lines as wide as a picture."""
     letters = max(int(_cell_width(columns) / 6.5), 4)
-    lines = textwrap.wrap(title, letters, max_lines=2, placeholder=" …", break_long_words=False)
+    lines = title.split("\n")[:2]  # as it is given, or else where it fits
+    if len(lines) == 1:
+        lines = textwrap.wrap(title, letters, max_lines=2, placeholder=" …", break_long_words=False)
     return [shortened(line, letters) for line in lines] or [""]
 
 

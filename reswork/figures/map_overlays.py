@@ -84,7 +84,7 @@ def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classe
     titles = [
         title
         for row in range(rows)
-        for title in (_target(first.targets[row], classes), *(_column(one) for one in attributions))
+        for title in (_target(first.targets[row], classes), *(_column(one, ",\n") for one in attributions))
     ]
     return _Maps(tiles, tuple(titles), columns, _summary(attributions, classes))
 
@@ -117,9 +117,9 @@ def _grey(images: np.ndarray) -> np.ndarray:
     return np.einsum("c,nchw->nhw", np.array(_GREY, np.float32), _colour(images).astype(np.float32))
 
 
-def _column(one: Attribution) -> str:
+def _column(one: Attribution, between: str = ", ") -> str:
     label = METHODS[one.method].label if one.method in METHODS else one.method
-    return f"{label}, {one.layer}" if one.layer else label
+    return f"{label}{between}{one.layer}" if one.layer else label
 
 
 def _target(target: str, classes: tuple[str, ...]) -> str:
@@ -151,7 +151,7 @@ def _scale() -> dict[str, Any]:
     """A colour bar without points."""
     scale = [[0, COLOURS[0]], [0.5, "rgb(160,160,160)"], [1, COLOURS[1]]]
     bar = {
-        "title": {"text": "speaks", "side": "top", "font": {"size": 12}},
+        "title": {"text": "speaks<br>\u00a0", "side": "top", "font": {"size": 12}},
         "tickvals": [-1, 0, 1],
         "ticktext": ["against", "not", "for"],
         "thickness": 10,

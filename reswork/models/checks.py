@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 20_000  # a typing error in a text box must not keep the page busy for minutes
 MAX_STAGES = 16
+MAX_NUMBER = 2**20  # of channels, classes ...: what no machine could hold, and no index could count
 
 _OPTIONS: dict[str, tuple[Any, ...]] = {
     "form": (None, *get_args(Form)),
@@ -73,6 +74,10 @@ def check_fields(config: "ResNetConfig") -> None:
 def _check_whole(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidSetting(name, f"{name}={value!r} is not accepted; choose a whole number from 1")
+    if value > MAX_NUMBER:
+        raise InvalidSetting(
+            name, f"{name}={value} is too much; choose a whole number of at most {MAX_NUMBER:,}"
+        )
 
 
 def check_layout(config: "ResNetConfig") -> None:
@@ -151,9 +156,10 @@ def check_switched_off(config: "ResNetConfig") -> None:
     if not config.shortcuts_off and not config.branches_off:
         return
     names = names_of(layout_of(config, form_of(config))[1])
+    known = set(names)
     for field in ("shortcuts_off", "branches_off"):
         for name in getattr(config, field):
-            if name not in names:
+            if name not in known:
                 raise InvalidSetting(
                     field, f"{name!r} is not a block of this net; choose from {names[0]} to {names[-1]}"
                 )

@@ -193,8 +193,9 @@ class ResNetConfig:
         Raises:
             InvalidSetting: for a field that does not exist, or a wrong value.
         """
+        known = {field.name for field in fields(cls)}
         for name in values:
-            if name not in {field.name for field in fields(cls)}:
+            if name not in known:
                 raise InvalidSetting(str(name), f"{name!r} is not a setting of ResNetConfig; remove it")
         return cls(**values)
 
@@ -211,7 +212,7 @@ class ResNetConfig:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidSetting("config", f"{text[:40]!r} is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise InvalidSetting("config", f"{text[:40]!r} is not a network's JSON; it must be an object")

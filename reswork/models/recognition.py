@@ -37,7 +37,7 @@ def recognised(shapes: Shapes) -> ResNetConfig | None:
     """
     wanted = {name: shape for name, shape in shapes.items() if not name.endswith(COUNTER)}
     for config in _candidates(wanted):
-        if _shapes_of(config) == wanted:
+        if _same(shapes, _shapes_of(config)):
             return _tidied(config)
     return None
 
@@ -101,7 +101,13 @@ def _stem(shapes: Shapes) -> tuple[Stem, tuple[int, ...], int]:
 def _shapes_of(config: ResNetConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         state = ResNet(config).state_dict()
-    return {name: tuple(value.shape) for name, value in state.items() if not name.endswith(COUNTER)}
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def _same(given: Shapes, expected: Shapes) -> bool:
+    """Whether they are equal; counters may be missing, but none may be there that the network has not."""
+    missing = (name for name in expected if name not in given)
+    return given.items() <= expected.items() and all(name.endswith(COUNTER) for name in missing)
 
 
 def _tidied(config: ResNetConfig) -> ResNetConfig:

@@ -10,10 +10,12 @@ from reswork.recorders.learning_rate import learning_rate
 from reswork.recorders.looks import Looks
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
+from reswork.recorders.mlflow import mlflow
 from reswork.recorders.noise_scale import noise_scale
 from reswork.recorders.pricing import Price, Priced
 from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.summands import shortcut_and_branch
+from reswork.recorders.tensorboard import tensorboard
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
 from reswork.training.audience import Recorder
@@ -33,10 +35,12 @@ __all__ = [
     "learning_rate",
     "losses",
     "memory",
+    "mlflow",
     "noise_scale",
     "priced",
     "shortcut_and_branch",
     "signal_variance",
+    "tensorboard",
     "throughput",
     "update_ratios",
 ]

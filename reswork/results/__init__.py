@@ -8,6 +8,8 @@ from reswork.results.film import Frame
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.receptive import ReceptiveField
+from reswork.results.run_tree import RunNode, family
+from reswork.results.seed_comparison import SeedComparison
 from reswork.results.separability import LinearProbe
 from reswork.results.similarity import Similarity
 
@@ -26,7 +28,10 @@ __all__ = [
     "LinearProbe",
     "MethodText",
     "ReceptiveField",
+    "RunNode",
+    "SeedComparison",
     "ShortcutShares",
     "Similarity",
     "Trust",
+    "family",
 ]

@@ -59,7 +59,11 @@ def open_checkpoint(path: str | Path, *, most_bytes: int = MOST_BYTES) -> Checkp
         InvalidSetting: for a file that is missing, too large, truncated, no checkpoint, or holds code.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_run = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise InvalidSetting("path", f"{str(path)!r} is no path: {error.strerror}") from error
+    if is_run:
         return _of_run(path)
     content = read_weights(path, most_bytes)
     weights = state_dict_in(content)
@@ -69,7 +73,9 @@ def open_checkpoint(path: str | Path, *, most_bytes: int = MOST_BYTES) -> Checkp
         )
     entries = entries_in(content)
     renamed = _renamed(weights)
-    config = recognised({name: tuple(value.shape) for name, value in renamed.items()})
+    config = None
+    if all(_is_plain(value) for value in renamed.values()):
+        config = recognised({name: tuple(value.shape) for name, value in renamed.items()})
     if config is None or sum(value.nbytes for value in renamed.values()) > most_bytes:
         return Checkpoint(path, None, None, weights, entries, _unknown(renamed))
     return Checkpoint(path, _built(config, renamed), config, weights, entries, _known(config, renamed))
@@ -93,6 +99,11 @@ def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 name = name.replace(theirs, ours)
         renamed[name] = value
     return renamed
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether its numbers lie side by side in memory: not sparse, not quantised, not on "meta"."""
+    return tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
 
 
 def _built(config: ResNetConfig, weights: Mapping[str, Tensor]) -> nn.Module:

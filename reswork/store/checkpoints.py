@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from reswork.errors import InvalidSetting
-from reswork.store.whole_files import open_regular, read_text, synchronise, write_json, write_tensors
+from reswork.store.whole_files import open_regular, read_json, synchronise, write_json, write_tensors
 from reswork.training.progress import TrainingState
 
 FORMAT = 1
@@ -175,7 +174,7 @@ def _seal(path: Path) -> dict[str, Any]:
 
 
 def _described(path: Path) -> RunCheckpoint:
-    values = json.loads(read_text(path / _MANIFEST, _MOST_BYTES))
+    values = read_json(path / _MANIFEST, _MOST_BYTES)
     if values["format"] != FORMAT:
         raise ValueError(f"{_MANIFEST} is not in format {FORMAT}; it may come from a newer reswork")
     step, score, size = values["step"], values["score"], values["metrics_bytes"]
@@ -187,10 +186,10 @@ def _described(path: Path) -> RunCheckpoint:
 
 def _read(checkpoint: RunCheckpoint) -> TrainingState:
     path = checkpoint.path
-    files = json.loads(read_text(path / _MANIFEST, _MOST_BYTES))["files"]
+    files = read_json(path / _MANIFEST, _MOST_BYTES)["files"]
     for name in (_TENSORS, _VALUES):
         _check(path / name, files[name])
-    values = json.loads(read_text(path / _VALUES, _MOST_BYTES))
+    values = read_json(path / _VALUES, _MOST_BYTES)
     if not isinstance(values, dict):
         raise ValueError(f"{_VALUES} is damaged")
     return TrainingState(checkpoint.step, load_file(path / _TENSORS), values)

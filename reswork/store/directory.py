@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reswork.errors import InvalidSetting
+from reswork.places import runs_folder
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
@@ -15,16 +16,6 @@ WEIGHTS_FILE = "weights.safetensors"
 LOCK_FILE = "writer.lock"
 _LONGEST_NAME = 100
 _UNSURE_S = 30.0  # without the right to ask the lock, a run is taken for alive this long after its last line
-
-
-def runs_folder(root: str | Path | None = None) -> Path:
-    """The folder of all runs.
-
-    Args:
-        root: a folder; None: what the environment variable ``RESWORK_RUNS`` says (``reswork lab`` sets it,
-            so that every notebook finds the same runs), else ``runs`` in the working folder.
-    """
-    return Path(root if root is not None else os.environ.get("RESWORK_RUNS") or "runs")
 
 
 def check_name(name: str) -> str:

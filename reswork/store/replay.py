@@ -83,7 +83,10 @@ class _Replay:
 
     def take(self, line: bytes) -> None:
         try:
-            self._take(json.loads(line))
+            values = json.loads(line)
+            if b"\\u" in line:  # half a character could be neither written nor shown
+                json.dumps(values, ensure_ascii=False).encode()
+            self._take(values)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             self.unreadable += 1
 

@@ -1,9 +1,9 @@
 """Going on with a run from disk, as if it had never stopped."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
@@ -13,11 +13,12 @@ from reswork.models.network import resnet
 from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, priced
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
+from reswork.store.moment_keeper import MomentKeeper
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, load_run
-from reswork.store.whole_files import read_text
+from reswork.store.whole_files import read_json
 from reswork.store.writer import RunWriter
-from reswork.training.progress import TrainingState
+from reswork.training.progress import TrainingState, check_tensors
 from reswork.training.run import Run
 
 _MOST_BYTES = 16 * 1024**2
@@ -52,7 +53,6 @@ def resume(
     if saved.unreadable is not None:
         raise InvalidSetting("run", f"run {saved.name!r} cannot be read: {saved.unreadable}")
     data = saved.check_data(data) if data is not None else saved.load_data()
-    model = model if model is not None else _network(saved)
     lock = taken_lock(saved.path)  # nobody else writes from here on
     try:
         saved = load_run(saved.path)
@@ -62,9 +62,10 @@ def resume(
                 f"run {saved.name!r} made all its {saved.total_steps:,} steps; train a new one for more",
             )
         checkpoint, state, problems = Checkpoints(saved.path).newest(step)
+        model = model if model is not None else _network(saved, state)
         history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
-        recorders = _recorders(state, history)
-        description = json.loads(read_text(saved.path / RUN_FILE, _MOST_BYTES))
+        recorders = [*_recorders(state, history), *_keeper(saved, state, history)]
+        description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
         writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
         run = Run(
             model,
@@ -75,6 +76,13 @@ def resume(
             name=saved.name,
             start=state,
         )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        lock.release()
+        if isinstance(error, InvalidSetting):
+            raise
+        raise InvalidSetting(
+            "run", f"run {saved.name!r} cannot go on: {error}"
+        ) from error  # changed by others
     except BaseException:
         lock.release()
         raise
@@ -84,23 +92,34 @@ def resume(
     return run
 
 
-def _network(saved: SavedRun) -> nn.Module:
+def _network(saved: SavedRun, state: TrainingState) -> nn.Module:
     if saved.config is None:
         raise InvalidSetting(
             "model",
             f"run {saved.name!r} trained {saved.model_label}, which was not built here; build it as before and hand "
             "it over as model=",
         )
+    with torch.device("meta"):  # settings from a file may ask for more memory than there is
+        check_tensors(resnet(saved.config), state.part("model"), f"the weights of step {state.step:,}")
     return resnet(saved.config)
 
 
 def _recorders(state: TrainingState, history: History) -> list[Recorder]:
     """Those that the run had when it was saved, as far as the catalogue has them."""
     kept: Mapping[str, Any] = state.values.get("recorders", {})
+    if not isinstance(kept, Mapping):
+        raise InvalidSetting(
+            "step", f"the recorders of step {state.step:,} are no settings; go on from another step"
+        )
     if not kept:
         return default_recorders(history)
     chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.name in kept]
     return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
+
+
+def _keeper(saved: SavedRun, state: TrainingState, history: History) -> list[Recorder]:
+    """What keeps moments, with the budget that it had, where the run kept any."""
+    return [MomentKeeper(saved.path, history)] if "moments" in state.values.get("recorders", {}) else []
 
 
 def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """`SavedRun`: a run as it stands on disk, finished, going on, or cut off by a dead kernel."""
 
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -19,6 +22,7 @@ from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store.checkpoints import Checkpoints
+from reswork.store.deletion import delete_run
 from reswork.store.description import FORMAT
 from reswork.store.directory import (
     METRICS_FILE,
@@ -29,9 +33,11 @@ from reswork.store.directory import (
     run_path,
     runs_folder,
 )
+from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
-from reswork.store.whole_files import read_text
+from reswork.store.whole_files import read_json
 from reswork.store.worker_file import living_worker
+from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, RunState
 
@@ -106,14 +112,61 @@ class SavedRun:
                 "run",
                 f"run {self.name!r} has no final weights: it {self._why_no_weights()}; choose a finished run",
             )
-        network = resnet(self.config)
         try:
-            network.load_state_dict(load_file(weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            tensors = load_file(weights)
+            with torch.device("meta"):  # settings from a file may ask for more memory than there is
+                network = resnet(self.config)
+            check_tensors(network, tensors, f"the weights in {WEIGHTS_FILE}")
+            network.to_empty(device="cpu").load_state_dict(tensors)
+        except (OSError, SafetensorError, RuntimeError, InvalidSetting) as error:
             raise InvalidSetting(
                 "run", f"the weights of run {self.name!r} cannot be used: {error}"
             ) from error
         return network.eval()
+
+    @property
+    def note(self) -> str:
+        """What somebody wrote about this run; ``""`` where nobody did.
+
+        Raises:
+            InvalidSetting: if ``note.txt`` cannot be read.
+        """
+        return read_note(self.path)
+
+    def write_note(self, text: str) -> None:
+        """Keep a text with the run, in its folder; a text without words takes the note away.
+
+        Raises:
+            InvalidSetting: for a text of more than 16 KiB, or a folder that cannot be written.
+        """
+        write_note(self.path, text)
+
+    def delete(self) -> tuple[str, ...]:
+        """Delete the run from disk, for good.
+
+        Returns:
+            Names of files in its folder that belong to no run; they stay, and the folder with them.
+
+        Raises:
+            InvalidSetting: if it is still being written, its folder is a link or no run, or cannot be deleted.
+        """
+        return delete_run(self.path)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the run into one file to hand on: ``.html``, a page that needs no kernel; or ``.csv``, all series.
+
+        Args:
+            path: the file; one that exists is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidSetting: for another ending, or a file that cannot be written.
+        """
+        from reswork.store.export import export  # plotly comes with it
+
+        return export([self], path)
 
     def resume(self, **choices: Any) -> Run:
         """Go on with it in its own folder, equal to the last bit; see `reswork.store.resume` for the choices."""
@@ -198,23 +251,19 @@ class SavedRun:
         return "has not ended yet" if self.state not in _ENDED else "ended without saving them"
 
 
-def runs(root: str | Path | None = None) -> list[SavedRun]:
-    """All runs in a folder, the newest first.
+def list_paths(folder: Path) -> list[Path]:
+    """What may be a run in the folder of runs, in no order; a missing folder holds none.
 
-    What is no readable run is listed too, with one sentence in ``unreadable``.
-
-    Args:
-        root: the folder of all runs; None: ``runs``, or what ``RESWORK_RUNS`` says.
+    Raises:
+        InvalidSetting: if the folder cannot be read.
     """
-    folder = runs_folder(root)
     if not folder.is_dir():
         return []
     try:
-        paths = [path for path in folder.iterdir() if _may_be_run(path)]
+        with os.scandir(folder) as entries:
+            return [folder / entry.name for entry in entries if _may_be_run(entry)]
     except OSError as error:
         raise InvalidSetting("root", f"the folder of runs {str(folder)!r} cannot be read: {error}") from error
-    found = [_listed(path, folder) for path in paths]
-    return sorted(found, key=lambda run: (run.created, run.name), reverse=True)
 
 
 def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedRun:
@@ -244,11 +293,16 @@ def find_run(path_or_name: str | Path, root: str | Path | None = None) -> Path:
     """
     path = _find(path_or_name, runs_folder(root))
     if path is None:
-        names = ", ".join(run.name for run in runs(root)[:5]) or "none yet"
+        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
         raise InvalidSetting(
             "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
         )
     return path
+
+
+def _newest_names(folder: Path, count: int = 5) -> list[str]:
+    found = [read_listed(path, folder) for path in list_paths(folder)]
+    return [run.name for run in sorted(found, key=lambda run: run.created, reverse=True)[:count]]
 
 
 def _find(path_or_name: str | Path, folder: Path) -> Path | None:
@@ -265,11 +319,11 @@ def _find(path_or_name: str | Path, folder: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _may_be_run(path: Path) -> bool:
-    return not path.name.startswith(".") and (path.is_dir() or path.is_symlink())
+def _may_be_run(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir())
 
 
-def _listed(path: Path, folder: Path) -> SavedRun:
+def read_listed(path: Path, folder: Path) -> SavedRun:
     """The run, or an entry that says why there is none."""
     try:
         if not is_inside(path, folder):
@@ -281,14 +335,14 @@ def _listed(path: Path, folder: Path) -> SavedRun:
 
 
 def _read(path: Path) -> SavedRun:
-    values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+    values = read_json(path / RUN_FILE, _MOST_BYTES)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ValueError(f"{RUN_FILE} is not in format {FORMAT}; it may come from a newer reswork")
     state = RunState[values["state"]]
     worker = living_worker(path) if state not in _ENDED else None  # one that begins has no lock yet
     interrupted = state not in _ENDED and worker is None and not has_writer(path)
     if interrupted:  # it may have ended between the two looks
-        values = json.loads(read_text(path / RUN_FILE, _MOST_BYTES))
+        values = read_json(path / RUN_FILE, _MOST_BYTES)
         state = RunState[values["state"]]
         interrupted = state not in _ENDED
     model, data, error = values["model"], values["data"], values["error"]
@@ -318,6 +372,7 @@ def _read(path: Path) -> SavedRun:
 
 def _progress(path: Path, values: Mapping[str, Any]) -> dict[str, float]:
     progress = {str(name): float(value) for name, value in values.get("progress", {}).items()}
+    progress = {name: value for name, value in progress.items() if math.isfinite(value)}
     if RunState[values["state"]] not in _ENDED:  # it was written at the last epoch; the metrics know better
         progress["step"] = max(progress.get("step", 0.0), float(last_step(path / METRICS_FILE)))
     return progress

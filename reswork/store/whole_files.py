@@ -20,6 +20,12 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file at once."""
+    with _replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Replace a safetensors file at once; copies to the processor, one tensor after another."""
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
@@ -49,6 +55,21 @@ def sweep(folder: Path) -> None:
     for path in folder.glob(".*.*"):
         if path.suffix[1:].isdecimal() and path.is_file() and not path.is_symlink():
             _quietly(path.unlink)
+
+
+def read_json(path: Path, most_bytes: int) -> Any:
+    """What a JSON file holds, if it can be written and shown again as it is.
+
+    Raises:
+        ValueError: for no JSON, infinities, halves of characters, and what `read_text` refuses.
+        OSError: if it cannot be opened.
+    """
+    values = json.loads(read_text(path, most_bytes))
+    try:
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise ValueError(f"{path.name} holds what JSON cannot say: {error}") from error
+    return values
 
 
 @contextmanager

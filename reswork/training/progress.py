@@ -50,6 +50,16 @@ def load_weights(model: nn.Module, state: TrainingState) -> None:
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
     """`load_state_dict`, all or nothing, with one sentence where it does not fit."""
+    check_tensors(model, tensors, what)
+    model.load_state_dict(dict(tensors), strict=False)
+
+
+def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors that are not those of a model, by their names and shapes; it may be on "meta".
+
+    Raises:
+        InvalidSetting: naming the first that does not fit.
+    """
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     wrong = sorted(own.keys() ^ tensors.keys()) or [
         name for name, value in own.items() if value.shape != tensors[name].shape
@@ -59,7 +69,6 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], what: str) -> Non
             "start",
             f"{what} do not fit this network, beginning with {wrong[0]!r}; go on with the network that they are of",
         )
-    model.load_state_dict(dict(tensors), strict=False)
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

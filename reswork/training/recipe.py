@@ -14,6 +14,8 @@ ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Switch = Literal["auto", "on", "off"]
 
+_LARGEST = 1e300  # whole numbers beyond cannot be compared with others as floats
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -91,7 +93,9 @@ class Recipe:
     target_accuracy: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "milestones", tuple(self.milestones))
+        milestones: object = self.milestones
+        if isinstance(milestones, list):  # as JSON has it
+            object.__setattr__(self, "milestones", tuple(milestones))
         self._check_sizes()
         self._check_numbers()
         self._check_choices()
@@ -121,8 +125,18 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The recipe that `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
+        """The recipe that `to_json` wrote.
+
+        Raises:
+            InvalidSetting: for a text that describes no recipe.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidSetting("recipe", f"{text[:40]!r} is not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise InvalidSetting("recipe", f"{text[:40]!r} is not a recipe's JSON; it must be an object")
+        return cls.from_dict(values)
 
     def _check_sizes(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -153,7 +167,7 @@ class Recipe:
             _between("ema", self.ema, 0.0, 1.0)
         if self.target_accuracy is not None:
             _between("target_accuracy", self.target_accuracy, 0.0, 1.0, closed=True)
-        if list(self.milestones) != sorted(self.milestones) or not all(0 < m < 1 for m in self.milestones):
+        if not _are_milestones(self.milestones):
             raise InvalidSetting(
                 "milestones",
                 f"milestones={self.milestones} must be growing fractions of the run between 0 and 1, "
@@ -207,8 +221,15 @@ def check_live_setting(name: str, value: object) -> None:
         )
 
 
+def _are_milestones(values: object) -> bool:
+    """Growing fractions between 0 and 1."""
+    if not isinstance(values, tuple):
+        return False
+    return all(isinstance(each, float) and 0 < each < 1 for each in values) and list(values) == sorted(values)
+
+
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         raise InvalidSetting(name, f"{name}={value!r} is not a finite number")
     return value
 

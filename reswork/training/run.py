@@ -154,6 +154,11 @@ class Run(LiveRun):
         return self._mode
 
     @property
+    def data(self) -> Dataset:
+        """What it learns from."""
+        return self._data
+
+    @property
     def steps_done(self) -> int:
         """Optimizer updates so far."""
         return self._steps_done

@@ -37,6 +37,7 @@ class InsidePanel:
         self._lock = threading.RLock()
         self._quiet = False
         self._drawn: object = None
+        self._moment: int | None = None  # the step that is looked back at
         self._rows = {kind.name: _Row(kind, self) for kind in CATALOGUE}
         self._share = w.BoundedFloatText(
             value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
@@ -71,8 +72,13 @@ class InsidePanel:
         with self._lock:
             self._run = run
             self._seats = seats_of(run) if isinstance(run, LiveRun) else None
-            self._drawn = None
+            self._drawn = self._moment = None
             self._show_rows()
+
+    def turn_to(self, step: int | None) -> None:
+        """Show what was recorded up to a step; None: everything. `refresh` draws it."""
+        with self._lock:
+            self._moment = step
 
     def refresh(self) -> None:
         """Bring plots and prices up to date."""
@@ -81,11 +87,12 @@ class InsidePanel:
             if run is None:
                 return
             self._show_rows()
-            mark = (run.history.version, run.state)
+            mark = (run.history.version, run.state, self._moment)
             if mark != self._drawn:
                 self._drawn = mark
+                history = run.history if self._moment is None else run.history.until(self._moment)
                 for name, plot in self.plots.items():
-                    plot.show(getattr(figures, name)(run.history))
+                    plot.show(getattr(figures, name)(history))
 
     def switch(self, name: str, on: bool) -> None:
         """Start or stop a recorder of the run that goes on."""

@@ -216,6 +216,8 @@ class InspectorPanel:
                 self._changed()
             except InvalidSetting as error:
                 self._show_error(error.message)
+        if change["new"]:
+            self._upload.value = ()  # so that the same file can be given again
 
     def _clicked(self, name: str) -> None:
         self._where.value = name
@@ -418,9 +420,13 @@ def fitted(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
                     "upload", "the picture has more than 50 million pixels; choose a smaller one"
                 )
             picture = opened.convert("RGB" if channels == 3 else "L")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except UnidentifiedImageError as error:
         raise InvalidSetting(
-            "upload", f"the file is not a picture that can be read ({error}); choose PNG or JPEG"
+            "upload", "the file is not a picture that can be read; choose a PNG, JPEG, GIF, BMP or WebP"
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise InvalidSetting(
+            "upload", f"the picture is damaged ({error}); choose another, or save it anew as PNG or JPEG"
         ) from error
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2

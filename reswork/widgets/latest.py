@@ -38,7 +38,9 @@ class Latest:
         """Wait until nothing is left to do; False after a time-out."""
         return self._idle.wait(seconds)
 
-    def _is_outdated(self) -> bool:
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a newer job waits, so that the one that goes on should end."""
         return self._waiting is not None
 
     def _work(self) -> None:
@@ -50,7 +52,7 @@ class Latest:
                     return
             try:
                 for _ in job():
-                    if self._is_outdated():
+                    if self.is_outdated:
                         break
             except Exception as error:
                 self._failed(error)

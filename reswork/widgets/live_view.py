@@ -1,10 +1,14 @@
 """One run on the page, without the forms."""
 
+from typing import overload
+
 import ipywidgets as w
 from IPython.display import display
 
+from reswork.experiment.seed_runs import SeedRuns
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.run_view import AnyRun, RunView
+from reswork.widgets.seeds_view import SeedsView
 from reswork.widgets.still import Still
 from reswork.widgets.tree import close_tree
 
@@ -45,13 +49,18 @@ class LiveView(w.VBox):
             self._still.renew(self.run_view.run)
 
 
-def live(run: AnyRun) -> LiveView:
+@overload
+def live(run: AnyRun) -> LiveView: ...
+@overload
+def live(run: SeedRuns) -> SeedsView: ...
+def live(run: AnyRun | SeedRuns) -> LiveView | SeedsView:
     """The view of one run, to be the last line of a cell: plots that move, and buttons that obey at once.
 
     Args:
-        run: what `reswork.train` or `reswork.load_run` returned.
+        run: what `reswork.train` or `reswork.load_run` returned; of a training with several seeds it shows
+            the mean and the band.
 
     Example:
         >>> live(run)                                   # doctest: +SKIP
     """
-    return LiveView(run)
+    return SeedsView(run) if isinstance(run, SeedRuns) else LiveView(run)

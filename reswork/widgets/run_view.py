@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 
 from reswork import figures
 from reswork.errors import InvalidSetting
@@ -48,7 +49,9 @@ class RunView:
         self.run: AnyRun | None = None
         self._refreshed, self._go_on_with = refreshed, go_on
         self._can_go_on = False
-        self._beside: Mapping[str, History] = {}
+        self._beside: Mapping[str, History | Sequence[History]] = {}
+        self._moment: int | None = None  # the step that is looked back at
+        self._counted: np.ndarray | None = None  # its confusion matrix
         self._lock = threading.RLock()
         self._drawn_version: Any = None
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
@@ -64,6 +67,7 @@ class RunView:
         with self._lock:
             self.run = run
             self._asked = ""
+            self._moment = self._counted = None
             self._drawn_version = None
             self._can_go_on = (
                 self._go_on_with is not None and isinstance(run, SavedRun) and run.can_be_resumed
@@ -75,10 +79,25 @@ class RunView:
         if isinstance(run, LiveRun) and not run.done:
             self.refresher.start()
 
-    def draw_beside(self, histories: Mapping[str, History]) -> None:
-        """Draw other runs' curves over this one's."""
+    def draw_beside(self, histories: Mapping[str, History | Sequence[History]]) -> None:
+        """Draw other runs' curves over this one's; several histories under one name as mean and band."""
         with self._lock:
             self._beside = dict(histories)
+            self._drawn_version = None
+            if self.run is None:
+                self.loss.show(figures.loss_curves(self._beside))
+                self.accuracy.show(figures.accuracy_curves(self._beside))
+        self.refresh()
+
+    def turn_to(self, step: int | None, confusion: np.ndarray | None = None) -> None:
+        """Show the run as it was at a step; None: as it is now.
+
+        Args:
+            step: updates made.
+            confusion: (K, K) the answers of that moment; None: not known yet.
+        """
+        with self._lock:
+            self._moment, self._counted = step, confusion
             self._drawn_version = None
         self.refresh()
 
@@ -243,14 +262,22 @@ class RunView:
 
     def _draw(self, run: AnyRun, history: History) -> None:
         beside = {name: other for name, other in self._beside.items() if name != run.name}
-        curves = {run.name: history} | beside if beside else history
-        self.loss.show(figures.loss_curves(curves))
-        self.accuracy.show(figures.accuracy_curves(curves))
-        self.heat.show(figures.gradient_norms(history))
-        self.profile.show(figures.gradient_profile(history))
-        self.rates.show(figures.learning_rate(history))
-        self.speed.show(figures.throughput(history))
-        kept = history.array("confusion/test")
+        curves = {run.name: history, **beside} if beside else history
+        step = self._moment
+        for plot, figure in (
+            (self.loss, figures.loss_curves(curves)),
+            (self.accuracy, figures.accuracy_curves(curves)),
+            (self.heat, figures.gradient_norms(history)),
+            (self.rates, figures.learning_rate(history)),
+            (self.speed, figures.throughput(history)),
+        ):
+            plot.show(figure if step is None else figures.with_cursor(figure, step))
+        self.profile.show(figures.gradient_profile(history if step is None else history.until(step)))
+        kept = (
+            history.array("confusion/test")
+            if step is None or self._counted is None
+            else (step, self._counted)
+        )
         if kept is not None:
             figure = figures.confusion_matrix(kept[1], run.classes)
             if self.confusion is None:
@@ -266,7 +293,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     facts = [f"<b>{escape(run.name)}</b>"]
     history = run.history
     last = history.last
-    steps = _last_step(run)
+    steps = last_step(run)
     total = run.total_steps
     facts.append(f"step {steps:,} of {total:,}" if total else f"step {steps:,}")
     if (loss := last("loss/train")) is not None:
@@ -294,7 +321,8 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     )
 
 
-def _last_step(run: AnyRun) -> int:
+def last_step(run: AnyRun) -> int:
+    """Updates that a run has made, live or from disk."""
     if isinstance(run, LiveRun):
         return run.steps_done
     steps = run.history.series("loss/train").steps

@@ -8,11 +8,12 @@ import torch
 from IPython.display import display
 from torch import nn
 
-from reswork import datasets, store
+from reswork import datasets
 from reswork.datasets import Augmentation, Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment import processes
 from reswork.experiment.launch import train
+from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store import SavedRun
@@ -30,6 +31,7 @@ from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.run_view import AnyRun, RunView
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.still import Still
+from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
 PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
@@ -73,6 +75,7 @@ class Workbench(w.VBox):
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
         self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
+        self.time_machine = TimeMachine(data, self._turned_back, self._moment_seen, self.watch)
         self._plan = w.HTML()
         self._offer = w.HBox([])
         self.pages = w.ToggleButtons(
@@ -98,8 +101,9 @@ class Workbench(w.VBox):
             "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
         }
         self.children = (
-            *(self._assets, self.run_view.bar, self._plan, self._offer, self.pages),
+            *(self._assets, self.run_view.bar, self._plan, self._offer, self.time_machine.bar, self.pages),
             *self._sheets.values(),
+            self.time_machine.view,
         )
         self.add_class("reswork")
         if config is not None:
@@ -169,6 +173,7 @@ class Workbench(w.VBox):
         """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
         self.run_view.refresher.stop()
         self.film.close()
+        self.time_machine.close()
         self.inspector.close()
         if self.comm is not None:
             close_tree(self)
@@ -200,13 +205,20 @@ class Workbench(w.VBox):
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
+        self.time_machine.set_data(self.data)
+        self.time_machine.watch(run)
         if isinstance(run, LiveRun):
             if (run.dataset_name, run.classes) == (self.data.name, self.data.classes):
                 self._pictures = self.data
                 self.inspector.set_data(self._pictures)
                 self.film.follow(run, self._pictures)
-        elif run.config is not None and run.input_shape == self.data.input_shape:
+        else:
             self.inspector.set_data(self.data)
+            self._follow_saved(run)
+
+    def _follow_saved(self, run: SavedRun) -> None:
+        """Let the inspector look at the final network, where it was built here for these pictures."""
+        if run.config is not None and run.input_shape == self.data.input_shape:
             self.inspector.look_at(run.model(), run.name)
 
     def _look_row(self) -> w.HBox:
@@ -217,8 +229,28 @@ class Workbench(w.VBox):
         pin.on_click(lambda _button: self.film.pin(self.inspector.place))
         return w.HBox([pin, self._keep_up])
 
+    def _turned_back(self, step: int | None) -> None:
+        """Turn curves and plots to a step; from a thread of the time machine."""
+        self.run_view.turn_to(step)
+        self.inside.turn_to(step)
+        if self.pages.value == "Inside":
+            self.inside.refresh()
+        if step is None and isinstance(self.run, SavedRun):
+            self._follow_saved(self.run)
+
+    def _moment_seen(self, look: Look) -> None:
+        """Give the network of an earlier moment to the inspector, and its confusion matrix to the plots."""
+        if look.found is not None:
+            self.run_view.turn_to(self.time_machine.step, look.found.confusion)
+            return
+        self._newest = look.model, look.step
+        if self.pages.value == "Inspect":
+            self._look_at_newest()
+
     def _snapshot_taken(self, snapshot: nn.Module, step: int) -> None:
         """Let the inspector look at it, if its page is open and it has done with the last one."""
+        if self.time_machine.step is not None:
+            return  # an earlier moment is looked at
         self._newest = snapshot, step
         if self.inspector.model is None or (self.pages.value == "Inspect" and self.inspector.is_idle):
             self._look_at_newest()
@@ -254,10 +286,10 @@ class Workbench(w.VBox):
         if run is not None:
             self.watch(run)
             return
-        saved: list[SavedRun] = store.runs()[:1]
-        for last in saved:
+        last = self.runs_panel.newest
+        if last is not None:
             show = w.Button(description="Show it", tooltip=f"Show {last.name} as it ended")
-            show.on_click(lambda _button, run=last: self.watch(run))
+            show.on_click(lambda _button: self.watch(last))
             words = w.HTML(f"The last run here is <b>{escape(last.name)}</b> ({escape(last.state_word)}).")
             buttons = [show]
             if last.can_be_resumed:
@@ -276,6 +308,7 @@ class Workbench(w.VBox):
         run = self.run
         if run is not None:
             self._still.renew(run)
+            self.time_machine.refresh()
             if self.pages.value == "Inside":
                 self.inside.refresh()
             if run.done:

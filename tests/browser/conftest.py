@@ -103,7 +103,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     lab = Lab(folder, port)
-    for _ in range(240):
+    for _ in range(720):
         try:
             lab.api("status")
             break

@@ -1,10 +1,13 @@
 """Looking inside in a real browser, while a training runs: blocks, methods, an erased part, the film strip."""
 
+import io
 import re
 import shutil
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.browser.conftest import choose_theme, run_all
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
@@ -61,6 +64,18 @@ def answer(page) -> str:
     return page.locator(".reswork-answer").inner_text()
 
 
+def upload(page, name: str, content: bytes) -> None:
+    with page.expect_file_chooser() as chosen:
+        page.locator(".reswork button", has_text="Upload").click()
+    chosen.value.set_files({"name": name, "mimeType": "", "buffer": content})
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def test_looking_inside_while_it_trains(training) -> None:
     page = training
     press(page, "Inspect")
@@ -83,6 +98,15 @@ def test_looking_inside_while_it_trains(training) -> None:
     page.mouse.move(canvas["x"] + 160, canvas["y"] + 160, steps=6)
     page.mouse.up()
     page.wait_for_function("old => document.querySelector('.reswork-answer').innerText !== old", arg=before)
+
+    upload(page, "notes.txt", b"no picture")
+    page.wait_for_function(
+        "() => document.querySelector('.reswork-columns').innerText.includes('choose a PNG')"
+    )
+    before = answer(page)
+    upload(page, "own.png", png(np.arange(900, dtype=np.uint8).reshape(30, 30)))
+    page.wait_for_function("old => document.querySelector('.reswork-answer').innerText !== old", arg=before)
+    assert "choose a PNG" not in page.locator(".reswork-columns").inner_text()
 
     press(page, "Attributions")
     press(page, "Explain")

@@ -36,6 +36,7 @@ def test_figures_draw_with_one_plotly_and_grow_from_a_thread(lab, open_page) -> 
     page.wait_for_function(
         "() => [...document.querySelectorAll('.reswork-plot')].filter(p => p.dataset.revision === '117').length === 3"
     )
+    assert page.locator(".reswork-waiting").count() == 0, "the words that stood for the plots are gone"
     lengths = page.evaluate(PATH_LENGTH)
     assert len(lengths) == 3
     assert min(lengths) > 300

@@ -15,7 +15,8 @@ from reswork.experiment.launch import train
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import learning_rate, losses
 from reswork.store import directory as directory_module
-from reswork.store.saved_run import load_run, runs
+from reswork.store.run_table import runs
+from reswork.store.saved_run import load_run
 from reswork.training.recipe import Recipe
 from reswork.training.run import RunState
 
@@ -189,13 +190,15 @@ print(run.state.name, *sorted(set(kinds)), run.steps_done)
 
 def test_a_full_disk_stops_no_training_and_leaves_a_readable_run(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["FINISHED", "no_checkpoint", "not_saved", "60"], done.stderr
+    assert done.stdout.split() == ["FINISHED", "moments_not_saved", "no_checkpoint", "not_saved", "60"], (
+        done.stderr
+    )
     assert "RuntimeWarning: This run is not saved" in done.stderr
     saved = load_run("full")
     assert saved.unreadable is None
     steps = saved.history.series("loss/train").steps
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert sorted(path.name for path in saved.path.iterdir()) == [
-        "checkpoints", "metrics.jsonl", "run.json", "writer.lock",
+        "checkpoints", "metrics.jsonl", "moments", "run.json", "writer.lock",
     ]  # fmt: skip
     assert list((saved.path / "checkpoints").iterdir()) == []

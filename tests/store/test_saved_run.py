@@ -11,7 +11,8 @@ from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.network import ResNet
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE
-from reswork.store.saved_run import SavedRun, load_run, runs
+from reswork.store.run_table import runs
+from reswork.store.saved_run import SavedRun, load_run
 from reswork.store.writer import RunWriter
 from reswork.training.events import RunEnded, RunStarted
 from reswork.training.modes import Mode

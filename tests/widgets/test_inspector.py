@@ -2,6 +2,7 @@
 
 import io
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -141,6 +142,25 @@ def test_sizes_are_those_of_the_outputs(net) -> None:
     assert block_values(net, images, "zeros")["layer2.0"] == pytest.approx(
         float((seen[0] == 0).float().mean())
     )
+
+
+def test_an_upload_is_looked_at_and_a_bad_one_changes_nothing(panel) -> None:
+    def upload(content: bytes) -> None:
+        file = {"name": "a", "type": "", "size": len(content), "content": memoryview(content)}
+        panel._upload.value = ({**file, "last_modified": datetime.now(UTC)},)
+        settle(panel)
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(buffer, "PNG")
+    good = buffer.getvalue()
+    before = panel._sketch.picture
+    upload(b"hello, no picture")
+    assert "not a picture that can be read; choose" in panel._error.value
+    upload(good[: len(good) // 2])
+    assert "damaged" in panel._error.value and np.array_equal(panel._sketch.picture, before)
+    upload(good)
+    assert panel._error.value == "" and not np.array_equal(panel._sketch.picture, before)
+    assert panel._upload.value == (), "or the same file could not be given again"
 
 
 def test_uploads_are_cut_to_a_square_and_refused_if_they_are_no_pictures() -> None:

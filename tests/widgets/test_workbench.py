@@ -57,8 +57,8 @@ def test_start_trains_what_the_forms_say_and_everything_is_drawn(workbench, smal
     assert view.loss.numbers["1/x"][1] == (12,)  # the smoothed curve has a point a step
     assert view.start.disabled is False and view.pause.disabled is True
     assert "&lt;b&gt;" not in str(bench.run_view.status.value)
-    wait_for(lambda: "finished" in bench.runs_panel._body.children[-1].children[-1].value)
-    assert list(bench.runs_panel._ticks) == [bench.run.name]
+    wait_for(lambda: [row["cells"]["state"] for row in bench.runs_panel.table.rows] == ["finished"])
+    assert bench.runs_panel.table.rows[0]["name"] == bench.run.name
 
 
 def test_fifty_clicks_start_one_run(workbench, runs_here) -> None:
@@ -131,7 +131,7 @@ def test_ticked_runs_are_drawn_over_the_present_one(workbench, small_data) -> No
         rw.train(rw.resnet(NET, in_channels=1, num_classes=3), small_data, RECIPE, name=name).wait(60)
     bench = workbench()
     bench.watch(rw.load_run("one"))
-    bench.runs_panel._ticks["two"][0].value = True
+    bench.runs_panel.tick("two")
     names = [trace.get("name") for trace in bench.run_view.loss.frame["data"]]
     assert {"one", "two"} <= set(names)
 

@@ -19,6 +19,7 @@ from reswork.experiment.processes.wire import check_system
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import CATALOGUE
+from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 
@@ -38,6 +39,7 @@ class ProcessSettings:
         when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
         recorders: factories of the catalogue; None: the default ones.
         save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps.
         state: where to begin instead of at step 0.
         resumes: go on with what is in the run's folder, and forget the recorders and the state given here.
         step: go on from the newest checkpoint at or before this step; None: the newest.
@@ -47,6 +49,7 @@ class ProcessSettings:
     when_kernel_ends: WhenKernelEnds = "stop"
     recorders: Sequence[Any] | None = None
     save_every_s: float = 30.0
+    moments_bytes: int = DEFAULT_BYTES
     state: TrainingState | None = None
     resumes: bool = False
     step: int | None = None
@@ -80,6 +83,7 @@ class Order:
         recorders: names in the catalogue; None: the default ones.
         description: what stands in the run's ``run.json``.
         save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps.
         resumes: whether it goes on with what is in the run's folder, and then nothing of the above is used.
         step: from which it goes on at the latest.
         state: step and values of the state to begin with, whose tensors lie beside the order; None: step 0.
@@ -95,6 +99,7 @@ class Order:
     recorders: list[str] | None
     description: dict[str, Any]
     save_every_s: float
+    moments_bytes: int
     resumes: bool
     step: int | None
     state: dict[str, Any] | None
@@ -121,6 +126,7 @@ def make_order(
         recorders=catalogue_names(settings.recorders),
         description=dict(description),
         save_every_s=settings.save_every_s,
+        moments_bytes=settings.moments_bytes,
         resumes=settings.resumes,
         step=settings.step,
         state=None if state is None else {"step": state.step, "values": dict(state.values)},

@@ -1,0 +1,52 @@
+"""`doctor`: everything that is looked at, in one table."""
+
+from pathlib import Path
+
+from reswork.environment.devices import device_finding, look_at_device
+from reswork.environment.findings import Checkup
+from reswork.environment.front_ends import front_end_finding
+from reswork.environment.live_plots import live_plot_finding
+from reswork.environment.room import disk_finding, free_disk, free_memory, memory_finding
+from reswork.environment.surroundings import look_around
+from reswork.environment.versions import version_findings
+from reswork.environment.write_trial import write_finding
+from reswork.places import cache_root, runs_folder
+
+
+def doctor(runs: str | Path | None = None) -> Checkup:
+    """Whether this environment is fit: versions, front end, device, memory, disk, writing, live panels.
+
+    Shows a table, in a notebook and in a terminal. Each line is ``good``, ``look`` (read it) or ``bad`` (will not
+    work, with what to do). It changes nothing and downloads nothing; it takes some seconds where torch was
+    not imported yet.
+
+    Args:
+        runs: the folder of all runs; None: ``runs``, or what ``RESWORK_RUNS`` says.
+
+    Returns:
+        The table; ``.fit`` is whether nothing is bad, ``.findings`` are the lines.
+
+    Example:
+        >>> [finding.name for finding in doctor().findings][:2]
+        ['Python', 'packages']
+    """
+    around, folder = look_around(), runs_folder(runs)
+    return Checkup(
+        (
+            *version_findings(around),
+            front_end_finding(around),
+            live_plot_finding(around),
+            device_finding(look_at_device()),
+            memory_finding(free_memory()),
+            disk_finding(free_disk(folder), folder),
+            write_finding(
+                "folder of runs", folder, locks=True,
+                remedy="set RESWORK_RUNS to a folder on a local disk that you may write to",
+            ),
+            write_finding(
+                "cache of images", cache_root(), locks=False,
+                remedy="set RESWORK_CACHE to a folder that you may write to; until then folders of images are "
+                "decoded each time",
+            ),
+        )
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Which program shows the results, as far as Python can know it, and what is known to work there."""
+
+from dataclasses import dataclass
+
+from reswork.environment.findings import Finding, Verdict
+from reswork.environment.surroundings import Surroundings
+
+_BY_HAND = "run.history, rw.figures and rw.probes need no live panel; rw.figures.*.write_html() makes a page"
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A program that shows results.
+
+    Attributes:
+        name: as people call it.
+        verdict: of what is known about it.
+        told: what is known to work there and what is not.
+        remedy: what to do where something is in doubt.
+        has_page: whether there can be live panels at all.
+    """
+
+    name: str
+    verdict: Verdict
+    told: str
+    remedy: str = ""
+    has_page: bool = True
+
+
+PYTHON = FrontEnd("plain Python", "good", "no page, so no live panels; everything else works", "", False)
+IPYTHON = FrontEnd("IPython in a terminal", "good", PYTHON.told, "", False)
+LAB = FrontEnd("JupyterLab", "good", "the panels are tested here, in Chromium, in its light and dark theme")
+NOTEBOOK = FrontEnd(
+    "Jupyter Notebook", "look", "not tested here; from version 7 on it is made of JupyterLab's parts",
+    "if a panel stays empty, open the same notebook in JupyterLab: reswork lab",
+)  # fmt: skip
+VS_CODE = FrontEnd(
+    "VS Code", "look", "not tested here; its own notebooks show widgets in their own way, and no page of JupyterLab's",
+    f"if a panel stays empty: reswork lab. {_BY_HAND}",
+)  # fmt: skip
+COLAB = FrontEnd(
+    "Google Colab", "look",
+    "not tested here; Colab shows other people's widgets only after a call, and forgets runs/ with the machine",
+    "from google.colab import output; output.enable_custom_widget_manager(). Set RESWORK_RUNS to a folder on Drive",
+)  # fmt: skip
+VOILA = FrontEnd(
+    "Voila", "look", "not tested here; it shows the cells' results as a page, and stops the kernel with that page",
+    "set RESWORK_RUNS, so that the runs are found again: the page's kernel ends with it",
+)  # fmt: skip
+KAGGLE = FrontEnd("Kaggle", "look", "not tested here", _BY_HAND)
+LITE = FrontEnd(
+    "a browser's own Python (JupyterLite)", "bad", "there is no PyTorch for it",
+    "run it on a machine with Python: make lab", False,
+)  # fmt: skip
+UNKNOWN = FrontEnd(
+    "a Jupyter kernel", "look", "which page shows it cannot be known from here; JupyterLab is the tested one",
+    "if a panel stays empty, open the same notebook in JupyterLab: reswork lab",
+)  # fmt: skip
+
+
+def front_end(around: Surroundings) -> FrontEnd:
+    """The program that most likely shows the results."""
+    if around.platform == "emscripten":
+        return LITE
+    if not around.shell:
+        return PYTHON
+    if around.shell.startswith("google.colab") or "COLAB_RELEASE_TAG" in around.variables:
+        return COLAB
+    if not around.in_kernel:
+        return IPYTHON
+    if around.variables.get("SERVER_SOFTWARE", "").startswith("voila"):
+        return VOILA
+    if "KAGGLE_KERNEL_RUN_TYPE" in around.variables:
+        return KAGGLE
+    if (
+        "__vsc_ipynb_file__" in around.names
+    ):  # the variables of VS Code are inherited by any server started in it
+        return VS_CODE
+    return _of_server(around.server.lower())
+
+
+def _of_server(command: str) -> FrontEnd:
+    """By the server that started the kernel; the same server can show other pages too."""
+    if "jupyterlab" in command or "jupyter-lab" in command or "jupyter lab" in command:
+        return LAB
+    if "notebook" in command:
+        return NOTEBOOK
+    return VOILA if "voila" in command else UNKNOWN
+
+
+def front_end_finding(around: Surroundings) -> Finding:
+    """What is known about the program that shows the results."""
+    found = front_end(around)
+    return Finding("front end", found.verdict, f"{found.name}: {found.told}", found.remedy)

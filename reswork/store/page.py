@@ -1,0 +1,152 @@
+"""Runs as one HTML page that needs no kernel and no network, and runs no script but its own two."""
+
+import base64
+import hashlib
+from datetime import datetime
+from html import escape as escape_html
+from pathlib import Path
+from typing import Any
+
+from reswork.errors import InvalidSetting
+from reswork.figures.embedding import embedded, plotly_script
+from reswork.figures.text import number
+from reswork.store.differences import compare_settings, settings_of
+from reswork.store.run_figures import curves, figures_of
+from reswork.store.saved_run import SavedRun
+from reswork.store.seed_groups import seed_groups
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def page_text(runs: list[SavedRun]) -> str:
+    """The page: curves over each other, differences, then each run by itself.
+
+    Every name is escaped, figures stand as JSON in elements that are never run, and the page's own policy
+    forbids every script but plotly.js and the one that draws.
+    """
+    scripts = [plotly_script(), (_STATIC / "page.js").read_text(encoding="utf-8")]
+    body = "".join([_head(runs), *_together(runs), *(_one_run(run, place) for place, run in enumerate(runs))])
+    style = (_STATIC / "page.css").read_text(encoding="utf-8")
+    return (
+        "<!doctype html>\n"
+        '<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_escape(_title(runs))}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
+        + "".join(f"<script>{script}</script>\n" for script in scripts)
+        + "</body></html>\n"
+    )
+
+
+def _policy(scripts: list[str]) -> str:
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _title(runs: list[SavedRun]) -> str:
+    return runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def _head(runs: list[SavedRun]) -> str:
+    now = datetime.now().astimezone()
+    return (
+        f"<h1>{_escape(_title(runs))}</h1>"
+        f'<p class="muted">Written by reswork on {now:%Y-%m-%d at %H:%M}. The page needs no network.</p>'
+        + (_table_of(runs) if len(runs) > 1 else "")
+    )
+
+
+def _table_of(runs: list[SavedRun]) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("run", *_facts(runs[0])))
+    rows = "".join(
+        f'<tr><th scope="row"><a href="#run-{place}">{_escape(run.name)}</a></th>'
+        + "".join(f"<td>{_escape(value)}</td>" for value in _facts(run).values())
+        + "</tr>"
+        for place, run in enumerate(runs)
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _together(runs: list[SavedRun]) -> list[str]:
+    """Curves over each other; runs that differ only in the seed also as mean and band."""
+    parts = [_drawn(curves({run.name: run.history for run in runs}), "all")]
+    groups = seed_groups(runs)
+    if len(groups) < len(runs):
+        means = {
+            name: [run.history for run in group] if len(group) > 1 else group[0].history
+            for name, group in groups.items()
+        }
+        parts += ["<h2>Mean and band over seeds</h2>", _drawn(curves(means), "seeds")]
+    if len(runs) > 1:
+        parts += [
+            "<h2>Settings that differ</h2>",
+            f'<div class="wide">{compare_settings(runs)._repr_html_()}</div>',
+        ]
+    return parts
+
+
+def _one_run(run: SavedRun, place: int) -> str:
+    facts = "".join(
+        f"<div><dt>{name}</dt><dd>{_escape(value)}</dd></div>" for name, value in _facts(run).items()
+    )
+    settings = "".join(
+        f'<tr><th scope="row">{_escape(name)}</th><td>{_escape(value)}</td></tr>'
+        for name, value in settings_of(run).items()
+    )
+    problem = f'<p class="problem">{_escape(run.error)}</p>' if run.error else ""
+    return (
+        f'<section id="run-{place}"><h2>{_escape(run.name)}</h2><dl>{facts}</dl>{problem}{_note(run)}'
+        f"{_drawn(figures_of(run), str(place))}"
+        f"<details><summary>All settings</summary><table>{settings}</table></details></section>"
+    )
+
+
+def _note(run: SavedRun) -> str:
+    try:
+        note = run.note
+    except InvalidSetting as error:
+        note = error.message
+    return f'<div class="note">{_escape(note)}</div>' if note else ""
+
+
+def _facts(run: SavedRun) -> dict[str, str]:
+    last = run.history.last
+    top1 = last("top1/test")
+    return {
+        "state": run.state_word,
+        "network": run.model_label,
+        "data": run.dataset_name,
+        "steps": f"{int(run.progress.get('step', 0)):,} of {run.total_steps:,}",
+        "test accuracy": "" if top1 is None else f"{top1:.1%}",
+        "test loss": "" if last("loss/test") is None else number(last("loss/test")),
+        "seed": str(run.recipe.seed),
+        "begun": f"{run.created.astimezone():%Y-%m-%d %H:%M}",
+    }
+
+
+def _drawn(figures: dict[str, Any], mark: str) -> str:
+    parts = []
+    for place, (title, figure) in enumerate(figures.items()):
+        meta = figure.layout.meta
+        height = int(figure.layout.height or 280)
+        parts.append(
+            f'<figure><figcaption>{_escape(title)}</figcaption><div class="plot" id="plot-{mark}-{place}" '
+            f'data-title="{_escape(title)}" style="height:{height}px"></div>'
+            f'<script type="application/json">{embedded(figure)}</script>'
+            f'<p class="muted">{_escape(meta["summary"])}</p>'
+            f"<details><summary>What is this?</summary>{_about(meta['about'])}</details></figure>"
+        )
+    return f'<div class="grid">{"".join(parts)}</div>'
+
+
+def _about(words: dict[str, str]) -> str:
+    labels = {"what": "What it shows", "normal": "What is normal", "try": "What to try"}
+    return "".join(f"<p><b>{label}.</b> {_escape(words.get(key, ''))}</p>" for key, label in labels.items())
+
+
+def _escape(text: str) -> str:
+    return escape_html(text)

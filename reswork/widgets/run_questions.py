@@ -1,0 +1,122 @@
+"""What is asked under the table of runs: a note's text, and whether a run shall really be deleted."""
+
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as w
+
+from reswork.errors import InvalidSetting
+from reswork.figures.text import shortened
+from reswork.store import SavedRun
+from reswork.store.notes import LONGEST_NOTE
+from reswork.widgets.form import error_html
+from reswork.widgets.runs_table import sendable
+
+
+class NoteEditor:
+    """A box for the note on one run; hidden while nobody writes.
+
+    Args:
+        kept: called after a note was written.
+    """
+
+    def __init__(self, kept: Callable[[], None]) -> None:
+        self._kept = kept
+        self.run: SavedRun | None = None
+        self.text = w.Textarea(
+            rows=4, layout=w.Layout(width="100%"), tooltip="Your own words; kept in the run's folder",
+            placeholder="What you tried, what you saw, what comes next",
+        )  # fmt: skip
+        self._title, self._error = w.HTML(), w.HTML()
+        self.keep, self.leave = _button("Keep note", self._keep, "primary"), _button("Cancel", self.close)
+        self.view = w.VBox([self._title, self.text, self._error, w.HBox([self.keep, self.leave])])
+        self.close()
+
+    def ask(self, run: SavedRun) -> None:
+        """Show the note on this run, to be changed."""
+        self.run = run
+        self._title.value = f"<b>Note on {_name(run)}</b>"
+        self._error.value = ""
+        try:
+            self.text.value = run.note
+        except InvalidSetting as error:
+            self.text.value = ""
+            self._error.value = error_html(sendable(error.message))
+        self.view.layout.display = None
+
+    def close(self) -> None:
+        """Hide the box; what was not kept is forgotten."""
+        self.run = None
+        self.view.layout.display = "none"
+
+    def _keep(self) -> None:
+        if self.run is None:
+            return
+        try:
+            self.run.write_note(self.text.value[: LONGEST_NOTE + 1])
+        except InvalidSetting as error:
+            self._error.value = error_html(sendable(error.message))
+            return
+        self.close()
+        self._kept()
+
+
+class DeleteQuestion:
+    """The second question before a run is deleted; hidden while nothing is asked.
+
+    Args:
+        deleted: called with the run's name after it was deleted.
+    """
+
+    def __init__(self, deleted: Callable[[str], None]) -> None:
+        self._deleted = deleted
+        self.run: SavedRun | None = None
+        self._words, self._told = w.HTML(), w.HTML()
+        self.sure, self.leave = _button("", self._delete, "danger"), _button("Cancel", self.close)
+        self._question = w.VBox([self._words, w.HBox([self.sure, self.leave])])
+        self.view = w.VBox([self._question, self._told])
+        self.close()
+
+    def ask(self, run: SavedRun) -> None:
+        """Ask about this run."""
+        self.run = run
+        self._told.value = ""
+        self._words.value = (
+            f"Delete <b>{_name(run)}</b> from disk, with its curves, weights and note? It cannot be undone."
+        )
+        self.sure.description = f"Really delete {shortened(sendable(run.name), 60)}"
+        self._question.layout.display = None
+
+    def close(self) -> None:
+        """Ask no more."""
+        self.run = None
+        self._question.layout.display = "none"
+
+    def _delete(self) -> None:
+        run = self.run
+        self.close()
+        if run is None:
+            return
+        try:
+            left = run.delete()
+        except InvalidSetting as error:
+            self._told.value = error_html(sendable(error.message))
+            return
+        stays = (
+            f" Its folder stays, with what is no part of a run: {escape(sendable(', '.join(left[:5])))}."
+            if left
+            else ""
+        )
+        self._told.value = f'<span class="reswork-muted">{_name(run)} was deleted.{stays}</span>'
+        self._deleted(run.name)
+
+
+def _button(label: str, act: Callable[[], None], style: str = "") -> w.Button:
+    made = w.Button(description=label, button_style=style, layout=w.Layout(width="auto"))
+    made.on_click(lambda _button: act())
+    return made
+
+
+def _name(run: SavedRun) -> str:
+    """Escaped; a dollar in an element of its own starts no formula."""
+    return escape(sendable(run.name)).replace("$", "<span>$</span>")

@@ -1,0 +1,146 @@
+"""What is sent, when, and that a receiver that fails or hangs stops nothing."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.experiment.launch import train
+from reswork.history import History
+from reswork.models.network import ResNet
+from reswork.recorders import default_recorders, losses, tensorboard
+from reswork.recorders import forwarding as module
+from reswork.recorders.forwarding import Forwarding, Point
+from reswork.training.recipe import Recipe
+from reswork.training.run import Run
+
+RECIPE = Recipe(steps=6, batch_size=8, device="cpu", precision="fp32", compile="off")
+
+
+@dataclass
+class Listener:
+    """Remembers what it was sent; fails the first so many times, or waits."""
+
+    failures: int = 0
+    gate: threading.Event | None = None
+    name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    state: str = ""
+
+    def open(self, name: str, settings: Mapping[str, str]) -> None:
+        if self.gate is not None:
+            self.gate.wait(60)
+        self._fail()
+        self.name, self.settings = name, settings
+
+    def take(self, points: Sequence[Point]) -> None:
+        self._fail()
+        self.points += points
+
+    def close(self, state: str) -> None:
+        self._fail()
+        self.state = state
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("nobody there")
+
+
+def sent(listener: Listener, net: ResNet, data: Dataset, folder: Path, **options: float) -> Run:
+    def make(history: History) -> Forwarding:
+        return Forwarding("listener", history, listener, **options)
+
+    run = train(net, data, RECIPE, directory=folder / "mine", recorders=[default_recorders, make])
+    assert run.wait(60).name == "FINISHED"
+    return run
+
+
+def test_every_value_arrives_once_and_the_settings_before(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
+) -> None:
+    listener = Listener()
+    run = sent(listener, tiny_net, tiny_data, tmp_path, interval_s=0.0)
+    assert (listener.name, listener.state) == ("mine", "FINISHED")
+    assert listener.settings["recipe.steps"] == "6" and listener.settings["device"] == "cpu"
+    assert listener.settings["data.hash"] == tiny_data.fingerprint
+    names = {name for name, _, _ in listener.points}
+    assert {"loss/train", "loss/test", "learning_rate", "grad_norm/conv1"} <= names
+    for name in names:
+        series = run.history.series(name)
+        got = [(step, value) for each, step, value in listener.points if each == name]
+        expected = list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+        assert repr(got) == repr(expected), name  # so that NaN equals NaN
+    assert names >= set(run.history.names)
+
+
+def notes(run: Run, kind: str) -> list[Any]:
+    return [note.details for note in run.history.notes if note.kind == kind]
+
+
+def test_a_receiver_that_comes_back_gets_everything(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_S", 0.001)
+    listener = Listener(failures=3)
+    run = sent(listener, tiny_net, tiny_data, tmp_path)
+    assert listener.state == "FINISHED"
+    assert [value for name, _, value in listener.points if name == "loss/train"] == run.history.series(
+        "loss/train"
+    ).values.tolist()
+
+
+def test_one_that_is_never_there_is_noted_and_stops_nothing(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
+) -> None:
+    run = sent(Listener(failures=10**9), tiny_net, tiny_data, tmp_path)
+    assert run.steps_done == 6 and not notes(run, "recorder removed")
+    (told,) = notes(run, "not_sent")
+    assert told == {"recorder": "listener", "reason": "ConnectionError: nobody there"}
+
+
+def test_one_that_hangs_holds_up_the_end_for_its_patience_alone(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
+) -> None:
+    gate = threading.Event()
+    listener = Listener(gate=gate)
+    try:
+        run = sent(listener, tiny_net, tiny_data, tmp_path, patience_s=0.05)
+        assert not listener.name
+        assert "did not answer for 0.05 seconds" in notes(run, "not_sent")[0]["reason"]
+    finally:
+        gate.set()
+
+
+def test_what_waits_too_long_is_left_out_and_told(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_WAITING", 2)
+    gate = threading.Event()
+    try:
+        run = sent(Listener(gate=gate), tiny_net, tiny_data, tmp_path, interval_s=0.0, patience_s=0.05)
+        assert "values were left out" in notes(run, "not_sent")[0]["reason"]
+    finally:
+        gate.set()
+
+
+def test_a_run_that_never_begins(tiny_net: ResNet, tiny_data: Dataset, tmp_path: Path) -> None:
+    listener = Listener()
+    run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", start=False,
+                recorders=[losses, lambda history: Forwarding("listener", history, listener)])  # fmt: skip
+    run.stop()
+    assert run.state.name == "STOPPED" and not listener.name
+
+
+def test_a_package_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        InvalidSetting, match=r"TensorBoard is not installed; pip install 'reswork\[tensorboard\]'"
+    ):
+        tensorboard(tmp_path)

@@ -1,0 +1,88 @@
+"""Both against the real packages with a local store, read back with their own readers."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from reswork.datasets.dataset import Dataset
+from reswork.experiment.launch import train
+from reswork.models.network import ResNet
+from reswork.recorders import default_recorders, mlflow, tensorboard
+from reswork.training.recipe import Recipe
+
+RECIPE = Recipe(steps=6, batch_size=8, device="cpu", precision="fp32", compile="off", learning_rate=0.05)
+NAMES = ("loss/train", "loss/test", "learning_rate", "grad_norm/conv1")
+
+pytestmark = pytest.mark.filterwarnings("default")  # other people's packages warn of each other
+
+
+def test_tensorboard_reads_what_was_recorded(tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset) -> None:
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
+    )
+    recorders = [default_recorders, tensorboard(tmp_path / "logs")]
+    run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
+    run.wait(60)
+    read = reader.EventAccumulator(
+        str(tmp_path / "logs" / "mine"), size_guidance={"scalars": 0, "tensors": 0}
+    )
+    read.Reload()
+    for name in NAMES:
+        series = run.history.series(name)
+        assert [event.step for event in read.Scalars(name)] == series.steps.tolist()
+        assert [event.value for event in read.Scalars(name)] == pytest.approx(
+            series.values.tolist(), rel=1e-6
+        )
+    (settings,) = read.Tensors("settings/text_summary")
+    assert "<td>recipe.learning_rate</td><td>0.05</td>" in settings.tensor_proto.string_val[0].decode()
+    assert "&lt;b&gt;one&lt;/b&gt;" in settings.tensor_proto.string_val[0].decode()  # a class of that name
+    (state,) = read.Tensors("state/text_summary")
+    assert state.tensor_proto.string_val[0] == b"FINISHED"
+
+
+def test_tensorboard_on_a_disk_that_refuses(tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    (tmp_path / "logs").write_text("a file")
+    recorders = [default_recorders, tensorboard(tmp_path / "logs")]
+    run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
+    assert run.wait(60).name == "FINISHED" and run.steps_done == 6
+    assert [note.details["recorder"] for note in run.history.notes if note.kind == "not_sent"] == [
+        "tensorboard"
+    ]
+
+
+def test_mlflow_reads_what_was_recorded(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = (tmp_path / "store").as_uri()
+    recorders = [default_recorders, mlflow(uri, "trial")]
+    run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
+    run.wait(60)
+    assert not [note for note in run.history.notes if note.kind == "not_sent"]
+    client = package.MlflowClient(tracking_uri=uri)
+    (found,) = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
+    assert (found.info.run_name, found.info.status) == ("mine", "FINISHED")
+    assert found.data.params["recipe.learning_rate"] == "0.05"
+    assert {"noise_scale/value", "noise_scale/noise"} <= set(
+        found.data.metrics
+    )  # one name is a folder of others
+    for name in NAMES:
+        series = run.history.series(name)
+        metrics = sorted(client.get_metric_history(found.info.run_id, name), key=lambda metric: metric.step)
+        assert [metric.step for metric in metrics] == series.steps.tolist()
+        assert [metric.value for metric in metrics] == series.values.tolist()
+
+
+def test_mlflow_without_a_server(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    recorders = [default_recorders, mlflow("http://127.0.0.1:9")]
+    run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
+    assert run.wait(60).name == "FINISHED" and run.steps_done == 6
+    assert [note.details["recorder"] for note in run.history.notes if note.kind == "not_sent"] == ["mlflow"]
