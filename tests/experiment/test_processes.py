@@ -251,6 +251,7 @@ def test_a_killed_kernel_ends_a_run_or_not_as_it_was_told_and_a_killed_worker_is
         assert run.state is rw.RunState.FAILED
     finally:
         kernel.kill()
+        kernel.wait(10)
         kernel.stdout.close()
         for worker in workers:
             if worker is not None and worker.process is not None:

@@ -39,6 +39,7 @@ class ProcessSettings:
         when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
         recorders: factories of the catalogue; None: the default ones.
         save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps.
         state: where to begin instead of at step 0.
         resumes: go on with what is in the run's folder, and forget the recorders and the state given here.
         step: go on from the newest checkpoint at or before this step; None: the newest.
@@ -49,6 +50,7 @@ class ProcessSettings:
     when_kernel_ends: WhenKernelEnds = "stop"
     recorders: Sequence[Any] | None = None
     save_every_s: float = 30.0
+    moments_bytes: int = DEFAULT_BYTES
     state: TrainingState | None = None
     resumes: bool = False
     step: int | None = None
