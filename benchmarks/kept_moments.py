@@ -75,8 +75,8 @@ def measure(options: argparse.Namespace) -> Report:
         rows,
         [
             f"ResNet-20 on fashion, {options.epochs} epochs, {options.turn} steps of each run in turns, "
-            f"{options.rounds} round(s), {mode}. The slider is moved in a workbench without a page; the picture is that "
-            "of the pinned test pictures with answers and Grad-CAM, after every curve has been redrawn. Median (least "
+            f"{options.rounds} round(s), {mode}. The slider is moved in a workbench without a page; the picture is "
+            "that of the pinned test pictures with answers and Grad-CAM, after every curve is redrawn. Median (least "
             "to most)."
         ],
     )
