@@ -91,7 +91,7 @@ def _begun(
     else:
         recorders = [priced(name, history) for name in order.recorders]
     if order.moments_bytes:
-        recorders.append(MomentKeeper(directory, history, order.moments_bytes))
+        recorders = [*recorders, MomentKeeper(directory, history, order.moments_bytes)]
     writer = RunWriter(directory, history, order.description)
     return Run(
         model,

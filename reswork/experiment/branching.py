@@ -156,7 +156,8 @@ def _config(run: "LiveRun | SavedRun") -> ResNetConfig | None:
 def _data_of(run: "LiveRun | SavedRun") -> Dataset:
     if isinstance(run, Run):
         return run.data
-    return (run if isinstance(run, SavedRun) else load_run(getattr(run, "directory", run.name))).load_data()
+    saved = run if isinstance(run, SavedRun) else load_run(getattr(run, "directory", run.name))
+    return saved.load_data()
 
 
 def _changed_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

@@ -134,9 +134,7 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
     check_budget(moments_bytes)
     folder_name = check_name(name) if name is not None else _default_name(model)
     if engine != "thread":
-        settings = ProcessSettings(
-            engine, when_kernel_ends, recorders, save_every_s, state, moments_bytes=moments_bytes
-        )
+        settings = ProcessSettings(engine, when_kernel_ends, recorders, save_every_s, moments_bytes, state)
         apart = _in_process(model, data, recipe, directory, folder_name, parent, settings)
         if start:
             apart.start()

@@ -13,7 +13,7 @@ from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet
 from reswork.store.moment_file import moments_in, read_moment
 from reswork.store.moment_keeper import MOMENTS_FOLDER, MomentKeeper
-from reswork.store.saved_run import SavedRun, load_run
+from reswork.store.saved_run import SavedRun
 from reswork.store.writer import RunWriter
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import choose_device
@@ -165,22 +165,15 @@ def moments(
         return Moments(run.path / MOMENTS_FOLDER, _template(run.config, model, place))
     if not isinstance(run, LiveRun):
         raise InvalidSetting("run", f"run is a {type(run).__name__}: give a run, or one from disk")
-    keeper, directory = (
-        _keeper_of(run)
-        if isinstance(run, Run)
-        else (None, load_run(getattr(run, "directory", run.name)).path)
-    )
+    recorders = run.recorders if isinstance(run, Run) else ()  # those of another process are out of reach
+    keeper = next((each for each in recorders if isinstance(each, MomentKeeper)), None)
+    writer = next((each for each in recorders if isinstance(each, RunWriter)), None)
+    known = getattr(run, "directory", Path(run.name))
+    directory = keeper.directory if keeper else writer.directory if writer else known
     config = getattr(run.model, "config", None)
     if model is None and not isinstance(config, ResNetConfig):
         model = run.snapshot()
     return Moments(directory / MOMENTS_FOLDER, _template(config, model, place), keeper)
-
-
-def _keeper_of(run: Run) -> tuple[MomentKeeper | None, Path]:
-    """What keeps the moments of a run in this kernel, and the run's folder."""
-    keeper = next((each for each in run.recorders if isinstance(each, MomentKeeper)), None)
-    writer = next((each for each in run.recorders if isinstance(each, RunWriter)), None)
-    return keeper, keeper.directory if keeper else writer.directory if writer else Path(run.name)
 
 
 def _template(

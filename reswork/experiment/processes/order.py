@@ -43,7 +43,6 @@ class ProcessSettings:
         state: where to begin instead of at step 0.
         resumes: go on with what is in the run's folder, and forget the recorders and the state given here.
         step: go on from the newest checkpoint at or before this step; None: the newest.
-        moments_bytes: disk for the weights of earlier steps.
     """
 
     engine: Engine = "process"
@@ -54,7 +53,6 @@ class ProcessSettings:
     state: TrainingState | None = None
     resumes: bool = False
     step: int | None = None
-    moments_bytes: int = DEFAULT_BYTES
 
     def check(self, model: nn.Module) -> None:
         """Refuse what a process of its own cannot do, before anything is written.
@@ -85,7 +83,7 @@ class Order:
         recorders: names in the catalogue; None: the default ones.
         description: what stands in the run's ``run.json``.
         save_every_s: seconds between two checkpoints.
-        moments_bytes: disk for the weights of earlier steps; 0: none are kept.
+        moments_bytes: disk for the weights of earlier steps.
         resumes: whether it goes on with what is in the run's folder, and then nothing of the above is used.
         step: from which it goes on at the latest.
         state: step and values of the state to begin with, whose tensors lie beside the order; None: step 0.
