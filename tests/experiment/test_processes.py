@@ -244,6 +244,7 @@ def test_a_killed_kernel_ends_a_run_or_not_as_it_was_told_and_a_killed_worker_is
             run.wait(30)
         assert "worker.log" in str(caught.value)
         assert run.state is rw.RunState.FAILED and rw.active_runs() == []
+        assert not any(worker.folder.exists() for worker in workers)
         wait_for(lambda: rw.load_run("go_on").state_word == "interrupted")
         with pytest.raises(RuntimeError, match="lost"):
             run.snapshot()

@@ -1,5 +1,6 @@
 """What a worker is told before it begins: settings as JSON, weights and images as safetensors, in a private folder."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes.wire import check_system
+from reswork.experiment.processes.wire import SOCKET_FILE, check_system
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import CATALOGUE
@@ -205,6 +206,16 @@ def catalogue_names(factories: Any) -> list[str] | None:
                 f"the recorder {getattr(factory, '__name__', factory)!r} is not in rw.recorders.CATALOGUE"
             )
     return [names[factory] for factory in factories]
+
+
+def remove_private_folder(folder: Path) -> None:
+    """Delete what a killed worker left: the files that belong there, and the folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for name in (ORDER_FILE, WEIGHTS, DATA, STATE, SOCKET_FILE):
+            (folder / name).unlink(missing_ok=True)
+        for path in folder.glob("snapshot-*.safetensors"):
+            path.unlink()
+        folder.rmdir()
 
 
 def write_dataset(path: Path, data: Dataset) -> None:

@@ -1,7 +1,6 @@
 """`ProcessRun`: one training in a process of its own, steered like a `Run`."""
 
 import copy
-import shutil
 import subprocess
 import threading
 import warnings
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.ending import sentence_about, weights_left
 from reswork.experiment.processes.link import Link
+from reswork.experiment.processes.order import remove_private_folder
 from reswork.experiment.processes.process_seats import ProcessSeats
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
@@ -331,15 +331,17 @@ class ProcessRun(LiveRun):
 
     def _end_of_process(self) -> int | None:
         """Its return code, where it is ours."""
+        assert self._link is not None
         if self._process is None:
+            if not self._link.worker.alive:
+                remove_private_folder(self._link.worker.folder)
             return None
         try:
             code = self._process.wait(_LONGEST_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        if self._link is not None:  # a killed one could not clean up
-            shutil.rmtree(self._link.worker.folder, ignore_errors=True)
+        remove_private_folder(self._link.worker.folder)  # a killed one could not clean up
         return code
 
     def _take(self, message: Mapping[str, Any]) -> None:
