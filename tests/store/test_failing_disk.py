@@ -1,4 +1,4 @@
-"""A disk that fails in the middle of a run; `python -m tests.faults failing_disk 1000` makes every call fail in turn."""
+"""A disk that fails in the middle of a run; `python -m tests.faults failing_disk 1000` lets every call fail in turn."""
 
 from pathlib import Path
 
