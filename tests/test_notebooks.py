@@ -11,7 +11,6 @@ SHORT = {"epochs": 1, "depth": 8, "steps": 20, "pictures": 8}
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path) -> None:
