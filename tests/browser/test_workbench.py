@@ -32,7 +32,10 @@ APART = (
     " const drawn = f.querySelector('.main-svg').getBoundingClientRect().bottom;"
     " return drawn > 0 && drawn <= f.querySelector('.reswork-foot').getBoundingClientRect().top + 2; })"
 )
-EMPTY_MENUS = "() => [...document.querySelectorAll('.reswork select')].filter(s => s.offsetParent && s.selectedIndex < 0).length"
+EMPTY_MENUS = (
+    "() => [...document.querySelectorAll('.reswork select')]"
+    ".filter(s => s.offsetParent && s.selectedIndex < 0).length"
+)
 
 
 @pytest.fixture
