@@ -11,7 +11,7 @@ import reswork as rw
 from tests.browser.conftest import run_all
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
-RELOADS = int(os.environ.get("RESWORK_RELOADS", "3"))
+RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
 NOTEBOOK = "survival.ipynb"
 CELL = """
 import reswork as rw
