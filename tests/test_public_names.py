@@ -79,4 +79,5 @@ def test_an_import_brings_only_what_is_used(code: str, absent: set[str]) -> None
 def test_every_module_can_be_imported_by_itself() -> None:
     for path in sorted(SOURCE.parent.rglob("*.py")):
         parts = path.relative_to(SOURCE.parent.parent).with_suffix("").parts
-        import_module(".".join(parts).removesuffix(".__init__"))
+        name = ".".join(parts).removesuffix(".__init__")
+        assert import_module(name).__name__ == name

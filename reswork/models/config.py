@@ -21,6 +21,7 @@ from reswork.models.layout import (
     layout_of,
     names_of,
 )
+from reswork.settings_text import settings_from
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,4 @@ class ResNetConfig:
         Raises:
             InvalidSetting: for a text that describes no network.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidSetting("config", f"{text[:40]!r} is not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise InvalidSetting("config", f"{text[:40]!r} is not a network's JSON; it must be an object")
-        return cls.from_dict(values)
+        return cls.from_dict(settings_from(text, "config", "a network"))

@@ -1,13 +1,21 @@
 """`LiveRun`: what every run that can be steered has, wherever it computes."""
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.training.modes import Mode
-from reswork.training.recipe import Recipe
+from reswork.training.recipe import Recipe, check_live_setting
+from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
+
+if TYPE_CHECKING:
+    from threading import Condition
 
 
 class LiveRun(ABC):
@@ -34,16 +42,19 @@ class LiveRun(ABC):
     classes: tuple[str, ...]
     total_steps: int
     steps_per_epoch: int
+    _changed: "Condition"  # guards the state and the error, and tells of their changes
+    _state: RunState
+    _error: BaseException | None
 
     @property
-    @abstractmethod
     def state(self) -> RunState:
         """Where the run is."""
+        return self._state
 
     @property
-    @abstractmethod
     def error(self) -> BaseException | None:
         """What made it fail."""
+        return self._error
 
     @property
     @abstractmethod
@@ -73,7 +84,7 @@ class LiveRun(ABC):
     @property
     def done(self) -> bool:
         """Whether it is over: finished, stopped or failed."""
-        return self.state.over
+        return self._state.over
 
     @abstractmethod
     def start(self) -> None:
@@ -95,17 +106,47 @@ class LiveRun(ABC):
     def stop(self) -> None:
         """End after the step that is being made."""
 
-    @abstractmethod
     def wait(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is over, or for so many seconds; raises the error of a run that failed."""
+        """Wait until it is over, or for so many seconds.
 
-    @abstractmethod
+        Returns:
+            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
+            why.
+
+        Raises:
+            RuntimeError: if it was never started.
+            BaseException: the error of a run that failed.
+        """
+        with self._changed:
+            if self._state is RunState.READY:
+                raise RuntimeError("this run was not started; call start() first")
+            self._changed.wait_for(lambda: self.done, timeout_s)
+            if self._error is not None:
+                raise self._error
+            state = self._state
+        if state.over and (problem := saving_problem(self.history)):
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        return state
+
     def wait_until_still(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is paused or over, or for so many seconds; raises nothing."""
+        """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
+            return self._state
 
-    @abstractmethod
     def wait_for_change(self, state: RunState, step: int, timeout_s: float) -> bool:
-        """Wait until it is in another state, or stands still after another step, or for so many seconds."""
+        """Wait until it is in another state, or stands still after another step, or for so many seconds.
+
+        For a view that shows a state and a step, and must not be late.
+
+        Returns:
+            Whether it is; False after a time-out.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._state is not state or (state is RunState.PAUSED and self.steps_done != step),
+                timeout_s,
+            )
 
     @abstractmethod
     def set(self, **settings: float) -> None:
@@ -114,3 +155,16 @@ class LiveRun(ABC):
     @abstractmethod
     def snapshot(self) -> nn.Module:
         """A detached copy of the model between two steps, in evaluation mode."""
+
+    def _check_change(self, settings: Mapping[str, float]) -> None:
+        """Refuse what cannot be set while a run goes on, or any more.
+
+        Raises:
+            InvalidSetting: for another setting, an impossible value, or a run that is over.
+        """
+        for name, value in settings.items():
+            check_live_setting(name, value)
+            if self.done:
+                raise InvalidSetting(
+                    name, f"this run is {self._state.value}, {name} stays; start a new run with it"
+                )

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from reswork.datasets.augmentation import Augmentation
 from reswork.errors import InvalidSetting
+from reswork.settings_text import settings_from
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
@@ -130,13 +131,7 @@ class Recipe:
         Raises:
             InvalidSetting: for a text that describes no recipe.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InvalidSetting("recipe", f"{text[:40]!r} is not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise InvalidSetting("recipe", f"{text[:40]!r} is not a recipe's JSON; it must be an object")
-        return cls.from_dict(values)
+        return cls.from_dict(settings_from(text, "recipe", "a recipe"))
 
     def _check_sizes(self) -> None:
         _whole("epochs", self.epochs, 1)

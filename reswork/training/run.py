@@ -4,7 +4,6 @@ import atexit
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,9 +34,8 @@ from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
 from reswork.training.progress import TrainingState
-from reswork.training.recipe import Recipe, check_live_setting, steps_per_epoch, total_steps
+from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.save_points import SavePoints
-from reswork.training.saving import saving_problem
 from reswork.training.snapshots import Ticket
 from reswork.training.state import RunState
 
@@ -139,16 +137,6 @@ class Run(LiveRun):
     # --- what it is ------------------------------------------------------------------------------
 
     @property
-    def state(self) -> RunState:
-        """Where the run is."""
-        return self._state
-
-    @property
-    def error(self) -> BaseException | None:
-        """What made it fail."""
-        return self._error
-
-    @property
     def mode(self) -> Mode | None:
         """How it computes and why; None until that is chosen. ``str(run.mode)`` is a sentence."""
         return self._mode
@@ -225,48 +213,6 @@ class Run(LiveRun):
         if never_began:  # there is no thread that could tell
             self._audience.tell(RunEnded(self._steps_done, RunState.STOPPED.name, None))
 
-    def wait(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is over, or for so many seconds.
-
-        Returns:
-            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
-            why.
-
-        Raises:
-            RuntimeError: if it was never started.
-            BaseException: the error of a run that failed.
-        """
-        with self._changed:
-            if self._state is RunState.READY:
-                raise RuntimeError("this run was not started; call start() first")
-            self._changed.wait_for(lambda: self.done, timeout_s)
-            if self._error is not None:
-                raise self._error
-            state = self._state
-        if state.over and (problem := saving_problem(self.history)):
-            warnings.warn(problem, RuntimeWarning, stacklevel=2)
-        return state
-
-    def wait_until_still(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
-            return self._state
-
-    def wait_for_change(self, state: RunState, step: int, timeout_s: float) -> bool:
-        """Wait until it is in another state, or stands still after another step, or for so many seconds.
-
-        For a view that shows a state and a step, and must not be late.
-
-        Returns:
-            Whether it is; False after a time-out.
-        """
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self._state is not state or (state is RunState.PAUSED and self._steps_done != step),
-                timeout_s,
-            )
-
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
 
@@ -275,12 +221,7 @@ class Run(LiveRun):
         Raises:
             InvalidSetting: for another setting, an impossible value, or a run that is over.
         """
-        for name, value in settings.items():
-            check_live_setting(name, value)
-            if self.done:
-                raise InvalidSetting(
-                    name, f"this run is {self._state.value}, {name} stays; start a new run with it"
-                )
+        self._check_change(settings)
         self._live.set(**settings)
 
     def snapshot(self) -> nn.Module:

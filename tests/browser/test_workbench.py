@@ -177,21 +177,25 @@ def test_every_page_is_legible_in_both_themes_at_both_widths(workbench) -> None:
     choose_theme(page, "JupyterLab Light")
 
 
-def test_the_keyboard_alone_starts_and_stops(workbench) -> None:
+def reach(page, label: str, key: str, most: int) -> None:
+    """Press a key until the button with this label has the focus."""
+    for _ in range(most):
+        page.keyboard.press(key)
+        if page.evaluate("() => document.activeElement.innerText") == label:
+            return
+    raise AssertionError(f"{most} times {key} do not lead to {label}")
+
+
+def test_the_keyboard_alone_starts_and_stops(lab, workbench) -> None:
     page = workbench
     press(page, "Build")  # from here on no mouse
-    for _ in range(60):
-        page.keyboard.press("Shift+Tab")
-        if page.evaluate("() => document.activeElement.innerText") == "Start":
-            break
+    reach(page, "Start", "Shift+Tab", 60)
     page.keyboard.press("Enter")
     wait_state(page, "running")
-    for _ in range(5):
-        page.keyboard.press("Tab")
-        if page.evaluate("() => document.activeElement.innerText") == "Stop":
-            break
+    reach(page, "Stop", "Tab", 5)
     page.keyboard.press("Space")
     wait_state(page, "stopped")
+    assert [run.state for run in rw.runs(lab.folder / "runs")] == [rw.RunState.STOPPED]
 
 
 def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -> None:
@@ -209,6 +213,8 @@ def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -
     press(second, "Stop")
     wait_state(second, "stopped")
     wait_state(page, "stopped")
+    assert [run.state for run in rw.runs(lab.folder / "runs")] == [rw.RunState.STOPPED]
+    assert second.evaluate(STEP) == page.evaluate(STEP) >= step + 3
 
 
 def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, workbench) -> None:

@@ -1,12 +1,9 @@
 """Workers killed while they save: the kernel is told, no run is unreadable, and it goes on from its last checkpoint."""
 
 import os
-import random
 import signal
 import subprocess
-import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -14,10 +11,8 @@ import torch
 
 import reswork as rw
 from reswork.experiment.processes import ProcessRun, WorkerFailed, starting
-from tests.faults.kills import what_is_left
-from tests.faults.training import NET, RECIPE, save_at_every_step
-
-_LONG = rw.Recipe(**{**RECIPE.__dict__, "steps": 100_000})
+from tests.faults.kills import LONG, many, wait_for_saves
+from tests.faults.training import NET, save_at_every_step
 
 
 class _Forked:
@@ -60,14 +55,10 @@ def killed(folder: Path, after_s: float) -> ProcessRun:
     torch.manual_seed(0)
     with mock.patch.object(starting, "_started", _Forked):
         run = rw.train(
-            rw.resnet(NET), rw.datasets.digits(), _LONG, directory=folder, engine="process", save_every_s=0.0
+            rw.resnet(NET), rw.datasets.digits(), LONG, directory=folder, engine="process", save_every_s=0.0
         )
     try:
-        end = time.monotonic() + 60
-        while not (folder / "checkpoints" / "step-00000002").exists():
-            if time.monotonic() > end or run.done:
-                raise TimeoutError(f"the training did not begin: {run.error}")
-            time.sleep(0.01)
+        wait_for_saves(folder, lambda: run.done)
         time.sleep(after_s)
     finally:
         os.kill(run.pid, signal.SIGKILL)
@@ -79,30 +70,14 @@ def killed(folder: Path, after_s: float) -> ProcessRun:
     raise AssertionError(f"the kernel was not told: {run}")
 
 
+def _look(folder: Path, run: ProcessRun) -> None:
+    """The kernel's record has no gap, and no worker is said to live."""
+    steps = run.history.series("loss/train").steps
+    assert steps.tolist() == list(range(1, len(steps) + 1))
+    assert not starting.living_worker(folder)
+
+
 def campaign(count: int, seed: int = 0) -> str:
     """So many kills; a sentence with what was found."""
-    draw = random.Random(seed)
-    lost: Counter[int] = Counter()
-    in_the_middle = 0
-    with tempfile.TemporaryDirectory() as place:
-        for number in range(count):
-            folder = Path(place) / f"killed-{number}"
-            run = killed(folder, draw.uniform(0.0, 0.3))
-            in_the_middle += bool(list((folder / "checkpoints").glob(".step-*")))
-            recorded, kept = what_is_left(folder)
-            lost[max(0, recorded - kept)] += 1
-            steps = run.history.series("loss/train").steps  # the kernel's record has no gap
-            assert steps.tolist() == list(range(1, len(steps) + 1))
-            assert not starting.living_worker(folder)
-            if number % 20 == 0:  # and it does go on
-                again = rw.load_run(folder).resume()
-                again.step(2)
-                again.wait_until_still(60)
-                again.stop()
-                again.wait(60)
-                assert again.steps_done >= kept + 1
-    steps_lost = ", ".join(f"{times} times {step}" for step, times in sorted(lost.items()))
-    return (
-        f"{count} kills of a worker that saves after every step, {in_the_middle} of them in the middle of a save: "
-        f"the kernel told each time, no unreadable run; steps lost of those recorded: {steps_lost}."
-    )
+    found = many(count, seed, killed, _look)
+    return f"{count} kills of a worker that saves after every step, each told to the kernel, {found}"

@@ -41,21 +41,6 @@ def make_recipe() -> Callable[..., Recipe]:
     return make
 
 
-@pytest.fixture
-def tiny_data() -> Dataset:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(40) % 2
-    splits = Split(images[:32], labels[:32]), Split(images[32:], labels[32:])
-    return Dataset("tiny", *splits, classes=("<b>one</b>", "two"), mean=(0.5,), std=(0.3,), source="made up")
-
-
-@pytest.fixture
-def tiny_net() -> nn.Module:
-    torch.manual_seed(0)
-    return resnet(depth=8, width=2, in_channels=1, num_classes=2)
-
-
 class PlainMLP(nn.Sequential):
     """No residual blocks, no convolutions."""
 

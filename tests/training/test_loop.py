@@ -314,14 +314,18 @@ class Alone(nn.Module):
 def test_no_step_waits_for_the_gpu(precision, cuda, make_net, make_data, make_recipe):
     recipe = make_recipe(device=cuda, steps=60, batch_size=16, precision=precision, ema=0.9, clip_norm=1.0)
     events = fit(make_net(), make_data(train=1600), recipe)
+    modes: dict[int, int] = {}  # step -> what a wait for the device would do then: 2 raises
     try:
         for event in events:
+            if isinstance(event, StepDone):
+                modes[event.step] = torch.cuda.get_sync_debug_mode()
             if isinstance(event, StepDone) and event.step == 3:  # caches are warm
                 torch.cuda.set_sync_debug_mode("error")
             if isinstance(event, StepDone) and event.step == 59:
                 torch.cuda.set_sync_debug_mode("default")
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert [step for step, mode in modes.items() if mode == 2] == list(range(4, 60))
 
 
 def test_compiling_leaves_the_model_and_its_names_alone(monkeypatch, make_net, make_data, make_recipe):

@@ -45,10 +45,11 @@ def test_refreshes_until_nothing_more_can_come_and_can_start_again() -> None:
 
 
 def test_stop_ends_the_thread() -> None:
+    wait_for(lambda: refresh_threads() == 0)  # that of the test before
     panel = Panel(10**9)
     panel.refresher.start()
     panel.refresher.stop()
-    wait_for(lambda: refresh_threads() == 0)
+    assert refresh_threads() == 0
 
 
 def test_a_forgotten_panel_ends_its_thread() -> None:

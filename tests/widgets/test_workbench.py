@@ -162,4 +162,5 @@ def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) ->
         gc.collect()
         return all(reference() is None for reference in held)
 
-    wait_for(gone)  # a last refresh may be on its way
+    wait_for(gone)
+    assert [reference() for reference in held] == [None] * 4

@@ -3,7 +3,6 @@
 import copy
 import subprocess
 import threading
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ from reswork.store.growth import Follower, marks
 from reswork.store.worker_file import Worker
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
-from reswork.training.recipe import Recipe, check_live_setting
+from reswork.training.recipe import Recipe
 from reswork.training.run import RunThread
-from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
 
 _ATTACH_S = 30.0
@@ -82,16 +80,6 @@ class ProcessRun(LiveRun):
         self._lost = False  # whether the final weights are
 
     # --- what it is ------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> RunState:
-        """Where the run is."""
-        return self._state
-
-    @property
-    def error(self) -> BaseException | None:
-        """What made it fail."""
-        return self._error
 
     @property
     def mode(self) -> Mode | None:
@@ -191,58 +179,13 @@ class ProcessRun(LiveRun):
         if process is not None:
             process.kill()
 
-    def wait(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is over, or for so many seconds.
-
-        Returns:
-            The state then; RUNNING or PAUSED after a time-out. Where its record is not on the disk, a warning says
-            why.
-
-        Raises:
-            RuntimeError: if it was never started.
-            BaseException: the error of a run that failed.
-        """
-        with self._changed:
-            if self._state is RunState.READY:
-                raise RuntimeError("this run was not started; call start() first")
-            self._changed.wait_for(lambda: self.done, timeout_s)
-            if self._error is not None:
-                raise self._error
-            state = self._state
-        if state.over and (problem := saving_problem(self.history)):
-            warnings.warn(problem, RuntimeWarning, stacklevel=2)
-        return state
-
-    def wait_until_still(self, timeout_s: float | None = None) -> RunState:
-        """Wait until it is paused or over, or for so many seconds; gives the state, raises nothing."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._state is not RunState.RUNNING, timeout_s)
-            return self._state
-
-    def wait_for_change(self, state: RunState, step: int, timeout_s: float) -> bool:
-        """Wait until it is in another state, or stands still after another step, or for so many seconds.
-
-        Returns:
-            Whether it is; False after a time-out.
-        """
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self._state is not state or (state is RunState.PAUSED and self.steps_done != step),
-                timeout_s,
-            )
-
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
 
         Raises:
             InvalidSetting: for another setting, an impossible value, or a run that is over.
         """
-        for name, value in settings.items():
-            check_live_setting(name, value)
-            if self.done:
-                raise InvalidSetting(
-                    name, f"this run is {self._state.value}, {name} stays; start a new run with it"
-                )
+        self._check_change(settings)
         self._ask("set", **settings)
 
     def snapshot(self) -> nn.Module:
