@@ -63,7 +63,7 @@ def branch(
         >>> branch(run, 200, {"learning_rate": 0.01})       # doctest: +SKIP
     """
     data = data if data is not None else _data_of(run)
-    old_config = _config(run)
+    old_config = config_of(run)
     new_recipe = _changed_recipe(run.recipe, recipe or {})
     found = moments(run)
     state, words = _state(run, found, step, new_recipe, changed=bool(config))
@@ -129,7 +129,7 @@ def settings_between(
     """Settings of recipe and network in which two runs differ: name -> value of the first and of the second."""
     if run is None or other is None:
         return {}
-    return _changes(run.recipe, other.recipe) | _changes(_config(run), _config(other))
+    return _changes(run.recipe, other.recipe) | _changes(config_of(run), config_of(other))
 
 
 def told_changes(changes: Mapping[str, Any]) -> tuple[str, ...]:
@@ -148,8 +148,9 @@ def _told(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _config(run: "LiveRun | SavedRun") -> ResNetConfig | None:
-    found = run.config if isinstance(run, SavedRun) else getattr(run.model, "config", None)
+def config_of(run: "LiveRun | SavedRun | None") -> ResNetConfig | None:
+    """Settings of a run's network; None where it was not built here."""
+    found = run.config if isinstance(run, SavedRun) else getattr(getattr(run, "model", None), "config", None)
     return found if isinstance(found, ResNetConfig) else None
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.models.config import ResNetConfig
@@ -50,6 +50,14 @@ def describe(
         },
         "versions": versions(),
         "parent": dict(parent) if parent is not None else None,
+    }
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model under its own names, whether it is compiled or not; the tensors in use."""
+    state = model.state_dict()
+    return {
+        name.replace("_orig_mod.", ""): value for name, value in state.items() if isinstance(value, Tensor)
     }
 
 

@@ -8,8 +8,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from reswork.store.whole_files import open_regular
+from reswork.store.whole_files import open_regular, replacing
 
 MOST_BYTES = 4 * 1024**3  # a larger file is not read
 _NAME = re.compile(r"(\d{8,12})\.safetensors")
@@ -96,12 +95,16 @@ class FlatLayout:
     def write(self, folder: Path, slot: Slot, step: int) -> Path:
         """Write a slot as the moment of a step: a temporary file, renamed when it is whole.
 
+        No fsync: a power cut may cost a moment, and its checksum tells.
+
         Raises:
             OSError: if that does not work.
         """
         content = slot.flat.cpu().numpy().data
         path = folder / file_name(step)
-        _replace(path, (self._head(step, zlib.crc32(content)), content))
+        with replacing(path, lasting=False) as temporary, temporary.open("wb") as file:
+            file.write(self._head(step, zlib.crc32(content)))
+            file.write(content)
         return path
 
     def _head(self, step: int, checksum: int) -> bytes:
@@ -158,23 +161,3 @@ def read_moment(folder: Path, step: int) -> dict[str, Tensor]:
     if told.get("step") != f"{step:012}":
         raise ValueError("is of another step than its name says")
     return tensors
-
-
-def sweep(folder: Path) -> None:
-    """Take away the temporary files that a killed process left."""
-    for path in folder.glob(".*.safetensors.*"):
-        path.unlink(missing_ok=True)
-
-
-def _replace(path: Path, parts: Sequence[bytes | memoryview]) -> None:
-    """No fsync: a power cut may cost a moment, and its checksum tells."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in, sweep
+from reswork.store.description import weights_of
+from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in
 from reswork.store.moment_plan import MOST_MOMENTS, planned_steps, superfluous
+from reswork.store.whole_files import sweep
 from reswork.training.events import Event, RunEnded, RunStarted, StepDone
 from reswork.training.progress import TrainingState
 
@@ -211,12 +213,7 @@ class MomentKeeper:
         assert self._model is not None
         if self._averaged and self._state is not None:
             return self._state().part("average")
-        state = self._model.state_dict()
-        return {
-            name.replace("_orig_mod.", ""): value
-            for name, value in state.items()
-            if isinstance(value, Tensor)
-        }
+        return weights_of(self._model)
 
     def _tell(self, trouble: str | None) -> None:
         self._told = self._trouble = trouble

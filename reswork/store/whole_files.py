@@ -16,20 +16,20 @@ from torch import Tensor
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a JSON file at once."""
     text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file at once."""
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(text.encode())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Replace a safetensors file at once; copies to the processor, one tensor after another."""
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         try:
             save_file(copies, temporary, dict(metadata))
         except SafetensorError as error:  # a full disk comes as this one
@@ -94,17 +94,24 @@ def synchronise(path: Path) -> None:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the body succeeds."""
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the body succeeds.
+
+    Args:
+        path: the file.
+        lasting: wait until it is on the disk, so that no power cut can take it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.open("wb").close()
         mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask wants it; safetensors would make it 0600
         yield temporary
         temporary.chmod(mode)
-        synchronise(temporary)
+        if lasting:
+            synchronise(temporary)
         temporary.replace(path)
-        synchronise(path.parent)
+        if lasting:
+            synchronise(path.parent)
     finally:
         _quietly(temporary.unlink)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import nn
 
 from reswork.history import History
 from reswork.store.checkpoints import Checkpoints
+from reswork.store.description import weights_of
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
 from reswork.store.whole_files import sweep, write_json, write_tensors
@@ -177,15 +178,7 @@ class RunWriter:
 
     def _write_weights(self) -> None:
         assert self._model is not None
-        write_tensors(self.directory / WEIGHTS_FILE, _weights(self._model), {"format": "pt"})
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a model under its own names, whether it is compiled or not."""
-    state = model.state_dict()
-    return {
-        name.replace("_orig_mod.", ""): value for name, value in state.items() if isinstance(value, Tensor)
-    }
+        write_tensors(self.directory / WEIGHTS_FILE, weights_of(self._model), {"format": "pt"})
 
 
 def _told(error: BaseException | None) -> dict[str, str] | None:

@@ -10,10 +10,9 @@ from torch import nn
 from reswork import figures, store
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.branching import branch, relatives, settings_between, told_changes
+from reswork.experiment.branching import branch, config_of, relatives, settings_between, told_changes
 from reswork.experiment.film import first_of_each_class
 from reswork.experiment.looking_back import Look, first_look, what_changed, with_judgement
-from reswork.models.config import ResNetConfig
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import SavedRun
 from reswork.training.live_run import LiveRun
@@ -243,7 +242,7 @@ class TimeMachine:
     def _offer(self) -> None:
         """Layers, blocks, other runs and the budget of the run that is watched."""
         run = self._run
-        config = _config(run)
+        config = config_of(run)
         self._quiet = True
         try:
             self.branch_form.offer(config)
@@ -456,7 +455,7 @@ class TimeMachine:
                     "run",
                     f"{run.name} still goes on; press Stop first, so that the two don't share the processor.",
                 )
-            recipe, network = self.branch_form.changes(_config(run))
+            recipe, network = self.branch_form.changes(config_of(run))
             new = branch(run, self.step, recipe, network, data=self._data)
         except InvalidSetting as error:
             self.branch_form.form.show_error(error.field, error.message, otherwise="learning_rate")
@@ -514,8 +513,3 @@ def difference_html(sentences: Sequence[str]) -> str:
     """What changed, as a list."""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return f"<div><b>What is different on the right</b><ul>{items}</ul></div>"
-
-
-def _config(run: AnyRun | None) -> ResNetConfig | None:
-    found = run.config if isinstance(run, SavedRun) else getattr(getattr(run, "model", None), "config", None)
-    return found if isinstance(found, ResNetConfig) else None
