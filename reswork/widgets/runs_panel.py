@@ -236,7 +236,8 @@ def _weighed(groups: Mapping[str, Sequence[SavedRun]]) -> str:
 def _count(found: int, every: int, first: int) -> str:
     if not every:
         return "No runs yet."
-    which = f"{every:,} runs" if found == every else f"{found:,} of {every:,} runs found"
+    runs = "run" if every == 1 else "runs"
+    which = f"{every:,} {runs}" if found == every else f"{found:,} of {every:,} {runs} found"
     return which if found <= SHOWN else f"{which}, {first + 1:,} to {min(first + SHOWN, found):,} shown"
 
 

@@ -28,7 +28,7 @@ from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.recipe_panel import RecipePanel
-from reswork.widgets.run_view import AnyRun, RunView
+from reswork.widgets.run_view import AnyRun, RunView, last_step
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.still import Still
 from reswork.widgets.time_machine import TimeMachine
@@ -63,6 +63,7 @@ class Workbench(w.VBox):
         super().__init__()
         self._starting = threading.Lock()
         self._newest: tuple[nn.Module, int] | None = None  # a snapshot that the inspector has not looked at
+        self._listed: str | None = None  # the run that the table shows as begun
         self._still = Still()
         self._assets = PageAssets()
         data = data if data is not None else datasets.fashion()
@@ -311,7 +312,9 @@ class Workbench(w.VBox):
             self.time_machine.refresh()
             if self.pages.value == "Inside":
                 self.inside.refresh()
-            if run.done:
+            began = run.name if last_step(run) else None  # its folder says more than that it is ready
+            if run.done or began not in (None, self._listed):
+                self._listed = began
                 self.runs_panel.renew()
 
 

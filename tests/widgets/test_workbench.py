@@ -164,3 +164,10 @@ def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) ->
 
     wait_for(gone)
     assert [reference() for reference in held] == [None] * 4
+
+
+def test_the_table_follows_a_run_that_begins(workbench) -> None:
+    bench = workbench(LONG)
+    bench.run_view.start.click()
+    wait_for(lambda: [row["cells"]["state"] for row in bench.runs_panel.table.rows] == ["running"])
+    assert bench.runs_panel.table.rows[0]["cells"]["step"].endswith(f"of {LONG.steps:,}")
