@@ -68,28 +68,29 @@ def _work(directory: Path, folder: Path) -> None:
 
 def _resumed(directory: Path, order: "Order", data: "Dataset") -> "Run":
     """The run that is in the folder."""
+    from reswork.experiment.processes.order import ordered_recorders
     from reswork.store.resuming import resume
     from reswork.store.saved_run import load_run
 
-    return resume(load_run(directory), data=data, step=order.step, start=False)
+    more = [lambda history, each=each: ordered_recorders([each], history) for each in order.recorders or ()]
+    return resume(load_run(directory), data=data, step=order.step, recorders=more, start=False)
 
 
 def _begun(
     directory: Path, order: "Order", model: "ResNet", data: "Dataset", state: "TrainingState | None"
 ) -> "Run":
     """A new run, recorded and saved like one in a kernel."""
+    from reswork.experiment.processes.order import ordered_recorders
     from reswork.history import History
-    from reswork.recorders import default_recorders, priced
+    from reswork.recorders.forwarding import introduce
     from reswork.store.moment_keeper import MomentKeeper
     from reswork.store.writer import RunWriter
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run
 
     history = History()
-    if order.recorders is None:
-        recorders = default_recorders(history)
-    else:
-        recorders = [priced(name, history) for name in order.recorders]
+    recorders = ordered_recorders(order.recorders, history)
+    introduce(recorders, directory.name, order.description)
     if order.moments_bytes:
         recorders = [*recorders, MomentKeeper(directory, history, order.moments_bytes)]
     writer = RunWriter(directory, history, order.description)

@@ -14,16 +14,18 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.processes import Engine, ProcessRun, ProcessSettings, WhenKernelEnds, process_run
 from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
-from reswork.recorders import default_recorders
-from reswork.recorders.forwarding import Forwarding
+from reswork.recorders import default_recorders, made_by
+from reswork.recorders.forwarding import introduce
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
 from reswork.training.audience import Recorder
+from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
+from reswork.training.save_points import EVERY_S, check_every_s
 
 Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
 
@@ -38,7 +40,7 @@ def train(
     recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
-    save_every_s: float = 30.0,
+    save_every_s: float = EVERY_S,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
     moments_bytes: int = DEFAULT_BYTES,
@@ -72,7 +74,7 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
     recorders: Factories | None = None,
     name: str | None = None,
     start: bool = True,
-    save_every_s: float = 30.0,
+    save_every_s: float = EVERY_S,
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
     moments_bytes: int = DEFAULT_BYTES,
@@ -120,18 +122,21 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
     if seeds is not None:
         if parent is not None or state is not None:
             raise InvalidSetting("seeds", "a branch goes on from one run's weights; train it without seeds=")
-        if engine != "thread":
-            raise InvalidSetting(
-                "seeds", "several seeds are trained in this kernel; leave out engine= or seeds="
-            )
         place = {"directory": directory, "name": name}
-        options = {"recorders": recorders, "save_every_s": save_every_s, "moments_bytes": moments_bytes}
+        options = {
+            "recorders": recorders,
+            "save_every_s": save_every_s,
+            "moments_bytes": moments_bytes,
+            "engine": engine,
+            "when_kernel_ends": when_kernel_ends,
+        }
         return _seed_runs(model, data, recipe, seeds, place, options, start=start)
     if not isinstance(model, nn.Module):
         raise InvalidSetting(
             "model", f"model={model!r} is no network; a function that makes one needs seeds="
         )
     check_budget(moments_bytes)
+    check_every_s(save_every_s)
     folder_name = check_name(name) if name is not None else _default_name(model)
     if engine != "thread":
         settings = ProcessSettings(engine, when_kernel_ends, recorders, save_every_s, moments_bytes, state)
@@ -140,16 +145,14 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
             apart.start()
         return apart
     history = History()
-    made = _made(history, [default_recorders] if recorders is None else recorders)
+    made = made_by([default_recorders] if recorders is None else recorders, history)
     description = describe(model, data, recipe, parent)
     writer = _writer(description, history, directory, folder_name)
     if writer is not None:
         keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
         made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
         folder_name = writer.directory.name
-    for each in made:
-        if isinstance(each, Forwarding):
-            each.introduce(folder_name, description)
+    introduce(made, folder_name, description)
     run = Run(
         model,
         data,
@@ -181,7 +184,7 @@ def _seed_runs(
     name = check_name(place["name"]) if place["name"] is not None else _default_name(first)
     folder = place["directory"]
 
-    def make(seed: int) -> Run:
+    def make(seed: int) -> LiveRun:
         network = first if seed == seeds[0] else fresh_network(model, seed)
         where = (
             {"name": f"{name}-seed-{seed}"}
@@ -194,15 +197,6 @@ def _seed_runs(
     if start:
         runs.start()
     return runs
-
-
-def _made(history: History, factories: Factories) -> list[Recorder]:
-    """The recorders of all factories; one that makes several, as `default_recorders`, gives a list."""
-    made: list[Recorder] = []
-    for make in factories:
-        new = make(history)
-        made += new if isinstance(new, list) else [new]
-    return made
 
 
 def _in_process(

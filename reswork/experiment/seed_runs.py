@@ -9,7 +9,7 @@ from torch import nn
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.network import ResNet, resnet
-from reswork.training.run import Run
+from reswork.training.live_run import LiveRun
 from reswork.training.state import RunState
 
 MOST_SEEDS = 1_000
@@ -31,24 +31,24 @@ class SeedRuns:
         name: of the whole.
     """
 
-    def __init__(self, make: Callable[[int], Run], seeds: Sequence[int], name: str) -> None:
+    def __init__(self, make: Callable[[int], LiveRun], seeds: Sequence[int], name: str) -> None:
         self.seeds = tuple(seeds)
         self.name = name
         self._make = make
         self._changed = threading.Condition()
-        self._runs: list[Run] = [make(self.seeds[0])]
+        self._runs: list[LiveRun] = [make(self.seeds[0])]
         self._thread: threading.Thread | None = None
         self._stopped = self._over = False
         self._error: BaseException | None = None
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[LiveRun, ...]:
         """The runs that have begun so far, in the order of the seeds."""
         with self._changed:
             return tuple(self._runs)
 
     @property
-    def current(self) -> Run:
+    def current(self) -> LiveRun:
         """The run that goes on, or the last one."""
         return self.runs[-1]
 
@@ -124,7 +124,7 @@ class SeedRuns:
             self._over = True
             self._changed.notify_all()
 
-    def _next(self, place: int, seed: int) -> Run | None:
+    def _next(self, place: int, seed: int) -> LiveRun | None:
         """The run of this seed; None once somebody stopped the series."""
         if self._stopped:
             return None
@@ -136,7 +136,7 @@ class SeedRuns:
         return self.current
 
 
-def _ended(run: Run) -> RunState:
+def _ended(run: LiveRun) -> RunState:
     try:
         return run.wait()
     except BaseException:  # the run keeps it

@@ -1,5 +1,7 @@
 """Recorders: callables that turn the events of a training into series of a history."""
 
+from collections.abc import Callable, Iterable
+
 from reswork.history import History
 from reswork.recorders.activations import activations
 from reswork.recorders.budget import Budget
@@ -34,6 +36,7 @@ __all__ = [
     "gradient_norms",
     "learning_rate",
     "losses",
+    "made_by",
     "memory",
     "mlflow",
     "noise_scale",
@@ -62,3 +65,14 @@ def default_recorders(history: History, share: float | None = 0.05) -> list[Reco
     """
     chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.by_default]
     return [*chosen, Budget(history, chosen, share)]
+
+
+def made_by(
+    factories: Iterable[Callable[[History], Recorder | list[Recorder]]], history: History
+) -> list[Recorder]:
+    """The recorders that factories make for a history; one may make several, as `default_recorders` does."""
+    made: list[Recorder] = []
+    for make in factories:
+        new = make(history)
+        made += new if isinstance(new, list) else [new]
+    return made

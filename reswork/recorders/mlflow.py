@@ -2,12 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reswork.history import History
-from reswork.recorders.forwarding import Forwarding, Point, check_installed
-from reswork.training.audience import Recorder
+from reswork.recorders.forwarding import Forwarder, Point, check_installed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,10 +15,12 @@ _LONGEST = 500  # of a setting's text; old servers take no more
 _STATUS = {"FINISHED": "FINISHED", "STOPPED": "KILLED", "FAILED": "FAILED"}
 
 
-def mlflow(uri: str | None = None, experiment: str = "reswork") -> Callable[[History], Recorder]:
+def mlflow(uri: str | None = None, experiment: str = "reswork") -> Forwarder:
     """A recorder for MLflow: every series as a metric, the settings as parameters, the final state as status.
 
-    A run that was stopped has MLflow's status KILLED.
+    A run that was stopped has MLflow's status KILLED. One that goes on later, with
+    ``saved.resume(recorders=[rw.recorders.mlflow(...)])``, goes on in the same run of MLflow; values from shortly
+    before the checkpoint to the end of the first part are there twice, with the same step.
 
     Args:
         uri: of the tracking server or store; None: as MLflow finds it (``MLFLOW_TRACKING_URI``).
@@ -33,7 +33,8 @@ def mlflow(uri: str | None = None, experiment: str = "reswork") -> Callable[[His
         InvalidSetting: if MLflow is not installed (the extra ``mlflow``).
     """
     check_installed("mlflow", "MLflow", "mlflow")
-    return lambda history: Forwarding("mlflow", history, _Tracking(uri, experiment))
+    options = {"uri": uri, "experiment": experiment}
+    return Forwarder("mlflow", options, lambda: _Tracking(uri, experiment))
 
 
 class _Tracking:
@@ -41,20 +42,35 @@ class _Tracking:
         self._uri, self._experiment = uri, experiment
         self._client: MlflowClient | None = None
         self._run = ""
+        self._before = ""  # the run that a checkpoint names
         self._folders: set[str] = set()  # a local store keeps a/b as a file in a folder a
 
-    def open(self, name: str, settings: Mapping[str, str]) -> None:
+    def open(self, name: str, settings: Mapping[str, str], step: int | None) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
         self._client = client = MlflowClient(tracking_uri=self._uri)
+        found = client.get_experiment_by_name(self._experiment)
+        number = found.experiment_id if found is not None else client.create_experiment(self._experiment)
+        if self._before and self._is_there(client, number, name):
+            self._run, self._before = self._before, ""
+            client.update_run(self._run, status="RUNNING")
+            return
         if not self._run:
-            found = client.get_experiment_by_name(self._experiment)
-            number = found.experiment_id if found is not None else client.create_experiment(self._experiment)
             self._run = client.create_run(number, run_name=name).info.run_id
         parameters = [Param(_allowed(key), value[:_LONGEST]) for key, value in settings.items()]
         for part in _parts(parameters, _MOST_SETTINGS):
             client.log_batch(self._run, params=part)
+
+    def _is_there(self, client: "MlflowClient", experiment: str, name: str) -> bool:
+        """Whether the run of before is in this store, in this experiment, and of this name."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            info = client.get_run(self._before).info
+        except MlflowException:
+            return False
+        return (info.experiment_id, info.run_name) == (experiment, name)
 
     def take(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
@@ -72,6 +88,12 @@ class _Tracking:
     def close(self, state: str) -> None:
         assert self._client is not None
         self._client.set_terminated(self._run, status=_STATUS[state])
+
+    def state(self) -> dict[str, Any]:
+        return {"run": self._run or self._before}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        self._before = str(kept["run"])
 
 
 def _parts(values: list[Any], most: int) -> list[list[Any]]:

@@ -1,22 +1,21 @@
 """A run's record in TensorBoard's own files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reswork.history import History
-from reswork.recorders.forwarding import Forwarding, Point, check_installed
-from reswork.training.audience import Recorder
+from reswork.recorders.forwarding import Forwarder, Point, check_installed
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-def tensorboard(folder: str | Path = "tensorboard") -> Callable[[History], Recorder]:
+def tensorboard(folder: str | Path = "tensorboard") -> Forwarder:
     """A recorder for TensorBoard: every series as a scalar, the settings and the final state as text.
 
-    Look at them with ``tensorboard --logdir tensorboard``; each run has a folder of its own in it.
+    Look at them with ``tensorboard --logdir tensorboard``; each run has a folder of its own in it. A run that goes on
+    later, with ``saved.resume(recorders=[rw.recorders.tensorboard(...)])``, goes on in the same folder.
 
     Args:
         folder: where TensorBoard's files go; made if it is missing.
@@ -29,7 +28,8 @@ def tensorboard(folder: str | Path = "tensorboard") -> Callable[[History], Recor
         InvalidSetting: if TensorBoard is not installed (the extra ``tensorboard``).
     """
     check_installed("tensorboard", "TensorBoard", "tensorboard")
-    return lambda history: Forwarding("tensorboard", history, _Files(Path(folder)))
+    place = Path(folder).absolute()  # a process of its own, or a later change of folder, shall find the same
+    return Forwarder("tensorboard", {"folder": str(place)}, lambda: _Files(place))
 
 
 class _Files:
@@ -37,10 +37,10 @@ class _Files:
         self._folder = folder
         self._writer: SummaryWriter | None = None
 
-    def open(self, name: str, settings: Mapping[str, str]) -> None:
+    def open(self, name: str, settings: Mapping[str, str], step: int | None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._folder / name))
+        self._writer = SummaryWriter(str(self._folder / name), purge_step=step)  # hides what comes again
         lines = (
             f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in settings.items()
         )
@@ -56,6 +56,12 @@ class _Files:
         assert self._writer is not None
         self._write_text("state", state)
         self._writer.close()
+
+    def state(self) -> dict[str, Any]:
+        return {}  # its files are found by the run's name
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        pass
 
     def _write_text(self, name: str, text: str) -> None:
         assert self._writer is not None

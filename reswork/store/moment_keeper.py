@@ -102,6 +102,12 @@ class MomentKeeper:
         with self._changed:
             return sum(self._kept.values())
 
+    @property
+    def spent_s(self) -> float:
+        """Processor time of both threads so far, in seconds."""
+        with self._changed:
+            return self._spent_s
+
     def __call__(self, event: Event) -> None:
         """Take one event; copies the weights if a moment is due."""
         match event:

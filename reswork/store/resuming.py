@@ -1,6 +1,6 @@
 """Going on with a run from disk, as if it had never stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.network import resnet
-from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, priced
+from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, made_by, priced
+from reswork.recorders.forwarding import introduce
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
 from reswork.store.moment_keeper import MomentKeeper
@@ -30,6 +31,7 @@ def resume(
     model: nn.Module | None = None,
     data: Dataset | None = None,
     step: int | None = None,
+    recorders: Sequence[Callable[[History], Recorder | list[Recorder]]] = (),
     start: bool = True,
 ) -> Run:
     """Go on with a run that was stopped, interrupted or failed, in its own folder.
@@ -44,6 +46,9 @@ def resume(
         model: needed where the network was not built here; its weights are replaced.
         data: needed where the data set is not a built-in one.
         step: go on from the newest checkpoint at or before this step; None: the newest.
+        recorders: factories of more recorders than those that it had. A run that was sent to TensorBoard or MLflow is
+            sent on where they are given again, such as ``[rw.recorders.tensorboard("logs")]``: where to send to is
+            not taken from a folder that somebody else may have made. Else the history notes ``not_sent``.
         start: False gives a run that waits for ``run.start()``.
 
     Raises:
@@ -64,15 +69,17 @@ def resume(
         checkpoint, state, problems = Checkpoints(saved.path).newest(step)
         model = model if model is not None else _network(saved, state)
         history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
-        recorders = [*_recorders(state, history), *_keeper(saved, state, history)]
         description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
+        more = made_by(recorders, history)
+        introduce(more, saved.name, description)
+        seated = [*_recorders(state, history), *more, *_keeper(saved, state, history)]
         writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
         run = Run(
             model,
             data,
             saved.recipe,
             history=history,
-            recorders=[*recorders, writer],
+            recorders=[*seated, writer],
             name=saved.name,
             start=state,
         )
@@ -87,6 +94,7 @@ def resume(
         lock.release()
         raise
     _tell(history, checkpoint, problems)
+    _tell_receivers(history, checkpoint.step, state, seated)
     if start:
         run.start()
     return run
@@ -126,3 +134,12 @@ def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]
     history.note(checkpoint.step, "resumed", checkpoint=checkpoint.path.name)
     if problems:
         history.note(checkpoint.step, "fell_back", reason="; ".join(problems))
+
+
+def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Recorder]) -> None:
+    """Note each program that the run was sent to and is not any more."""
+    names = {getattr(each, "name", None) for each in seated}
+    for program in ("tensorboard", "mlflow"):
+        if program in state.values.get("recorders", {}) and program not in names:
+            reason = f"resume(recorders=[rw.recorders.{program}(...)]) goes on sending"
+            history.note(step, "not_sent", recorder=program, reason=reason)

@@ -35,7 +35,7 @@ from reswork.training.modes import Mode
 from reswork.training.pace import Pace
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
-from reswork.training.save_points import SavePoints
+from reswork.training.save_points import EVERY_S, SavePoints
 from reswork.training.snapshots import Ticket
 from reswork.training.state import RunState
 
@@ -81,8 +81,9 @@ class Run(LiveRun):
             goes on.
         name: for lists and logs.
         start: go on from here, with the model's weights, optimizer and recorders as they were then.
-        save_every_s: seconds between two ``CheckpointDue`` events. There is one before the first step, one at
-            the end of an epoch where saving is quick, and one when the run is stopped or paused for a while.
+        save_every_s: seconds between two ``CheckpointDue`` events; None: as in ``start``, else 30. There is one before
+            the first step, one at the end of an epoch where saving is quick, and one when the run is stopped or
+            paused for a while.
 
     Example:
         >>> from torch import nn
@@ -103,7 +104,7 @@ class Run(LiveRun):
         recorders: Iterable[Recorder] = (),
         name: str | None = None,
         start: TrainingState | None = None,
-        save_every_s: float = 30.0,
+        save_every_s: float | None = None,
     ) -> None:
         self.model = model
         self.recipe = recipe or Recipe()
@@ -118,7 +119,8 @@ class Run(LiveRun):
         self._live = Live()
         self._start = start
         self._pace = Pace(float(start.values.get("seconds", 0.0)) if start is not None else 0.0)
-        self._save_points = SavePoints(save_every_s)
+        before = start.values.get("save_every_s", EVERY_S) if start is not None else EVERY_S
+        self._save_points = SavePoints(before if save_every_s is None else save_every_s)
         self._loop_state: Callable[[], TrainingState] | None = None  # there once the loop has begun
         self._mode: Mode | None = None
         self._steps_done = start.step if start is not None else 0
@@ -336,7 +338,12 @@ class Run(LiveRun):
         assert self._loop_state is not None
         state = self._loop_state()
         tensors, recorders = self._audience.state()
-        values = {**state.values, "recorders": recorders, "seconds": self._pace.seconds}
+        values = {
+            **state.values,
+            "recorders": recorders,
+            "seconds": self._pace.seconds,
+            "save_every_s": self._save_points.every_s,
+        }
         return replace(state, tensors={**state.tensors, **tensors}, values=values)
 
     def _ask_for_events(self) -> None:

@@ -1,7 +1,11 @@
 """When a run is to be saved: often enough that little is lost, seldom enough that it costs little."""
 
+import math
 import time
 
+from reswork.errors import InvalidSetting
+
+EVERY_S = 30.0  # unless somebody says something else
 COST_SHARE = 0.02  # of the time; a network of gigabytes is saved less often than was asked for
 
 
@@ -10,10 +14,13 @@ class SavePoints:
 
     Args:
         every_s: seconds between two, at most a fiftieth of which saving may take.
+
+    Raises:
+        InvalidSetting: if that is no finite number of at least 0.
     """
 
     def __init__(self, every_s: float) -> None:
-        self._every_s = every_s
+        self.every_s = check_every_s(every_s)
         self._last = time.monotonic()
         self._cost_s = 0.0
         self._step: int | None = None  # that was saved last
@@ -22,7 +29,7 @@ class SavePoints:
     def due(self, *, epoch_ended: bool) -> bool:
         """Whether to save now; at an epoch's end, for the best one, as soon as the cost allows."""
         pause = self._cost_s / COST_SHARE
-        return time.monotonic() - self._last >= (pause if epoch_ended else max(pause, self._every_s))
+        return time.monotonic() - self._last >= (pause if epoch_ended else max(pause, self.every_s))
 
     def is_saved(self, step: int, *, evaluated: bool) -> bool:
         """Whether the last one was made exactly here."""
@@ -32,3 +39,16 @@ class SavePoints:
         """One was made, and took so long."""
         self._last, self._cost_s = time.monotonic(), seconds
         self._step, self._evaluated = step, evaluated
+
+
+def check_every_s(every_s: object) -> float:
+    """Seconds between two checkpoints.
+
+    Raises:
+        InvalidSetting: if that is no finite number of at least 0.
+    """
+    if isinstance(every_s, int | float) and not isinstance(every_s, bool) and 0 <= every_s < math.inf:
+        return every_s
+    raise InvalidSetting(
+        "save_every_s", f"save_every_s={every_s!r} must be a number of seconds, 0 or more, such as 30"
+    )

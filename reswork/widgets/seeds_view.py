@@ -6,7 +6,7 @@ import ipywidgets as w
 
 from reswork import figures
 from reswork.experiment.seed_runs import SeedRuns
-from reswork.training.run import Run
+from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
@@ -69,7 +69,7 @@ def _status(runs: SeedRuns) -> str:
     return f"<b>{escape(runs.name)}</b>, {len(runs.seeds)} seeds<br>" + "<br>".join(lines)
 
 
-def _line(seed: int, run: Run) -> str:
+def _line(seed: int, run: LiveRun) -> str:
     top1 = run.history.last("top1/test")
     told = "" if top1 is None else f", test accuracy {top1:.1%}"
     return f"seed {seed}: {run.state.value}, step {run.steps_done:,} of {run.total_steps:,}{told}"

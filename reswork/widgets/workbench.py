@@ -102,7 +102,14 @@ class Workbench(w.VBox):
             "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
         }
         self.children = (
-            *(self._assets, self.run_view.bar, self._plan, self._offer, self.time_machine.bar, self.pages),
+            *(
+                self._assets,
+                self.run_view.bar,
+                self._plan,
+                self._offer,
+                self.time_machine.scrubber.view,
+                self.pages,
+            ),
             *self._sheets.values(),
             self.time_machine.view,
         )

@@ -20,11 +20,12 @@ import reswork as rw
 from reswork.experiment.processes.ending import sentence_about
 from reswork.experiment.processes.order import (
     ProcessSettings,
-    catalogue_names,
     config_of,
     make_order,
+    ordered_recorders,
     private_folder,
     read_order,
+    recorder_orders,
     write_order,
 )
 from reswork.experiment.processes.process_run import ProcessRun
@@ -257,7 +258,20 @@ def test_what_a_process_cannot_build_is_refused_with_a_way_out(data, tmp_path) -
         rw.train(tiny(), data, RECIPE, engine="process", directory=tmp_path / "file" / "run")
     assert not (tmp_path / "never").exists()
     assert config_of(tiny()) == tiny().config
-    assert catalogue_names([rw.recorders.losses]) == ["losses"] and catalogue_names(None) is None
+    with pytest.raises(rw.InvalidSetting, match="save_every_s=-1 must be a number of seconds"):
+        rw.train(tiny(), data, RECIPE, engine="process", save_every_s=-1, directory=tmp_path / "never")
+
+
+def test_recorders_are_ordered_by_name_and_made_anew(tmp_path) -> None:
+    assert recorder_orders(None) is None and recorder_orders([]) == []
+    chosen = [rw.recorders.losses, rw.recorders.default_recorders, rw.recorders.tensorboard(tmp_path)]
+    orders = recorder_orders(chosen)
+    assert json.loads(json.dumps(orders)) == orders
+    history = rw.History()
+    names = [getattr(each, "name", "?") for each in ordered_recorders(orders, history)]
+    usual = [getattr(each, "name", "?") for each in rw.recorders.default_recorders(history)]
+    assert names == ["losses", *usual, "tensorboard"]
+    assert [each.name for each in ordered_recorders(None, history)] == usual
 
 
 def test_a_followed_history_is_the_same_whenever_it_was_looked_at() -> None:

@@ -117,6 +117,25 @@ def test_thread_and_process_are_equal_to_the_last_bit_and_nothing_is_left_over(
     assert not (runs_here / "process" / "worker.json").exists()
 
 
+def test_seeds_in_processes_sent_to_tensorboard_are_those_of_the_thread(data, tmp_path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = rw.Recipe(steps=5, **PLAIN)
+    here = rw.train(net(), data, recipe, seeds=2, name="here")
+    here.wait(60)
+    recorders = [rw.recorders.default_recorders, rw.recorders.tensorboard(tmp_path / "logs")]
+    apart = rw.train(net(), data, recipe, seeds=2, name="apart", engine="process", recorders=recorders)
+    assert apart.wait(120) == (rw.RunState.FINISHED,) * 2
+    for one, other in zip(here.histories, apart.histories, strict=True):
+        assert one.series("loss/train").values.tolist() == other.series("loss/train").values.tolist()
+    for seed, history in enumerate(apart.histories):
+        read = reader.EventAccumulator(str(tmp_path / "logs" / f"apart-seed-{seed}"))
+        read.Reload()
+        assert [event.value for event in read.Scalars("loss/train")] == pytest.approx(
+            history.series("loss/train").values.tolist(), rel=1e-6
+        )
+    assert not [run for run in apart.runs if living_worker(run.directory)]
+
+
 def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_hangs(
     train, runs_here, monkeypatch
 ) -> None:

@@ -55,22 +55,31 @@ def _bytes(history: History) -> int:
 
 
 def _refreshes(count: int) -> float:
-    """Each with one more step in the record; the record has its full size from the beginning."""
-    recipe = rw.Recipe(steps=10**7, batch_size=32, device="cpu", precision="fp32", compile="off")
-    run = rw.train(rw.resnet(depth=8, width=2, in_channels=1, num_classes=2), DATA, recipe, start=False)
-    history = run.history
-    layers = tuple(f"layer{number}" for number in range(9))
-    for step in range(1, 20_001):
-        history.record(step, {"loss/train": 1 / step, "top1/train": 0.5, "learning_rate": 0.1})
-        if step % 10 == 0:
-            history.record_vector("grad_norm", step, layers, np.full(9, 1 / step))
-    view = RunView(run)
+    """Each with one more step in the record."""
+    view = long_view()
     sizes = []
     for number in range(count):
-        history.record(20_001 + number, {"loss/train": 0.1, "top1/train": 0.5, "learning_rate": 0.1})
-        view.refresh()
+        grow(view, number)
         if number in (count // 2, count - 1):
             gc.collect()
             sizes.append(psutil.Process().memory_info().rss)
-    run.stop()
+    view.run.stop()
     return (sizes[1] - sizes[0]) / MIB
+
+
+def long_view() -> RunView:
+    """All plots of a live run whose record has 20,000 steps from the beginning."""
+    recipe = rw.Recipe(steps=10**7, batch_size=32, device="cpu", precision="fp32", compile="off")
+    run = rw.train(rw.resnet(depth=8, width=2, in_channels=1, num_classes=2), DATA, recipe, start=False)
+    layers = tuple(f"layer{number}" for number in range(9))
+    for step in range(1, 20_001):
+        run.history.record(step, {"loss/train": 1 / step, "top1/train": 0.5, "learning_rate": 0.1})
+        if step % 10 == 0:
+            run.history.record_vector("grad_norm", step, layers, np.full(9, 1 / step))
+    return RunView(run)
+
+
+def grow(view: RunView, number: int) -> None:
+    """One more step in the record, and a refresh."""
+    view.run.history.record(20_001 + number, {"loss/train": 0.1, "top1/train": 0.5, "learning_rate": 0.1})
+    view.refresh()

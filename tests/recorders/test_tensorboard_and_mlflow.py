@@ -1,7 +1,9 @@
 """Both against the real packages with a local store, read back with their own readers."""
 
 import logging
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.experiment.launch import train
 from reswork.models.network import ResNet
 from reswork.recorders import default_recorders, mlflow, tensorboard
+from reswork.store.saved_run import SavedRun, load_run
 from reswork.training.recipe import Recipe
 
 RECIPE = Recipe(steps=6, batch_size=8, device="cpu", precision="fp32", compile="off", learning_rate=0.05)
@@ -39,6 +42,39 @@ def test_tensorboard_reads_what_was_recorded(tmp_path: Path, tiny_net: ResNet, t
     assert "&lt;b&gt;one&lt;/b&gt;" in settings.tensor_proto.string_val[0].decode()  # a class of that name
     (state,) = read.Tensors("state/text_summary")
     assert state.tensor_proto.string_val[0] == b"FINISHED"
+
+
+def stopped(folder: Path, at: int, net: ResNet, data: Dataset, recorders: list[Any]) -> SavedRun:
+    run = train(net, data, RECIPE, directory=folder, recorders=recorders, start=False)
+    for step in (2, at - 2):
+        run.step(step)
+        run.wait_until_still(60)
+        time.sleep(0.3)  # a pause so long has a checkpoint
+    run.stop()
+    run.wait(60)
+    return load_run(folder)
+
+
+def test_tensorboard_goes_on_with_a_run_and_hides_what_a_lost_continuation_wrote(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
+) -> None:
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is not installed"
+    )
+    recorders = [default_recorders, tensorboard(tmp_path / "logs")]
+    saved = stopped(tmp_path / "mine", 4, tiny_net, tiny_data, recorders)
+    first = saved.history.series("loss/train").steps.tolist()
+    assert first == [1, 2, 3, 4]
+    run = saved.resume(data=tiny_data, step=2, recorders=recorders[1:])
+    run.wait(60)
+    read = reader.EventAccumulator(str(tmp_path / "logs" / "mine"), size_guidance={"scalars": 0})
+    read.Reload()
+    series = run.history.series("loss/train")
+    assert series.steps.tolist() == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in read.Scalars("loss/train")] == series.steps.tolist()
+    assert [event.value for event in read.Scalars("loss/train")] == pytest.approx(
+        series.values.tolist(), rel=1e-6
+    )
 
 
 def test_tensorboard_on_a_disk_that_refuses(tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset) -> None:
@@ -74,6 +110,30 @@ def test_mlflow_reads_what_was_recorded(
         metrics = sorted(client.get_metric_history(found.info.run_id, name), key=lambda metric: metric.step)
         assert [metric.step for metric in metrics] == series.steps.tolist()
         assert [metric.value for metric in metrics] == series.values.tolist()
+
+
+def test_mlflow_goes_on_with_the_same_run(
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = (tmp_path / "store").as_uri()
+    recorders = [default_recorders, mlflow(uri, "trial")]
+    saved = stopped(tmp_path / "mine", 4, tiny_net, tiny_data, recorders)
+    client = package.MlflowClient(tracking_uri=uri)
+    number = client.get_experiment_by_name("trial").experiment_id
+    (before,) = client.search_runs([number])
+    assert before.info.status == "KILLED"
+    run = saved.resume(data=tiny_data, recorders=recorders[1:])
+    run.wait(60)
+    assert not [note for note in run.history.notes if note.kind == "not_sent"]
+    (found,) = client.search_runs([number])
+    assert (found.info.run_id, found.info.status) == (before.info.run_id, "FINISHED")
+    series = run.history.series("loss/train")
+    metrics = client.get_metric_history(found.info.run_id, "loss/train")
+    expected = set(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+    assert {(each.step, each.value) for each in metrics} == expected
+    assert len([each for each in metrics if each.step in (1, 2, 5, 6)]) == 4
 
 
 def test_mlflow_without_a_server(

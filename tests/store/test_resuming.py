@@ -58,6 +58,17 @@ def test_stopping_again_and_again_changes_nothing(whole: Path, tmp_path: Path) -
     assert differences(whole, tmp_path / "run") == []
 
 
+def test_the_interval_between_checkpoints_goes_on_with_it(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", start=False, save_every_s=0.0)
+    run.step(3)
+    run.wait_until_still(60)
+    run.stop()
+    run.wait(60)
+    again = rw.load_run(tmp_path / "run").resume(start=False)
+    assert again._save_points.every_s == 0.0
+    again.stop()
+
+
 def test_changed_settings_go_on_with_it(tmp_path: Path) -> None:
     for name, stop in (("whole", None), ("stopped", 30)):
         run = begun(tmp_path / name, start=False)

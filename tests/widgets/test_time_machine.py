@@ -7,7 +7,9 @@ import torch
 from ipywidgets.widgets.widget import _instances
 
 import reswork as rw
-from reswork.widgets.time_machine import TimeMachine, difference_html, marks_html
+from reswork.widgets.beside import difference_html
+from reswork.widgets.scrubber import marks_html
+from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
 RECIPE = rw.Recipe(
@@ -36,7 +38,7 @@ def bench(small_data):
 
 def settle(machine: TimeMachine) -> None:
     assert machine._worker.wait(60)
-    assert machine._error.layout.display == "none", machine._error.value
+    assert machine.scrubber.error.layout.display == "none", machine.scrubber.error.value
 
 
 def wait_for(condition, seconds: float = 30.0) -> None:
@@ -54,15 +56,15 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     run = trained()
     bench.watch(run)
     machine = bench.time_machine
-    assert machine.bar.layout.display is None
-    assert machine.slider.max == 12 and machine.step is None
+    assert machine.scrubber.view.layout.display is None
+    assert machine.scrubber.slider.max == 12 and machine.step is None
     step = rw.moments(run).steps[3]
-    machine.slider.value = step
+    machine.scrubber.slider.value = step
     settle(machine)
     view = bench.run_view
     for figure in (view.loss, view.accuracy, view.rates):
         assert cursor(figure)[-1] == step
-    assert f"step {step}" in machine._told.value
+    assert f"step {step}" in machine.scrubber.told.value
     assert machine.column.look.step == step
     assert "step 12" not in view.profile.frame["data"][-1]["name"]
     assert f"{step}:" in str(machine.column.strip.frame["layout"]["annotations"])
@@ -71,10 +73,10 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     assert (
         "The network after" in bench.inspector._note.value and f"{step} steps" in bench.inspector._note.value
     )
-    machine.now.click()
+    machine.scrubber.now.click()
     settle(machine)
     assert machine.step is None and cursor(view.loss) == []
-    assert machine.slider.value == 12
+    assert machine.scrubber.slider.value == 12
 
 
 def test_a_step_that_was_not_kept_says_which_is_shown(bench, trained) -> None:
@@ -83,9 +85,9 @@ def test_a_step_that_was_not_kept_says_which_is_shown(bench, trained) -> None:
         (rw.moments(run).folder / f"{step:08}.safetensors").unlink()
     bench.watch(run)
     machine = bench.time_machine
-    machine.slider.value = 9
+    machine.scrubber.slider.value = 9
     settle(machine)
-    assert "its weights were not kept, so networks are those of step 12" in machine._told.value
+    assert "its weights were not kept, so networks are those of step 12" in machine.scrubber.told.value
     assert "Step 9 was not kept" in machine.column._facts.value
 
 
@@ -96,15 +98,15 @@ def test_the_film_runs_from_the_first_moment_to_the_last_and_can_be_held(bench, 
     machine.player._interval_s = 0.01
     seen: list[int] = []
     monkeypatch.setattr(machine, "_seen", lambda look: seen.append(look.step))
-    machine.film.click()
+    machine.scrubber.film.click()
     wait_for(lambda: not machine._playing)
     settle(machine)
     steps = list(rw.moments(run).steps)
-    assert sorted(set(seen)) == steps and machine.film.description == "Play"
-    machine.film.click()
-    assert machine.film.description == "Hold"
-    machine.film.click()
-    assert machine.film.description == "Play"
+    assert sorted(set(seen)) == steps and machine.scrubber.film.description == "Play"
+    machine.scrubber.film.click()
+    assert machine.scrubber.film.description == "Hold"
+    machine.scrubber.film.click()
+    assert machine.scrubber.film.description == "Play"
 
 
 def test_two_moments_and_two_runs_stand_side_by_side_with_the_difference_in_words(bench, trained) -> None:
@@ -113,19 +115,19 @@ def test_two_moments_and_two_runs_stand_side_by_side_with_the_difference_in_word
     machine = bench.time_machine
     machine.sections.selected_index = 0
     settle(machine)
-    machine.slider.value = 0
-    machine._compare.value = True
+    machine.scrubber.slider.value = 0
+    machine.beside.tick.value = True
     settle(machine)
     assert len(machine._columns.children) == 2
-    assert machine.beside.look.step == 12
-    assert "conv1" in machine.column.filters.summary and "conv1" in machine.beside.maps.summary
-    assert "ResNet-8" in machine.beside.drawing.summary
-    assert "Half of the layers&#x27; weights moved" in machine._difference.value
-    machine._other_run.value = first.name
+    assert machine.beside.column.look.step == 12
+    assert "conv1" in machine.column.filters.summary and "conv1" in machine.beside.column.maps.summary
+    assert "ResNet-8" in machine.beside.column.drawing.summary
+    assert "Half of the layers&#x27; weights moved" in machine.beside.difference.value
+    machine.beside.run_menu.value = first.name
     settle(machine)
-    assert machine.beside.look.name == first.name
-    assert "learning_rate 0.01 → 0.1" in machine._difference.value
-    machine._compare.value = False
+    assert machine.beside.column.look.name == first.name
+    assert "learning_rate 0.01 → 0.1" in machine.beside.difference.value
+    machine.beside.tick.value = False
     assert len(machine._columns.children) == 1
 
 
@@ -135,7 +137,7 @@ def test_branch_here_starts_a_run_that_is_watched_at_once_and_stands_in_the_tree
     machine = bench.time_machine
     machine.branch_form.button.click()
     assert "Move the slider" in machine.branch_form.form.fields["learning_rate"].error
-    machine.slider.value = 4
+    machine.scrubber.slider.value = 4
     settle(machine)
     machine.branch_form.form.set(learning_rate=0.02, shortcuts_off="layer2.0")
     machine.branch_form.button.click()
@@ -154,7 +156,7 @@ def test_branch_here_starts_a_run_that_is_watched_at_once_and_stands_in_the_tree
 def test_a_wrong_setting_of_a_branch_is_told_under_its_field(bench, trained) -> None:
     bench.watch(trained())
     machine = bench.time_machine
-    machine.slider.value = 4
+    machine.scrubber.slider.value = 4
     settle(machine)
     machine.branch_form.form.set(learning_rate=-3.0)
     machine.branch_form.button.click()
@@ -167,7 +169,7 @@ def test_a_run_without_moments_has_no_slider(bench, small_data) -> None:
     )
     run.wait(60)
     bench.watch(run)
-    assert bench.time_machine.bar.layout.display == "none"
+    assert bench.time_machine.scrubber.view.layout.display == "none"
 
 
 def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) -> None:
@@ -177,13 +179,13 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
     run.wait_until_still(30)
     bench.watch(run)
     machine = bench.time_machine
-    wait_for(lambda: machine.slider.max == 6)
-    machine.slider.value = 2
+    wait_for(lambda: machine.scrubber.slider.max == 6)
+    machine.scrubber.slider.value = 2
     settle(machine)
     run.step(20)
     run.wait_until_still(30)
     bench.run_view.refresh()
-    assert machine.slider.value == 2 and machine.slider.max == 26 and machine.step == 2
+    assert machine.scrubber.slider.value == 2 and machine.scrubber.slider.max == 26 and machine.step == 2
     assert cursor(bench.run_view.loss)[-1] == 2
     before = machine.column.look
     bench._snapshot_taken(run.snapshot(), 26)
@@ -200,10 +202,10 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
 def test_names_are_escaped_and_everything_is_closed(small_data) -> None:
     before = set(_instances)
     machine = TimeMachine(small_data)
-    machine._switch_beside(True)
-    machine._switch_beside(False)
+    machine.beside.tick.value = True
+    machine.beside.tick.value = False
     machine.close()
-    for widget in (machine.bar, machine.view):
+    for widget in (machine.scrubber.view, machine.view):
         close_tree(widget)
     assert set(_instances) <= before
     assert "<img" not in difference_html(["<img src=x onerror=alert(1)>"])

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,15 +17,21 @@ from torch import Tensor, nn
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.wire import SOCKET_FILE, check_system
+from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
-from reswork.recorders import CATALOGUE
+from reswork.recorders import CATALOGUE, Recorder, default_recorders, mlflow, priced, tensorboard
+from reswork.recorders.forwarding import Forwarder
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
+from reswork.training.save_points import EVERY_S, check_every_s
 
 ORDER_FILE = "order.json"
 WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
+
+_DEFAULT = "default_recorders"
+_FORWARDERS: dict[str, Callable[..., Forwarder]] = {"tensorboard": tensorboard, "mlflow": mlflow}
 
 Engine = Literal["thread", "process"]
 WhenKernelEnds = Literal["stop", "go_on"]
@@ -38,18 +44,18 @@ class ProcessSettings:
     Args:
         engine: has to be ``"process"``.
         when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
-        recorders: factories of the catalogue; None: the default ones.
+        recorders: factories of the catalogue, `default_recorders`, `tensorboard` and `mlflow`; None: the default ones.
         save_every_s: seconds between two checkpoints.
         moments_bytes: disk for the weights of earlier steps.
         state: where to begin instead of at step 0.
-        resumes: go on with what is in the run's folder, and forget the recorders and the state given here.
+        resumes: go on with what is in the run's folder; recorders are then those that come to its own.
         step: go on from the newest checkpoint at or before this step; None: the newest.
     """
 
     engine: Engine = "process"
     when_kernel_ends: WhenKernelEnds = "stop"
     recorders: Sequence[Any] | None = None
-    save_every_s: float = 30.0
+    save_every_s: float = EVERY_S
     moments_bytes: int = DEFAULT_BYTES
     state: TrainingState | None = None
     resumes: bool = False
@@ -70,7 +76,8 @@ class ProcessSettings:
                 f"when_kernel_ends={self.when_kernel_ends!r} is unknown; choose 'stop' or 'go_on'",
             )
         config_of(model)
-        catalogue_names(self.recorders)
+        check_every_s(self.save_every_s)
+        recorder_orders(self.recorders)
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,12 @@ class Order:
         config: of the network.
         frozen: names of the weights that are not trained.
         recipe: of the training.
-        recorders: names in the catalogue; None: the default ones.
+        recorders: names in the catalogue, ``default_recorders``, or the options of one that sends the record; None:
+            the default ones.
         description: what stands in the run's ``run.json``.
         save_every_s: seconds between two checkpoints.
         moments_bytes: disk for the weights of earlier steps.
-        resumes: whether it goes on with what is in the run's folder, and then nothing of the above is used.
+        resumes: whether it goes on with what is in the run's folder, and then only the recorders above are used.
         step: from which it goes on at the latest.
         state: step and values of the state to begin with, whose tensors lie beside the order; None: step 0.
         kernel: number of the process that started it.
@@ -97,7 +105,7 @@ class Order:
     config: dict[str, Any]
     frozen: list[str]
     recipe: dict[str, Any]
-    recorders: list[str] | None
+    recorders: list[str | dict[str, Any]] | None
     description: dict[str, Any]
     save_every_s: float
     moments_bytes: int
@@ -124,7 +132,7 @@ def make_order(
         config=config_of(model).to_dict(),
         frozen=[name for name, weight in model.named_parameters() if not weight.requires_grad],
         recipe=recipe.to_dict(),
-        recorders=catalogue_names(settings.recorders),
+        recorders=recorder_orders(settings.recorders),
         description=dict(description),
         save_every_s=settings.save_every_s,
         moments_bytes=settings.moments_bytes,
@@ -191,21 +199,39 @@ def config_of(model: nn.Module) -> ResNetConfig:
     return model.config
 
 
-def catalogue_names(factories: Any) -> list[str] | None:
-    """Names of recorders that were given as factories of the catalogue; None stays None.
+def recorder_orders(factories: Any) -> list[str | dict[str, Any]] | None:
+    """Recorders that were given as factories, as JSON values; None stays None.
 
     Raises:
-        InvalidSetting: for one that is not in it.
+        InvalidSetting: for one that another process cannot make.
     """
     if factories is None:
         return None
-    names = {kind.make: kind.name for kind in CATALOGUE}
+    names = {kind.make: kind.name for kind in CATALOGUE} | {default_recorders: _DEFAULT}
+    orders: list[str | dict[str, Any]] = []
     for factory in factories:
-        if factory not in names:
+        if isinstance(factory, Forwarder) and factory.label in _FORWARDERS:
+            orders.append({"name": factory.label, "options": dict(factory.options)})
+        elif factory in names:
+            orders.append(names[factory])
+        else:
             raise _only_here(
                 f"the recorder {getattr(factory, '__name__', factory)!r} is not in rw.recorders.CATALOGUE"
             )
-    return [names[factory] for factory in factories]
+    return orders
+
+
+def ordered_recorders(orders: list[str | dict[str, Any]] | None, history: History) -> list[Recorder]:
+    """The recorders of `recorder_orders`, made in the process of the run."""
+    made: list[Recorder] = []
+    for order in [_DEFAULT] if orders is None else orders:
+        if isinstance(order, dict):
+            made.append(_FORWARDERS[order["name"]](**order["options"])(history))
+        elif order == _DEFAULT:
+            made += default_recorders(history)
+        else:
+            made.append(priced(order, history))
+    return made
 
 
 def remove_private_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import site
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,7 @@ def resume_in_process(
     *,
     data: Dataset | None = None,
     step: int | None = None,
+    recorders: Sequence[Any] = (),
     when_kernel_ends: WhenKernelEnds = "stop",
     start: bool = True,
 ) -> ProcessRun:
@@ -108,6 +109,8 @@ def resume_in_process(
         saved: from `load_run` or `runs`; its network has to be one of `resnet`.
         data: needed where the data set is not a built-in one.
         step: go on from the newest checkpoint at or before this step; None: the newest.
+        recorders: more of them, as `resume` takes them; no other ones than those of the catalogue and `tensorboard`
+            and `mlflow`.
         when_kernel_ends: as for `train`.
         start: False gives a run that waits for ``run.start()``.
 
@@ -119,7 +122,9 @@ def resume_in_process(
         what = "is not of rw.resnet" if saved.config is None else f"is {saved.state_word}"
         raise InvalidSetting("run", f"run {saved.name!r} {what}, and cannot go on in a process of its own")
     data = saved.check_data(data) if data is not None else saved.load_data()
-    settings = ProcessSettings(when_kernel_ends=when_kernel_ends, resumes=True, step=step)
+    settings = ProcessSettings(
+        when_kernel_ends=when_kernel_ends, recorders=list(recorders), resumes=True, step=step
+    )
     run = process_run(_network(saved.config), data, saved.recipe, saved.path, {}, settings)
     if start:
         run.start()
