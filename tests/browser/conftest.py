@@ -1,5 +1,6 @@
 """A real JupyterLab and a real Chromium for tests that look at the page."""
 
+import contextlib
 import json
 import os
 import re
@@ -169,6 +170,20 @@ def run_all(page: Any) -> None:
     page.locator(".jp-Notebook .jp-Cell").first.click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def save(page: Any, folder: Path) -> None:
+    """Save the open notebook; returns when its file has the outputs that are on the page."""
+    path = folder / page.url.split("/lab/tree/")[1].split("?")[0]
+    before = path.stat().st_mtime_ns
+    page.keyboard.press("Control+s")
+    for _ in range(240):
+        page.wait_for_timeout(250)
+        with contextlib.suppress(ValueError, OSError):  # half written
+            cells = nbformat.read(path, as_version=4).cells
+            if path.stat().st_mtime_ns != before and any(cell.get("outputs") for cell in cells):
+                return
+    raise AssertionError(f"{path.name} was not saved with its outputs")
 
 
 def choose_theme(page: Any, name: str) -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import run_all
+from tests.browser.conftest import run_all, save
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
@@ -34,8 +34,7 @@ def page(lab, open_page):
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 50)
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    save(page, lab.folder)
     yield page
     lab.shut_kernels()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import reswork as rw
-from tests.browser.conftest import ROOT, choose_theme, run_all
+from tests.browser.conftest import ROOT, choose_theme, run_all, save
 
 LOSS = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
 PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(p => p.getTotalLength()))"
@@ -111,8 +111,7 @@ def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
     wait_state(page, "running")
     wait_step(page, held + 10)
 
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    save(page, lab.folder)
     page.reload()
     page.wait_for_selector(".reswork .reswork-bar")
     wait_step(page, held + 15)
@@ -203,8 +202,7 @@ def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 10)
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    save(page, lab.folder)
     second = open_page(lab.address("03_train_live.ipynb"))
     second.wait_for_selector(".reswork .reswork-bar")
     second.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
@@ -224,8 +222,7 @@ def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, w
     press(page, "Stop")
     wait_state(page, "stopped")
     page.wait_for_timeout(1000)
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
+    save(page, lab.folder)
     kept = [
         output["data"]
         for cell in nbformat.read(lab.folder / "03_train_live.ipynb", as_version=4).cells
