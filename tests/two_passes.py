@@ -1,7 +1,8 @@
 """All tests in two passes: those that share the machine, side by side; then those that want it for themselves.
 
 ``python -m tests.two_passes [arguments of pytest]``; both passes get the arguments. Also a plugin of pytest, which
-leaves to each pass its tests.
+leaves to each pass its tests. In the first pass all tests that drive a page go to one of three workers: they mostly wait,
+and the two others use what is left of the machine meanwhile.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-ALONE = ("browser", "serial", "gpu")  # marks of the second pass
+ALONE = ("serial", "gpu")  # marks of the second pass
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -36,11 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def main(arguments: list[str]) -> int:
     """Both passes; 0 if all went well, also where one of them had nothing to do."""
     base = [sys.executable, "-m", "pytest", "-p", "tests.two_passes"]
-    together = [*base, "--only-pass=together", "--numprocesses=2", *arguments]
+    together = [*base, "--only-pass=together", "--numprocesses=3", "--dist=loadgroup", *arguments]
     alone = [*base, "--only-pass=alone", *arguments]
     single = os.environ | {
         "OMP_NUM_THREADS": "1"
-    }  # page, server and training share the cores in the second pass too
+    }  # page, server, training and other tests share the cores
     codes = [subprocess.run(command, env=single).returncode for command in (together, alone)]
     return outcome(codes)
 

@@ -136,7 +136,7 @@ def map_figure(info: DepthMap, quantity: str, explained: Mapping[str, str]) -> g
     trace = {
         "type": "heatmap",
         "x": info.steps,
-        "y": distinct(info.rows, 32),
+        "y": distinct(info.rows, 24),
         "z": info.logs,
         "colorscale": "Viridis",
         "hoverongaps": False,

@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in Path(item.fspath).parts:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab for all of them
+            item.add_marker(pytest.mark.timeout(400))  # other tests run beside it
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -141,7 +143,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.goto(address)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         return page

@@ -48,7 +48,7 @@ def training(lab, open_page):
     lab.shut_kernels()
 
 
-def until(page, condition, seconds: float = 60.0) -> None:
+def until(page, condition, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"

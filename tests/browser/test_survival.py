@@ -16,7 +16,7 @@ NOTEBOOK = "survival.ipynb"
 CELL = """
 import reswork as rw
 net = rw.ResNetConfig(depth=8, width=4)
-recipe = rw.Recipe(steps=60_000, batch_size=32, device="cpu", precision="fp32", compile="off")
+recipe = rw.Recipe(steps=600_000, batch_size=32, device="cpu", precision="fp32", compile="off")
 bench = rw.Workbench(net, rw.datasets.digits(), recipe)
 bench
 """

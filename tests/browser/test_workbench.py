@@ -171,7 +171,7 @@ def test_every_page_is_legible_in_both_themes_at_both_widths(workbench) -> None:
             page.set_viewport_size({"width": width, "height": 1600})
             for sheet in ("Build", "Data", "Recipe", "Train"):
                 press(page, sheet)
-                page.wait_for_function(FITS, timeout=20_000)
+                page.wait_for_function(FITS)
                 assert page.evaluate(EMPTY_MENUS) == 0, f"a menu on {sheet} shows nothing"
     choose_theme(page, "JupyterLab Light")
 
