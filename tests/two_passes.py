@@ -39,9 +39,7 @@ def main(arguments: list[str]) -> int:
     base = [sys.executable, "-m", "pytest", "-p", "tests.two_passes"]
     together = [*base, "--only-pass=together", "--numprocesses=3", "--dist=loadgroup", *arguments]
     alone = [*base, "--only-pass=alone", *arguments]
-    single = os.environ | {
-        "OMP_NUM_THREADS": "1"
-    }  # page, server, training and other tests share the cores
+    single = os.environ | {"OMP_NUM_THREADS": "1"}  # page, server, training and other tests share the cores
     codes = [subprocess.run(command, env=single).returncode for command in (together, alone)]
     return outcome(codes)
 

@@ -40,23 +40,21 @@ def published(file: str) -> Path:
     ],
 )
 def test_published_checkpoints_open(file: str, depth: int, known: str) -> None:
-    """akamaster's ResNets: 3,992 of 4,000 right, and logits as computed independently in numpy."""
+    """akamaster's ResNets: logits as computed independently in numpy; how many are right is in test_published."""
     found = open_checkpoint(published(file))
     assert isinstance(found.model, ResNet) and not found.model.training
     assert found.config is not None and found.config.label == f"ResNet-{depth}"
     assert found.entries["best_prec1"] == pytest.approx({20: 91.78, 32: 92.78}[depth])
     assert "counters were missing" in found.sentence and "type A" in found.sentence
     with np.load(SHARED / "cifar10" / "first4000_lossless.npz") as images_file:
-        images, labels = images_file["images"], images_file["labels"]
+        images = images_file["images"]
     with np.load(PRETRAINED / "numpy_logits.npz") as logits_file:
-        logits = logits_file[known]
+        logits = logits_file[known][:1000]
     planes = torch.from_numpy(images[: len(logits)]).permute(0, 3, 1, 2).contiguous()
     with torch.no_grad():
         scaled = normalise(planes, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         ours = torch.cat([found.model(part) for part in scaled.split(500)]).numpy()
     assert np.abs(ours - logits).max() < 1e-3
-    if depth == 20:
-        assert (ours.argmax(1) == labels).sum() == 3992
 
 
 def same(model: Any, state: dict[str, Tensor]) -> bool:

@@ -55,9 +55,13 @@ def test_runs_of_the_same_second_do_not_collide(tmp_path: Path) -> None:
 
 
 def test_processes_that_create_at_once_get_different_folders(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        made = pool.starmap(create_run_directory, [(tmp_path, "same")] * 30)
-    assert len(set(made)) == 30
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["reswork.store.directory"])
+    with context.Pool(8) as pool:  # fifty each
+        made = pool.starmap(
+            create_run_directory, [(tmp_path, f"run-{number // 20}") for number in range(400)], 1
+        )
+    assert len(set(made)) == 400
 
 
 def test_the_folder_of_runs_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_start_trains_what_the_forms_say_and_everything_is_drawn(workbench, smal
     assert bench.pages.value == "Train"
     view = bench.run_view
     wait_for(lambda: view.confusion is not None)
-    assert view.loss.numbers["1/x"][1] == (12,)  # the smoothed curve has a point a step
+    wait_for(lambda: view.loss.numbers["1/x"][1] == (12,))  # the smoothed curve has a point a step
     assert view.start.disabled is False and view.pause.disabled is True
     assert "&lt;b&gt;" not in str(bench.run_view.status.value)
     wait_for(lambda: [row["cells"]["state"] for row in bench.runs_panel.table.rows] == ["finished"])
