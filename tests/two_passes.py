@@ -1,8 +1,8 @@
 """All tests in two passes: those that share the machine, side by side; then those that want it for themselves.
 
 ``python -m tests.two_passes [arguments of pytest]``; both passes get the arguments. Also a plugin of pytest, which
-leaves to each pass its tests. In the first pass all tests that drive a page go to one of three workers: they mostly wait,
-and the two others use what is left of the machine meanwhile.
+leaves to each pass its tests. In the first pass all tests that drive a page go to one of three workers: they mostly
+wait, and the two others use what is left of the machine meanwhile.
 """
 
 import os
