@@ -23,7 +23,7 @@ lab: $(VENV)/.stamp-lab  ## install what is missing and open JupyterLab on the s
 	@$(BIN)/reswork lab $(ARGS)
 
 test: $(VENV)/.stamp-dev  ## run all tests; browser tests need Chromium and say so if there is none
-	$(PY) -m tests.two_passes $(ARGS)
+	$(PY) -m tests.parts $(ARGS)
 
 check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the notebooks
 	$(BIN)/ruff check .

@@ -27,17 +27,12 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "reswork-browser-tests"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = ""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.browser)
+    item.add_marker(pytest.mark.timeout(400))  # other tests run beside it
     if not CHROMIUM:
         reason = "no Chromium found: install it (Debian: apt-get install chromium) to run the browser tests"
-    for item in items:
-        if "browser" in Path(item.fspath).parts:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab for all of them
-            item.add_marker(pytest.mark.timeout(400))  # other tests run beside it
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 class Lab:

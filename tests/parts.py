@@ -1,0 +1,70 @@
+"""All tests in three parts: those that drive a page beside all that share the machine; then those that want it alone.
+
+``python -m tests.parts [arguments of pytest]``; each part gets the arguments. Also a plugin of pytest, which leaves to
+each part its tests. Pages mostly wait, so that two other processes use what is left of the machine meanwhile.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; all others are "together"
+NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", choices=("together", *PARTS), help="the tests of one part")
+
+
+@pytest.hookimpl(trylast=True)  # after those who mark
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--part")
+    if wanted is None:
+        return
+    mine = [item for item in items if part_of(item) == wanted]
+    others = [item for item in items if part_of(item) != wanted]
+    items[:] = mine
+    if others:
+        config.hook.pytest_deselected(items=others)
+
+
+def part_of(item: pytest.Item) -> str:
+    """Where a test belongs."""
+    for part, marks in PARTS.items():
+        if any(item.get_closest_marker(mark) for mark in marks):
+            return part
+    return "together"
+
+
+def main(arguments: list[str]) -> int:
+    """All parts; 0 if all went well, also where one of them had nothing to do."""
+    base = [sys.executable, "-m", "pytest", "-p", "tests.parts"]
+    single = os.environ | {"OMP_NUM_THREADS": "1"}  # page, server, training and other tests share the cores
+    with tempfile.TemporaryFile("w+") as said:
+        pages = subprocess.Popen(
+            [*base, "--part=pages", *arguments], env=single, stdout=said, stderr=subprocess.STDOUT
+        )
+        together = subprocess.run([*base, "--part=together", "--numprocesses=2", *arguments], env=single)
+        codes = [together.returncode, pages.wait()]
+        said.seek(0)
+        print(said.read(), flush=True)
+    codes.append(subprocess.run([*base, "--part=alone", *arguments], env=single).returncode)
+    return outcome(codes)
+
+
+def outcome(codes: list[int]) -> int:
+    """The first failure; no tests at all is a failure, no tests in one part is none.
+
+    >>> outcome([0, 5]), outcome([5, 0]), outcome([5, 5]), outcome([5, 1]), outcome([2, 0])
+    (0, 0, 5, 1, 2)
+    """
+    if all(code == NOTHING for code in codes):
+        return NOTHING
+    return next((code for code in codes if code not in (0, NOTHING)), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
