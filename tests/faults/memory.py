@@ -28,7 +28,7 @@ def campaign(count: int, seed: int = 0) -> str:
 
 def _steps(count: int) -> tuple[int, float]:
     """A run with every default recorder and its folder; the record's own numbers do not count."""
-    recipe = rw.Recipe(steps=count, batch_size=1, device="cpu", precision="fp32", compile="off")
+    recipe = rw.Recipe(steps=count, batch_size=2, device="cpu", precision="fp32", compile="off")
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
     sizes: list[tuple[int, int]] = []  # bytes of the process, bytes of the record
 
