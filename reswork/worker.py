@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,8 @@ def _resumed(directory: Path, order: "Order", data: "Dataset") -> "Run":
     from reswork.store.resuming import resume
     from reswork.store.saved_run import load_run
 
-    more = [lambda history, each=each: ordered_recorders([each], history) for each in order.recorders or ()]
-    return resume(load_run(directory), data=data, step=order.step, recorders=more, start=False)
+    more = partial(ordered_recorders, order.recorders)
+    return resume(load_run(directory), data=data, step=order.step, recorders=[more], start=False)
 
 
 def _begun(

@@ -41,8 +41,9 @@ def main() -> None:
         total_s += plain_s
         print(f"{path.stem}: {plain_s:.0f} s", flush=True)
         for index, (cell, took) in enumerate(zip(notebook.cells, seconds, strict=True)):
-            if printed(cell) and (chosen.answers or index >= cells):
-                print(f"--- {took:.1f} s\n{cell.source.strip()}\n>>> {'; '.join(printed(cell))}", flush=True)
+            said = printed(cell)
+            if said and (chosen.answers or index >= cells):
+                print(f"--- {took:.1f} s\n{cell.source.strip()}\n>>> {'; '.join(said)}", flush=True)
     print(f"together: {total_s:.0f} s")
 
 

@@ -14,20 +14,17 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.processes import Engine, ProcessRun, ProcessSettings, WhenKernelEnds, process_run
 from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
 from reswork.history import History
-from reswork.recorders import default_recorders, made_by
+from reswork.recorders import RecorderFactory, default_recorders, made_by
 from reswork.recorders.forwarding import introduce
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
 from reswork.store.writer import RunWriter
-from reswork.training.audience import Recorder
 from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 from reswork.training.save_points import EVERY_S, check_every_s
-
-Factories = Sequence[Callable[[History], Recorder | list[Recorder]]]
 
 
 @overload
@@ -37,7 +34,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Factories | None = None,
+    recorders: Sequence[RecorderFactory] | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = EVERY_S,
@@ -71,7 +68,7 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
     recipe: Recipe | None = None,
     *,
     directory: str | Path | None = None,
-    recorders: Factories | None = None,
+    recorders: Sequence[RecorderFactory] | None = None,
     name: str | None = None,
     start: bool = True,
     save_every_s: float = EVERY_S,

@@ -7,6 +7,7 @@ from reswork.recorders.activations import activations
 from reswork.recorders.budget import Budget
 from reswork.recorders.catalogue import CATALOGUE, RecorderKind, priced
 from reswork.recorders.evaluation import evaluation
+from reswork.recorders.forwarding import Forwarder
 from reswork.recorders.gradient_norms import gradient_norms
 from reswork.recorders.learning_rate import learning_rate
 from reswork.recorders.looks import Looks
@@ -24,11 +25,13 @@ from reswork.training.audience import Recorder
 
 __all__ = [
     "CATALOGUE",
+    "SENDERS",
     "Budget",
     "Looks",
     "Price",
     "Priced",
     "Recorder",
+    "RecorderFactory",
     "RecorderKind",
     "activations",
     "default_recorders",
@@ -49,6 +52,10 @@ __all__ = [
 ]
 
 
+RecorderFactory = Callable[[History], Recorder | list[Recorder]]
+SENDERS: dict[str, Callable[..., Forwarder]] = {"tensorboard": tensorboard, "mlflow": mlflow}  # by label
+
+
 def default_recorders(history: History, share: float | None = 0.05) -> list[Recorder]:
     """Those that a run has unless it is told otherwise, at their usual intervals, and the budget over them.
 
@@ -67,9 +74,7 @@ def default_recorders(history: History, share: float | None = 0.05) -> list[Reco
     return [*chosen, Budget(history, chosen, share)]
 
 
-def made_by(
-    factories: Iterable[Callable[[History], Recorder | list[Recorder]]], history: History
-) -> list[Recorder]:
+def made_by(factories: Iterable[RecorderFactory], history: History) -> list[Recorder]:
     """The recorders that factories make for a history; one may make several, as `default_recorders` does."""
     made: list[Recorder] = []
     for make in factories:

@@ -1,6 +1,6 @@
 """Going on with a run from disk, as if it had never stopped."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,16 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.network import resnet
-from reswork.recorders import CATALOGUE, Budget, Recorder, default_recorders, made_by, priced
+from reswork.recorders import (
+    CATALOGUE,
+    SENDERS,
+    Budget,
+    Recorder,
+    RecorderFactory,
+    default_recorders,
+    made_by,
+    priced,
+)
 from reswork.recorders.forwarding import introduce
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
@@ -31,7 +40,7 @@ def resume(
     model: nn.Module | None = None,
     data: Dataset | None = None,
     step: int | None = None,
-    recorders: Sequence[Callable[[History], Recorder | list[Recorder]]] = (),
+    recorders: Sequence[RecorderFactory] = (),
     start: bool = True,
 ) -> Run:
     """Go on with a run that was stopped, interrupted or failed, in its own folder.
@@ -139,7 +148,7 @@ def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]
 def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Recorder]) -> None:
     """Note each program that the run was sent to and is not any more."""
     names = {getattr(each, "name", None) for each in seated}
-    for program in ("tensorboard", "mlflow"):
+    for program in SENDERS:
         if program in state.values.get("recorders", {}) and program not in names:
             reason = f"resume(recorders=[rw.recorders.{program}(...)]) goes on sending"
             history.note(step, "not_sent", recorder=program, reason=reason)

@@ -25,6 +25,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 TOKEN = "reswork-browser-tests"
+DIGITS = (  # a workbench whose training begins at once and is quick
+    "import reswork as rw; rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.digits(),"
+    " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off'))"
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -68,6 +72,11 @@ class Lab:
     def shut_kernels(self) -> None:
         for session in self.api("sessions"):
             self.api(f"sessions/{session['id']}", "DELETE")
+
+    def begin_anew(self) -> None:
+        """No runs, no kernels."""
+        shutil.rmtree(self.folder / "runs", ignore_errors=True)
+        self.shut_kernels()
 
 
 @pytest.fixture(scope="session")
@@ -167,6 +176,15 @@ def run_all(page: Any) -> None:
     page.locator(".jp-Notebook .jp-Cell").first.click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def open_workbench(lab: Lab, open_page: Callable[..., Any], name: str, *cells: str) -> Any:
+    """A page with a new notebook whose cells show a workbench, in a folder without runs."""
+    lab.begin_anew()
+    page = open_page(lab.write(name, *cells))
+    run_all(page)
+    page.wait_for_selector(".reswork .reswork-sums")
+    return page
 
 
 def save(page: Any, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Names that would be markup or scripts, in every panel of a real page: none of them runs."""
 
 import json
-import shutil
 from typing import Any
 
 from tests.browser.conftest import run_all
@@ -74,8 +73,7 @@ UNHARMED = (
 
 
 def test_no_name_runs_in_any_panel_or_picture_or_repr(lab: Any, open_page: Any) -> None:
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
+    lab.begin_anew()
     setup = NOTES + SETUP.format(names=json.dumps(NAMES))
     page = open_page(lab.write("hostile.ipynb", setup, BENCH, VIEWS, *ERRORS), height=2000)
     run_all(page)

@@ -2,14 +2,13 @@
 
 import io
 import re
-import shutil
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import choose_theme, run_all
+from tests.browser.conftest import choose_theme, open_workbench
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
 
 PIXELS = (  # different colours in the picture of a figure
@@ -24,6 +23,11 @@ PIXELS = (  # different colours in the picture of a figure
     "   load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
     " : [0, 0]; }"
 )
+NOTHING_CUT = (
+    "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
+    " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-trust')]"
+    "   .every(e => !e.offsetParent || e.getBoundingClientRect().right <= box.right + 2); }"
+)
 STRIP = ".reswork-film .reswork-figure"
 MAPS = ".reswork-maps .reswork-figure"
 METHODS = ".reswork-methods .reswork-figure"
@@ -32,15 +36,11 @@ METHODS = ".reswork-methods .reswork-figure"
 @pytest.fixture
 def training(lab, open_page):
     """A workbench on digits with a long training that goes on, and nothing else."""
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
     cell = (
         "rw.Workbench(rw.ResNetConfig(depth=8), rw.datasets.digits(),"
         " rw.Recipe(steps=100_000, batch_size=64, learning_rate=0.05, schedule='constant'))"
     )
-    page = open_page(lab.write("inspect.ipynb", "import reswork as rw", cell))
-    run_all(page)
-    page.wait_for_selector(".reswork .reswork-sums")
+    page = open_workbench(lab, open_page, "inspect.ipynb", "import reswork as rw", cell)
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 20)
@@ -118,11 +118,7 @@ def test_looking_inside_while_it_trains(training) -> None:
 
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         choose_theme(page, theme)
-        page.wait_for_function(
-            "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
-            " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-trust')]"
-            "   .every(e => !e.offsetParent || e.getBoundingClientRect().right <= box.right + 2); }"
-        )
+        page.wait_for_function(NOTHING_CUT)
     press(page, "Stop")
     wait_state(page, "stopped")
 

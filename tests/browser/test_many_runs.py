@@ -1,6 +1,5 @@
 """Many runs in a real browser: search, sort, differences, note, delete; the exported page without a network."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ UNHARMED = (
 def page(lab: Any, open_page: Any) -> Any:
     """A workbench over thirty runs, some with names that try to be markup or scripts."""
     root = lab.folder / "runs"
-    shutil.rmtree(root, ignore_errors=True)
-    lab.shut_kernels()
+    lab.begin_anew()
     for place in range(26):
         made_run(
             root, f"try-{place:02}", accuracy=0.5 + place / 100, depth=20 if place % 2 else 8,

@@ -1,27 +1,17 @@
 """A run in a process of its own, on the page: started, steered, looked into, and alive when its kernel is not."""
 
-import shutil
 from typing import Any
 
 import psutil
 
 import reswork as rw
-from tests.browser.conftest import run_all
+from tests.browser.conftest import DIGITS, open_workbench, run_all
 from tests.browser.test_inspector import until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
-CELL = (
-    "import reswork as rw; rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.digits(),"
-    " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off'))"
-)
-
 
 def test_a_process_of_its_own_trains_on_through_a_restart_of_the_kernel(lab: Any, open_page: Any) -> None:
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
-    page = open_page(lab.write("apart.ipynb", CELL))
-    run_all(page)
-    page.wait_for_selector(".reswork .reswork-sums")
+    page = open_workbench(lab, open_page, "apart.ipynb", DIGITS)
     press(page, "Recipe")
     page.get_by_label("Trains in").select_option("a process of its own, which goes on without the kernel")
     page.locator(".reswork", has_text="When the kernel is restarted, it trains on").first.wait_for()

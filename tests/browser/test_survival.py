@@ -1,14 +1,13 @@
 """What a run survives: reloaded pages, closed tabs, a killed kernel. RESWORK_RELOADS=20 reloads more often."""
 
 import os
-import shutil
 import signal
 
 import psutil
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import run_all, save
+from tests.browser.conftest import open_workbench, run_all, save
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
@@ -26,11 +25,7 @@ FIRST_X = "() => Math.min(...document.querySelector('.reswork-grid .js-plotly-pl
 @pytest.fixture
 def page(lab, open_page):
     """A workbench whose run goes on."""
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
-    page = open_page(lab.write(NOTEBOOK, CELL))
-    run_all(page)
-    page.wait_for_selector(".reswork .reswork-sums")
+    page = open_workbench(lab, open_page, NOTEBOOK, CELL)
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 50)

@@ -1,20 +1,15 @@
 """Looking back in a real browser, live and after: every panel turns, a film, two moments, a branch and its tree."""
 
-import shutil
 import time
 from typing import Any
 
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import choose_theme, run_all
-from tests.browser.test_inspector import PIXELS, until
+from tests.browser.conftest import DIGITS, choose_theme, open_workbench
+from tests.browser.test_inspector import NOTHING_CUT, PIXELS, until
 from tests.browser.test_workbench import press, wait_state, wait_step
 
-CELL = (
-    "import reswork as rw; rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.digits(),"
-    " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off'))"
-)
 TOLD = ".reswork-scrubber + *"
 CURSORS = (  # upright lines in the three curves that are seen first
     "() => [...document.querySelectorAll('.reswork-grid .reswork-figure')].filter(f => f.offsetParent).slice(0, 3)"
@@ -29,21 +24,12 @@ PICTURE = (  # of the figure in the panel's n-th column whose title begins so
 WEIGHTS = "Weights of that layer"
 MAPS = "Feature maps"
 STRIP = "Pinned pictures"
-INSIDE = (
-    "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
-    " return [...document.querySelectorAll('.reswork-plot, .reswork button')]"
-    "   .every(e => !e.offsetParent || e.getBoundingClientRect().right <= box.right + 2); }"
-)
 
 
 @pytest.fixture
 def page(lab: Any, open_page: Any) -> Any:
     """A workbench with a training that goes on, and has kept some moments."""
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
-    page = open_page(lab.write("past.ipynb", CELL))
-    run_all(page)
-    page.wait_for_selector(".reswork .reswork-sums")
+    page = open_workbench(lab, open_page, "past.ipynb", DIGITS)
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 40)
@@ -92,7 +78,7 @@ def test_a_live_training_is_turned_back_and_goes_on(page: Any) -> None:
     page.locator(".reswork-past", has_text="What is different on the right").wait_for()
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         choose_theme(page, theme)
-        page.wait_for_function(INSIDE)
+        page.wait_for_function(NOTHING_CUT)
 
     press(page, "Now")
     until(page, lambda: "shows now" in told(page))
@@ -138,7 +124,7 @@ def test_the_film_plays_and_a_branch_grows_from_the_moment_where_it_is_held(lab:
         " return tree.querySelectorAll('.scatterlayer path.js-line').length >= 3"
         "   && /learning_rate.*0.02/.test(tree.textContent) && /layer2.0/.test(tree.textContent); }"
     )
-    page.wait_for_function(INSIDE)
+    page.wait_for_function(NOTHING_CUT)
     press(page, "Stop")
     wait_state(page, "stopped")
     new, old = rw.runs(lab.folder / "runs")

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import time
 
 import nbformat
@@ -41,8 +40,7 @@ EMPTY_MENUS = (
 @pytest.fixture
 def workbench(lab, open_page):
     """The notebook 03 with its workbench on the page, in a folder without runs."""
-    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
-    lab.shut_kernels()
+    lab.begin_anew()
     notebook = nbformat.read(ROOT / "notebooks" / "03_train_live.ipynb", as_version=4)
     end = next(i for i, cell in enumerate(notebook.cells) if "rw.Workbench(" in cell.source)
     notebook.cells = notebook.cells[: end + 1]  # the cells after it train by code, and wait for it

@@ -44,6 +44,15 @@ def test_tensorboard_reads_what_was_recorded(tmp_path: Path, tiny_net: ResNet, t
     assert state.tensor_proto.string_val[0] == b"FINISHED"
 
 
+@pytest.fixture
+def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
+    """A local store's client, and recorders that send to it."""
+    package = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = (tmp_path / "store").as_uri()
+    return package.MlflowClient(tracking_uri=uri), [default_recorders, mlflow(uri, "trial")]
+
+
 def stopped(folder: Path, at: int, net: ResNet, data: Dataset, recorders: list[Any]) -> SavedRun:
     run = train(net, data, RECIPE, directory=folder, recorders=recorders, start=False)
     for step in (2, at - 2):
@@ -89,16 +98,12 @@ def test_tensorboard_on_a_disk_that_refuses(tmp_path: Path, tiny_net: ResNet, ti
 
 
 def test_mlflow_reads_what_was_recorded(
-    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, mlflow_store: tuple[Any, list[Any]]
 ) -> None:
-    package = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    uri = (tmp_path / "store").as_uri()
-    recorders = [default_recorders, mlflow(uri, "trial")]
+    client, recorders = mlflow_store
     run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
     run.wait(60)
     assert not [note for note in run.history.notes if note.kind == "not_sent"]
-    client = package.MlflowClient(tracking_uri=uri)
     (found,) = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     assert (found.info.run_name, found.info.status) == ("mine", "FINISHED")
     assert found.data.params["recipe.learning_rate"] == "0.05"
@@ -113,14 +118,10 @@ def test_mlflow_reads_what_was_recorded(
 
 
 def test_mlflow_goes_on_with_the_same_run(
-    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset, mlflow_store: tuple[Any, list[Any]]
 ) -> None:
-    package = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install mlflow-skinny")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    uri = (tmp_path / "store").as_uri()
-    recorders = [default_recorders, mlflow(uri, "trial")]
+    client, recorders = mlflow_store
     saved = stopped(tmp_path / "mine", 4, tiny_net, tiny_data, recorders)
-    client = package.MlflowClient(tracking_uri=uri)
     number = client.get_experiment_by_name("trial").experiment_id
     (before,) = client.search_runs([number])
     assert before.info.status == "KILLED"

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,18 +20,17 @@ from reswork.experiment.processes.wire import SOCKET_FILE, check_system
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
-from reswork.recorders import CATALOGUE, Recorder, default_recorders, mlflow, priced, tensorboard
+from reswork.recorders import CATALOGUE, SENDERS, Recorder, default_recorders, priced
 from reswork.recorders.forwarding import Forwarder
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
-from reswork.training.save_points import EVERY_S, check_every_s
+from reswork.training.save_points import EVERY_S
 
 ORDER_FILE = "order.json"
 WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
 
 _DEFAULT = "default_recorders"
-_FORWARDERS: dict[str, Callable[..., Forwarder]] = {"tensorboard": tensorboard, "mlflow": mlflow}
 
 Engine = Literal["thread", "process"]
 WhenKernelEnds = Literal["stop", "go_on"]
@@ -76,7 +75,6 @@ class ProcessSettings:
                 f"when_kernel_ends={self.when_kernel_ends!r} is unknown; choose 'stop' or 'go_on'",
             )
         config_of(model)
-        check_every_s(self.save_every_s)
         recorder_orders(self.recorders)
 
 
@@ -210,7 +208,7 @@ def recorder_orders(factories: Any) -> list[str | dict[str, Any]] | None:
     names = {kind.make: kind.name for kind in CATALOGUE} | {default_recorders: _DEFAULT}
     orders: list[str | dict[str, Any]] = []
     for factory in factories:
-        if isinstance(factory, Forwarder) and factory.label in _FORWARDERS:
+        if isinstance(factory, Forwarder) and factory.label in SENDERS:
             orders.append({"name": factory.label, "options": dict(factory.options)})
         elif factory in names:
             orders.append(names[factory])
@@ -226,7 +224,7 @@ def ordered_recorders(orders: list[str | dict[str, Any]] | None, history: Histor
     made: list[Recorder] = []
     for order in [_DEFAULT] if orders is None else orders:
         if isinstance(order, dict):
-            made.append(_FORWARDERS[order["name"]](**order["options"])(history))
+            made.append(SENDERS[order["name"]](**order["options"])(history))
         elif order == _DEFAULT:
             made += default_recorders(history)
         else:
