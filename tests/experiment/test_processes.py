@@ -18,7 +18,7 @@ import torch
 
 import reswork as rw
 from reswork.datasets import Augmentation, Dataset
-from reswork.experiment.processes import WorkerFailed, starting
+from reswork.experiment.processes import WorkerFailed, resume_in_process, starting
 from reswork.store.worker_file import living_worker
 
 NET = rw.ResNetConfig(depth=8, width=4, in_channels=1, num_classes=3, dropout=0.1)
@@ -134,6 +134,27 @@ def test_seeds_in_processes_sent_to_tensorboard_are_those_of_the_thread(data, tm
             history.series("loss/train").values.tolist(), rel=1e-6
         )
     assert not [run for run in apart.runs if living_worker(run.directory)]
+
+
+def test_a_run_that_goes_on_in_a_process_is_sent_on(data, tmp_path, runs_here) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    send = rw.recorders.tensorboard(tmp_path / "logs")
+    recorders = [rw.recorders.default_recorders, send]
+    first = rw.train(net(), data, rw.Recipe(steps=5, **PLAIN), name="mine", recorders=recorders, start=False)
+    first.step(3)
+    first.wait_until_still(60)
+    first.stop()
+    first.wait(60)
+    run = resume_in_process(rw.load_run("mine"), data=data, recorders=[send])
+    assert run.wait(60) is rw.RunState.FINISHED
+    assert not [note for note in run.history.notes if note.kind in ("not_sent", "recorder removed")]
+    read = reader.EventAccumulator(str(tmp_path / "logs" / "mine"))
+    read.Reload()
+    series = run.history.series("loss/train")
+    assert [event.step for event in read.Scalars("loss/train")] == series.steps.tolist() == [1, 2, 3, 4, 5]
+    assert [event.value for event in read.Scalars("loss/train")] == pytest.approx(
+        series.values.tolist(), rel=1e-6
+    )
 
 
 def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_hangs(
