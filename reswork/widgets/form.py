@@ -35,8 +35,9 @@ class Field:
         control.style.description_width = LABEL_WIDTH
         control.layout.width = "100%"
         control.tooltip = tip
-        self._error = w.HTML(layout=w.Layout(display="none", margin=f"0 0 4px {LABEL_WIDTH}"))
-        self.view = w.VBox([control, self._error], layout=w.Layout(width="100%", overflow="hidden"))
+        self._message = ""
+        self._error: w.HTML | None = None  # made with the first error: most fields never have one
+        self.view = w.VBox([control], layout=w.Layout(width="100%", overflow="hidden"))
 
     @property
     def value(self) -> Any:
@@ -50,11 +51,16 @@ class Field:
     @property
     def error(self) -> str:
         """The sentence that stands under the control; empty when all is well."""
-        return getattr(self, "_message", "")
+        return self._message
 
     @error.setter
     def error(self, message: str) -> None:
         self._message = message
+        if self._error is None:
+            if not message:
+                return
+            self._error = w.HTML(layout=w.Layout(margin=f"0 0 4px {LABEL_WIDTH}"))
+            self.view.children = (self.control, self._error)
         self._error.value = error_html(message) if message else ""
         self._error.layout.display = None if message else "none"
 
