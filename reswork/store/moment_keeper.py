@@ -134,10 +134,11 @@ class MomentKeeper:
         self._total = event.total_steps
         self._averaged = bool(event.state().part("average"))
         self._layout = FlatLayout(self._weights())
-        if self._room() == 0:
+        if self._most_bytes and self._room() == 0:
             self._tell(
+                event.step,
                 f"one moment of this network has {self._layout.file_bytes:,} bytes, more than the "
-                f"{self._most_bytes:,} that all may have"
+                f"{self._most_bytes:,} that all may have",
             )
         try:
             self.folder.mkdir(exist_ok=True)
@@ -146,7 +147,7 @@ class MomentKeeper:
                 if step > event.step:  # of a continuation that was lost
                     (self.folder / file_name(step)).unlink()
         except OSError as error:
-            self._tell(str(error))
+            self._tell(event.step, str(error))
         self._kept = moments_in(self.folder)
         self._first = min(self._kept, default=event.step)
 
@@ -161,7 +162,7 @@ class MomentKeeper:
         with self._changed:
             trouble = self._trouble
         if trouble != self._told:
-            self._tell(trouble)
+            self._tell(step, trouble)
 
     def _end(self, event: RunEnded) -> None:
         """The last moment, unless it is there; after a failure the statistics of the norms may be spoilt."""
@@ -175,7 +176,7 @@ class MomentKeeper:
             self._free, self._made = [], 0
             trouble = self._trouble
         if trouble != self._told:
-            self._tell(trouble)
+            self._tell(event.step, trouble)
 
     @property
     def _may_spend(self) -> bool:
@@ -221,10 +222,12 @@ class MomentKeeper:
             return self._state().part("average")
         return weights_of(self._model)
 
-    def _tell(self, trouble: str | None) -> None:
+    def _tell(self, step: int, trouble: str | None) -> None:
         self._told = self._trouble = trouble
         if trouble is not None:
-            self._history.note(0, "moments_not_saved", directory=str(self.folder), reason=trouble)
+            self._history.note(step, "moments_not_saved", directory=str(self.folder), reason=trouble)
+        else:
+            self._history.note(step, "moments_again", directory=str(self.folder))
 
     # --- in the thread that writes -----------------------------------------------------------------
 

@@ -146,9 +146,12 @@ def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]
 
 
 def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Recorder]) -> None:
-    """Note each program that the run was sent to and is not any more."""
+    """Note each program that the run was sent to and is not any more, or is again."""
     names = {getattr(each, "name", None) for each in seated}
+    unsent = {note.details.get("recorder") for note in history.notes if note.kind == "not_sent"}
     for program in SENDERS:
-        if program in state.values.get("recorders", {}) and program not in names:
+        if program in names and program in unsent:
+            history.note(step, "sent_again", recorder=program)
+        elif program in state.values.get("recorders", {}) and program not in names:
             reason = f"resume(recorders=[rw.recorders.{program}(...)]) goes on sending"
             history.note(step, "not_sent", recorder=program, reason=reason)

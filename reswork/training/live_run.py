@@ -10,8 +10,8 @@ from torch import nn
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.training.modes import Mode
+from reswork.training.problems import problems_of
 from reswork.training.recipe import Recipe, check_live_setting
-from reswork.training.saving import saving_problem
 from reswork.training.state import RunState
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class LiveRun(ABC):
             if self._error is not None:
                 raise self._error
             state = self._state
-        if state.over and (problem := saving_problem(self.history)):
+        if state.over and (problem := problems_of(self.history)):
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
         return state
 

@@ -15,7 +15,7 @@ from reswork.experiment.processes import ProcessRun
 from reswork.history import History
 from reswork.store import SavedRun
 from reswork.training.live_run import LiveRun
-from reswork.training.saving import saving_problem
+from reswork.training.problems import problems_of
 from reswork.training.state import RunState
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
@@ -255,7 +255,7 @@ class RunView:
             self._asked = ""
         self._enable(run)
         self.status.value = _status_html(run, self._asked)
-        problem = saving_problem(run.history)
+        problem = problems_of(run.history)
         self.unsaved.value = error_html(problem) if problem else ""
         if run.error and run.state is RunState.FAILED:
             self.show_error(str(run.error))

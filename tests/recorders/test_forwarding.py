@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ def test_a_receiver_that_comes_back_gets_everything(
 def test_one_that_is_never_there_is_noted_and_stops_nothing(
     tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
 ) -> None:
-    run = sent(Listener(failures=10**9), tiny_net, tiny_data, tmp_path)
+    with pytest.warns(RuntimeWarning, match="not sent to listener: ConnectionError: nobody there"):
+        run = sent(Listener(failures=10**9), tiny_net, tiny_data, tmp_path)
     assert run.steps_done == 6 and not notes(run, "recorder removed")
     (told,) = notes(run, "not_sent")
     assert told == {"recorder": "listener", "reason": "ConnectionError: nobody there"}
@@ -122,7 +124,8 @@ def test_one_that_hangs_holds_up_the_end_for_its_patience_alone(
     gate = threading.Event()
     listener = Listener(gate=gate)
     try:
-        run = sent(listener, tiny_net, tiny_data, tmp_path, patience_s=0.05)
+        with pytest.warns(RuntimeWarning, match="did not answer"):
+            run = sent(listener, tiny_net, tiny_data, tmp_path, patience_s=0.05)
         assert not listener.name
         assert "did not answer for 0.05 seconds" in notes(run, "not_sent")[0]["reason"]
     finally:
@@ -135,7 +138,8 @@ def test_what_waits_too_long_is_left_out_and_told(
     monkeypatch.setattr(module, "_MOST_WAITING", 2)
     gate = threading.Event()
     try:
-        run = sent(Listener(gate=gate), tiny_net, tiny_data, tmp_path, interval_s=0.0, patience_s=0.05)
+        with pytest.warns(RuntimeWarning, match="values were left out"):
+            run = sent(Listener(gate=gate), tiny_net, tiny_data, tmp_path, interval_s=0.0, patience_s=0.05)
         assert "values were left out" in notes(run, "not_sent")[0]["reason"]
     finally:
         gate.set()
@@ -157,7 +161,8 @@ def stopped_at_three(
         run.step()
         run.wait_until_still(60)
     run.stop()
-    run.wait(60)
+    with nullcontext() if lost_from is None else pytest.warns(RuntimeWarning, match="nobody there"):
+        run.wait(60)
     listener.failures = 0
     return load_run(folder)
 
@@ -191,7 +196,8 @@ def test_a_run_that_goes_on_without_its_receiver_says_so(
     tmp_path: Path, tiny_net: ResNet, tiny_data: Dataset
 ) -> None:
     run = stopped_at_three(Listener(), tiny_net, tiny_data, tmp_path / "mine").resume(data=tiny_data)
-    assert run.wait(60).name == "FINISHED"
+    with pytest.warns(RuntimeWarning, match="not sent to tensorboard: resume"):
+        assert run.wait(60).name == "FINISHED"
     (told,) = notes(run, "not_sent")
     assert told["recorder"] == "tensorboard" and "rw.recorders.tensorboard" in told["reason"]
 

@@ -185,7 +185,8 @@ def test_one_that_fails_is_named_and_the_training_is_as_without(make_net, data, 
     monkeypatch.setattr("torch.std_mean", lambda *_, **__: 1 / 0)
     run = Run(make_net("dropout"), data, make_recipe(steps=6), history=history, recorders=[recorder, watched])
     run.start()
-    run.wait(30)
+    with pytest.warns(RuntimeWarning, match="activations failed and was taken off"):
+        run.wait(30)
     assert watched.values == losses
     (note,) = history.notes
     assert (note.kind, note.details["recorder"]) == ("recorder removed", "activations")

@@ -110,7 +110,8 @@ def test_a_smaller_budget_in_the_middle_thins_out_at_once(tiny_net, tiny_data, t
 
 
 def test_a_network_too_large_for_the_budget_keeps_none_and_says_so(tiny_net, tiny_data, tmp_path) -> None:
-    run, _, keeper = trained(tiny_net, tiny_data, tmp_path, most_bytes=100)
+    with pytest.warns(RuntimeWarning, match="more than the 100"):
+        run, _, keeper = trained(tiny_net, tiny_data, tmp_path, most_bytes=100)
     assert keeper.steps == ()
     (note,) = [note for note in run.history.notes if note.kind == "moments_not_saved"]
     assert "more than the 100" in note.details["reason"]
@@ -120,7 +121,8 @@ def test_a_network_too_large_for_the_budget_keeps_none_and_says_so(tiny_net, tin
 
 def test_a_disk_that_cannot_be_written_stops_no_run(tiny_net, tiny_data, tmp_path) -> None:
     (tmp_path / "moments").write_text("in the way")
-    run, copies, _ = trained(tiny_net, tiny_data, tmp_path)
+    with pytest.warns(RuntimeWarning, match="moment to look back at could not be kept"):
+        run, copies, _ = trained(tiny_net, tiny_data, tmp_path)
     assert len(copies.losses) == 12
     assert "moments_not_saved" in {note.kind for note in run.history.notes}
 

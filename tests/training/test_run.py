@@ -339,7 +339,7 @@ def test_a_recorder_that_fails_is_taken_off_and_the_training_goes_on(make_run, c
 
     kept = Losses()
     run = make_run(recorders=[broken, kept])
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), pytest.warns(RuntimeWarning, match="broken failed"):
         run.start()
         assert run.wait(20) is RunState.FINISHED
     assert len(kept.values) == 8

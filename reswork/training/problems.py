@@ -1,0 +1,31 @@
+"""What went wrong beside a training and still is wrong, as its history tells."""
+
+from reswork.history import History
+
+_PROBLEMS = (  # kind of note, the kind that says it is over, the sentence
+    ("not_saved", "saved_again", "This run is not saved: {reason}."),
+    ("no_checkpoint", "checkpoint_again", "The last checkpoint of this run could not be made: {reason}."),
+    ("moments_not_saved", "moments_again", "The last moment to look back at could not be kept: {reason}."),
+    ("not_sent", "sent_again", "This run is not sent to {recorder}: {reason}."),
+    ("recorder removed", "recorder started", "{recorder} failed and was taken off: {error}."),
+)
+
+
+def problems_of(history: History) -> str:
+    """A sentence on each thing that failed beside the training and still does; ``""`` where all is well."""
+    found = []
+    for begins, ends, sentence in _PROBLEMS:
+        last = {
+            str(note.details.get("recorder")): note for note in history.notes if note.kind in (begins, ends)
+        }
+        for note in last.values():
+            if note.kind == begins:
+                found.append(sentence.format_map(_Known(note.details)))
+    return " ".join(found)
+
+
+class _Known(dict[str, object]):
+    """Details of a note, which may come from a file that somebody changed."""
+
+    def __missing__(self, key: str) -> str:
+        return "unknown"

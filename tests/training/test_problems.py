@@ -1,0 +1,45 @@
+"""What a panel and `wait` tell of what went wrong beside a training."""
+
+import pytest
+
+from reswork.history import History
+from reswork.training.problems import problems_of
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "details", "words"),
+    [
+        ("not_saved", "saved_again", {"reason": "disk full"}, "not saved: disk full"),
+        ("no_checkpoint", "checkpoint_again", {"reason": "disk full"}, "could not be made: disk full"),
+        ("moments_not_saved", "moments_again", {"reason": "disk full"}, "could not be kept: disk full"),
+        ("not_sent", "sent_again", {"recorder": "mlflow", "reason": "no answer"}, "not sent to mlflow: no answer"),
+        ("recorder removed", "recorder started", {"recorder": "noise", "error": "ValueError: x"}, "noise failed"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_told_until_it_is_over(
+    begins: str, ends: str, details: dict[str, str], words: str
+) -> None:
+    history = History()
+    assert problems_of(history) == ""
+    history.note(3, begins, **details)
+    assert words in problems_of(history)
+    history.note(4, ends, **{key: value for key, value in details.items() if key == "recorder"})
+    assert problems_of(history) == ""
+    history.note(5, begins, **details)
+    assert problems_of(history).count(words) == 1
+
+
+def test_each_receiver_has_its_own() -> None:
+    history = History()
+    for name in ("mlflow", "tensorboard"):
+        history.note(1, "not_sent", recorder=name, reason=f"{name} is away")
+    history.note(2, "sent_again", recorder="mlflow")
+    assert problems_of(history) == "This run is not sent to tensorboard: tensorboard is away."
+
+
+def test_a_note_that_somebody_wrote_by_hand_is_no_error() -> None:
+    history = History()
+    history.note(0, "not_saved", reason=["a", "list"])
+    history.note(0, "not_sent", recorder=[1])
+    history.note(0, "recorder removed", **{"{error}": "{0}"})
+    assert "unknown" in problems_of(history)
