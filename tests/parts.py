@@ -1,7 +1,8 @@
 """All tests in three parts: those that drive a page beside all that share the machine; then those that want it alone.
 
 ``python -m tests.parts [arguments of pytest]``; each part gets the arguments. Also a plugin of pytest, which leaves to
-each part its tests. Pages mostly wait, so that two other processes use what is left of the machine meanwhile.
+each part its tests. Pages mostly wait, so that two other processes use what is left of the machine meanwhile; these
+are nice: a page gets the processor as soon as it wants it, as if it were alone.
 """
 
 import os
@@ -17,6 +18,12 @@ NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", choices=("together", *PARTS), help="the tests of one part")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    first = not hasattr(config, "workerinput")  # its workers inherit it
+    if first and config.getoption("--part") == "together" and hasattr(os, "nice"):
+        os.nice(10)
 
 
 @pytest.hookimpl(trylast=True)  # after those who mark

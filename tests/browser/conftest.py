@@ -31,6 +31,9 @@ DIGITS = (  # a workbench whose training begins at once and is quick
 )
 
 
+FAILED = pytest.StashKey[bool]()
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.browser)
     item.add_marker(pytest.mark.timeout(400))  # other tests run beside it
@@ -138,21 +141,40 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open an address in a fresh page; everything is closed after the test."""
+def open_page(browser: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Open an address in a fresh page; everything is closed after the test, and told if it failed."""
     contexts = []
 
     def open_(address: str, width: int = 1280, height: int = 1600) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text[:300]}"))
         page.set_default_timeout(120_000)
         page.goto(address)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         return page
 
+    said: list[str] = []  # on the consoles of all pages
     yield open_
+    if FAILED in request.node.stash:
+        print(
+            f"{lab.api('sessions')}\n",
+            *(line for line in said if line.startswith(("error", "warning"))),
+            sep="\n",
+        )
+        print((lab.folder / "lab.log").read_text()[-3000:])
+        for page in (page for context in contexts for page in context.pages):
+            print(f"--- {page.url}\n{page.evaluate('() => document.body.innerText')[:3000]}")
     for context in contexts:
         context.close()
 

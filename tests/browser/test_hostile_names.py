@@ -90,6 +90,8 @@ def test_no_name_runs_in_any_panel_or_picture_or_repr(lab: Any, open_page: Any) 
         page.wait_for_timeout(1000)
         assert page.evaluate(UNHARMED), sheet
     until(page, lambda: bench.locator(".reswork-answer span").count() >= 6)
+    bench.get_by_role("button", name="Stop", exact=True).click()
+    wait_state(page, "stopped")
     bench.get_by_role("button", name="Attributions", exact=True).click()
     bench.get_by_role("button", name="Explain", exact=True).click()
     until(page, lambda: bench.locator(".reswork-trust tr").count() >= 9)
@@ -105,11 +107,9 @@ def test_no_name_runs_in_any_panel_or_picture_or_repr(lab: Any, open_page: Any) 
 
 
 def turn_back(page: Any, bench: Any) -> None:
-    """The time machine with all its parts, then the end."""
+    """The time machine with all its parts."""
     bench.get_by_role("button", name="Earlier", exact=True).click()
     for section in ("At this moment", "Branch here", "The tree of runs"):
         bench.locator(".reswork-past").get_by_text(section, exact=True).first.click()
         page.wait_for_timeout(1500)
         assert page.evaluate(UNHARMED), section
-    bench.get_by_role("button", name="Stop", exact=True).click()
-    wait_state(page, "stopped")

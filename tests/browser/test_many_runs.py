@@ -82,6 +82,7 @@ def test_search_sort_tick_note_delete_and_save(lab: Any, page: Any, browser: Any
 
     page.get_by_title("Delete: try-25").click()
     press(page, "Really delete try-25")
+    page.wait_for_function(f"() => document.querySelectorAll('{NAMES}').length === 2")
     wait_names(page, ["try-21", "try-23"])
     assert not (root / "try-25").exists()
 
