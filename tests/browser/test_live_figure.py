@@ -27,6 +27,12 @@ threading.Thread(target=feed, daemon=True).start()
 """
 
 LINES = ".reswork-plot .scatterlayer path.js-line"
+SHAKEN = (  # the column grows narrow in the middle of a redraw
+    "async () => { const boxes = [...document.querySelectorAll('.reswork-figure')];"
+    " for (let round = 0; round < 20; round++) for (const wide of [574, 300]) {"
+    "   boxes.forEach(box => { box.style.width = `${wide}px`; });"
+    "   await new Promise(resolve => setTimeout(resolve, round)); } }"
+)
 PATH_LENGTH = f"() => [...document.querySelectorAll('{LINES}')].map(p => p.getTotalLength())"
 
 
@@ -48,3 +54,11 @@ def test_figures_draw_with_one_plotly_and_grow_from_a_thread(lab, open_page) -> 
     )
     assert min(colour[:3]) > 150, "axis labels must be light in the dark theme"
     choose_theme(page, "JupyterLab Light")
+    page.evaluate(SHAKEN)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.reswork-plot')].every("
+        "p => p.clientWidth === 300 && p.querySelector('.svg-container').getBoundingClientRect().width === 300)"
+    )
+    titles = page.evaluate("() => [...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)")
+    assert "Download plot as a PNG" in titles
+    assert not [title for title in titles if "hare" in title], "a button that would upload the plot"

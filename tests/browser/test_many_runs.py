@@ -134,6 +134,10 @@ def test_hostile_names_run_nothing_on_the_page_or_in_the_exported_one(
     assert exported.evaluate(UNHARMED)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert errors == []
+    assert exported.locator(".modebar-btn[data-title*=PNG]").count()
+    assert not exported.locator(".modebar-btn[data-title*=hare]").count(), (
+        "a button that would upload the plot"
+    )
     for words in HOSTILE[:3]:
         assert exported.get_by_text(words).count() >= 3
     with exported.expect_download() as download:

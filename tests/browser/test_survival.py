@@ -8,6 +8,7 @@ import pytest
 
 import reswork as rw
 from tests.browser.conftest import open_workbench, run_all, save
+from tests.browser.test_inspector import until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
@@ -59,7 +60,13 @@ def test_reloads_and_closed_tabs_leave_the_run_alone(lab, page, open_page) -> No
 
 
 def test_a_killed_kernel_costs_no_run(lab, page) -> None:
-    wait_step(page, 150)
+    wait_step(page, 100)
+    press(page, "Pause")  # a pause has a checkpoint; otherwise there is one every 30 seconds
+    wait_state(page, "paused")
+    held = page.evaluate(STEP)
+    until(page, lambda: list(newest_run(lab).path.glob(f"checkpoints/step-*{held}")))
+    press(page, "Resume")
+    wait_step(page, held + 50)
     (kernel,) = [session["kernel"]["id"] for session in lab.api("sessions")]
     (process,) = [
         each
@@ -79,6 +86,6 @@ def test_a_killed_kernel_costs_no_run(lab, page) -> None:
     press(page, "Stop")
     wait_state(page, "stopped")
     (run,) = rw.runs(lab.folder / "runs")
-    assert begun > 1 and any(note.kind == "resumed" for note in run.history.notes)
+    assert begun >= held and any(note.kind == "resumed" for note in run.history.notes)
     steps = run.history.series("loss/train").steps
     assert steps.tolist() == list(range(1, len(steps) + 1))

@@ -4,7 +4,8 @@ for (const plot of document.querySelectorAll(".plot")) {
   const name = plot.dataset.title.toLowerCase().replace(/[^a-z0-9]+/g, "_");
   const options = { format: "png", filename: name, scale: 2 };
   const layout = { ...figure.layout, autosize: true };
-  Plotly.newPlot(plot, figure.data, layout, { responsive: true, displaylogo: false, toImageButtonOptions: options });
+  Plotly.newPlot(plot, figure.data, layout, { responsive: true, displaylogo: false, showSendToCloud: false,
+    plotlyServerURL: "", toImageButtonOptions: options });
   const save = document.createElement("button");
   save.type = "button";
   save.textContent = "Save as PNG";

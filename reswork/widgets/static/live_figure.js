@@ -56,6 +56,7 @@ function render({ model, el }) {
 
   let Plotly = null;
   let asked = false;
+  let drawing = false;
   let listening = false;
   let gone = false;
 
@@ -82,13 +83,20 @@ function render({ model, el }) {
 
   async function draw() {
     asked = false;
-    if (gone || !Plotly || plot.clientWidth === 0) return;
+    if (gone || drawing || !Plotly || plot.clientWidth === 0) return;
+    drawing = true; // one after the other: Plotly finishes later, and would keep the width of before
+    const width = plot.clientWidth;
+    const drawn = [model.get("frame"), model.get("numbers")];
     const { data, layout } = assemble(model);
     tall();
     waiting.remove();
-    await Plotly.react(plot, data, { ...layout, autosize: true }, { responsive: false, displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d"] });
-    plot.dataset.revision = model.get("numbers").revision;
+    try {
+      await Plotly.react(plot, data, { ...layout, width, autosize: false }, { responsive: false, displaylogo: false,
+        showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+    } finally {
+      drawing = false;
+    }
+    plot.dataset.revision = drawn[1].revision;
     if (!listening && plot.on) {
       listening = true;
       plot.on("plotly_click", (event) => {
@@ -96,6 +104,8 @@ function render({ model, el }) {
         model.send({ kind: "click", name: String(point.customdata ?? "") });
       });
     }
+    const newest = [model.get("frame"), model.get("numbers")];
+    if (plot.clientWidth !== width || newest.some((part, place) => part !== drawn[place])) ask();
   }
 
   function ask() {
