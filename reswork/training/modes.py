@@ -15,7 +15,7 @@ from reswork.training.recipe import Recipe
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
-_COMPILE_LAYER_S = 1.5  # seconds for each layer with weights, two cores; for ResNet-20 30 to 40 s were measured
+_COMPILE_LAYER_S = 1.5  # seconds for each layer with weights, two cores; 30 to 40 s for ResNet-20
 _COMPILE_GAIN = {
     "cpu": 0.1,  # 0.05 and 0.16 on two processors
     "cuda": 0.25,
