@@ -63,7 +63,12 @@ def canvas(
         "font": {"color": INK, "size": 12},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": CLEAR},
         "hoverlabel": {"namelength": -1},
-        "modebar": {"bgcolor": CLEAR, "color": INK, "activecolor": COLOURS[0]},
+        "modebar": {
+            "bgcolor": CLEAR,
+            "color": INK,
+            "activecolor": COLOURS[0],
+            "remove": ["sendChartToCloud"],  # would upload the plot
+        },
         "uirevision": "keep",
         "meta": {"summary": summary, "about": dict(explained)},
         "xaxis": dict(x),

@@ -33,6 +33,7 @@ def test_every_figure_has_the_common_look(all_figures, empty_figures):
         assert layout.uirevision == "keep" and layout.autosize is True, name
         assert layout.width is None and 60 <= layout.height <= 640, name
         assert not layout.template.layout.to_plotly_json(), name
+        assert "sendChartToCloud" in layout.modebar.remove, "a button that would upload the plot"
 
 
 def test_every_figure_says_what_it_shows_and_what_it_is(all_figures, empty_figures):

@@ -5,7 +5,7 @@ for (const plot of document.querySelectorAll(".plot")) {
   const options = { format: "png", filename: name, scale: 2 };
   const layout = { ...figure.layout, autosize: true };
   Plotly.newPlot(plot, figure.data, layout, { responsive: true, displaylogo: false, showSendToCloud: false,
-    plotlyServerURL: "", toImageButtonOptions: options });
+    toImageButtonOptions: options });
   const save = document.createElement("button");
   save.type = "button";
   save.textContent = "Save as PNG";

@@ -92,7 +92,7 @@ function render({ model, el }) {
     waiting.remove();
     try {
       await Plotly.react(plot, data, { ...layout, width, autosize: false }, { responsive: false, displaylogo: false,
-        showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+        showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
     } finally {
       drawing = false;
     }
