@@ -124,8 +124,8 @@ class Audience:
 
     def _dismiss(self, recorder: Recorder, step: int, error: Exception) -> None:
         self.remove(recorder)
-        called = getattr(recorder, "name", None) or getattr(recorder, "__qualname__", None)
-        name = str(called or type(recorder).__qualname__)
+        usual = getattr(recorder, "__qualname__", type(recorder).__qualname__)
+        name = str(getattr(recorder, "name", usual))
         text = f"{type(error).__name__}: {error}"
         self._history.note(step, "recorder removed", recorder=name, error=text)
         _log.warning("The recorder %s failed at step %d and was taken off: %s", name, step, text)

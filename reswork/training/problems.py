@@ -9,23 +9,13 @@ _PROBLEMS = (  # kind of note, the kind that says it is over, the sentence
     ("not_sent", "sent_again", "This run is not sent to {recorder}: {reason}."),
     ("recorder removed", "recorder started", "{recorder} failed and was taken off: {error}."),
 )
+_UNKNOWN = dict.fromkeys(("reason", "recorder", "error"), "unknown")  # in a file that somebody changed
 
 
 def problems_of(history: History) -> str:
     """A sentence on each thing that failed beside the training and still does; ``""`` where all is well."""
-    found = []
+    found, notes = [], history.notes
     for begins, ends, sentence in _PROBLEMS:
-        last = {
-            str(note.details.get("recorder")): note for note in history.notes if note.kind in (begins, ends)
-        }
-        for note in last.values():
-            if note.kind == begins:
-                found.append(sentence.format_map(_Known(note.details)))
+        last = {str(note.details.get("recorder")): note for note in notes if note.kind in (begins, ends)}
+        found += [sentence.format(**_UNKNOWN | note.details) for note in last.values() if note.kind == begins]
     return " ".join(found)
-
-
-class _Known(dict[str, object]):
-    """Details of a note, which may come from a file that somebody changed."""
-
-    def __missing__(self, key: str) -> str:
-        return "unknown"

@@ -209,6 +209,14 @@ def open_workbench(lab: Lab, open_page: Callable[..., Any], name: str, *cells: s
     return page
 
 
+def until(page: Any, condition: Callable[[], Any], seconds: float = 120.0) -> None:
+    """Wait for what only Python can ask."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        page.wait_for_timeout(300)
+
+
 def save(page: Any, folder: Path) -> None:
     """Save the open notebook; returns when its file has the outputs that are on the page."""
     path = folder / page.url.split("/lab/tree/")[1].split("?")[0]

@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from tests.browser.conftest import run_all
-from tests.browser.test_inspector import until
+from tests.browser.conftest import run_all, until
 from tests.browser.test_workbench import wait_state, wait_step
 from tests.hostile.names import NAMES
 

@@ -2,13 +2,12 @@
 
 import io
 import re
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import choose_theme, open_workbench
+from tests.browser.conftest import choose_theme, open_workbench, until
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
 
 PIXELS = (  # different colours in the picture of a figure
@@ -46,13 +45,6 @@ def training(lab, open_page):
     wait_step(page, 20)
     yield page
     lab.shut_kernels()
-
-
-def until(page, condition, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        page.wait_for_timeout(300)
 
 
 def newest_moment(page) -> int:

@@ -5,8 +5,7 @@ from typing import Any
 import psutil
 
 import reswork as rw
-from tests.browser.conftest import DIGITS, open_workbench, run_all
-from tests.browser.test_inspector import until
+from tests.browser.conftest import DIGITS, open_workbench, run_all, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 

@@ -7,8 +7,7 @@ import psutil
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import open_workbench, run_all, save
-from tests.browser.test_inspector import until
+from tests.browser.conftest import open_workbench, run_all, save, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))

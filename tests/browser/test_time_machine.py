@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import DIGITS, choose_theme, open_workbench
-from tests.browser.test_inspector import NOTHING_CUT, PIXELS, until
+from tests.browser.conftest import DIGITS, choose_theme, open_workbench, until
+from tests.browser.test_inspector import NOTHING_CUT, PIXELS
 from tests.browser.test_workbench import press, wait_state, wait_step
 
 TOLD = ".reswork-scrubber + *"

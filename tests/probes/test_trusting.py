@@ -102,7 +102,7 @@ def test_a_map_that_marks_the_wrong_place_fails(images) -> None:
 
 
 def test_guided_backprop_hardly_needs_the_upper_weights(taught) -> None:
-    """Adebayo's finding, on our own net; measured on three machines: 0.66 to 0.85 against 0.26 to 0.57."""
+    """Adebayo's finding, on our own net; measured on two processors: 0.66 to 0.85 against 0.26 to 0.57."""
     means, findings = {}, {}
     for method in ("guided_backprop", "saliency"):
         meters = trust(

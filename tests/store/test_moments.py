@@ -13,6 +13,7 @@ from reswork.history import History
 from reswork.store.moment_file import FlatLayout, file_name, moments_in, read_moment
 from reswork.store.moment_keeper import MomentKeeper
 from reswork.training.events import EpochDone, StepDone
+from reswork.training.problems import problems_of
 from reswork.training.run import Run
 
 RECIPE = rw.Recipe(steps=12, batch_size=8, device="cpu", precision="fp32", channels_last=False, compile="off")
@@ -117,6 +118,21 @@ def test_a_network_too_large_for_the_budget_keeps_none_and_says_so(tiny_net, tin
     assert "more than the 100" in note.details["reason"]
     with pytest.raises(rw.InvalidSetting, match="kept no moments"):
         rw.moments(run).nearest(3)
+
+
+def test_a_larger_budget_in_the_middle_keeps_them_from_then_on_and_nothing_is_wrong_any_more(
+    tiny_net, tiny_data, tmp_path
+) -> None:
+    history = History()
+    keeper = MomentKeeper(tmp_path, history, 100)
+    run = Run(tiny_net, tiny_data, RECIPE, history=history, recorders=[keeper])
+    run.step(3)
+    run.wait_until_still(30)
+    assert problems_of(history) and keeper.steps == ()
+    keeper.most_bytes = 10**7
+    run.resume()
+    run.wait(30)
+    assert keeper.steps[-1] == 12 and problems_of(history) == ""
 
 
 def test_a_disk_that_cannot_be_written_stops_no_run(tiny_net, tiny_data, tmp_path) -> None:

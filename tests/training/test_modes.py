@@ -114,7 +114,7 @@ def test_stop_lands_within_the_timing(after, make_data, monkeypatch):
 
 def test_compiling_must_pay(monkeypatch):
     monkeypatch.setattr(modes, "_missing_compiler", lambda kind: "")
-    model, mode = small_net(), Mode("cpu", reason="first")  # two layers: 4 s to compile
+    model, mode = small_net(), Mode("cpu", reason="first")  # two layers: 3 s to compile
     short = with_compilation(mode, Recipe(), model, 0.1, 100)
     assert not short.compile
     assert short.reason == "first; not compiled, because it takes about 3 s and would save about 1 s"
