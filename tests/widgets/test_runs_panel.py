@@ -246,7 +246,7 @@ def test_several_seeds_are_watched_with_mean_and_band(runs_here: Path) -> None:
     runs.wait(60)
     _wait(lambda: view.stop.disabled and view.status.value.count("finished, step 4 of 4") == 2)
     assert "x&amp;y" in view.status.value
-    assert "(2 runs): at step 4" in view.loss.summary
+    _wait(lambda: "(2 runs): at step 4" in view.loss.summary)  # the plots come after the words
     assert view.loss.numbers["0/x"][1] == (8,)  # the band, there and back
     before = set(w.widgets.widget._instances)
     other = rw.live(runs)
