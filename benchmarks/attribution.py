@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.report import Report, verdict
 from benchmarks.turns import Spread, ratio, take_turns
 from reswork.models.network import resnet
-from reswork.probes import Detail, attribution, attributions
+from reswork.probes import Options, attribution, attributions
 
 ROUNDS = 9
 BATCH = 64  # pictures at once in the ideal arm
@@ -31,10 +31,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> Report:
     net = made_net(options.depth, options.device)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(options.device)
-    detail = Detail(window=WINDOW, stride=STRIDE, steps=options.steps)
+    finely = Options(window=WINDOW, stride=STRIDE, steps=options.steps)
 
     def ours(method: str) -> Arm:
-        return lambda: attribution(net, image, method=method, target=3, detail=detail)  # type: ignore[arg-type]
+        return lambda: attribution(net, image, method=method, target=3, options=finely)  # type: ignore[arg-type]
 
     other = made_net(options.depth, options.device)
     trained = forward_and_backward(made_net(options.depth, options.device), image)

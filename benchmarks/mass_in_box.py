@@ -13,7 +13,7 @@ from benchmarks.turns import Spread
 from reswork import datasets
 from reswork.datasets import Dataset, normalise
 from reswork.models.network import resnet
-from reswork.probes import EIGHT, Detail, attributions
+from reswork.probes import EIGHT, Options, attributions
 from reswork.results import METHODS
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
@@ -91,7 +91,7 @@ def _found(data: Dataset, boxes: NDArray[np.bool_], seed: int, options: argparse
         images[: options.pictures],
         target=data.test.labels[: options.pictures].tolist(),
         baseline="blur",
-        detail=Detail(normalisation=(data.mean, data.std)),
+        options=Options(normalisation=(data.mean, data.std)),
     )
     inside = {each.method: float(np.nanmean(each.mass_inside(boxes))) for each in maps}
     return Found(inside, float((answers == data.test.labels).float().mean()))

@@ -19,7 +19,7 @@ from benchmarks.turns import Spread, ratio, take_turns
 from reswork.datasets import Augmentation, Dataset, Split
 from reswork.history import History
 from reswork.models.network import resnet
-from reswork.recorders import CATALOGUE, Budget, Priced, priced
+from reswork.recorders import CATALOGUE, Budget, Timed, timed
 from reswork.training.events import RunStarted
 from reswork.training.loop import fit
 from reswork.training.recipe import Recipe
@@ -27,7 +27,7 @@ from reswork.training.run import Run
 
 ROUNDS = 15
 Clock = Callable[[], float]
-Made = dict[str, tuple[list[Priced], Budget]]
+Made = dict[str, tuple[list[Timed], Budget]]
 
 TARGETS = {"gradient_norms": 0.01, "all by default": 0.05}
 EVERY_STEP = "those of every step"  # one arm for all of them: each alone is too little to be seen
@@ -76,7 +76,7 @@ def arms() -> Made:
     found: Made = {"none": ([], Budget(History(), share=None))}
     for kind in CATALOGUE:
         history = History()
-        made = priced(kind.name, history)
+        made = timed(kind.name, history)
         made.every = 1
         name = kind.name if made.can_be_thinned else EVERY_STEP
         recorders, budget = found.setdefault(name, ([], Budget(history, share=None)))

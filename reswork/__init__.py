@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
     from reswork.experiment.branching import branch, relatives
+    from reswork.experiment.divergence import divergence
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
-    from reswork.experiment.parting import parting
     from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns
@@ -65,6 +65,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "datasets",
+    "divergence",
     "doctor",
     "export_csv",
     "export_page",
@@ -77,7 +78,6 @@ __all__ = [
     "look_back",
     "moments",
     "open_checkpoint",
-    "parting",
     "presets",
     "probes",
     "recorders",
@@ -132,7 +132,7 @@ _HOMES = {
     "look_back": "reswork.experiment.looking_back",
     "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
-    "parting": "reswork.experiment.parting",
+    "divergence": "reswork.experiment.divergence",
     "relatives": "reswork.experiment.branching",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.run_table",

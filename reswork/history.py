@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from reswork.columns import Column, Table, bucket_means, bucket_width, thinned
+from reswork.series_buffer import Column, Table, bucket_means, bucket_width, thinned
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reswork.datasets.dataset import Dataset
-    from reswork.experiment.processes.order import Order
+    from reswork.experiment.processes.job import Job
     from reswork.models.network import ResNet
     from reswork.training.progress import TrainingState
     from reswork.training.run import Run
@@ -47,41 +47,41 @@ def main(arguments: Sequence[str]) -> int:
 def _work(directory: Path, folder: Path) -> None:
     import torch
 
-    from reswork.experiment.processes.order import read_order
-    from reswork.experiment.processes.service import Service
+    from reswork.experiment.processes.job import read_job
+    from reswork.experiment.processes.server import Server
     from reswork.store.worker_file import WORKER_FILE, worker_of, write_worker
 
     write_worker(directory, worker_of(os.getpid(), folder))
-    order, model, data, state = read_order(folder)
-    torch.set_num_threads(order.threads)
-    torch.set_float32_matmul_precision(order.matmul_precision)
-    run = _resumed(directory, order, data) if order.resumes else _begun(directory, order, model, data, state)
+    job, model, data, state = read_job(folder)
+    torch.set_num_threads(job.threads)
+    torch.set_float32_matmul_precision(job.matmul_precision)
+    run = _resumed(directory, job, data) if job.resumes else _begun(directory, job, model, data, state)
     _log.info("Process %d trains %s.", os.getpid(), run.name)
-    service = Service(run, folder, order.config)
+    server = Server(run, folder, job.config)
     try:
-        _watch(run, order)
+        _watch(run, job)
     finally:
-        service.close()
+        server.close()
         with contextlib.suppress(OSError):
             (directory / WORKER_FILE).unlink()
     _log.info("%s is %s after %d steps.", run.name, run.state.value, run.steps_done)
 
 
-def _resumed(directory: Path, order: "Order", data: "Dataset") -> "Run":
+def _resumed(directory: Path, job: "Job", data: "Dataset") -> "Run":
     """The run that is in the folder."""
-    from reswork.experiment.processes.order import ordered_recorders
+    from reswork.experiment.processes.job import recorders_from_specs
     from reswork.store.resuming import resume
     from reswork.store.saved_run import load_run
 
-    more = partial(ordered_recorders, order.recorders)
-    return resume(load_run(directory), data=data, step=order.step, recorders=[more], start=False)
+    more = partial(recorders_from_specs, job.recorders)
+    return resume(load_run(directory), data=data, step=job.step, recorders=[more], start=False)
 
 
 def _begun(
-    directory: Path, order: "Order", model: "ResNet", data: "Dataset", state: "TrainingState | None"
+    directory: Path, job: "Job", model: "ResNet", data: "Dataset", state: "TrainingState | None"
 ) -> "Run":
     """A new run, recorded and saved like one in a kernel."""
-    from reswork.experiment.processes.order import ordered_recorders
+    from reswork.experiment.processes.job import recorders_from_specs
     from reswork.history import History
     from reswork.recorders.forwarding import introduce
     from reswork.store.moment_keeper import MomentKeeper
@@ -90,24 +90,24 @@ def _begun(
     from reswork.training.run import Run
 
     history = History()
-    recorders = ordered_recorders(order.recorders, history)
-    introduce(recorders, directory.name, order.description)
-    if order.moments_bytes:
-        recorders = [*recorders, MomentKeeper(directory, history, order.moments_bytes)]
-    writer = RunWriter(directory, history, order.description)
+    recorders = recorders_from_specs(job.recorders, history)
+    introduce(recorders, directory.name, job.description)
+    if job.moments_bytes:
+        recorders = [*recorders, MomentKeeper(directory, history, job.moments_bytes)]
+    writer = RunWriter(directory, history, job.description)
     return Run(
         model,
         data,
-        Recipe.from_dict(order.recipe),
+        Recipe.from_dict(job.recipe),
         history=history,
         recorders=[*recorders, writer],  # the writer last, so that it finds what the others recorded
         name=directory.name,
         start=state,
-        save_every_s=order.save_every_s,
+        save_every_s=job.save_every_s,
     )
 
 
-def _watch(run: "Run", order: "Order") -> None:
+def _watch(run: "Run", job: "Job") -> None:
     """Until the run is over: look after the kernel that started it, and end it if the system asks."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
@@ -116,11 +116,11 @@ def _watch(run: "Run", order: "Order") -> None:
         run.wait_for_change(run.state, run.steps_done, _LOOK_S)
         if asked:
             run.stop()
-        if kernel_is_there and os.getppid() != order.kernel:
+        if kernel_is_there and os.getppid() != job.kernel:
             kernel_is_there = False
-            stops = order.when_kernel_ends == "stop"
+            stops = job.when_kernel_ends == "stop"
             run.history.note(run.steps_done, "kernel ended", then="stop" if stops else "go on")
-            _log.info("The kernel (%d) has ended; the run %s.", order.kernel, "stops" if stops else "goes on")
+            _log.info("The kernel (%d) has ended; the run %s.", job.kernel, "stops" if stops else "goes on")
             if stops:
                 run.stop()
             else:

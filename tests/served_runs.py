@@ -14,9 +14,9 @@ import torch
 import reswork as rw
 from reswork import worker
 from reswork.experiment.processes import starting
-from reswork.experiment.processes.order import private_folder
+from reswork.experiment.processes.job import private_folder
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.service import Service
+from reswork.experiment.processes.server import Server
 from reswork.recorders import default_recorders
 from reswork.store import worker_file
 from reswork.store.description import describe
@@ -64,7 +64,7 @@ def _served(
     writer = RunWriter(directory, history, describe(model, data, recipe))
     inner = rw.Run(model, data, recipe, history=history, recorders=[*recorders, writer], name=directory.name)
     private = private_folder()
-    service = Service(inner, private, model.config.to_dict())
+    service = Server(inner, private, model.config.to_dict())
 
     def close_at_end() -> None:
         while not inner.done:

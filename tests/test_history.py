@@ -4,9 +4,9 @@ import threading
 import numpy as np
 import pytest
 
-from reswork.columns import bucket_means, bucket_width
 from reswork.errors import InvalidSetting
 from reswork.history import History
+from reswork.series_buffer import bucket_means, bucket_width
 
 
 def grown(count: int) -> History:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from reswork.environment.context import look_around
 from reswork.environment.devices import device_finding, look_at_device
-from reswork.environment.findings import Checkup
 from reswork.environment.front_ends import front_end_finding
 from reswork.environment.live_plots import live_plot_finding
-from reswork.environment.room import disk_finding, free_disk, free_memory, memory_finding
-from reswork.environment.surroundings import look_around
+from reswork.environment.report import Checkup
+from reswork.environment.resources import disk_finding, free_disk, free_memory, memory_finding
 from reswork.environment.versions import version_findings
 from reswork.environment.write_trial import write_finding
 from reswork.places import cache_root, runs_folder
@@ -30,12 +30,12 @@ def doctor(runs: str | Path | None = None) -> Checkup:
         >>> [finding.name for finding in doctor().findings][:2]
         ['Python', 'packages']
     """
-    around, folder = look_around(), runs_folder(runs)
+    context, folder = look_around(), runs_folder(runs)
     return Checkup(
         (
-            *version_findings(around),
-            front_end_finding(around),
-            live_plot_finding(around),
+            *version_findings(context),
+            front_end_finding(context),
+            live_plot_finding(context),
             device_finding(look_at_device()),
             memory_finding(free_memory()),
             disk_finding(free_disk(folder), folder),

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reswork.environment.findings import Finding
+from reswork.environment.report import Finding
 
 
 @dataclass(frozen=True)

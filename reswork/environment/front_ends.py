@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from reswork.environment.findings import Finding, Verdict
-from reswork.environment.surroundings import Surroundings
+from reswork.environment.context import Context
+from reswork.environment.report import Finding, Verdict
 
 _BY_HAND = "run.history, rw.figures and rw.probes need no live panel; rw.figures.*.write_html() makes a page"
 
@@ -58,25 +58,25 @@ UNKNOWN = FrontEnd(
 )  # fmt: skip
 
 
-def front_end(around: Surroundings) -> FrontEnd:
+def front_end(context: Context) -> FrontEnd:
     """The program that most likely shows the results."""
-    if around.platform == "emscripten":
+    if context.platform == "emscripten":
         return LITE
-    if not around.shell:
+    if not context.shell:
         return PYTHON
-    if around.shell.startswith("google.colab") or "COLAB_RELEASE_TAG" in around.variables:
+    if context.shell.startswith("google.colab") or "COLAB_RELEASE_TAG" in context.variables:
         return COLAB
-    if not around.in_kernel:
+    if not context.in_kernel:
         return IPYTHON
-    if around.variables.get("SERVER_SOFTWARE", "").startswith("voila"):
+    if context.variables.get("SERVER_SOFTWARE", "").startswith("voila"):
         return VOILA
-    if "KAGGLE_KERNEL_RUN_TYPE" in around.variables:
+    if "KAGGLE_KERNEL_RUN_TYPE" in context.variables:
         return KAGGLE
     if (
-        "__vsc_ipynb_file__" in around.names
+        "__vsc_ipynb_file__" in context.names
     ):  # the variables of VS Code are inherited by any server started in it
         return VS_CODE
-    return _of_server(around.server.lower())
+    return _of_server(context.server.lower())
 
 
 def _of_server(command: str) -> FrontEnd:
@@ -88,7 +88,7 @@ def _of_server(command: str) -> FrontEnd:
     return VOILA if "voila" in command else UNKNOWN
 
 
-def front_end_finding(around: Surroundings) -> Finding:
+def front_end_finding(context: Context) -> Finding:
     """What is known about the program that shows the results."""
-    found = front_end(around)
+    found = front_end(context)
     return Finding("front end", found.verdict, f"{found.name}: {found.told}", found.remedy)

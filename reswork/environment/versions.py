@@ -6,22 +6,22 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from reswork.environment.findings import Finding
-from reswork.environment.surroundings import Surroundings
+from reswork.environment.context import Context
+from reswork.environment.report import Finding
 
 
-def version_findings(around: Surroundings) -> tuple[Finding, ...]:
+def version_findings(context: Context) -> tuple[Finding, ...]:
     """One finding for Python, one for the packages together, one for each that will not do."""
-    if not around.needed:
+    if not context.needed:
         told = "reswork is not installed here, so nobody knows which versions it asks for"
         return (Finding("packages", "look", told, "pip install -e . in its folder, or make lab"),)
-    return (_python(around), *_packages(around.needed, around.installed))
+    return (_python(context), *_packages(context.needed, context.installed))
 
 
-def _python(around: Surroundings) -> Finding:
-    if SpecifierSet(around.python_needed).contains(around.python, prereleases=True):
-        return Finding("Python", "good", around.python)
-    told = f"{around.python}; reswork needs {around.python_needed}"
+def _python(context: Context) -> Finding:
+    if SpecifierSet(context.python_needed).contains(context.python, prereleases=True):
+        return Finding("Python", "good", context.python)
+    told = f"{context.python}; reswork needs {context.python_needed}"
     return Finding(
         "Python", "bad", told, "make a new environment with a newer Python and install reswork there"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from reswork.environment.findings import Finding
+from reswork.environment.report import Finding
 
 _CONTENT = b"reswork looks whether it can write here\n"
 

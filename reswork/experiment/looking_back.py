@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset, Split
-from reswork.experiment.film import first_of_each_class, frame_of
-from reswork.results.film import Frame
+from reswork.experiment.pinned_examples import first_of_each_class, frame_of
+from reswork.results.pinned_examples import Frame
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import SavedRun
 from reswork.training.evaluation import Evaluation, evaluate

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
-from reswork.results.film import Frame
+from reswork.results.pinned_examples import Frame
 
 _ABOUT = about(
     "A row for each pinned picture, a column for each moment: orange marks where the network looked for the answer "
@@ -27,7 +27,7 @@ def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[st
 
     Args:
         images: (M, C, H, W) uint8, the pinned pictures.
-        frames: from ``experiment.film.Film``, oldest first.
+        frames: from ``experiment.film.PinnedExamples``, oldest first.
         classes: names of the classes.
 
     Returns:

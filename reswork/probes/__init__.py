@@ -2,27 +2,27 @@
 
 from reswork.probes.activations import activation_histograms
 from reswork.probes.attributing import EIGHT, attribution, attributions, stage_attributions
+from reswork.probes.capture import watched
 from reswork.probes.channels import channel_examples, feature_maps
-from reswork.probes.detail import Detail
 from reswork.probes.kernels import filters
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import block_names, layer_names
+from reswork.probes.options import Options
 from reswork.probes.outlining import outline
 from reswork.probes.receptive import receptive_field
+from reswork.probes.reliability import trust
 from reswork.probes.separability import linear_probe
 from reswork.probes.shortcut_paths import shortcut_shares
 from reswork.probes.similarity import cka
 from reswork.probes.targets import Difference, Top
-from reswork.probes.trusting import trust
-from reswork.probes.watching import watched
 from reswork.results.attribution_texts import BASELINES, METHODS
 
 __all__ = [
     "BASELINES",
     "EIGHT",
     "METHODS",
-    "Detail",
     "Difference",
+    "Options",
     "Top",
     "activation_histograms",
     "attribution",

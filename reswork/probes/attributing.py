@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reswork.probes.asking import Settings, Task, task_for
-from reswork.probes.detail import Detail
+from reswork.probes.attribution_request import AttributionRequest, Settings, request_for
+from reswork.probes.baselines import Baseline
 from reswork.probes.explaining import (
     CLASS_ACTIVATION,
     COMPLETE,
@@ -19,12 +19,12 @@ from reswork.probes.explaining import (
     check_method,
     class_activation,
 )
-from reswork.probes.keeping import OwnRandomness
+from reswork.probes.isolation import OwnRandomness
 from reswork.probes.layer_signals import signals
+from reswork.probes.options import Options
 from reswork.probes.private_copy import private_copy
-from reswork.probes.references import Baseline
 from reswork.probes.sampling import noisy_baselines
-from reswork.probes.scored import Output, Scored, checked_images, first_answer
+from reswork.probes.scalar_model import Output, ScalarModel, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
 from reswork.results.attributions import COARSE, Attribution
 
@@ -44,7 +44,7 @@ def attribution(
     baseline: Baseline = "black",
     smooth: int = 0,
     output: Output = None,
-    detail: Detail | None = None,
+    options: Options | None = None,
 ) -> Attribution:
     """Maps of what spoke for an answer, and against it.
 
@@ -62,7 +62,7 @@ def attribution(
         baseline: what stands for nothing: ``"black"``, ``"mean"``, ``"blur"``, ``"noise"`` or a picture.
         smooth: SmoothGrad over the method: the mean over so many noisy copies; 0: none.
         output: which part of a dict or tuple holds the answers, or a function that makes (N, K) out of it.
-        detail: settings of single methods.
+        options: settings of single methods.
 
     Returns:
         As many maps as images, or more for ``Top``.
@@ -80,7 +80,7 @@ def attribution(
     check_method(method, layer, smooth)
     (found,) = attributions(
         model, images, methods=(method,), target=target, layer=layer, baseline=baseline, smooth=smooth,
-        output=output, detail=detail,
+        output=output, options=options,
     )  # fmt: skip
     return found
 
@@ -95,7 +95,7 @@ def attributions(
     baseline: Baseline = "black",
     smooth: int = 0,
     output: Output = None,
-    detail: Detail | None = None,
+    options: Options | None = None,
 ) -> Iterator[Attribution]:
     """Several methods for the same images, each as soon as it is done, quick ones first by default.
 
@@ -108,29 +108,29 @@ def attributions(
         baseline: what stands for nothing.
         smooth: noisy copies.
         output: which of several outputs.
-        detail: settings.
+        options: settings.
 
     Yields:
         One result for each method.
     """
     for method in methods:
         check_method(method, None, smooth)
-    detail = detail or Detail()
+    options = options or Options()
     for method in methods:
         begin = time.perf_counter()
         copied, notes = private_copy(model)
-        scored = Scored(copied, output)
-        taken = checked_images(scored, images)
+        scalar_model = ScalarModel(copied, output)
+        taken = checked_images(scalar_model, images)
         own_layer = layer if method in LAYERED else None
         if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
             with OwnRandomness():
-                found = _activation(scored, taken, method, target, own_layer)
+                found = _activation(scalar_model, taken, method, target, own_layer)
         else:
             with OwnRandomness() as randomness:
-                logits = scored_answers(scored, taken)
+                logits = scored_answers(scalar_model, taken)
             with randomness.if_drawn():
-                settings = Settings(method, target, own_layer, baseline, smooth, detail)
-                found = _general(scored, taken, logits, settings)
+                settings = Settings(method, target, own_layer, baseline, smooth, options)
+                found = _general(scalar_model, taken, logits, settings)
         all_notes = (*notes, *found.notes, *_coarse(found))
         yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
 
@@ -163,15 +163,15 @@ def stage_attributions(
     check_method(method, "", 0)
     begin = time.perf_counter()
     copied, notes = private_copy(model)
-    scored = Scored(copied, output)
-    taken = checked_images(scored, images)
+    scalar_model = ScalarModel(copied, output)
+    taken = checked_images(scalar_model, images)
     with OwnRandomness():
         if isinstance(target, Top):
-            asked = question(target, scored_answers(scored, taken))
+            asked = question(target, scored_answers(scalar_model, taken))
             taken, target = taken[asked.rows], [int(name) for name in asked.names]
         else:
             asked = None
-        kept = signals(scored, taken, layers)
+        kept = signals(scalar_model, taken, layers)
         weighed = question(target, kept.logits.detach())
         names = tuple(kept.outputs)
         gradients = kept.gradient(names, weighed.weights)
@@ -188,7 +188,7 @@ def stage_attributions(
 
 
 def _activation(
-    scored: Scored, images: Tensor, method: str, target: Target, layer: str | None
+    scalar_model: ScalarModel, images: Tensor, method: str, target: Target, layer: str | None
 ) -> Attribution:
     """Class activation needs no forward beforehand: the target is taken from the one that it makes."""
     asked: list[Question] = []
@@ -197,41 +197,41 @@ def _activation(
         asked.append(question(target, logits))
         return asked[-1].weights
 
-    maps, name, logits, calls = class_activation(scored, images, method, layer, weigh)
+    maps, name, logits, calls = class_activation(scalar_model, images, method, layer, weigh)
     scores = (logits * asked[0].weights).sum(1)
     return _result(method, maps, images, asked[0], scores, layer=name, notes=_called(name, calls))
 
 
-def _general(scored: Scored, images: Tensor, logits: Tensor, settings: Settings) -> Attribution:
+def _general(scalar_model: ScalarModel, images: Tensor, logits: Tensor, settings: Settings) -> Attribution:
     method = settings.method
-    task = task_for(settings, scored, images, logits)
-    asked, explain = task.asked, task.explain
+    request = request_for(settings, scalar_model, images, logits)
+    asked, explain = request.asked, request.explain
     if method in LAYERED and explain.layer is None:
-        explain = replace(explain, layer=list(signals(scored, images[:1], None).outputs)[-1])
-    values = explain.values(task.images, asked.weights, task.references)
-    found = _result(method, values, images, asked, task.scores, layer=explain.layer, notes=explain.notes())
+        explain = replace(explain, layer=list(signals(scalar_model, images[:1], None).outputs)[-1])
+    values = explain.values(request.images, asked.weights, request.references)
+    found = _result(method, values, images, asked, request.scores, layer=explain.layer, notes=explain.notes())
     if method in COMPLETE and not settings.smooth:
-        found = replace(found, reference_scores=_numbers(_without(scored, task)))
+        found = replace(found, reference_scores=_numbers(_without(scalar_model, request)))
     if method in REFERRING:
         name = settings.baseline if isinstance(settings.baseline, str) else "a given picture"
-        found = replace(found, baseline=name, notes=(*found.notes, *task.notes))
+        found = replace(found, baseline=name, notes=(*found.notes, *request.notes))
     return replace(found, smooth=settings.smooth)
 
 
 @torch.no_grad()
-def scored_answers(scored: Scored, images: Tensor) -> Tensor:
+def scored_answers(scalar_model: ScalarModel, images: Tensor) -> Tensor:
     """Logits (N, K), of as many images as there are."""
-    return torch.cat([first_answer(scored, part) for part in images.split(64)])
+    return torch.cat([first_answer(scalar_model, part) for part in images.split(64)])
 
 
-def _without(scored: Scored, task: Task) -> Tensor:
+def _without(scalar_model: ScalarModel, request: AttributionRequest) -> Tensor:
     """Scores of the baseline pictures, (M,); gradient SHAP has many for each."""
-    if task.explain.method != "gradient_shap":
-        return (scored_answers(scored, task.references) * task.asked.weights).sum(1)
-    pairs = zip(task.images, task.references, strict=True)
-    each = (noisy_baselines(*pair, task.explain.detail) for pair in pairs)
-    means = torch.stack([scored_answers(scored, baselines).mean(0) for baselines in each])
-    return (means * task.asked.weights).sum(1)
+    if request.explain.method != "gradient_shap":
+        return (scored_answers(scalar_model, request.references) * request.asked.weights).sum(1)
+    pairs = zip(request.images, request.references, strict=True)
+    each = (noisy_baselines(*pair, request.explain.options) for pair in pairs)
+    means = torch.stack([scored_answers(scalar_model, baselines).mean(0) for baselines in each])
+    return (means * request.asked.weights).sum(1)
 
 
 def _result(

@@ -4,18 +4,18 @@ import psutil
 import torch
 from torch import Tensor
 
-from reswork.probes.scored import Scored
+from reswork.probes.scalar_model import ScalarModel
 
 _MOST = 64  # more at once is no faster
 _SHARE = 0.25  # of the free memory
 _BYTES = 2**30  # at most, even where more is free
 
 
-def images_at_once(scored: Scored, image: Tensor) -> int:
+def images_at_once(scalar_model: ScalarModel, image: Tensor) -> int:
     """How many pictures may go through the net together, forwards and backwards.
 
     Args:
-        scored: the net.
+        scalar_model: the net.
         image: (1, C, H, W); one forward of it is measured.
 
     Returns:
@@ -28,9 +28,9 @@ def images_at_once(scored: Scored, image: Tensor) -> int:
         seen[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    weights = {weight.untyped_storage().data_ptr() for weight in scored.parameters()}
+    weights = {weight.untyped_storage().data_ptr() for weight in scalar_model.parameters()}
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        answers = scored.logits(image.detach().clone().requires_grad_())
+        answers = scalar_model.logits(image.detach().clone().requires_grad_())
     each = sum(size for place, size in seen.items() if place not in weights) or 1
     del answers
     room = min(_BYTES, _SHARE * _free_bytes(image.device))

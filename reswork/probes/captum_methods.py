@@ -20,45 +20,51 @@ from captum.attr import (
 from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
-from reswork.probes.scored import Scored
+from reswork.probes.scalar_model import ScalarModel
 
 
-def saliency(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+def saliency(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Absolute gradient, (M, C, H, W)."""
     with _silence():
-        return Saliency(scored).attribute(_leaf(images), additional_forward_args=weights)
+        return Saliency(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
 
 
-def input_x_gradient(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+def input_x_gradient(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Input times gradient, (M, C, H, W)."""
     with _silence():
-        return InputXGradient(scored).attribute(_leaf(images), additional_forward_args=weights)
+        return InputXGradient(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
 
 
-def deep_lift(scored: Scored, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
+def deep_lift(scalar_model: ScalarModel, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
     """DeepLift's rescale rule, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return DeepLift(scored).attribute(_leaf(images), references, additional_forward_args=weights)
+        return DeepLift(scalar_model).attribute(_leaf(images), references, additional_forward_args=weights)
 
 
-def guided_backprop(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+def guided_backprop(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Gradients without what is negative on the way back, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return GuidedBackprop(scored).attribute(_leaf(images), additional_forward_args=weights)
+        return GuidedBackprop(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
 
 
-def deconvolution(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+def deconvolution(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Only positive gradients passed back, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return Deconvolution(scored).attribute(_leaf(images), additional_forward_args=weights)
+        return Deconvolution(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
 
 
 def feature_ablation(
-    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, regions: Tensor, at_once: int
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    regions: Tensor,
+    at_once: int,
 ) -> Tensor:
     """Fall of the score when one region is replaced, (M, 1, H, W); regions are int64, (M, H, W)."""
     parts = [
-        FeatureAblation(scored).attribute(
+        FeatureAblation(scalar_model).attribute(
             image,
             reference,
             additional_forward_args=weight,
@@ -71,7 +77,7 @@ def feature_ablation(
 
 
 def unexplained_share(
-    scored: Scored,
+    scalar_model: ScalarModel,
     image: Tensor,
     weights: Tensor,
     values: Tensor,
@@ -81,7 +87,7 @@ def unexplained_share(
     """Infidelity as a share: of the score's changes under noise, how much the map does not explain; 0 to 1.
 
     Args:
-        scored: the net.
+        scalar_model: the net.
         image: (1, C, H, W).
         weights: (1, K).
         values: (1, C, H, W) the map; scaled freely, so that maps of any unit compare.
@@ -96,13 +102,13 @@ def unexplained_share(
     def perturbed(images: Tensor) -> tuple[Tensor, Tensor]:
         taken = noise(images)
         with torch.no_grad():
-            base = scored(images[:1], weights)
-            changes.append(base - scored(images - taken, weights.expand(len(images), -1)))
+            base = scalar_model(images[:1], weights)
+            changes.append(base - scalar_model(images - taken, weights.expand(len(images), -1)))
         return taken, images - taken
 
     with torch.no_grad():
         missed = infidelity(
-            scored,
+            scalar_model,
             perturbed,
             image,
             values,

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
+from reswork.probes.capture import watched
 from reswork.probes.geometry import Field, FieldTracer
 from reswork.probes.inputs import Inputs, batches, first_image, numbers, pictures, placed, tensors
-from reswork.probes.keeping import undisturbed
-from reswork.probes.watching import watched
+from reswork.probes.isolation import undisturbed
 from reswork.results.channels import ChannelExamples, ChannelOrder, FeatureMaps
 
 

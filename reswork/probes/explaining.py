@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from reswork.errors import InvalidSetting
 from reswork.probes import captum_methods
 from reswork.probes.batch_limit import images_at_once
-from reswork.probes.detail import Detail
 from reswork.probes.layer_signals import grad_cam, layer_cam, signals
-from reswork.probes.patches import occluded
-from reswork.probes.regions import lime_values, shapley_values, superpixels
+from reswork.probes.occlusion import occluded
+from reswork.probes.options import Options
 from reswork.probes.sampling import completed_gradients, expected_gradients, smoothed
-from reswork.probes.scored import Scored
+from reswork.probes.scalar_model import ScalarModel
 from reswork.probes.separate_calls import SeparateCalls
+from reswork.probes.superpixels import lime_values, shapley_values, superpixels
 from reswork.results import METHODS
 
 Method = Literal[
@@ -39,32 +39,34 @@ class Explainer:
 
     Args:
         method: one of `METHODS`.
-        scored: the private copy.
+        scalar_model: the private copy.
         apart: the same with a module for each activation's call, for methods that need that.
         layer: for methods that look at a layer; None: the last one with a map.
-        detail: settings.
+        options: settings.
         smooth: noisy copies to take the mean of; 0: none.
         at_once: pictures that may go through the net together.
     """
 
     method: str
-    scored: Scored
-    apart: Scored
+    scalar_model: ScalarModel
+    apart: ScalarModel
     layer: str | None
-    detail: Detail
+    options: Options
     smooth: int
     at_once: int
 
     def values(self, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
         """Values (M, C, h, w) for images (M, C, H, W), targets (M, K) and references like the images."""
         if self.smooth:
-            return smoothed(self._plain, images, weights, references, samples=self.smooth, detail=self.detail)
+            return smoothed(
+                self._plain, images, weights, references, samples=self.smooth, options=self.options
+            )
         return self._plain(images, weights, references)
 
     def on(self, net: nn.Module, example: Tensor) -> "Explainer":
         """The same for another private net, such as one with shuffled weights."""
-        scored, apart = _scores(self.method, net, self.scored.output, example)
-        return replace(self, scored=scored, apart=apart)
+        scalar_model, apart = _scores(self.method, net, self.scalar_model.output, example)
+        return replace(self, scalar_model=scalar_model, apart=apart)
 
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the method meets in this net."""
@@ -81,7 +83,13 @@ class Explainer:
 
 
 def explainer(
-    method: str, scored: Scored, images: Tensor, *, layer: str | None, detail: Detail, smooth: int
+    method: str,
+    scalar_model: ScalarModel,
+    images: Tensor,
+    *,
+    layer: str | None,
+    options: Options,
+    smooth: int,
 ) -> Explainer:
     """An explainer for images (N, C, H, W).
 
@@ -89,10 +97,10 @@ def explainer(
         InvalidSetting: for a method that there is not, or a layer where the method has none.
     """
     check_method(method, layer, smooth)
-    separate, apart = _scores(method, scored.net, scored.output, images[:1])
+    separate, apart = _scores(method, scalar_model.net, scalar_model.output, images[:1])
     few = method in _SINGLE and len(images) <= 4
-    at_once = len(images) if few else images_at_once(scored, images[:1])
-    return Explainer(method, separate, apart, layer, detail, smooth, at_once)
+    at_once = len(images) if few else images_at_once(scalar_model, images[:1])
+    return Explainer(method, separate, apart, layer, options, smooth, at_once)
 
 
 def check_method(method: str, layer: str | None, smooth: int) -> None:
@@ -113,64 +121,70 @@ def check_method(method: str, layer: str | None, smooth: int) -> None:
 
 
 def class_activation(
-    scored: Scored, images: Tensor, method: str, layer: str | None, weigh: Callable[[Tensor], Tensor]
+    scalar_model: ScalarModel,
+    images: Tensor,
+    method: str,
+    layer: str | None,
+    weigh: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, str, Tensor, int]:
     """Maps (N, 1, h, w), the layer, the logits, and how often the layer was called; one forward.
 
     Args:
-        scored: the net.
+        scalar_model: the net.
         images: (N, C, H, W).
         method: ``grad_cam`` or ``layer_cam``.
         layer: None: the last one with a map.
         weigh: makes the targets (N, K) out of the logits.
     """
-    kept = signals(scored, images, None if layer is None else (layer,))
+    kept = signals(scalar_model, images, None if layer is None else (layer,))
     layer = list(kept.outputs)[-1] if layer is None else layer
     (gradients,) = kept.gradient((layer,), weigh(kept.logits.detach()))
     maps = CLASS_ACTIVATION[method](kept.outputs[layer], gradients)
     return maps.detach(), layer, kept.logits.detach(), kept.calls[layer]
 
 
-def _scores(method: str, net: nn.Module, output: object, example: Tensor) -> tuple[Scored, Scored]:
-    scored = Scored(net, output)  # type: ignore[arg-type]
+def _scores(method: str, net: nn.Module, output: object, example: Tensor) -> tuple[ScalarModel, ScalarModel]:
+    scalar_model = ScalarModel(net, output)  # type: ignore[arg-type]
     if method not in _SEPARATE:
-        return scored, scored
-    return scored, Scored(SeparateCalls(net, example, pools=_SEPARATE[method]), output)  # type: ignore[arg-type]
+        return scalar_model, scalar_model
+    return scalar_model, ScalarModel(SeparateCalls(net, example, pools=_SEPARATE[method]), output)  # type: ignore[arg-type]
 
 
 def _cam(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    return class_activation(it.scored, images, it.method, it.layer, lambda logits: weights)[0]
+    return class_activation(it.scalar_model, images, it.method, it.layer, lambda logits: weights)[0]
 
 
 def _guided_cam(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    coarse = class_activation(it.scored, images, "grad_cam", it.layer, lambda logits: weights)[0]
+    coarse = class_activation(it.scalar_model, images, "grad_cam", it.layer, lambda logits: weights)[0]
     guided = captum_methods.guided_backprop(it.apart, images, weights)
     return guided * F.interpolate(coarse, images.shape[2:], mode="nearest")
 
 
 def _occlusion(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    window, stride = it.detail.patches((images.shape[2], images.shape[3]))
-    return occluded(it.scored, images, weights, references, window=window, stride=stride, at_once=it.at_once)
+    window, stride = it.options.patches((images.shape[2], images.shape[3]))
+    return occluded(
+        it.scalar_model, images, weights, references, window=window, stride=stride, at_once=it.at_once
+    )
 
 
 def _ablation(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    regions = superpixels(images, it.detail.superpixels)
+    regions = superpixels(images, it.options.superpixels)
     return captum_methods.feature_ablation(
-        it.scored, images, weights, references, regions=regions, at_once=it.at_once
+        it.scalar_model, images, weights, references, regions=regions, at_once=it.at_once
     )
 
 
 def _by_regions(compute: Callable[..., Tensor]) -> "Compute":
     def of(it: Explainer, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
         return compute(
-            it.scored,
+            it.scalar_model,
             images,
             weights,
             references,
-            regions=superpixels(images, it.detail.superpixels),
-            samples=8 * it.detail.samples,
+            regions=superpixels(images, it.options.superpixels),
+            samples=8 * it.options.samples,
             at_once=it.at_once,
-            seed=it.detail.seed,
+            seed=it.options.seed,
         )
 
     return of
@@ -178,13 +192,13 @@ def _by_regions(compute: Callable[..., Tensor]) -> "Compute":
 
 Compute = Callable[[Explainer, Tensor, Tensor, Tensor], Tensor]
 _METHODS: dict[str, Compute] = {
-    "saliency": lambda it, x, w, b: captum_methods.saliency(it.scored, x, w),
-    "input_x_gradient": lambda it, x, w, b: captum_methods.input_x_gradient(it.scored, x, w),
+    "saliency": lambda it, x, w, b: captum_methods.saliency(it.scalar_model, x, w),
+    "input_x_gradient": lambda it, x, w, b: captum_methods.input_x_gradient(it.scalar_model, x, w),
     "integrated_gradients": lambda it, x, w, b: completed_gradients(
-        it.scored, x, w, b, steps=it.detail.steps, at_once=it.at_once
+        it.scalar_model, x, w, b, steps=it.options.steps, at_once=it.at_once
     ),
     "gradient_shap": lambda it, x, w, b: expected_gradients(
-        it.scored, x, w, b, detail=it.detail, at_once=it.at_once
+        it.scalar_model, x, w, b, options=it.options, at_once=it.at_once
     ),
     "deep_lift": lambda it, x, w, b: captum_methods.deep_lift(it.apart, x, w, b),
     "guided_backprop": lambda it, x, w, b: captum_methods.guided_backprop(it.apart, x, w),

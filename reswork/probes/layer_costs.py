@@ -15,7 +15,7 @@ from torch.utils.flop_counter import flop_registry
 
 from reswork.errors import InvalidSetting
 from reswork.probes.inputs import Inputs, answer, first_tensor, length, placed
-from reswork.probes.keeping import OwnRandomness, at_rest
+from reswork.probes.isolation import OwnRandomness, at_rest
 from reswork.results.layer_costs import LayerCost, LayerTable
 
 _SKIPPED = ("Identity",)

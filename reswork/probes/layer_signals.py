@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import find_layers
-from reswork.probes.scored import Scored, first_answer
+from reswork.probes.scalar_model import ScalarModel, first_answer
 
 
 @dataclass(eq=False)
@@ -38,11 +38,11 @@ class Signals:
         return [gradient for gradient in found if gradient is not None]
 
 
-def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Signals:
+def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | None) -> Signals:
     """One forward that keeps what the layers gave.
 
     Args:
-        scored: the net.
+        scalar_model: the net.
         images: (N, C, H, W).
         layers: names; None: at each size of the signal the last module, from the input on.
 
@@ -51,7 +51,9 @@ def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Sig
     """
     kept = Signals()
     by_size: dict[tuple[int, ...], str] = {}
-    modules = dict(scored.net.named_modules()) if layers is None else find_layers(scored.net, layers)
+    modules = (
+        dict(scalar_model.net.named_modules()) if layers is None else find_layers(scalar_model.net, layers)
+    )
     modules.pop("", None)
 
     def keep(name: str, output: object) -> Tensor | None:
@@ -74,7 +76,7 @@ def signals(scored: Scored, images: Tensor, layers: Sequence[str] | None) -> Sig
     ]
     try:
         with torch.enable_grad():
-            kept.logits = first_answer(scored, images.detach().clone().requires_grad_())
+            kept.logits = first_answer(scalar_model, images.detach().clone().requires_grad_())
     finally:
         for hook in hooks:
             hook.remove()

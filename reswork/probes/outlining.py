@@ -8,10 +8,10 @@ from reswork.models.network import ResNet
 from reswork.models.outline import Outline
 from reswork.models.plan import ShortcutKind
 from reswork.models.sheet import BlockSpec, SpecSheet, spec_sheet
+from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import unwrapped
-from reswork.probes.watching import watched
 from reswork.results.layer_costs import LayerCost, LayerTable
 
 _KINDS = {nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "pool", nn.AvgPool2d: "pool", nn.ReLU: "relu"}

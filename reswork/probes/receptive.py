@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
+from reswork.probes.capture import watched
 from reswork.probes.channels import box_of, receptive_fields
 from reswork.probes.inputs import Inputs, batches, first_image, length, placed, tensors
-from reswork.probes.watching import watched
 from reswork.results.receptive import ReceptiveField
 
 

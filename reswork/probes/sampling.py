@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reswork.probes.detail import Detail
-from reswork.probes.references import drawn
-from reswork.probes.scored import Scored
+from reswork.probes.baselines import drawn
+from reswork.probes.options import Options
+from reswork.probes.scalar_model import ScalarModel
 
 _FIRST, _MOST = 32, 512  # steps
 _MOST_GAUSS = 128  # nodes; finding more takes long, and beyond that the midpoint rule is as good
@@ -17,23 +17,29 @@ Values = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def completed_gradients(
-    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, steps: int | None, at_once: int
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    steps: int | None,
+    at_once: int,
 ) -> Tensor:
     """Integrated gradients, (M, C, H, W); without a number of steps, as many as completeness to 1 % takes."""
     if steps is not None:
-        return integrated_gradients(scored, images, weights, references, steps=steps, at_once=at_once)
+        return integrated_gradients(scalar_model, images, weights, references, steps=steps, at_once=at_once)
     with torch.no_grad():
         ends = zip(
             torch.cat([images, references]).split(at_once), weights.repeat(2, 1).split(at_once), strict=True
         )
-        after, before = torch.cat([scored(*end) for end in ends]).chunk(2)
+        after, before = torch.cat([scalar_model(*end) for end in ends]).chunk(2)
     change = after - before
     values = torch.empty_like(images)
     open_ = torch.arange(len(images), device=images.device)
     steps = _FIRST
     while len(open_):
         chosen = (images[open_], weights[open_], references[open_])
-        values[open_] = integrated_gradients(scored, *chosen, steps=steps, at_once=at_once)
+        values[open_] = integrated_gradients(scalar_model, *chosen, steps=steps, at_once=at_once)
         missed = (values[open_].sum(dim=(1, 2, 3)) - change[open_]).abs()
         open_ = open_[missed > _GAP * change[open_].abs()]
         steps *= 2
@@ -43,7 +49,13 @@ def completed_gradients(
 
 
 def integrated_gradients(
-    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, steps: int, at_once: int
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    steps: int,
+    at_once: int,
 ) -> Tensor:
     """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together.
 
@@ -61,7 +73,7 @@ def integrated_gradients(
         for place, share in zip(places.split(steps_at_once), shares.split(steps_at_once), strict=True):
             place, share = (part.to(image).view(-1, 1, 1, 1, 1) for part in (place, share))
             points = torch.lerp(reference, image, place)  # (s, m, C, H, W)
-            slopes = _gradients(scored, points.flatten(0, 1), weight.repeat(len(points), 1))
+            slopes = _gradients(scalar_model, points.flatten(0, 1), weight.repeat(len(points), 1))
             total += (share * slopes.view_as(points)).sum(dim=0)
         maps.append(total * (image - reference))
     return torch.cat(maps)
@@ -77,7 +89,13 @@ def _nodes(steps: int) -> tuple[Tensor, Tensor]:
 
 
 def expected_gradients(
-    scored: Scored, images: Tensor, weights: Tensor, references: Tensor, *, detail: Detail, at_once: int
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    options: Options,
+    at_once: int,
 ) -> Tensor:
     """Gradient SHAP, (M, C, H, W): mean of (x - b) times gradient at a random place between b and x.
 
@@ -87,27 +105,29 @@ def expected_gradients(
     Reference:
         Lundberg 2017, arXiv:1705.07874; arXiv:1906.10670, equation 3.
     """
-    count = detail.samples
-    within = torch.rand(count, generator=torch.Generator().manual_seed(detail.seed))
+    count = options.samples
+    within = torch.rand(count, generator=torch.Generator().manual_seed(options.seed))
     places = ((torch.arange(count) + within) / count).to(images).view(-1, 1, 1, 1)
     maps = []
     for image, weight, reference in zip(images, weights, references, strict=True):
-        starts = noisy_baselines(image, reference, detail)  # (S, C, H, W)
+        starts = noisy_baselines(image, reference, options)  # (S, C, H, W)
         change = image - starts
         points = starts + places * change
-        slopes = [_gradients(scored, part, weight.expand(len(part), -1)) for part in points.split(at_once)]
+        slopes = [
+            _gradients(scalar_model, part, weight.expand(len(part), -1)) for part in points.split(at_once)
+        ]
         maps.append((change * torch.cat(slopes)).mean(dim=0))
     return torch.stack(maps)
 
 
-def noisy_baselines(image: Tensor, reference: Tensor, detail: Detail) -> Tensor:
+def noisy_baselines(image: Tensor, reference: Tensor, options: Options) -> Tensor:
     """The baselines of one picture, (S, C, H, W): its reference with noise, the same for the same seed."""
-    noise = drawn((detail.samples, *image.shape), image, detail.seed)
-    return reference + _spread(image[None], detail) * noise
+    noise = drawn((options.samples, *image.shape), image, options.seed)
+    return reference + _spread(image[None], options) * noise
 
 
 def smoothed(
-    values: Values, images: Tensor, weights: Tensor, references: Tensor, *, samples: int, detail: Detail
+    values: Values, images: Tensor, weights: Tensor, references: Tensor, *, samples: int, options: Options
 ) -> Tensor:
     """SmoothGrad over any method: the mean of its values for noisy copies of each picture.
 
@@ -115,24 +135,24 @@ def smoothed(
         Smilkov 2017, arXiv:1706.03825.
     """
     total: Tensor | None = None
-    spread = _spread(images, detail)
+    spread = _spread(images, options)
     for sample in range(samples):
-        noise = drawn(images.shape, images, detail.seed * 1_000_003 + sample)
+        noise = drawn(images.shape, images, options.seed * 1_000_003 + sample)
         found = values(images + spread * noise, weights, references)
         total = found if total is None else total + found
     assert total is not None
     return total / samples
 
 
-def _spread(images: Tensor, detail: Detail) -> Tensor:
+def _spread(images: Tensor, options: Options) -> Tensor:
     """Standard deviation of the noise for each picture, (M, 1, 1, 1)."""
     flat = images.flatten(1)
-    return detail.noise * (flat.amax(1) - flat.amin(1)).view(-1, 1, 1, 1)
+    return options.noise * (flat.amax(1) - flat.amin(1)).view(-1, 1, 1, 1)
 
 
-def _gradients(scored: Scored, images: Tensor, weights: Tensor) -> Tensor:
+def _gradients(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Of each picture's score, like the pictures."""
     points = images.detach().requires_grad_()
     with torch.enable_grad():
-        score = scored(points, weights).sum()
+        score = scalar_model(points, weights).sum()
     return torch.autograd.grad(score, points)[0]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
+from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor, numbers
 from reswork.probes.layer_lookup import block_names
-from reswork.probes.watching import watched
 from reswork.results.separability import Classifier, LinearProbe
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
-from reswork.probes.keeping import OwnRandomness
+from reswork.probes.isolation import OwnRandomness
 from reswork.probes.private_copy import private_copy
-from reswork.probes.scored import Output, Scored, checked_images, first_answer
+from reswork.probes.scalar_model import Output, ScalarModel, checked_images, first_answer
 from reswork.probes.targets import Question, Target, Top, question
 from reswork.results.attributions import ShortcutShares
 
@@ -54,13 +54,13 @@ def shortcut_shares(
         raise InvalidSetting(
             "model", "this net has no residual blocks that can be read: nothing to share out"
         )
-    scored = Scored(copied, output)
-    taken = checked_images(scored, images)
+    scalar_model = ScalarModel(copied, output)
+    taken = checked_images(scalar_model, images)
     with OwnRandomness():
         with torch.no_grad():
-            asked = question(target, first_answer(scored, taken))
+            asked = question(target, first_answer(scalar_model, taken))
         return tuple(
-            _shares(scored, taken, stage, members, asked) for stage, members in _stages(blocks).items()
+            _shares(scalar_model, taken, stage, members, asked) for stage, members in _stages(blocks).items()
         )
 
 
@@ -73,12 +73,12 @@ def _stages(blocks: Sequence[BlockAnatomy]) -> dict[str, list[BlockAnatomy]]:
 
 
 def _shares(
-    scored: Scored, images: Tensor, stage: str, blocks: list[BlockAnatomy], asked: Question
+    scalar_model: ScalarModel, images: Tensor, stage: str, blocks: list[BlockAnatomy], asked: Question
 ) -> ShortcutShares:
     """One forward in which the stage's branches and what enters it are cut off from what lies before them."""
     cut = _Cut()
     with torch.enable_grad(), cut.in_(blocks):
-        scores = scored(images, asked.weights)
+        scores = scalar_model(images, asked.weights)
     leaves = [cut.entry, *cut.branches]
     gradients = torch.autograd.grad(scores.sum(), [cut.end, *leaves], allow_unused=True)
     products = [

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
+from reswork.probes.capture import Watch, watched
 from reswork.probes.inputs import Inputs, batches, length, tensors
 from reswork.probes.layer_lookup import block_names
-from reswork.probes.watching import Watch, watched
 from reswork.results.similarity import Similarity
 
 FEWEST = 4  # images in a batch; the unbiased estimate divides by n - 3

@@ -5,34 +5,34 @@ from collections.abc import Callable, Iterable
 from reswork.history import History
 from reswork.recorders.activations import activations
 from reswork.recorders.budget import Budget
-from reswork.recorders.catalogue import CATALOGUE, RecorderKind, priced
+from reswork.recorders.catalogue import CATALOGUE, RecorderKind, timed
 from reswork.recorders.evaluation import evaluation
 from reswork.recorders.forwarding import Forwarder
 from reswork.recorders.gradient_norms import gradient_norms
 from reswork.recorders.learning_rate import learning_rate
-from reswork.recorders.looks import Looks
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
 from reswork.recorders.mlflow import mlflow
 from reswork.recorders.noise_scale import noise_scale
-from reswork.recorders.pricing import Price, Priced
+from reswork.recorders.pricing import Price, Timed
 from reswork.recorders.signal_variance import signal_variance
+from reswork.recorders.snapshot_observer import SnapshotObserver
 from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.tensorboard import tensorboard
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
-from reswork.training.audience import Recorder
+from reswork.training.recorder_set import Recorder
 
 __all__ = [
     "CATALOGUE",
     "SENDERS",
     "Budget",
-    "Looks",
     "Price",
-    "Priced",
     "Recorder",
     "RecorderFactory",
     "RecorderKind",
+    "SnapshotObserver",
+    "Timed",
     "activations",
     "default_recorders",
     "evaluation",
@@ -43,11 +43,11 @@ __all__ = [
     "memory",
     "mlflow",
     "noise_scale",
-    "priced",
     "shortcut_and_branch",
     "signal_variance",
     "tensorboard",
     "throughput",
+    "timed",
     "update_ratios",
 ]
 
@@ -64,13 +64,13 @@ def default_recorders(history: History, share: float | None = 0.05) -> list[Reco
         share: of a step's time that they may take together; None: no limit.
 
     Returns:
-        The recorders, each a `Priced`, and last the `Budget`, which knows their prices.
+        The recorders, each a `Timed`, and last the `Budget`, which knows their prices.
 
     Example:
         >>> [getattr(each, "name", "budget") for each in default_recorders(History())][:3]
         ['losses', 'learning_rate', 'gradient_norms']
     """
-    chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.by_default]
+    chosen = [timed(kind.name, history) for kind in CATALOGUE if kind.by_default]
     return [*chosen, Budget(history, chosen, share)]
 
 

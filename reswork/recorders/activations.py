@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
-from reswork.recorders.twin import Twin, see_output
-from reswork.training.audience import Recorder
+from reswork.recorders.shadow_model import ShadowModel, see_output
+from reswork.training.recorder_set import Recorder
 
 
 def activations(history: History, every: int = 50, images: int = 32) -> Recorder:
@@ -30,7 +30,7 @@ def activations(history: History, every: int = 50, images: int = 32) -> Recorder
 
 
 class _Activations:
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: ShadowModel) -> None:
         self._twin = twin
         self._clear()
         twin.hook(output=self._output)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from reswork.history import History
 from reswork.recorders.collecting import Collector
-from reswork.recorders.measured_steps import Rhythm
-from reswork.recorders.twin import Twin
+from reswork.recorders.interval import Interval
+from reswork.recorders.shadow_model import ShadowModel
 from reswork.training.events import BatchReady, CheckpointDue, EpochDone, Event, RunEnded, RunPaused
 
 View = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, images, labels -> (quantities, blocks)
@@ -38,13 +38,13 @@ class BlockSeries:
         history: History,
         name: str,
         groups: tuple[str, ...],
-        view: Callable[[Twin], View],
+        view: Callable[[ShadowModel], View],
         *,
         every: int,
         images: int,
         shortcuts: bool = False,
     ) -> None:
-        self.rhythm = Rhythm(every)
+        self.rhythm = Interval(every)
         self._history, self._name, self._groups, self._make_view = history, name, groups, view
         self._images, self._shortcuts = images, shortcuts
         self._collector = Collector(self._write)
@@ -63,7 +63,7 @@ class BlockSeries:
                 self._collector.add(event.step, seen)
 
     def _prepared(self, event: BatchReady) -> View | None:
-        twin = Twin(event.model)
+        twin = ShadowModel(event.model)
         missing = self._missing(twin, type(event.model).__name__)
         if missing:
             self._idle = True
@@ -72,7 +72,7 @@ class BlockSeries:
         self._names, self._view = twin.names, self._make_view(twin)
         return self._view
 
-    def _missing(self, twin: Twin, model: str) -> str:
+    def _missing(self, twin: ShadowModel, model: str) -> str:
         if not twin.blocks:
             return (
                 f"no residual blocks were found in {model}; gradient_norms and update_ratios look at layers"

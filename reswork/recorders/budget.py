@@ -9,7 +9,7 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders.pricing import Payer, Price
+from reswork.recorders.pricing import Budgeted, Price
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunPaused, RunStarted, StepDone
 
 _STEPS = 31  # that the time of a step is the median of
@@ -28,7 +28,7 @@ class Budget:
 
     Args:
         history: gets the notes.
-        recorders: those that share the budget; also what is no recorder and looks at snapshots (`Looks`).
+        recorders: those that share the budget; also what is no recorder and looks at snapshots (`SnapshotObserver`).
         share: of the time of a step without recorders, above 0; None: no limit, prices alone.
 
     Raises:
@@ -38,7 +38,9 @@ class Budget:
     name = "budget"
     events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused)
 
-    def __init__(self, history: History, recorders: Iterable[Payer] = (), share: float | None = 0.05) -> None:
+    def __init__(
+        self, history: History, recorders: Iterable[Budgeted] = (), share: float | None = 0.05
+    ) -> None:
         self.recorders = tuple(recorders)
         self.share = share
         self._history = history
@@ -75,15 +77,15 @@ class Budget:
         """The shares of all recorders whose price is known."""
         return sum(self.price(each).share or 0.0 for each in self.recorders)
 
-    def price(self, recorder: Payer) -> Price:
+    def price(self, recorder: Budgeted) -> Price:
         """What one of them costs."""
         return recorder.price(self.step_s)
 
-    def add(self, recorder: Payer) -> None:
+    def add(self, recorder: Budgeted) -> None:
         """Let one more share the budget."""
         self.recorders = (*self.recorders, recorder)
 
-    def remove(self, recorder: Payer) -> None:
+    def remove(self, recorder: Budgeted) -> None:
         """Let one go; it keeps its interval."""
         self.recorders = tuple(each for each in self.recorders if each is not recorder)
 

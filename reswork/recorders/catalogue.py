@@ -12,12 +12,12 @@ from reswork.recorders.learning_rate import learning_rate
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
 from reswork.recorders.noise_scale import noise_scale
-from reswork.recorders.pricing import Priced
+from reswork.recorders.pricing import Timed
 from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
-from reswork.training.audience import Recorder
+from reswork.training.recorder_set import Recorder
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ CATALOGUE: tuple[RecorderKind, ...] = (
 )  # fmt: skip
 
 
-def priced(name: str, history: History) -> Priced:
+def timed(name: str, history: History) -> Timed:
     """A recorder of the catalogue that writes to a history and whose time is taken.
 
     Args:
@@ -112,6 +112,6 @@ def priced(name: str, history: History) -> Priced:
     """
     for kind in CATALOGUE:
         if kind.name == name:
-            return Priced(name, kind.make(history))
+            return Timed(name, kind.make(history))
     names = ", ".join(kind.name for kind in CATALOGUE)
     raise InvalidSetting("name", f"{name!r} is not a recorder; choose {names}")

@@ -1,8 +1,8 @@
 """What each epoch's evaluation found."""
 
 from reswork.history import History
-from reswork.training.audience import Recorder
 from reswork.training.events import EpochDone, Event
+from reswork.training.recorder_set import Recorder
 
 
 def evaluation(history: History) -> Recorder:

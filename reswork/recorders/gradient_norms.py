@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from reswork.history import History
 from reswork.recorders.collecting import Collector
-from reswork.recorders.measured_steps import Rhythm
-from reswork.training.audience import Recorder
+from reswork.recorders.interval import Interval
 from reswork.training.events import CheckpointDue, EpochDone, Event, GradientsReady, RunEnded, RunPaused
+from reswork.training.recorder_set import Recorder
 
 
 def gradient_norms(history: History, every: int = 10) -> Recorder:
@@ -41,7 +41,7 @@ class _GradientNorms:
 
     def __init__(self, history: History, every: int) -> None:
         self._history = history
-        self.rhythm = Rhythm(every)
+        self.rhythm = Interval(every)
         self._collector = Collector(self._write)
         self._names: tuple[str, ...] = ()
         self._weights: list[Tensor] = []

@@ -1,8 +1,8 @@
 """The learning rate of every step."""
 
 from reswork.history import History
-from reswork.training.audience import Recorder
 from reswork.training.events import Event, StepDone
+from reswork.training.recorder_set import Recorder
 
 
 def learning_rate(history: History) -> Recorder:

@@ -5,8 +5,8 @@ import torch
 
 from reswork.history import History
 from reswork.recorders.collecting import Collector
-from reswork.training.audience import Recorder
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, StepDone
+from reswork.training.recorder_set import Recorder
 
 
 def losses(history: History) -> Recorder:

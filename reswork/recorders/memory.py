@@ -6,8 +6,8 @@ import psutil
 import torch
 
 from reswork.history import History
-from reswork.training.audience import Recorder
 from reswork.training.events import Event, StepDone
+from reswork.training.recorder_set import Recorder
 
 
 def memory(history: History, *, interval_s: float = 1.0) -> Recorder:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from reswork.history import History
 from reswork.recorders.collecting import Collector
-from reswork.recorders.measured_steps import Rhythm
-from reswork.training.audience import Recorder
+from reswork.recorders.interval import Interval
 from reswork.training.events import (
     CheckpointDue,
     EpochDone,
@@ -21,6 +20,7 @@ from reswork.training.events import (
     RunPaused,
     StepDone,
 )
+from reswork.training.recorder_set import Recorder
 
 _KEEP = 0.9  # of the running means at each measurement
 
@@ -52,7 +52,7 @@ class _NoiseScale:
     events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
-        self.rhythm = Rhythm(max(2, every))  # a measurement takes two steps
+        self.rhythm = Interval(max(2, every))  # a measurement takes two steps
         self._history = history
         self._collector = Collector(self._write)
         self._first: tuple[int, list[Tensor]] | None = None  # step and gradients of the first of two steps

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import torch
 
-from reswork.recorders.measured_steps import Rhythm
-from reswork.training.audience import Recorder
+from reswork.recorders.interval import Interval
 from reswork.training.events import Event
+from reswork.training.recorder_set import Recorder
 
 _SAMPLES = 16  # measurements that a price is made of
 
@@ -32,7 +32,7 @@ class Price:
     every: int
 
 
-class Payer(Protocol):
+class Budgeted(Protocol):
     """What a `Budget` is shared by."""
 
     @property
@@ -57,7 +57,7 @@ class Payer(Protocol):
         """Make the interval so many times the usual one; gives it in steps, or None where that changes nothing."""
 
 
-class Priced:
+class Timed:
     """A recorder with a name, whose time is taken; a run takes it like any other.
 
     A measurement costs what the recorder spends from one measured step to the next. The first one prepares
@@ -74,7 +74,7 @@ class Priced:
         self.events: tuple[type, ...] = getattr(recorder, "events", ())
         self.spent_s = 0.0  # of the processor, in all
         self._recorder = recorder
-        self._rhythm: Rhythm | None = getattr(recorder, "rhythm", None)
+        self._rhythm: Interval | None = getattr(recorder, "rhythm", None)
         self._usual_every = self.every
         self._costs: deque[float] = deque(maxlen=_SAMPLES)  # seconds of each measurement that is over
         self._current: tuple[int, float] | None = None  # its step, seconds so far

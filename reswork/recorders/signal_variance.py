@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
-from reswork.recorders.twin import Summands, Twin
-from reswork.training.audience import Recorder
+from reswork.recorders.shadow_model import ShadowModel, Summands
+from reswork.training.recorder_set import Recorder
 
 
 def signal_variance(history: History, every: int = 50, images: int = 32) -> Recorder:
@@ -34,7 +34,7 @@ def signal_variance(history: History, every: int = 50, images: int = 32) -> Reco
 
 
 class _SignalVariance:
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: ShadowModel) -> None:
         self._twin = twin
         self._summands = Summands(twin, self._look)
         self._clear()

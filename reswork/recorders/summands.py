@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
-from reswork.recorders.twin import Summands, Twin
-from reswork.training.audience import Recorder
+from reswork.recorders.shadow_model import ShadowModel, Summands
+from reswork.training.recorder_set import Recorder
 
 _GROUPS = ("shortcut_size", "branch_size", "shortcut_branch_cosine", "shortcut_gradient", "branch_gradient")
 
@@ -48,7 +48,7 @@ def shortcut_and_branch(history: History, every: int = 50, images: int = 32) -> 
 
 
 class _ShortcutAndBranch:
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: ShadowModel) -> None:
         self._twin = twin
         twin.hook(entered=self._enter)
         self._summands = Summands(twin, self._look, handing_on_copies=True)

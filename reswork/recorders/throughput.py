@@ -3,8 +3,8 @@
 import time
 
 from reswork.history import History
-from reswork.training.audience import Recorder
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.recorder_set import Recorder
 
 
 def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:

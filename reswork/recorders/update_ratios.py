@@ -7,8 +7,7 @@ from torch import Tensor
 from reswork.history import History
 from reswork.recorders.collecting import Collector
 from reswork.recorders.gradient_norms import trained_weights
-from reswork.recorders.measured_steps import Rhythm
-from reswork.training.audience import Recorder
+from reswork.recorders.interval import Interval
 from reswork.training.events import (
     CheckpointDue,
     EpochDone,
@@ -18,6 +17,7 @@ from reswork.training.events import (
     RunPaused,
     StepDone,
 )
+from reswork.training.recorder_set import Recorder
 
 
 def update_ratios(history: History, every: int = 10) -> Recorder:
@@ -38,7 +38,7 @@ class _UpdateRatios:
     events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
-        self.rhythm = Rhythm(every)
+        self.rhythm = Interval(every)
         self._history = history
         self._collector = Collector(self._write)
         self._weights: dict[str, Tensor] = {}

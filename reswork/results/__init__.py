@@ -4,9 +4,9 @@ from reswork.results.activations import ActivationHistograms
 from reswork.results.attribution_texts import BASELINES, METHODS, MethodText
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
-from reswork.results.film import Frame
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
+from reswork.results.pinned_examples import Frame
 from reswork.results.receptive import ReceptiveField
 from reswork.results.run_tree import RunNode, family
 from reswork.results.seed_comparison import SeedComparison

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from reswork.errors import InvalidSetting
-from reswork.store.whole_files import open_regular, read_json, synchronise, write_json, write_tensors
+from reswork.store.atomic_files import open_regular, read_json, synchronise, write_json, write_tensors
 from reswork.training.progress import TrainingState
 
 FORMAT = 1

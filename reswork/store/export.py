@@ -6,11 +6,11 @@ from pathlib import Path
 
 from reswork.errors import InvalidSetting
 from reswork.figures.embedding import write_pngs
+from reswork.store.atomic_files import write_text
 from reswork.store.page import page_text
 from reswork.store.run_figures import curves, figures_of
 from reswork.store.saved_run import SavedRun
 from reswork.store.series_csv import csv_text
-from reswork.store.whole_files import write_text
 
 MOST_RUNS = 100
 

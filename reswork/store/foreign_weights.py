@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reswork.errors import InvalidSetting
-from reswork.store.whole_files import open_regular
+from reswork.store.atomic_files import open_regular
 
 _LONGEST_HEADER = 4 * 1024**2  # bytes; about 40,000 tensors
 _DEPTH = 4  # how deep a state dict may lie in other dicts

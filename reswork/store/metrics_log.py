@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reswork.history import History
-from reswork.store.whole_files import synchronise
+from reswork.store.atomic_files import synchronise
 
 
 @dataclass

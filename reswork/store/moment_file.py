@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from reswork.store.whole_files import open_regular, replacing
+from reswork.store.atomic_files import open_regular, replacing
 
 MOST_BYTES = 4 * 1024**3  # a larger file is not read
 _NAME = re.compile(r"(\d{8,12})\.safetensors")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
+from reswork.store.atomic_files import sweep
 from reswork.store.description import weights_of
 from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in
 from reswork.store.moment_plan import MOST_MOMENTS, planned_steps, superfluous
-from reswork.store.whole_files import sweep
 from reswork.training.events import Event, RunEnded, RunStarted, StepDone
 from reswork.training.progress import TrainingState
 

@@ -60,7 +60,7 @@ class Moments:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Updates made at each moment, growing."""
+        """TrainStep made at each moment, growing."""
         return tuple(moments_in(self.folder))
 
     @property

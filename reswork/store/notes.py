@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from reswork.errors import InvalidSetting
+from reswork.store.atomic_files import read_text, write_text
 from reswork.store.directory import RUN_FILE
-from reswork.store.whole_files import read_text, write_text
 
 NOTE_FILE = "note.txt"
 LONGEST_NOTE = 16_384  # bytes

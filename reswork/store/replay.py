@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reswork.history import History
-from reswork.store.whole_files import open_regular
+from reswork.store.atomic_files import open_regular
 
 _MOST_BYTES = 2 * 1024**3
 _LONGEST_LINE = 16 * 1024**2

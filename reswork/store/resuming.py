@@ -18,15 +18,15 @@ from reswork.recorders import (
     RecorderFactory,
     default_recorders,
     made_by,
-    priced,
+    timed,
 )
 from reswork.recorders.forwarding import introduce
+from reswork.store.atomic_files import read_json
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
 from reswork.store.moment_keeper import MomentKeeper
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, load_run
-from reswork.store.whole_files import read_json
 from reswork.store.writer import RunWriter
 from reswork.training.progress import TrainingState, check_tensors
 from reswork.training.run import Run
@@ -130,7 +130,7 @@ def _recorders(state: TrainingState, history: History) -> list[Recorder]:
         )
     if not kept:
         return default_recorders(history)
-    chosen = [priced(kind.name, history) for kind in CATALOGUE if kind.name in kept]
+    chosen = [timed(kind.name, history) for kind in CATALOGUE if kind.name in kept]
     return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
 
 

@@ -21,6 +21,7 @@ from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.store.atomic_files import read_json
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.deletion import delete_run
 from reswork.store.description import FORMAT
@@ -35,7 +36,6 @@ from reswork.store.directory import (
 )
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
-from reswork.store.whole_files import read_json
 from reswork.store.worker_file import living_worker
 from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe

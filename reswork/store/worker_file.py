@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from reswork.store.whole_files import read_text, write_json
+from reswork.store.atomic_files import read_text, write_json
 
 WORKER_FILE = "worker.json"
 WORKER_LOG = "worker.log"

@@ -10,11 +10,11 @@ from filelock import FileLock
 from torch import nn
 
 from reswork.history import History
+from reswork.store.atomic_files import sweep, write_json, write_tensors
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.description import weights_of
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
-from reswork.store.whole_files import sweep, write_json, write_tensors
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
 
 _RETRY_S = 5.0

@@ -1,5 +1,6 @@
 """Training: `fit`, the loop as a generator of events, and `Run`, which pulls it in a thread."""
 
+from reswork.training.controls import Controls
 from reswork.training.evaluation import Evaluation, evaluate
 from reswork.training.events import (
     BatchReady,
@@ -15,7 +16,6 @@ from reswork.training.events import (
     StepDone,
 )
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
-from reswork.training.live import Live
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
@@ -26,12 +26,12 @@ from reswork.training.schedules import learning_rates
 __all__ = [
     "BatchReady",
     "CheckpointDue",
+    "Controls",
     "EpochDone",
     "Evaluation",
     "EvaluationStopped",
     "Event",
     "GradientsReady",
-    "Live",
     "Mode",
     "NonFiniteLoss",
     "OutOfMemory",

@@ -12,6 +12,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training
+from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
@@ -24,14 +25,13 @@ from reswork.training.events import (
     StepDone,
 )
 from reswork.training.failures import memory_failures_explained
-from reswork.training.live import Live
 from reswork.training.mode_timing import choose_mode
 from reswork.training.modes import Mode, choose_device
 from reswork.training.progress import TrainingState
 from reswork.training.randomness import global_state
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.schedules import learning_rates
-from reswork.training.update import Updates
+from reswork.training.train_step import TrainStep
 
 
 def fit(
@@ -39,7 +39,7 @@ def fit(
     data: Dataset,
     recipe: Recipe | None = None,
     *,
-    live: Live | None = None,
+    controls: Controls | None = None,
     start: TrainingState | None = None,
 ) -> Generator[Event, None, None]:
     """Train a network; each event that you pull is one moment of it, and not pulling is stopping.
@@ -53,7 +53,7 @@ def fit(
         model: gives logits (N, K) for images (N, C, H, W); trained in place.
         data: with K classes; moved to the device as a whole.
         recipe: None: the defaults.
-        live: letter box for changes and for an end while it runs.
+        controls: changes and an end that somebody asks for while it runs.
         start: go on from here instead of from the model's weights and step 0, in the mode of then.
 
     Yields:
@@ -72,7 +72,7 @@ def fit(
         >>> [event.step for event in fit(net, digits(), Recipe(steps=3)) if isinstance(event, StepDone)]
         [1, 2, 3]
     """
-    recipe, live = recipe or Recipe(), live or Live()
+    recipe, controls = recipe or Recipe(), controls or Controls()
     device, why = choose_device(recipe.device)
     with ExitStack() as stack:
         stack.enter_context(global_state(device, deterministic=recipe.deterministic))
@@ -81,59 +81,64 @@ def fit(
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe)
-        mode = _mode_of(start, device) or choose_mode(recipe, model, here, device, why, lambda: live.stop)
-        if not live.stop:
-            yield from _steps(model, here, recipe, mode, live, start)
+        mode = _mode_of(start, device) or choose_mode(recipe, model, here, device, why, lambda: controls.stop)
+        if not controls.stop:
+            yield from _steps(model, here, recipe, mode, controls, start)
 
 
 def _steps(
-    model: nn.Module, data: Dataset, recipe: Recipe, mode: Mode, live: Live, start: TrainingState | None
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    mode: Mode,
+    controls: Controls,
+    start: TrainingState | None,
 ) -> Generator[Event, None, None]:
     model.train().to(memory_format=mode.memory_format)
     total = total_steps(recipe, len(data.train))
     batches = Batches(data, recipe, channels_last=mode.channels_last)
-    updates = Updates(
+    train_step = TrainStep(
         model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist(), start
     )
-    place = _Place(updates, start, batches.per_epoch, total)
+    place = _Place(train_step, start, batches.per_epoch, total)
     images = min(recipe.batch_size, len(data.train))
     yield RunStarted(place.step, model, total, batches.per_epoch, mode.device, str(mode), mode, place.state)
     try:
-        clock = _Clock(live)
-        if not (yield from _evaluation(place, updates, data, mode, live, clock)):  # it may stop there
+        clock = _Clock(controls)
+        if not (yield from _evaluation(place, train_step, data, mode, controls, clock)):  # it may stop there
             return
         for step in range(place.step + 1, total + 1):
             epoch = (step - 1) // batches.per_epoch + 1
-            for name, value in live.changes():
-                updates.change(name, value, step)
+            for name, value in controls.changes():
+                train_step.change(name, value, step)
                 yield SettingChanged(step, name, value)
             batch = batches.cut(step)
-            updates.seed(step)
-            if live.wants_batches:
+            train_step.seed(step)
+            if controls.wants_batches:
                 yield BatchReady(step, epoch, model, batch.images, batch.labels)
-            loss, top1 = updates.backward(batch, step)
+            loss, top1 = train_step.backward(batch, step)
             del batch  # its memory is free before the next one is cut
-            if live.wants_gradients:
+            if controls.wants_gradients:
                 yield GradientsReady(step, epoch, model)
-            updates.apply(step)
+            train_step.apply(step)
             place.made(step)
-            yield StepDone(step, epoch, loss, top1, images, updates.rate(step), model)
-            if not (yield from _evaluation(place, updates, data, mode, live, clock)):
+            yield StepDone(step, epoch, loss, top1, images, train_step.rate(step), model)
+            if not (yield from _evaluation(place, train_step, data, mode, controls, clock)):
                 return
     finally:
-        updates.release()
-        if updates.average is not None:
-            updates.average.copy_to(model)
+        train_step.release()
+        if train_step.average is not None:
+            train_step.average.copy_to(model)
 
 
 def _evaluation(
-    place: "_Place", updates: Updates, data: Dataset, mode: Mode, live: Live, clock: "_Clock"
+    place: "_Place", train_step: TrainStep, data: Dataset, mode: Mode, controls: Controls, clock: "_Clock"
 ) -> Generator[Event, None, bool]:
     """Evaluate where an epoch ends; false if the run was ended meanwhile."""
     if not place.wants_evaluation:
         return True
-    updates.settle()
-    model, seconds = updates.evaluated, clock.lap()
+    train_step.settle()
+    model, seconds = train_step.evaluated, clock.lap()
     found = evaluate(
         model,
         data.test,
@@ -141,10 +146,10 @@ def _evaluation(
         std=data.std,
         classes=len(data.classes),
         mode=mode,
-        stopped=lambda: live.stop,
+        stopped=lambda: controls.stop,
     )
-    if found is None and live.stop:
-        yield EvaluationStopped(place.step, updates.model)
+    if found is None and controls.stop:
+        yield EvaluationStopped(place.step, train_step.model)
         return False
     nothing = np.zeros((len(data.classes),) * 2, np.int64)  # where there are no test images
     metrics, confusion = (found.metrics, found.confusion) if found is not None else ({}, nothing)
@@ -157,10 +162,12 @@ def _evaluation(
 class _Place:
     """Where a training stands: so many steps made, and whether the evaluation that belongs there is."""
 
-    def __init__(self, updates: Updates, start: TrainingState | None, per_epoch: int, total: int) -> None:
+    def __init__(
+        self, train_step: TrainStep, start: TrainingState | None, per_epoch: int, total: int
+    ) -> None:
         self.step = start.step if start is not None else 0
         self.evaluated = start is None or bool(start.values.get("evaluated", True))
-        self._updates, self._per_epoch, self._total = updates, per_epoch, total
+        self._train_step, self._per_epoch, self._total = train_step, per_epoch, total
 
     @property
     def epoch(self) -> int:
@@ -179,7 +186,7 @@ class _Place:
 
     def state(self) -> TrainingState:
         """To go on from here."""
-        state = self._updates.state(self.step)
+        state = self._train_step.state(self.step)
         return replace(state, values={**state.values, "evaluated": self.evaluated})
 
 
@@ -192,13 +199,13 @@ def _mode_of(start: TrainingState | None, device: torch.device) -> Mode | None:
 class _Clock:
     """Seconds of training: without the time that the loop was kept waiting."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self._begin, self._idle_s = time.perf_counter(), live.idle_s
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+        self._begin, self._idle_s = time.perf_counter(), controls.idle_s
 
     def lap(self) -> float:
         """Seconds since the last lap."""
-        now, idle_s = time.perf_counter(), self._live.idle_s
+        now, idle_s = time.perf_counter(), self._controls.idle_s
         seconds = now - self._begin - (idle_s - self._idle_s)
         self._begin, self._idle_s = now, idle_s
         return seconds

@@ -15,7 +15,7 @@ from reswork.errors import InvalidSetting
 class TrainingState:
     """Weights, optimizer and settings between two steps.
 
-    Order, augmentation, mixup and dropout of every step follow from the recipe's seed and the step's number, so
+    Job, augmentation, mixup and dropout of every step follow from the recipe's seed and the step's number, so
     that no random state belongs to it.
 
     Args:

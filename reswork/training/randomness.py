@@ -33,7 +33,7 @@ def global_state(device: torch.device, *, deterministic: bool) -> Iterator[None]
     While a run goes on they belong to it. Before each step the global generator is seeded for that step, so
     what anyone draws from it between two steps changes nothing. Drawing from it in another thread in the
     middle of a step changes the dropout of that step: whoever looks at a running training (a probe that adds
-    noise, for example) uses a ``torch.Generator`` of its own. Order, augmentation and mixup of the batches
+    noise, for example) uses a ``torch.Generator`` of its own. Job, augmentation and mixup of the batches
     have generators of their own anyway, so that a net without dropout is never touched.
     """
     devices = [device] if device.type == "cuda" else []

@@ -13,7 +13,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.training.audience import Audience, Recorder
+from reswork.training.controls import Controls
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
     BatchReady,
@@ -28,15 +28,15 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
-from reswork.training.live import Live
 from reswork.training.live_run import LiveRun
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
+from reswork.training.recorder_set import Recorder, RecorderSet
 from reswork.training.save_points import EVERY_S, SavePoints
-from reswork.training.snapshots import Ticket
+from reswork.training.snapshots import SnapshotRequest
 from reswork.training.state import RunState
 
 _SHORT_PAUSE_S = 1.0  # a longer one is saved, in case the kernel is ended meanwhile
@@ -116,7 +116,7 @@ class Run(LiveRun):
         self.steps_per_epoch = steps_per_epoch(self.recipe, len(data.train))
         self._data = data
         self._convergence = Convergence(self.recipe.target_accuracy, self.history)
-        self._live = Live()
+        self._controls = Controls()
         self._start = start
         self._pace = Pace(float(start.values.get("seconds", 0.0)) if start is not None else 0.0)
         before = start.values.get("save_every_s", EVERY_S) if start is not None else EVERY_S
@@ -126,15 +126,15 @@ class Run(LiveRun):
         self._steps_done = start.step if start is not None else 0
         self._snapshot_s = 0.0
         self._changed = threading.Condition()  # guards what follows
-        self._audience = Audience(self.history, self._changed, recorders)
+        self._recorder_set = RecorderSet(self.history, self._changed, recorders)
         if start is not None:
-            self._audience.restore(start)
+            self._recorder_set.restore(start)
         self._state = RunState.READY
         self._error: BaseException | None = None
         self._thread: RunThread | None = None
         self._attention = False  # somebody asked for something: look before the next step
         self._steps_allowed: int | None = None  # before the next pause; None: no pause
-        self._tickets: list[Ticket] = []
+        self._requests: list[SnapshotRequest] = []
 
     # --- what it is ------------------------------------------------------------------------------
 
@@ -206,14 +206,14 @@ class Run(LiveRun):
     def stop(self) -> None:
         """End after the step that is being made, or within an evaluation; the weights stay as they are."""
         with self._changed:
-            self._live.stop = True
+            self._controls.stop = True
             self._attention = True
             never_began = self._state is RunState.READY
             if never_began:
                 self._state = RunState.STOPPED
             self._changed.notify_all()
         if never_began:  # there is no thread that could tell
-            self._audience.tell(RunEnded(self._steps_done, RunState.STOPPED.name, None))
+            self._recorder_set.tell(RunEnded(self._steps_done, RunState.STOPPED.name, None))
 
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
@@ -224,7 +224,7 @@ class Run(LiveRun):
             InvalidSetting: for another setting, an impossible value, or a run that is over.
         """
         self._check_change(settings)
-        self._live.set(**settings)
+        self._controls.set(**settings)
 
     def snapshot(self) -> nn.Module:
         """A detached copy of the model between two steps, in evaluation mode; the training does not notice.
@@ -233,16 +233,16 @@ class Run(LiveRun):
             RuntimeError: if the model cannot be copied.
         """
         with self._changed:
-            ticket = Ticket()
+            request = SnapshotRequest()
             if self._state is RunState.RUNNING and threading.current_thread() is not self._thread:
-                self._tickets.append(ticket)
+                self._requests.append(request)
                 self._attention = True
-                self._changed.wait_for(lambda: ticket.served or self._state is not RunState.RUNNING)
-            if not ticket.served:  # nobody changes the model while this lock is held
-                self._tickets = [each for each in self._tickets if each is not ticket]
-                ticket.fill(self.model)
-            self._snapshot_s = ticket.seconds
-        return ticket.taken()
+                self._changed.wait_for(lambda: request.served or self._state is not RunState.RUNNING)
+            if not request.served:  # nobody changes the model while this lock is held
+                self._requests = [each for each in self._requests if each is not request]
+                request.fill(self.model)
+            self._snapshot_s = request.seconds
+        return request.taken()
 
     @property
     def snapshot_s(self) -> float:
@@ -252,15 +252,15 @@ class Run(LiveRun):
     @property
     def recorders(self) -> tuple[Recorder, ...]:
         """Those who get the events now."""
-        return self._audience.recorders
+        return self._recorder_set.recorders
 
     def add_recorder(self, recorder: Recorder) -> None:
         """Let a callable have the events, from the next one on."""
-        self._audience.add(recorder)
+        self._recorder_set.add(recorder)
 
     def remove_recorder(self, recorder: Recorder) -> None:
         """Let it have no more; one that is not there is no error."""
-        self._audience.remove(recorder)
+        self._recorder_set.remove(recorder)
 
     def _go_on(self) -> None:
         self._attention = True
@@ -278,7 +278,7 @@ class Run(LiveRun):
 
     def _main(self) -> None:
         state, error = RunState.FAILED, None
-        events = fit(self.model, self._data, self.recipe, live=self._live, start=self._start)
+        events = fit(self.model, self._data, self.recipe, controls=self._controls, start=self._start)
         try:
             try:
                 finished = self._pull(events)
@@ -288,7 +288,7 @@ class Run(LiveRun):
         except BaseException as raised:
             error = raised
             traceback.clear_frames(raised.__traceback__)  # they hold batches and activations
-        self._audience.tell(RunEnded(self._steps_done, state.name, error))
+        self._recorder_set.tell(RunEnded(self._steps_done, state.name, error))
         with self._changed:
             self._state, self._error = state, error
             self._changed.notify_all()
@@ -300,7 +300,7 @@ class Run(LiveRun):
         self._ask_for_events()
         for event in events:
             self._note(event)
-            self._audience.tell(event)
+            self._recorder_set.tell(event)
             finished = isinstance(event, EpochDone) and event.step == self.total_steps
             if not isinstance(event, _WITHIN_A_STEP):
                 evaluated = not isinstance(event, StepDone | EvaluationStopped)
@@ -308,9 +308,9 @@ class Run(LiveRun):
                     epoch_ended=isinstance(event, EpochDone)
                 ):
                     self._save(evaluated=evaluated)
-                if self._attention or self._live.stop:
+                if self._attention or self._controls.stop:
                     self._attend(stepped=isinstance(event, StepDone), evaluated=evaluated)
-                    if self._live.stop:
+                    if self._controls.stop:
                         self._save(evaluated=evaluated)
                         break
             self._ask_for_events()
@@ -321,7 +321,7 @@ class Run(LiveRun):
         if self._save_points.is_saved(self._steps_done, evaluated=evaluated):
             return
         with self._not_training() as clock:
-            self._audience.tell(CheckpointDue(self._steps_done, self._state_now))
+            self._recorder_set.tell(CheckpointDue(self._steps_done, self._state_now))
         self._save_points.saved(self._steps_done, clock(), evaluated=evaluated)
 
     @contextmanager
@@ -330,14 +330,14 @@ class Run(LiveRun):
         begin = end = time.perf_counter()
         yield lambda: end - begin
         end = time.perf_counter()
-        self._live.idle_s += end - begin
+        self._controls.idle_s += end - begin
         self._pace.stood_still(end - begin)
 
     def _state_now(self) -> TrainingState:
         """What the loop needs to go on, and what the recorders do."""
         assert self._loop_state is not None
         state = self._loop_state()
-        tensors, recorders = self._audience.state()
+        tensors, recorders = self._recorder_set.state()
         values = {
             **state.values,
             "recorders": recorders,
@@ -347,8 +347,8 @@ class Run(LiveRun):
         return replace(state, tensors={**state.tensors, **tensors}, values=values)
 
     def _ask_for_events(self) -> None:
-        self._live.wants_batches = self._audience.awaits(BatchReady)
-        self._live.wants_gradients = self._audience.awaits(GradientsReady)
+        self._controls.wants_batches = self._recorder_set.awaits(BatchReady)
+        self._controls.wants_gradients = self._recorder_set.awaits(GradientsReady)
 
     def _note(self, event: Event) -> None:
         """What the run itself keeps of an event."""
@@ -369,12 +369,14 @@ class Run(LiveRun):
         with self._changed:
             if stepped and self._steps_allowed:
                 self._steps_allowed -= 1
-            pauses = self._steps_allowed == 0 and not self._live.stop
+            pauses = self._steps_allowed == 0 and not self._controls.stop
         if pauses:
-            self._audience.tell(RunPaused(self._steps_done))  # recorders write what they have before it shows
+            self._recorder_set.tell(
+                RunPaused(self._steps_done)
+            )  # recorders write what they have before it shows
         with self._changed:
             self._serve()
-            stands = self._steps_allowed == 0 and not self._live.stop
+            stands = self._steps_allowed == 0 and not self._controls.stop
             if stands:
                 self._state = RunState.PAUSED
                 self._changed.notify_all()
@@ -382,7 +384,7 @@ class Run(LiveRun):
             self._stand_still(evaluated=evaluated)
         with self._changed:
             self._serve()
-            self._attention = self._steps_allowed is not None or self._live.stop
+            self._attention = self._steps_allowed is not None or self._controls.stop
 
     def _stand_still(self, *, evaluated: bool) -> None:
         if not self._wait_for_going_on(_SHORT_PAUSE_S):
@@ -393,7 +395,7 @@ class Run(LiveRun):
         """Whether somebody wants the run to go on or to end; false after a time-out."""
         with self._changed, self._not_training():
             woken = self._changed.wait_for(
-                lambda: self._state is not RunState.PAUSED or self._live.stop, timeout_s
+                lambda: self._state is not RunState.PAUSED or self._controls.stop, timeout_s
             )
             if woken:
                 self._state = RunState.RUNNING
@@ -401,10 +403,10 @@ class Run(LiveRun):
 
     def _serve(self) -> None:
         """Hand out the snapshots that were asked for."""
-        for ticket in self._tickets:
-            ticket.fill(self.model)
-        if self._tickets:
-            self._tickets = []
+        for request in self._requests:
+            request.fill(self.model)
+        if self._requests:
+            self._requests = []
             self._changed.notify_all()
 
 

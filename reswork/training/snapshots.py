@@ -15,7 +15,7 @@ def snapshot_of(model: nn.Module) -> nn.Module:
 
 
 @dataclass(eq=False)
-class Ticket:
+class SnapshotRequest:
     """Somebody waits for a snapshot; the run's thread fills it in."""
 
     served: bool = False

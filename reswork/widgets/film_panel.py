@@ -10,10 +10,10 @@ from torch import nn
 from reswork import figures
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.film import Film, first_of_each_class
-from reswork.experiment.processes import seats_of
-from reswork.recorders import Looks
-from reswork.recorders.seats import Seats
+from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_class
+from reswork.experiment.processes import recorder_controls_of
+from reswork.recorders import SnapshotObserver
+from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html, number_or_none
 from reswork.widgets.live_figure import LiveFigure
@@ -46,12 +46,12 @@ class FilmPanel:
         *,
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self.film: Film | None = None
+        self.film: PinnedExamples | None = None
         self._usual_s = interval_s
         self.looks = self._made_looks()
         self._seen = seen
         self._last_look_s = 0.0
-        self._seats: Seats | None = None
+        self._recorder_controls: RecorderControls | None = None
         self._alone = True  # no budget stretches its interval
         self._run: LiveRun | None = None
         self._data: Dataset | None = None
@@ -72,8 +72,8 @@ class FilmPanel:
         self._leave_budget()
         self._run, self._data = run, data
         self.looks = self._made_looks()
-        self._seats = seats_of(run)
-        self._alone = self._seats is None or not self._seats.enter(self.looks)
+        self._recorder_controls = recorder_controls_of(run)
+        self._alone = self._recorder_controls is None or not self._recorder_controls.enter(self.looks)
         self.film = None
         self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
         self._repin()
@@ -89,12 +89,14 @@ class FilmPanel:
         self.refresher.stop()
         self._leave_budget()
 
-    def _made_looks(self) -> Looks:
-        return Looks("film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect.")
+    def _made_looks(self) -> SnapshotObserver:
+        return SnapshotObserver(
+            "film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect."
+        )
 
     def _leave_budget(self) -> None:
-        if self._seats is not None:
-            self._seats.leave(self.looks)
+        if self._recorder_controls is not None:
+            self._recorder_controls.leave(self.looks)
 
     def _repin(self) -> None:
         if self._data is None:
@@ -105,7 +107,7 @@ class FilmPanel:
                 raise InvalidSetting(
                     "pictures", f"{self._pinned.value!r} are no pictures; give one to six whole numbers"
                 )
-            film = Film(self._data, tuple(numbers))
+            film = PinnedExamples(self._data, tuple(numbers))
         except InvalidSetting as error:
             self._tell(error.message)
             return
@@ -130,12 +132,12 @@ class FilmPanel:
             self.looks.took(time.thread_time() - begin + run.snapshot_s)
         return not over
 
-    def _interval_s(self, film: Film) -> float:
+    def _interval_s(self, film: PinnedExamples) -> float:
         if not film.frames:
             return 0.0
         return max(self.looks.interval_s, (self.looks.look_s or 0.0) / SHARE if self._alone else 0.0)
 
-    def _draw(self, film: Film) -> None:
+    def _draw(self, film: PinnedExamples) -> None:
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))
 
     def _tell(self, message: str) -> None:

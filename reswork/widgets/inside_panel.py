@@ -8,10 +8,10 @@ import ipywidgets as w
 
 from reswork import figures
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes import seats_of
+from reswork.experiment.processes import recorder_controls_of
 from reswork.history import History
 from reswork.recorders import CATALOGUE, Price, RecorderKind
-from reswork.recorders.seats import Seat, Seats
+from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
@@ -33,7 +33,7 @@ class InsidePanel:
 
     def __init__(self) -> None:
         self._run: AnyRun | None = None
-        self._seats: Seats | None = None
+        self._recorder_controls: RecorderControls | None = None
         self._lock = threading.RLock()
         self._quiet = False
         self._drawn: object = None
@@ -71,7 +71,7 @@ class InsidePanel:
         """Show another run from now on."""
         with self._lock:
             self._run = run
-            self._seats = seats_of(run) if isinstance(run, LiveRun) else None
+            self._recorder_controls = recorder_controls_of(run) if isinstance(run, LiveRun) else None
             self._drawn = self._moment = None
             self._show_rows()
 
@@ -96,25 +96,25 @@ class InsidePanel:
 
     def switch(self, name: str, on: bool) -> None:
         """Start or stop a recorder of the run that goes on."""
-        seats = self._seats
-        if not self._quiet and seats is not None and self._is_active:
-            self._try(lambda: seats.switch(name, on))
+        recorder_controls = self._recorder_controls
+        if not self._quiet and recorder_controls is not None and self._is_active:
+            self._try(lambda: recorder_controls.switch(name, on))
             self._show_rows()
 
     def pace(self, name: str, every: int) -> None:
         """Let a recorder measure every so many steps."""
-        seats = self._seats
-        if not self._quiet and seats is not None and self._is_active:
-            self._try(lambda: seats.pace(name, every))
+        recorder_controls = self._recorder_controls
+        if not self._quiet and recorder_controls is not None and self._is_active:
+            self._try(lambda: recorder_controls.pace(name, every))
 
     @property
     def _is_active(self) -> bool:
         return isinstance(self._run, LiveRun) and not self._run.done
 
     def _limit(self, percent: float) -> None:
-        seats = self._seats
-        if not self._quiet and seats is not None and self._is_active:
-            self._try(lambda: seats.limit(percent / 100))
+        recorder_controls = self._recorder_controls
+        if not self._quiet and recorder_controls is not None and self._is_active:
+            self._try(lambda: recorder_controls.limit(percent / 100))
 
     def _try(self, act: Callable[[], None]) -> None:
         """Do it, or say under the budget why it cannot be done."""
@@ -127,9 +127,13 @@ class InsidePanel:
             self._error.layout.display = "none"
 
     def _show_rows(self) -> None:
-        seats, active = self._seats, self._is_active
-        taken = seats.taken if seats is not None else {}
-        share, total = (seats.share, seats.total) if seats is not None else (None, None)
+        recorder_controls, active = self._recorder_controls, self._is_active
+        taken = recorder_controls.taken if recorder_controls is not None else {}
+        share, total = (
+            (recorder_controls.share, recorder_controls.total)
+            if recorder_controls is not None
+            else (None, None)
+        )
         self._quiet = True
         try:
             for name, row in self._rows.items():
@@ -140,7 +144,9 @@ class InsidePanel:
             self._quiet = False
         words = f"{100 * total:.2f} % of a step now" if total is not None else "no run that goes on"
         self._total.value = f'<span class="reswork-muted">{words}</span>'
-        self._beside.value = _looks_html(seats) if seats is not None and active else ""
+        self._beside.value = (
+            _observers_html(recorder_controls) if recorder_controls is not None and active else ""
+        )
 
 
 class _Row:
@@ -162,7 +168,7 @@ class _Row:
         words = w.HTML(f'<span class="reswork-muted">{escape(kind.normal)}</span>')
         self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
 
-    def show(self, seat: Seat | None, *, active: bool) -> None:
+    def show(self, seat: RecorderControl | None, *, active: bool) -> None:
         """Bring the row up to date."""
         self.tick.value = seat is not None
         self.tick.disabled = self.every.disabled = not active
@@ -171,12 +177,12 @@ class _Row:
         self.price.value = _price_html(seat.price if seat is not None else None)
 
 
-def _looks_html(seats: Seats) -> str:
+def _observers_html(recorder_controls: RecorderControls) -> str:
     """Rows like the recorders', without ticks."""
     return "".join(
         f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
         f'<span>{_price_html(price)}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
-        for each, price in seats.looks
+        for each, price in recorder_controls.looks
     )
 
 

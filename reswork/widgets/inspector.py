@@ -21,7 +21,7 @@ from reswork.probes.explaining import Method
 from reswork.results import BASELINES, METHODS, Attribution, Trust
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import error_html, menu_field
-from reswork.widgets.latest import Latest
+from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.sketch import Sketch
 
@@ -50,7 +50,7 @@ class InspectorPanel:
         self._sheet: Any = None
         self._layer: str | None = None
         self._maps: list[Attribution] = []
-        self._worker = Latest(self._failed)
+        self._worker = LatestJob(self._failed)
         self._make_left()
         self._make_right()
         self.view = w.VBox([self._note, w.Box([self.left, self.right])])
@@ -368,8 +368,12 @@ class InspectorPanel:
         return target if target == against else Difference(target, against)
 
     def _settings(self) -> dict[str, Any]:
-        detail = probes.Detail(normalisation=(self._data.mean, self._data.std))
-        return {"baseline": self._baseline.value, "smooth": 8 if self._smooth.value else 0, "detail": detail}
+        options = probes.Options(normalisation=(self._data.mean, self._data.std))
+        return {
+            "baseline": self._baseline.value,
+            "smooth": 8 if self._smooth.value else 0,
+            "options": options,
+        }
 
     def _show_attributions(self) -> None:
         self.attributions.show(

@@ -9,7 +9,7 @@ from reswork.experiment.seed_runs import SeedRuns
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.run_view import AnyRun, RunView
 from reswork.widgets.seeds_view import SeedsView
-from reswork.widgets.still import Still
+from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.tree import close_tree
 
 
@@ -22,7 +22,7 @@ class LiveView(w.VBox):
 
     def __init__(self, run: AnyRun) -> None:
         super().__init__()
-        self._still = Still()
+        self._still = StaticOutput()
         self.run_view = RunView(refreshed=self._refreshed)
         self.run_view.watch(run)
         self.children = (PageAssets(), self.run_view.bar, self.run_view.plots)

@@ -322,7 +322,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
 
 
 def last_step(run: AnyRun) -> int:
-    """Updates that a run has made, live or from disk."""
+    """TrainStep that a run has made, live or from disk."""
     if isinstance(run, LiveRun):
         return run.steps_done
     steps = run.history.series("loss/train").steps

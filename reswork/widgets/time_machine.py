@@ -10,15 +10,15 @@ from reswork import figures, store
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.branching import branch, config_of, relatives
-from reswork.experiment.film import first_of_each_class
 from reswork.experiment.looking_back import Look, first_look, with_judgement
+from reswork.experiment.pinned_examples import first_of_each_class
 from reswork.store.moments import Moments, moments
 from reswork.training.live_run import LiveRun
-from reswork.widgets.beside import Beside
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
+from reswork.widgets.compare_moments import MomentComparison
 from reswork.widgets.form import menu_field, number_or_none
-from reswork.widgets.latest import Latest
+from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.moment_column import MomentColumn
 from reswork.widgets.refresh import Refresher
@@ -61,9 +61,9 @@ class TimeMachine:
         self._playing = False
         self._drawn: int | None = None  # the step whose picture is on the page
         self._lock = threading.RLock()
-        self._worker = Latest(self._failed)
+        self._worker = LatestJob(self._failed)
         self.scrubber = Scrubber(self._slid, self._toggle, self._move, lambda: self.turn(None))
-        self.beside = Beside(self._again, self._arrange)
+        self.beside = MomentComparison(self._again, self._arrange)
         self._make_panel()
         self.player = Refresher(self._next_frame, interval_s=FRAME_S, share=0.5)
 

@@ -30,7 +30,7 @@ from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.run_view import AnyRun, RunView, last_step
 from reswork.widgets.runs_panel import RunsPanel
-from reswork.widgets.still import Still
+from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
@@ -64,7 +64,7 @@ class Workbench(w.VBox):
         self._starting = threading.Lock()
         self._newest: tuple[nn.Module, int] | None = None  # a snapshot that the inspector has not looked at
         self._listed: str | None = None  # the run that the table shows as begun
-        self._still = Still()
+        self._still = StaticOutput()
         self._assets = PageAssets()
         data = data if data is not None else datasets.fashion()
         self.build = BuildPanel(self._show_plan)

@@ -10,7 +10,7 @@ import pytest
 import reswork as rw
 from reswork import cli
 from reswork.environment import checkup
-from reswork.environment.findings import Checkup, Finding
+from reswork.environment.report import Checkup, Finding
 from reswork.environment.write_trial import write_finding
 
 

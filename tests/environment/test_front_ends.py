@@ -1,8 +1,8 @@
 import pytest
 
+from reswork.environment.context import Context
 from reswork.environment.front_ends import front_end, front_end_finding
 from reswork.environment.live_plots import live_plot_finding
-from reswork.environment.surroundings import Surroundings
 
 KERNEL = {"shell": "ipykernel.zmqshell.ZMQInteractiveShell", "in_kernel": True, "has_comms": True}
 LAB = "python -m jupyterlab --no-browser"
@@ -32,15 +32,15 @@ EXTENSIONS = frozenset({"@jupyter-widgets/jupyterlab-manager", "anywidget"})
     ],
 )
 def test_the_program_that_shows_the_results(facts: dict, name: str, verdict: str) -> None:
-    around = Surroundings(**facts)
-    found = front_end_finding(around)
-    assert (front_end(around).name, found.verdict) == (name, verdict)
+    context = Context(**facts)
+    found = front_end_finding(context)
+    assert (front_end(context).name, found.verdict) == (name, verdict)
     assert found.remedy or found.verdict == "good"
 
 
 def live(**facts: object) -> tuple[str, str]:
     settings: dict = {**KERNEL, "server": LAB, "installed": WIDGETS, "extensions": EXTENSIONS, **facts}
-    found = live_plot_finding(Surroundings(**settings))
+    found = live_plot_finding(Context(**settings))
     assert found.remedy or found.verdict == "good"
     return found.verdict, found.told
 

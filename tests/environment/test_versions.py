@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from reswork.environment.surroundings import Surroundings, look_around
+from reswork.environment.context import Context, look_around
 from reswork.environment.versions import misfits, version_findings
 
 NEEDED = (
@@ -17,8 +17,8 @@ NEEDED = (
 
 
 def verdicts(python: str = "3.12.1", **installed: str) -> dict[str, str]:
-    around = Surroundings(python=python, python_needed=">=3.11", needed=NEEDED, installed=installed)
-    return {finding.name: f"{finding.verdict}: {finding.told}" for finding in version_findings(around)}
+    context = Context(python=python, python_needed=">=3.11", needed=NEEDED, installed=installed)
+    return {finding.name: f"{finding.verdict}: {finding.told}" for finding in version_findings(context)}
 
 
 def test_everything_as_it_should_be() -> None:
@@ -43,13 +43,13 @@ def test_too_old_and_missing() -> None:
 
 
 def test_each_bad_line_says_what_to_type() -> None:
-    around = Surroundings(python="3.10", python_needed=">=3.11", needed=NEEDED)
-    assert all(finding.remedy for finding in version_findings(around))
-    assert 'pip install "torch>=2.9"' in [finding.remedy for finding in version_findings(around)]
+    context = Context(python="3.10", python_needed=">=3.11", needed=NEEDED)
+    assert all(finding.remedy for finding in version_findings(context))
+    assert 'pip install "torch>=2.9"' in [finding.remedy for finding in version_findings(context)]
 
 
 def test_a_source_tree_that_was_never_installed() -> None:
-    (found,) = version_findings(Surroundings())
+    (found,) = version_findings(Context())
     assert found.verdict == "look" and "not installed" in found.told
 
 
@@ -59,10 +59,10 @@ def test_other_packages_requirements_are_compared_too() -> None:
 
 
 def test_the_list_is_the_installed_metadata() -> None:
-    around = look_around()
-    assert set(around.needed) == set(metadata.requires("reswork") or ())
-    assert around.python_needed == metadata.metadata("reswork")["Requires-Python"]
+    context = look_around()
+    assert set(context.needed) == set(metadata.requires("reswork") or ())
+    assert context.python_needed == metadata.metadata("reswork")["Requires-Python"]
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert around.python_needed == project["requires-python"]
-    assert {Requirement(each).name for each in around.needed} >= {"torch", "ipykernel", "plotly"}
-    assert not around.in_kernel and "torch" in around.installed
+    assert context.python_needed == project["requires-python"]
+    assert {Requirement(each).name for each in context.needed} >= {"torch", "ipykernel", "plotly"}
+    assert not context.in_kernel and "torch" in context.installed

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import reswork as rw
-from reswork.experiment.parting import parting
+from reswork.experiment.divergence import divergence
 from reswork.history import History
 
 RECIPE = rw.Recipe(
@@ -65,18 +65,18 @@ def test_parting_finds_the_first_difference_and_the_step_from_which_it_lasts() -
     other = noise.copy()
     other[60:] += np.random.default_rng(1).normal(0, 0.1, 140)  # other noise, same mean
     other[120:] += 1.0
-    found = parting(made(noise), made(other))
+    found = divergence(made(noise), made(other))
     assert found.first == 61
     assert 106 <= found.lasting <= 125
     assert "for the first time at step 61" in found.sentence and "from step" in found.sentence
 
 
 def test_parting_of_equal_and_of_empty_histories() -> None:
-    equal = parting(made([3.0, 2.0, np.nan]), made([3.0, 2.0, np.nan, 1.0]))
+    equal = divergence(made([3.0, 2.0, np.nan]), made([3.0, 2.0, np.nan, 1.0]))
     assert (equal.first, equal.lasting) == (None, None)
     assert equal.sentence == "loss/train is equal to the last bit up to step 3."
-    assert parting(History(), made([1.0])).sentence == "There is no step at which both have loss/train."
-    short = parting(made([1.0, 2.0]), made([1.0, 3.0]))
+    assert divergence(History(), made([1.0])).sentence == "There is no step at which both have loss/train."
+    short = divergence(made([1.0, 2.0]), made([1.0, 3.0]))
     assert (short.first, short.lasting) == (2, None)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import reswork as rw
-from reswork.experiment.film import Film
+from reswork.experiment.pinned_examples import PinnedExamples
 from reswork.training.events import Event, StepDone
 
 LOOKS = 200
@@ -41,7 +41,7 @@ def trained(folder: Path, look: bool) -> tuple[list[float], dict[str, torch.Tens
 
 def look_around(run: rw.Run, data: rw.datasets.Dataset) -> None:
     """Two steps at a time; somebody looks while they are made, and again while the run stands still."""
-    film = Film(data)
+    film = PinnedExamples(data)
     images = rw.datasets.normalise(data.test.images[:2], data.mean, data.std)
     looks = cycle(
         [

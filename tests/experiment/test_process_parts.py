@@ -17,23 +17,23 @@ import torch
 from torch import nn
 
 import reswork as rw
-from reswork.experiment.processes.ending import sentence_about
-from reswork.experiment.processes.order import (
+from reswork.experiment.processes.connection import Connection, connect, listen
+from reswork.experiment.processes.exit_reason import sentence_about
+from reswork.experiment.processes.job import (
     ProcessSettings,
     config_of,
-    make_order,
-    ordered_recorders,
+    make_job,
     private_folder,
-    read_order,
-    recorder_orders,
-    write_order,
+    read_job,
+    recorder_specs,
+    recorders_from_specs,
+    write_job,
 )
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.starting import newest_going_on, resume_in_process
 from reswork.experiment.processes.status import status_from, status_message
-from reswork.experiment.processes.wire import Wire, connect, listen
-from reswork.recorders.seats import RunSeats
-from reswork.store.growth import Follower, Growth, marks
+from reswork.recorders.recorder_controls import RunRecorderControls
+from reswork.store.history_sync import HistoryDelta, HistoryFollower, marks
 from reswork.store.worker_file import Worker, living_worker, worker_of, write_worker
 from reswork.training.failures import NonFiniteLoss
 from reswork.training.progress import TrainingState
@@ -99,7 +99,7 @@ def test_a_lost_connection_is_made_again_and_nothing_comes_twice(served) -> None
     remote.step(5)
     assert remote.wait_until_still(20) is rw.RunState.PAUSED
     for round_ in range(3):
-        remote._link._wire.hang_up()
+        remote._client._connection.hang_up()
         inner.step(2)
         inner.wait_until_still(20)
         assert remote.wait_for_change(rw.RunState.PAUSED, 5 + 2 * round_, 20)
@@ -219,10 +219,10 @@ def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> No
     folder = private_folder()
     assert folder.stat().st_mode & 0o077 == 0
     state = TrainingState(3, {"model/fc.bias": model.fc.bias.detach()}, {"seconds": 0.1})
-    order = make_order(model, RECIPE, {"a": 1}, ProcessSettings(state=state, when_kernel_ends="go_on"))
-    write_order(folder, order, model, data, state)
-    again, built, images, begin = read_order(folder)
-    assert (again, again.kernel, again.when_kernel_ends) == (order, os.getpid(), "go_on")
+    job = make_job(model, RECIPE, {"a": 1}, ProcessSettings(state=state, when_kernel_ends="go_on"))
+    write_job(folder, job, model, data, state)
+    again, built, images, begin = read_job(folder)
+    assert (again, again.kernel, again.when_kernel_ends) == (job, os.getpid(), "go_on")
     assert (begin.step, begin.values) == (3, {"seconds": 0.1})
     assert torch.equal(begin.tensors["model/fc.bias"], model.fc.bias)
     assert built.config == model.config and rw.Recipe.from_dict(again.recipe) == RECIPE
@@ -235,8 +235,8 @@ def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> No
         data.name,
         data.notes,
     )
-    assert [path.name for path in folder.iterdir()] == ["order.json"]
-    (folder / "order.json").unlink()
+    assert [path.name for path in folder.iterdir()] == ["job.json"]
+    (folder / "job.json").unlink()
     folder.rmdir()
 
 
@@ -263,22 +263,22 @@ def test_what_a_process_cannot_build_is_refused_with_a_way_out(data, tmp_path) -
 
 
 def test_recorders_are_ordered_by_name_and_made_anew(tmp_path) -> None:
-    assert recorder_orders(None) is None and recorder_orders([]) == []
+    assert recorder_specs(None) is None and recorder_specs([]) == []
     chosen = [rw.recorders.losses, rw.recorders.default_recorders, rw.recorders.tensorboard(tmp_path)]
-    orders = recorder_orders(chosen)
+    orders = recorder_specs(chosen)
     assert json.loads(json.dumps(orders)) == orders
     history = rw.History()
-    names = [getattr(each, "name", "?") for each in ordered_recorders(orders, history)]
+    names = [getattr(each, "name", "?") for each in recorders_from_specs(orders, history)]
     usual = [getattr(each, "name", "?") for each in rw.recorders.default_recorders(history)]
     assert names == ["losses", *usual, "tensorboard"]
-    assert [each.name for each in ordered_recorders(None, history)] == usual
+    assert [each.name for each in recorders_from_specs(None, history)] == usual
 
 
 def test_a_followed_history_is_the_same_whenever_it_was_looked_at() -> None:
     chance = random.Random(0)
     for _ in range(30):
         source, copy_ = rw.History(), rw.History()
-        growth, follower = Growth(source), Follower(copy_)
+        growth, follower = HistoryDelta(source), HistoryFollower(copy_)
         for step in range(1, 40):
             source.record(step, {"a": chance.choice([1.5, float("nan"), float("inf"), 1 / 3])})
             if chance.random() < 0.3:
@@ -293,7 +293,10 @@ def test_a_followed_history_is_the_same_whenever_it_was_looked_at() -> None:
                 for line in json.loads(json.dumps(growth.lines())):
                     follower.take(line)
             if chance.random() < 0.1:  # a new connection
-                growth, follower = Growth(source, json.loads(json.dumps(marks(copy_)))), Follower(copy_)
+                growth, follower = (
+                    HistoryDelta(source, json.loads(json.dumps(marks(copy_)))),
+                    HistoryFollower(copy_),
+                )
         for line in json.loads(json.dumps(growth.lines())):
             follower.take(line)
         assert json.dumps(copy_.to_dict(), sort_keys=True) == json.dumps(source.to_dict(), sort_keys=True)
@@ -304,7 +307,7 @@ def test_every_status_comes_back_as_it_was(served) -> None:
     _, inner = served()
     inner.step(2)
     inner.wait_until_still(20)
-    status = status_from(json.loads(json.dumps(status_message(inner, RunSeats(inner)))))
+    status = status_from(json.loads(json.dumps(status_message(inner, RunRecorderControls(inner)))))
     assert (status.state, status.steps_done, status.mode) == (inner.state, 2, inner.mode)
 
 
@@ -331,11 +334,11 @@ def test_a_connection_is_made_to_private_folders_only(tmp_path) -> None:
 )
 def test_junk_on_the_wire_is_the_end_of_the_connection(junk: bytes) -> None:
     one, other = socket.socketpair()
-    wire = Wire(one)
+    connection = Connection(one)
     other.sendall(junk)
     other.close()
-    assert wire.receive() is None
-    wire.close()
+    assert connection.receive() is None
+    connection.close()
 
 
 def test_only_the_very_process_that_was_meant_counts_as_alive(tmp_path) -> None:

@@ -214,7 +214,7 @@ def test_every_button_through_the_process_with_two_kernels_and_a_worker_that_han
 
     os.kill(run.pid, signal.SIGSTOP)
     wait_for(lambda: psutil.Process(run.pid).status() == psutil.STATUS_STOPPED)
-    run._link.patience_s = 0.3
+    run._client.patience_s = 0.3
     with pytest.raises(RuntimeError, match="does not answer"):
         run.pause()
     os.kill(run.pid, signal.SIGCONT)

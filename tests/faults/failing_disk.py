@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import reswork as rw
-from reswork.store import whole_files
+from reswork.store import atomic_files
 from reswork.store.checkpoints import Checkpoints
 from reswork.training import save_points
 from tests.faults.sequences import DATA
@@ -65,7 +65,7 @@ class Disk:
             (Path, "replace", always),
             (Path, "write_text", always),
             (Path, "open", lambda _path, mode="r", *_rest, **_options: mode != "r" and mode != "rb"),
-            (whole_files, "save_file", always),
+            (atomic_files, "save_file", always),
         ]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         try:

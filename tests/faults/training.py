@@ -34,7 +34,7 @@ def begun(
     torch.manual_seed(0)
     return rw.train(
         rw.resnet(NET), rw.datasets.digits(), recipe, directory=folder, start=start, save_every_s=save_every_s,
-        recorders=[lambda history, kind=kind: rw.recorders.priced(kind.name, history) for kind in kinds],
+        recorders=[lambda history, kind=kind: rw.recorders.timed(kind.name, history) for kind in kinds],
     )  # fmt: skip
 
 

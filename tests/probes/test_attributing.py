@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 import reswork as rw
 from reswork.errors import InvalidSetting
-from reswork.probes import METHODS, Detail, Difference, Top, attribution, attributions, stage_attributions
+from reswork.probes import METHODS, Difference, Options, Top, attribution, attributions, stage_attributions
 from reswork.probes.explaining import COMPLETE, LAYERED
 
-QUICK = Detail(samples=4, superpixels=9, window=4, stride=4, steps=8)
+QUICK = Options(samples=4, superpixels=9, window=4, stride=4, steps=8)
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
 
@@ -70,7 +70,7 @@ def test_captum_alone_is_wrong_or_refuses_on_reused_relus(reused, plain, images)
 
 def test_integrated_gradients_are_captums(plain, images) -> None:
     theirs = attr.IntegratedGradients(plain).attribute(images, torch.zeros_like(images), target=2, n_steps=40)
-    ours = values(plain, images, method="integrated_gradients", target=2, detail=Detail(steps=40))
+    ours = values(plain, images, method="integrated_gradients", target=2, options=Options(steps=40))
     torch.testing.assert_close(ours, theirs.float(), rtol=1e-5, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_occlusion_is_captums(plain, images, window, stride) -> None:
         )
     ours = values(
         plain, images, method="occlusion", target=[0, 3, 4], baseline=torch.tensor(0.3),
-        detail=Detail(window=window, stride=stride),
+        options=Options(window=window, stride=stride),
     )  # fmt: skip
     torch.testing.assert_close(ours.expand(-1, 3, -1, -1), theirs, rtol=1e-5, atol=1e-5)
 
@@ -129,7 +129,9 @@ def test_a_layer_before_something_in_place_keeps_its_own_output(reused, plain, i
 
 
 def test_smooth_is_the_mean_over_noisy_copies(plain, images) -> None:
-    found = values(plain, images, method="input_x_gradient", target=1, smooth=200, detail=Detail(noise=0.05))
+    found = values(
+        plain, images, method="input_x_gradient", target=1, smooth=200, options=Options(noise=0.05)
+    )
     span = (images.flatten(1).amax(1) - images.flatten(1).amin(1)).view(-1, 1, 1, 1)
     noisy = images + 0.05 * span * torch.randn(400, *images.shape)
     by_hand = values(plain, noisy.flatten(0, 1), method="input_x_gradient", target=1).view_as(noisy)
@@ -156,7 +158,7 @@ def test_integrated_gradients_are_complete_to_one_percent(reused, images, baseli
 
 @pytest.mark.parametrize("method", COMPLETE)
 def test_a_difference_of_classes_is_shared_out_too(reused, images, method) -> None:
-    found = attribution(reused, images, method=method, target=Difference(3, 1), detail=Detail(samples=128))
+    found = attribution(reused, images, method=method, target=Difference(3, 1), options=Options(samples=128))
     with torch.no_grad():
         logits = reused(images)
     assert found.targets == ("3 - 1",) * 3
@@ -181,7 +183,11 @@ def test_many_steps_never_meet_the_net_at_once(reused, images) -> None:
             return self.net(x)
 
     found = attribution(
-        Watched(), images[:1, :, :8, :8], method="integrated_gradients", target=0, detail=Detail(steps=5_000)
+        Watched(),
+        images[:1, :, :8, :8],
+        method="integrated_gradients",
+        target=0,
+        options=Options(steps=5_000),
     )
     assert max(seen) <= 64 and sum(seen) >= 5_000
     assert found.gaps[0] < 1e-3
@@ -221,7 +227,7 @@ def test_targets(reused, images) -> None:
         ({"layer": "fc"}, "layer", "no map"),
         ({"method": "occlusion", "baseline": "white"}, "baseline", "black"),
         ({"method": "occlusion", "baseline": torch.zeros(2, 7)}, "baseline", "does not fit"),
-        ({"method": "occlusion", "detail": Detail(window=17)}, "window", "does not fit"),
+        ({"method": "occlusion", "options": Options(window=17)}, "window", "does not fit"),
         ({"smooth": -1}, "smooth", "0"),
         ({"output": "logits"}, "output", "leave output out"),
     ],
@@ -336,14 +342,14 @@ def test_a_layer_called_twice_is_said(reused, images) -> None:
 
 
 def test_black_is_explained_and_can_be_real(reused, images) -> None:
-    found = attribution(reused, images, method="occlusion", target=0, detail=QUICK)
+    found = attribution(reused, images, method="occlusion", target=0, options=QUICK)
     assert "real black" in " ".join(found.notes)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     black = -torch.tensor(mean) / torch.tensor(std)
-    real = Detail(window=4, stride=4, normalisation=(mean, std))
-    found = attribution(reused, images, method="occlusion", target=0, detail=real)
+    real = Options(window=4, stride=4, normalisation=(mean, std))
+    found = attribution(reused, images, method="occlusion", target=0, options=real)
     given = attribution(
-        reused, images, method="occlusion", target=0, baseline=black.view(3, 1, 1), detail=QUICK
+        reused, images, method="occlusion", target=0, baseline=black.view(3, 1, 1), options=QUICK
     )
     assert not found.notes and np.allclose(found.values, given.values, atol=1e-6)
 
@@ -364,13 +370,13 @@ def test_the_model_and_the_random_state_stay(reused, images, state_of, method) -
     torch.rand(3)
     numpy_before = np.random.get_state()[1].copy()
     before = state_of(reused)
-    found = attribution(reused, images, method=method, smooth=2, detail=QUICK)
+    found = attribution(reused, images, method=method, smooth=2, options=QUICK)
     with pytest.raises(InvalidSetting):
-        attribution(reused, images, method=method, target=99, detail=QUICK)
+        attribution(reused, images, method=method, target=99, options=QUICK)
     assert same(before, state_of(reused))
     assert np.array_equal(np.random.get_state()[1], numpy_before)
     assert not calls and found.values.dtype == np.float32 and np.isfinite(found.values).all()
-    again = attribution(reused, images, method=method, smooth=2, detail=QUICK)
+    again = attribution(reused, images, method=method, smooth=2, options=QUICK)
     assert np.array_equal(found.values, again.values)
     for hook in hooks:
         hook.remove()
@@ -440,7 +446,7 @@ def test_after_a_first_look_only_a_net_that_draws_is_minded(images, draws, metho
             return torch.dropout(x, 0.5, draws).mean((2, 3))
 
     before = torch.get_rng_state()
-    attribution(Watched(), images, method=method, target=1, detail=QUICK)
+    attribution(Watched(), images, method=method, target=1, options=QUICK)
     assert minded[0] and len(minded) > 1 and all(each is draws for each in minded[1:])
     assert torch.equal(before, torch.get_rng_state())
 
@@ -454,7 +460,7 @@ def test_images_stay(reused, images) -> None:
     reused.conv1 = nn.Sequential(nn.ReLU(inplace=True), reused.conv1)  # works in place on its input
     before = images.clone()
     for method in ("grad_cam", "saliency", "occlusion", "deep_lift"):
-        attribution(reused, images, method=method, target=1, detail=QUICK)
+        attribution(reused, images, method=method, target=1, options=QUICK)
     assert torch.equal(before, images) and not images.requires_grad
 
 
@@ -462,7 +468,7 @@ def test_images_stay(reused, images) -> None:
 
 
 def test_results_come_one_by_one(reused, images) -> None:
-    found = attributions(reused, images, methods=("saliency", "occlusion"), detail=QUICK)
+    found = attributions(reused, images, methods=("saliency", "occlusion"), options=QUICK)
     assert next(found).method == "saliency"
     assert next(found).method == "occlusion"
     assert next(found, None) is None
@@ -487,8 +493,8 @@ def test_every_method_works_on_torchvisions(build, method) -> None:
     if build is torchvision.models.resnet50 and method not in (*LAYERED, "saliency", "deep_lift"):
         pytest.skip("the smaller net is enough")
     torch.manual_seed(0)
-    quick = Detail(samples=2, superpixels=4, window=16, stride=16, steps=2)
-    found = attribution(build(weights=None), torch.randn(1, 3, 64, 64), method=method, detail=quick)
+    quick = Options(samples=2, superpixels=4, window=16, stride=16, steps=2)
+    found = attribution(build(weights=None), torch.randn(1, 3, 64, 64), method=method, options=quick)
     assert np.isfinite(found.values).all() and found.maps.shape == (1, 64, 64)
     assert np.abs(found.values).max() > 0 or method in LAYERED
 
@@ -499,6 +505,6 @@ def test_the_device_makes_no_difference(reused, images, method) -> None:
     if not torch.accelerator.is_available():
         pytest.skip("there is no accelerator")
     device = torch.accelerator.current_accelerator()
-    here = attribution(reused, images, method=method, target=1, detail=QUICK)
-    there = attribution(copy.deepcopy(reused).to(device), images, method=method, target=1, detail=QUICK)
+    here = attribution(reused, images, method=method, target=1, options=QUICK)
+    there = attribution(copy.deepcopy(reused).to(device), images, method=method, target=1, options=QUICK)
     np.testing.assert_allclose(here.values, there.values, rtol=1e-3, atol=1e-4)

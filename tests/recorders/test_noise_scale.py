@@ -7,7 +7,7 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.recorders import noise_scale
-from reswork.recorders.measured_steps import Rhythm
+from reswork.recorders.interval import Interval
 from reswork.training.events import GradientsReady, RunEnded, StepDone
 from reswork.training.loop import fit
 
@@ -75,4 +75,4 @@ def test_a_gap_between_the_steps_makes_no_pair():
 @pytest.mark.parametrize("every", [0, -1, 2.5, True])
 def test_an_interval_is_a_whole_number(every):
     with pytest.raises(InvalidSetting, match="whole number of steps"):
-        Rhythm(every)
+        Interval(every)

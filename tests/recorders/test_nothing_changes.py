@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Budget, priced
+from reswork.recorders import CATALOGUE, Budget, timed
 from reswork.store.metrics_log import MetricsLog
 from reswork.store.replay import read_history
 from reswork.training.events import BatchReady, Event, GradientsReady, RunStarted, StepDone
@@ -20,7 +20,7 @@ KINDS = ["post", "pre, bottleneck", "dropout", "fixup", "plain", "torchvision", 
 
 
 def all_recorders(history: History, every: int = 2) -> list:
-    made = [priced(kind.name, history) for kind in CATALOGUE]
+    made = [timed(kind.name, history) for kind in CATALOGUE]
     for each in made:
         each.every = every
     return made
@@ -168,7 +168,7 @@ def test_also_when_a_recorder_raises_in_the_middle_of_a_forward_pass(
     monkeypatch.setattr("reswork.recorders.summands._size", broken)
     monkeypatch.setattr("torch.std_mean", broken)
     history = History()
-    recorders = [priced(name, history) for name in ("activations", "shortcut_and_branch", "signal_variance")]
+    recorders = [timed(name, history) for name in ("activations", "shortcut_and_branch", "signal_variance")]
     (event,) = [e for e in fit(make_net("dropout"), data, make_recipe(steps=1)) if isinstance(e, BatchReady)]
     event.model.train()
     before = image_of(event.model)
@@ -181,7 +181,7 @@ def test_also_when_a_recorder_raises_in_the_middle_of_a_forward_pass(
 def test_one_that_fails_is_named_and_the_training_is_as_without(make_net, data, make_recipe, monkeypatch):
     losses, _ = trained(make_net("dropout"), data, make_recipe(steps=6))
     history, watched = History(), Losses()
-    recorder = priced("activations", history)
+    recorder = timed("activations", history)
     monkeypatch.setattr("torch.std_mean", lambda *_, **__: 1 / 0)
     run = Run(make_net("dropout"), data, make_recipe(steps=6), history=history, recorders=[recorder, watched])
     run.start()
@@ -231,7 +231,7 @@ def test_taken_off_it_costs_nothing(make_net, data, make_recipe):
     run.step(3)
     run.wait_until_still(20)
     assert [each.spent_s for each in made] == spent
-    assert not run._live.wants_batches and not run._live.wants_gradients
+    assert not run._controls.wants_batches and not run._controls.wants_gradients
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in run.model.modules())
     run.stop()
     run.wait(20)

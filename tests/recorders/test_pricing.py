@@ -4,8 +4,8 @@ from torch import nn
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Budget, Looks, Priced, default_recorders, priced
-from reswork.recorders.measured_steps import Rhythm
+from reswork.recorders import CATALOGUE, Budget, SnapshotObserver, Timed, default_recorders, timed
+from reswork.recorders.interval import Interval
 from reswork.training.events import EpochDone, Event, RunPaused, StepDone
 from reswork.training.run import Run
 
@@ -36,7 +36,7 @@ class Worker:
     def __init__(self, clock: Clock, seconds: float, every: int | None) -> None:
         self._clock, self._seconds, self._first = clock, seconds, True
         if every is not None:
-            self.rhythm = Rhythm(every)
+            self.rhythm = Interval(every)
 
     def __call__(self, event: Event) -> None:
         if not hasattr(self, "rhythm") or self.rhythm.due(event.step):
@@ -53,7 +53,7 @@ def steps(clock: Clock, recorders: list, count: int, begin: int = 1, step_s: flo
 
 
 def test_a_price_is_the_cost_over_the_interval(clock):
-    worker, every_step = Priced("a", Worker(clock, 0.02, 10)), Priced("b", Worker(clock, 0.001, None))
+    worker, every_step = Timed("a", Worker(clock, 0.02, 10)), Timed("b", Worker(clock, 0.001, None))
     budget = Budget(History(), [worker, every_step], share=None)
     assert budget.price(worker).ms is None and budget.step_s is None
     steps(clock, [worker, every_step, budget], 1)
@@ -81,8 +81,8 @@ def test_evaluations_and_pauses_are_no_steps(clock):
 
 def test_a_budget_thins_until_the_sum_is_inside(clock):
     history = History()
-    one, other = Priced("one", Worker(clock, 0.02, 10)), Priced("other", Worker(clock, 0.3, 50))
-    fixed = Priced("fixed", Worker(clock, 0.001, None))
+    one, other = Timed("one", Worker(clock, 0.02, 10)), Timed("other", Worker(clock, 0.3, 50))
+    fixed = Timed("fixed", Worker(clock, 0.001, None))
     budget = Budget(history, [one, other, fixed], share=0.05)
     steps(clock, [one, other, fixed, budget], 100)
     assert 0.03 < budget.total <= 0.05
@@ -97,14 +97,14 @@ def test_a_budget_thins_until_the_sum_is_inside(clock):
 
 def test_what_fits_is_left_alone(clock):
     history = History()
-    worker = Priced("a", Worker(clock, 0.02, 10))
+    worker = Timed("a", Worker(clock, 0.02, 10))
     budget = Budget(history, [worker], share=0.05)
     steps(clock, [worker, budget], 200)
     assert worker.every == 10 and history.notes == ()
 
 
 def test_no_budget_can_pay_everything(clock):
-    worker, fixed = Priced("a", Worker(clock, 0.02, 10)), Priced("b", Worker(clock, 0.05, None))
+    worker, fixed = Timed("a", Worker(clock, 0.02, 10)), Timed("b", Worker(clock, 0.05, None))
     budget = Budget(History(), [worker, fixed], share=0.05)
     steps(clock, [worker, fixed, budget], 24)
     assert worker.every <= 80, "twice as long at each look at most"
@@ -113,7 +113,7 @@ def test_no_budget_can_pay_everything(clock):
 
 
 def test_one_hiccup_of_the_machine_changes_no_price(clock):
-    worker = Priced("a", Worker(clock, 0.001, None))
+    worker = Timed("a", Worker(clock, 0.001, None))
     budget = Budget(History(), [worker], share=0.05)
     steps(clock, [worker, budget], 10)
     worker._recorder._seconds = 5.0
@@ -125,14 +125,14 @@ def test_one_hiccup_of_the_machine_changes_no_price(clock):
 
 
 def test_recorders_join_and_leave_a_budget_and_intervals_can_be_set(clock):
-    budget, worker = Budget(History(), share=0.5), Priced("a", Worker(clock, 0.02, 10))
+    budget, worker = Budget(History(), share=0.5), Timed("a", Worker(clock, 0.02, 10))
     budget.add(worker)
     worker.every = 4
     steps(clock, [worker, budget], 40)
     assert (worker.every, worker.usual_every) == (4, 4)
     budget.remove(worker)
     assert budget.recorders == () and budget.total == 0
-    fixed = Priced("b", Worker(clock, 0.02, None))
+    fixed = Timed("b", Worker(clock, 0.02, None))
     fixed.every = 7
     assert fixed.every == 1 and not fixed.can_be_thinned
     with pytest.raises(InvalidSetting, match="every=0"):
@@ -143,7 +143,7 @@ def test_recorders_join_and_leave_a_budget_and_intervals_can_be_set(clock):
 
 
 def test_looks_share_the_budget_by_the_clock_and_the_first_one_only_prepares(clock):
-    history, worker, looks = History(), Priced("a", Worker(clock, 0.02, 10)), Looks("film", 3.0)
+    history, worker, looks = History(), Timed("a", Worker(clock, 0.02, 10)), SnapshotObserver("film", 3.0)
     budget = Budget(history, [worker, looks], share=0.05)
     assert budget.price(looks).ms is None
     looks.took(2.0)
@@ -170,7 +170,7 @@ def test_time_is_counted_for_one_that_fails_too(clock):
         clock.now += 3
         raise OSError("no")
 
-    recorder = Priced("a", fails)
+    recorder = Timed("a", fails)
     with pytest.raises(OSError):
         steps(clock, [recorder], 1)
     assert recorder.spent_s == pytest.approx(3)
@@ -178,12 +178,12 @@ def test_time_is_counted_for_one_that_fails_too(clock):
 
 def test_the_catalogue_says_what_is_made(net, data, make_recipe):
     for kind in CATALOGUE:
-        recorder = priced(kind.name, History())
+        recorder = timed(kind.name, History())
         assert (recorder.name, recorder.every) == (kind.name, kind.every)
         assert kind.label and kind.normal.endswith(".") and kind.writes
     assert len({kind.name for kind in CATALOGUE}) == len(CATALOGUE)
     with pytest.raises(InvalidSetting, match="'gradients' is not a recorder; choose losses, learning_rate"):
-        priced("gradients", History())
+        timed("gradients", History())
     *defaults, budget = default_recorders(History())
     assert [each.name for each in defaults] == [kind.name for kind in CATALOGUE if kind.by_default]
     assert isinstance(budget, Budget) and budget.recorders == tuple(defaults)
@@ -191,7 +191,7 @@ def test_the_catalogue_says_what_is_made(net, data, make_recipe):
 
 def test_the_catalogue_names_the_series_that_are_written(make_net, data, make_recipe):
     history = History()
-    made = [priced(kind.name, history) for kind in CATALOGUE]
+    made = [timed(kind.name, history) for kind in CATALOGUE]
     run = Run(make_net("post"), data, make_recipe(steps=25), history=history, recorders=made)
     run.start()
     run.wait(60)
@@ -214,7 +214,7 @@ def test_the_time_of_the_gpu_counts_without_waiting_for_it():
             torch.mm(work, work)
 
     recorder.events = (StepDone,)  # type: ignore[attr-defined]
-    timed = Priced("a", recorder)
+    timed = Timed("a", recorder)
     for step in range(1, 6):
         timed(StepDone(step, 1, work[0, 0], work[0, 0], 32, 0.1, model))
     queued = timed.spent_s

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from reswork.errors import InvalidSetting
+from reswork.store import atomic_files
 from reswork.store import checkpoints as checkpoints_module
-from reswork.store import whole_files
 from reswork.store.checkpoints import Checkpoints
 from reswork.training.progress import TrainingState
 
@@ -127,7 +127,7 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".weights.safetensors.123").write_bytes(b"half")
     (tmp_path / ".keep").write_text("a person's")
     kept.sweep()
-    whole_files.sweep(tmp_path)
+    atomic_files.sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "checkpoints"]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
 

@@ -36,7 +36,7 @@ def test_also_in_a_new_process_and_from_an_interrupted_evaluation(whole: Path, t
 
     def stop_in_the_evaluation(event: object) -> None:
         if isinstance(event, StepDone) and event.step == 80:
-            run._live.stop = True  # is seen between two batches of the evaluation
+            run._controls.stop = True  # is seen between two batches of the evaluation
 
     run.add_recorder(stop_in_the_evaluation)
     run.start()

@@ -11,7 +11,7 @@ from reswork.training.failures import NonFiniteLoss, OutOfMemory, is_out_of_memo
 from reswork.training.loop import fit
 from reswork.training.loss_guard import LossGuard
 from reswork.training.modes import Mode
-from reswork.training.update import Updates
+from reswork.training.train_step import TrainStep
 
 
 class Overflow(nn.Module):
@@ -69,13 +69,13 @@ def test_an_endless_wait_free_run_stops_where_it_went_bad(make_data, make_recipe
     recipe, data = make_recipe(steps=60, schedule="constant", learning_rate=1e38), make_data()
     model = plain_net()
     batches = Batches(data, recipe, channels_last=False)
-    updates = Updates(model, batches, recipe, Mode("cpu"), [recipe.learning_rate] * 60)
-    updates._guard = LossGuard(torch.device("cpu"), every=8)
+    train_step = TrainStep(model, batches, recipe, Mode("cpu"), [recipe.learning_rate] * 60)
+    train_step._guard = LossGuard(torch.device("cpu"), every=8)
     weights = []
     with pytest.raises(NonFiniteLoss) as caught:
         for step in range(1, 61):
-            updates.backward(batches.cut(step), step)
-            updates.apply(step)
+            train_step.backward(batches.cut(step), step)
+            train_step.apply(step)
             weights.append(model[0].weight.detach().clone())
     assert (caught.value.step, caught.value.layer) == (2, "3")
     assert len(weights) == 7  # looked at the eighth loss

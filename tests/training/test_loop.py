@@ -9,6 +9,7 @@ from reswork.datasets.augmentation import Augmentation
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.training.batches import Batches
+from reswork.training.controls import Controls
 from reswork.training.events import (
     BatchReady,
     EpochDone,
@@ -17,12 +18,15 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
-from reswork.training.live import Live
 from reswork.training.loop import fit
 
 
-def losses_of(model, data, recipe, live=None) -> list[float]:
-    return [event.loss.item() for event in fit(model, data, recipe, live=live) if isinstance(event, StepDone)]
+def losses_of(model, data, recipe, controls=None) -> list[float]:
+    return [
+        event.loss.item()
+        for event in fit(model, data, recipe, controls=controls)
+        if isinstance(event, StepDone)
+    ]
 
 
 def test_the_events_come_in_order(make_net, make_data, make_recipe):
@@ -171,15 +175,15 @@ def test_the_average_is_evaluated_and_kept(make_net, make_data, make_recipe):
 
 
 def test_a_new_learning_rate_holds_at_the_next_step_and_scales_the_rest(make_net, make_data, make_recipe):
-    live, rates, changes = Live(), [], []
+    controls, rates, changes = Controls(), [], []
     recipe = make_recipe(steps=10, schedule="cosine", learning_rate=0.1)
-    for event in fit(make_net(), make_data(), recipe, live=live):
+    for event in fit(make_net(), make_data(), recipe, controls=controls):
         if isinstance(event, SettingChanged):
             changes.append((event.step, event.name, event.value))
         if isinstance(event, StepDone):
             rates.append(event.learning_rate)
             if event.step == 4:
-                live.set(learning_rate=0.02)
+                controls.set(learning_rate=0.02)
     plain = [
         event.learning_rate for event in fit(make_net(), make_data(), recipe) if isinstance(event, StepDone)
     ]
@@ -192,21 +196,21 @@ def test_a_new_learning_rate_holds_at_the_next_step_and_scales_the_rest(make_net
 def test_weight_decay_and_momentum_change_the_losses_from_then_on(make_net, make_data, make_recipe):
     plain = losses_of(make_net(), make_data(), make_recipe(steps=9))
     for settings in ({"momentum": 0.0}, {"weight_decay": 0.5}):
-        live, got = Live(), []
-        for event in fit(make_net(), make_data(), make_recipe(steps=9), live=live):
+        controls, got = Controls(), []
+        for event in fit(make_net(), make_data(), make_recipe(steps=9), controls=controls):
             if isinstance(event, StepDone):
                 got.append(event.loss.item())
                 if event.step == 4:
-                    live.set(**settings)
+                    controls.set(**settings)
         assert got[:5] == plain[:5]
         assert got[6:] != plain[6:]
 
 
 def test_impossible_live_settings_are_refused_at_once():
     with pytest.raises(InvalidSetting, match="learning_rate=-1 must be above 0"):
-        Live().set(learning_rate=-1)
+        Controls().set(learning_rate=-1)
     with pytest.raises(InvalidSetting, match="batch_size cannot be changed"):
-        Live().set(batch_size=2)
+        Controls().set(batch_size=2)
 
 
 def test_the_batch_that_is_told_is_the_one_that_is_used(make_net, make_data, make_recipe):
@@ -220,18 +224,18 @@ def test_the_batch_that_is_told_is_the_one_that_is_used(make_net, make_data, mak
 
 
 def test_batches_and_gradients_are_told_only_to_who_wants_them(make_net, make_data, make_recipe):
-    live = Live()
-    live.wants_gradients = live.wants_batches = False
-    events = list(fit(make_net(), make_data(), make_recipe(), live=live))
+    controls = Controls()
+    controls.wants_gradients = controls.wants_batches = False
+    events = list(fit(make_net(), make_data(), make_recipe(), controls=controls))
     assert not any(isinstance(event, BatchReady | GradientsReady) for event in events)
 
 
 def test_stop_is_seen_within_an_evaluation(make_net, make_data, make_recipe):
-    live, names = Live(), []
-    for event in fit(make_net(), make_data(test=1200), make_recipe(steps=5), live=live):
+    controls, names = Controls(), []
+    for event in fit(make_net(), make_data(test=1200), make_recipe(steps=5), controls=controls):
         names.append(type(event).__name__)
         if isinstance(event, StepDone) and event.step == 5:
-            live.stop = True
+            controls.stop = True
     assert names[-2:] == ["StepDone", "EvaluationStopped"]
 
 

@@ -364,7 +364,7 @@ def test_recorders_come_and_go_while_it_runs(make_run):
     run, recorder = make_run(steps=LONG), Gradients()
     run.step(2)
     run.wait_until_still(20)
-    assert not run._live.wants_gradients
+    assert not run._controls.wants_gradients
     run.add_recorder(recorder)
     run.step(3)
     run.wait_until_still(20)

@@ -50,7 +50,7 @@ def test_every_recorder_has_its_price_and_every_plot_its_numbers(panel, run) -> 
 def test_a_tick_starts_and_stops_a_recorder_while_the_run_goes_on(panel, run) -> None:
     wait_for(lambda: len(run.history.vectors("activation_mean")) > 0)
     panel._rows["activations"].tick.value = False
-    assert "activations" not in panel._seats.taken
+    assert "activations" not in panel._recorder_controls.taken
     wait_for(lambda: run.history.notes and any(note.kind == "recorder stopped" for note in run.history.notes))
     run.pause()
     run.wait_until_still(20)
@@ -65,9 +65,9 @@ def test_a_tick_starts_and_stops_a_recorder_while_the_run_goes_on(panel, run) ->
 
 def test_interval_and_budget_reach_the_run(panel, run) -> None:
     panel._rows["update_ratios"].every.value = 7
-    assert panel._seats.taken["update_ratios"].every == 7
+    assert panel._recorder_controls.taken["update_ratios"].every == 7
     panel._share.value = 2.0
-    assert panel._seats.share == pytest.approx(0.02)
+    assert panel._recorder_controls.share == pytest.approx(0.02)
 
 
 def test_a_run_from_disk_has_its_plots_and_no_switches(panel, run) -> None:
@@ -103,9 +103,9 @@ def test_the_films_price_counts_in_the_budget_and_stands_beside_the_recorders(pa
     wait_for(lambda: film.looks.look_s is not None)
     panel.refresh()
     assert "film strip" in panel._beside.value and "ms" in panel._beside.value
-    assert film.looks in [each for each, _ in panel._seats.looks]
+    assert film.looks in [each for each, _ in panel._recorder_controls.looks]
     film.close()
-    assert panel._seats.looks == []
+    assert panel._recorder_controls.looks == []
     panel.refresh()
     assert panel._beside.value == ""
     close_tree(film.view)

@@ -16,7 +16,7 @@ from reswork.errors import InvalidSetting
 from reswork.training.snapshots import snapshot_of
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.inspector import InspectorPanel, answer_html, fitted
-from reswork.widgets.latest import Latest
+from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.tree import close_tree
 
 
@@ -212,7 +212,7 @@ def test_what_is_no_network_is_refused_and_one_that_does_not_fit_says_so() -> No
 def test_the_newest_job_wins_and_a_failing_one_is_told() -> None:
     done: list[str] = []
     errors: list[Exception] = []
-    latest = Latest(errors.append)
+    latest = LatestJob(errors.append)
 
     def job(name: str, parts: int = 1):
         for _ in range(parts):

@@ -70,9 +70,9 @@ def test_recorders_are_switched_paced_and_priced_in_the_worker(run) -> None:
     assert "activations" not in run.recorders
     wait_for(lambda: any(note.kind == "recorder stopped" for note in run.history.notes))
     panel._rows["update_ratios"].every.value = 7
-    assert panel._seats.taken["update_ratios"].every == 7
+    assert panel._recorder_controls.taken["update_ratios"].every == 7
     panel._share.value = 2.0
-    assert panel._seats.share == pytest.approx(0.02)
+    assert panel._recorder_controls.share == pytest.approx(0.02)
     run.stop()
     run.wait(20)
     panel.refresh()
@@ -86,13 +86,13 @@ def test_the_film_and_the_inspector_look_at_its_snapshots(run) -> None:
     run.wait_until_still(20)
     film.follow(run, small_digits())
     wait_for(lambda: film.film is not None and film.film.frames)
-    assert [each for each, _ in run.seats.looks] == [film.looks]
+    assert [each for each, _ in run.recorder_controls.looks] == [film.looks]
     assert film.film is not None and film.film.frames[-1].step == 2
     view = rw.inspect(run, small_digits())
     assert "step 2" in view.panel._note.value
     view.close()
     film.close()
-    assert run.seats.looks == []
+    assert run.recorder_controls.looks == []
     close_tree(film.view)
 
 

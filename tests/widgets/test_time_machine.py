@@ -7,7 +7,7 @@ import torch
 from ipywidgets.widgets.widget import _instances
 
 import reswork as rw
-from reswork.widgets.beside import difference_html
+from reswork.widgets.compare_moments import difference_html
 from reswork.widgets.scrubber import marks_html
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree

@@ -1,8 +1,8 @@
 """Runs in processes of their own: they have their own memory, and can survive the kernel."""
 
-from reswork.experiment.processes.order import Engine, ProcessSettings, WhenKernelEnds
+from reswork.experiment.processes.job import Engine, ProcessSettings, WhenKernelEnds
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.seating import seats_of
+from reswork.experiment.processes.recorder_controls_of import recorder_controls_of
 from reswork.experiment.processes.starting import attach, newest_going_on, process_run, resume_in_process
 from reswork.experiment.processes.status import WorkerFailed
 
@@ -15,6 +15,6 @@ __all__ = [
     "attach",
     "newest_going_on",
     "process_run",
+    "recorder_controls_of",
     "resume_in_process",
-    "seats_of",
 ]

@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes.ending import sentence_about, weights_left
-from reswork.experiment.processes.link import Link
-from reswork.experiment.processes.order import remove_private_folder
-from reswork.experiment.processes.process_seats import ProcessSeats
+from reswork.experiment.processes.client import Client
+from reswork.experiment.processes.exit_reason import sentence_about, weights_left
+from reswork.experiment.processes.job import remove_private_folder
+from reswork.experiment.processes.process_controls import ProcessRecorderControls
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
-from reswork.recorders.seats import Seats
-from reswork.store.growth import Follower, marks
+from reswork.recorders.recorder_controls import RecorderControls
+from reswork.store.history_sync import HistoryFollower, marks
 from reswork.store.worker_file import Worker
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
@@ -41,7 +41,7 @@ class ProcessRun(LiveRun):
     Attributes:
         directory: the run's folder; the worker's words are in its ``worker.log``.
         when_kernel_ends: what the worker does when the kernel that started it ends; None: another kernel knows.
-        seats: which recorders it has.
+        recorder_controls: which recorders it has.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ProcessRun(LiveRun):
         self.total_steps = int(facts["total_steps"])
         self.steps_per_epoch = int(facts["steps_per_epoch"])
         self.when_kernel_ends = facts.get("when_kernel_ends")
-        self.seats: Seats = ProcessSeats(self)
+        self.recorder_controls: RecorderControls = ProcessRecorderControls(self)
         self._launch = launch
         self._give_up = give_up
         self._changed = threading.Condition()  # guards what follows
@@ -73,9 +73,9 @@ class ProcessRun(LiveRun):
         self._error: BaseException | None = None
         self._status: Status | None = None  # the worker's last word
         self._early: list[tuple[str, dict[str, Any]]] = []  # asked for before there was a worker
-        self._link: Link | None = None
+        self._client: Client | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._follower = Follower(self.history)
+        self._follower = HistoryFollower(self.history)
         self._killed = False
         self._lost = False  # whether the final weights are
 
@@ -101,7 +101,7 @@ class ProcessRun(LiveRun):
     @property
     def pid(self) -> int | None:
         """Number of the process; None before the start."""
-        return self._link.worker.pid if self._link is not None else None
+        return self._client.worker.pid if self._client is not None else None
 
     @property
     def status(self) -> Status | None:
@@ -172,10 +172,10 @@ class ProcessRun(LiveRun):
     def kill(self) -> None:
         """End the process at once, for one that does not answer; what was not saved is lost."""
         with self._changed:
-            if self._link is None or self.done:
+            if self._client is None or self.done:
                 return
             self._killed = True
-            process = self._link.worker.process
+            process = self._client.worker.process
         if process is not None:
             process.kill()
 
@@ -194,11 +194,11 @@ class ProcessRun(LiveRun):
         Raises:
             RuntimeError: if the worker cannot give one, or does not answer.
         """
-        link = self._link
-        while link is not None and not self.done:
-            name = link.demand("snapshot", _SNAPSHOT_S)
+        client = self._client
+        while client is not None and not self.done:
+            name = client.demand("snapshot", _SNAPSHOT_S)
             if name is not None:
-                path = link.worker.folder / Path(str(name)).name
+                path = client.worker.folder / Path(str(name)).name
                 weights = load_file(path)
                 path.unlink()
                 return self._copied(weights)
@@ -218,7 +218,7 @@ class ProcessRun(LiveRun):
     @property
     def recorders(self) -> tuple[str, ...]:
         """Names of those that record now."""
-        return tuple(self.seats.taken)
+        return tuple(self.recorder_controls.taken)
 
     def add_recorder(self, name: str) -> None:
         """Let a recorder of ``rw.recorders.CATALOGUE`` have the events, from the next one on.
@@ -226,13 +226,13 @@ class ProcessRun(LiveRun):
         Raises:
             InvalidSetting: for anything else; functions of this kernel cannot see the events of another process.
         """
-        self.seats.switch(_catalogue_name(name), True)
+        self.recorder_controls.switch(_catalogue_name(name), True)
 
     def remove_recorder(self, name: str) -> None:
         """Let it have no more; one that is not there is no error."""
         name = _catalogue_name(name)
-        if name in self.seats.taken:
-            self.seats.switch(name, False)
+        if name in self.recorder_controls.taken:
+            self.recorder_controls.switch(name, False)
 
     def request(self, what: str, **details: Any) -> None:
         """Ask the worker for something that is no button; nothing happens where the run is over."""
@@ -242,29 +242,29 @@ class ProcessRun(LiveRun):
         with self._changed:
             if self.done:
                 return
-            link = self._link
-            if link is None:
+            client = self._client
+            if client is None:
                 self._early.append((what, details))
                 return
-        link.ask(what, **details)
+        client.ask(what, **details)
 
     # --- in the following thread -------------------------------------------------------------------
 
     def _follow_worker(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
         """Start the process, or find it, and the thread that takes its messages; with the lock held."""
         worker, self._process = self._launch()
-        self._link = Link(worker, self._take)
+        self._client = Client(worker, self._take)
         self._state = RunState.RUNNING
         self._early = []
         for what, details in requests:
-            self._link.ask(what, **details)
+            self._client.ask(what, **details)
         RunThread(self, self._follow).start()
 
     def _follow(self) -> None:
-        link, problem = self._link, None
-        assert link is not None
+        client, problem = self._client, None
+        assert client is not None
         try:
-            link.follow(
+            client.follow(
                 lambda: marks(self.history), lambda: self._status is not None and self._status.state.over
             )
         except Exception as error:  # a worker of another version, or lines that make no sense
@@ -274,17 +274,17 @@ class ProcessRun(LiveRun):
 
     def _end_of_process(self) -> int | None:
         """Its return code, where it is ours."""
-        assert self._link is not None
+        assert self._client is not None
         if self._process is None:
-            if not self._link.worker.alive:
-                remove_private_folder(self._link.worker.folder)
+            if not self._client.worker.alive:
+                remove_private_folder(self._client.worker.folder)
             return None
         try:
             code = self._process.wait(_LONGEST_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        remove_private_folder(self._link.worker.folder)  # a killed one could not clean up
+        remove_private_folder(self._client.worker.folder)  # a killed one could not clean up
         return code
 
     def _take(self, message: Mapping[str, Any]) -> None:

@@ -16,22 +16,22 @@ from torch import nn
 import reswork
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes.order import (
+from reswork.experiment.processes.connection import PROTOCOL, connect
+from reswork.experiment.processes.job import (
     ProcessSettings,
     WhenKernelEnds,
-    make_order,
+    make_job,
     private_folder,
-    write_order,
+    write_job,
 )
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.wire import PROTOCOL, connect
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.store.atomic_files import write_json
 from reswork.store.directory import METRICS_FILE, RUN_FILE, runs_folder, taken_lock
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, find_run
-from reswork.store.whole_files import write_json
 from reswork.store.worker_file import WORKER_LOG, Worker, living_worker, worker_of, write_worker
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
@@ -69,7 +69,7 @@ def process_run(
     def launch() -> tuple[Worker, subprocess.Popen[bytes]]:
         folder = private_folder()
         try:
-            write_order(folder, make_order(model, recipe, description, settings), model, data, settings.state)
+            write_job(folder, make_job(model, recipe, description, settings), model, data, settings.state)
             process = _started(directory, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -214,7 +214,7 @@ def _hello(name: str, worker: Worker) -> dict[str, Any]:
     end = time.monotonic() + _BEGINS_S
     while True:
         try:
-            wire = connect(worker.folder, patience_s=_BEGINS_S)
+            connection = connect(worker.folder, patience_s=_BEGINS_S)
             break
         except OSError:
             if not worker.alive:
@@ -223,9 +223,9 @@ def _hello(name: str, worker: Worker) -> dict[str, Any]:
                 raise _silence(name, worker) from None
             time.sleep(0.05)
     try:
-        hello = (wire.receive() or {}).get("hello")
+        hello = (connection.receive() or {}).get("hello")
     finally:
-        wire.close()
+        connection.close()
     if hello is None:
         raise _silence(name, worker)
     if hello["protocol"] != PROTOCOL:

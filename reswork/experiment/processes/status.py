@@ -6,7 +6,7 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.recorders.pricing import Price
-from reswork.recorders.seats import Seat, Seats
+from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
@@ -26,12 +26,12 @@ class Status:
     seconds_left: float | None
     mode: Mode | None
     error: BaseException | None
-    taken: Mapping[str, Seat]
+    taken: Mapping[str, RecorderControl]
     share: float | None
     total: float | None
 
 
-def status_message(run: LiveRun, seats: Seats) -> dict[str, Any]:
+def status_message(run: LiveRun, recorder_controls: RecorderControls) -> dict[str, Any]:
     """What a worker tells about its run."""
     state = run.state  # before the rest: what it says is then true of the rest
     return {
@@ -40,9 +40,11 @@ def status_message(run: LiveRun, seats: Seats) -> dict[str, Any]:
         "seconds_left": run.seconds_left,
         "mode": None if run.mode is None else asdict(run.mode),
         "error": None if run.error is None else _told(run.error),
-        "recorders": {name: [each.every, _price(each.price)] for name, each in seats.taken.items()},
-        "share": seats.share,
-        "total": seats.total,
+        "recorders": {
+            name: [each.every, _price(each.price)] for name, each in recorder_controls.taken.items()
+        },
+        "share": recorder_controls.share,
+        "total": recorder_controls.total,
     }
 
 
@@ -56,7 +58,7 @@ def status_from(message: Mapping[str, Any]) -> Status:
         None if mode is None else Mode(**mode),
         None if error is None else _raised(error),
         {
-            name: Seat(every, None if price is None else Price(*price))
+            name: RecorderControl(every, None if price is None else Price(*price))
             for name, (every, price) in message["recorders"].items()
         },
         message["share"],

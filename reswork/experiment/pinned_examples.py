@@ -1,0 +1,93 @@
+"""`PinnedExamples`: pinned pictures looked at again and again while a network learns, from snapshots."""
+
+import torch
+from torch import Tensor, nn
+
+from reswork.datasets import Dataset, normalise
+from reswork.errors import InvalidSetting
+from reswork.probes import attribution
+from reswork.results.pinned_examples import Frame
+
+MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
+
+
+class PinnedExamples:
+    """Frames of a few test pictures, one for each time that `shoot` is called with another step.
+
+    When there are more frames than fit, those between the first and the newest are thinned out, so that they stay
+    spread over the whole training.
+
+    Args:
+        data: where the pictures are from.
+        pictures: places in the test split; None: the first one of each of the first four classes.
+        most: frames that are kept.
+
+    Raises:
+        InvalidSetting: for a place that is not there.
+    """
+
+    def __init__(
+        self, data: Dataset, pictures: tuple[int, ...] | None = None, *, most: int = MOST_FRAMES
+    ) -> None:
+        self.data = data
+        self.pictures = first_of_each_class(data) if pictures is None else tuple(pictures)
+        _check_places(self.pictures, data)
+        self.frames: tuple[Frame, ...] = ()
+        self._most = most
+
+    @property
+    def images(self) -> Tensor:
+        """(M, C, H, W) uint8, the pinned pictures."""
+        return self.data.test.images[list(self.pictures)].cpu()
+
+    def shoot(self, snapshot: nn.Module, step: int) -> None:
+        """Add a frame; nothing happens where the newest one is of the same step.
+
+        Args:
+            snapshot: of the network, such as ``run.snapshot()``.
+            step: updates so far.
+        """
+        if self.frames and self.frames[-1].step == step:
+            return
+        frame = frame_of(snapshot, self.data, self.pictures, step)
+        self.frames = thinned((*self.frames, frame), self._most)
+
+
+def frame_of(model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: int) -> Frame:
+    """What a network answers to a few test pictures, and where it looks.
+
+    Raises:
+        InvalidSetting: for a picture that is not there.
+    """
+    _check_places(pictures, data)
+    weight = next(model.parameters())
+    images = normalise(data.test.images[list(pictures)].to(weight.device), data.mean, data.std)
+    with torch.no_grad():
+        chances = model(images).float().softmax(1)
+    best = chances.max(1)
+    found = attribution(model, images, method="grad_cam", target=best.indices.tolist())
+    return Frame(step, found.maps, best.indices.cpu().numpy(), best.values.cpu().numpy())
+
+
+def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:
+    for place in pictures:
+        if not 0 <= place < len(data.test):
+            raise InvalidSetting(
+                "pictures", f"picture {place} is not there; choose 0 to {len(data.test) - 1}"
+            )
+
+
+def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
+    """Places of the first test picture of each of the first classes."""
+    labels = data.test.labels.cpu()
+    places = [(labels == label).nonzero() for label in range(len(data.classes))]
+    return tuple(int(found[0]) for found in places if len(found))[:count]
+
+
+def thinned(frames: tuple[Frame, ...], most: int) -> tuple[Frame, ...]:
+    """At most so many frames: the one goes that leaves the smallest gap, but never the first or the newest."""
+    while len(frames) > max(most, 2):
+        gaps = [later.step - earlier.step for earlier, later in zip(frames, frames[2:], strict=False)]
+        gone = 1 + gaps.index(min(gaps))
+        frames = frames[:gone] + frames[gone + 1 :]
+    return frames

@@ -1,0 +1,305 @@
+"""What a worker is told before it begins: settings as JSON, weights and images as safetensors, in a private folder."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from reswork.datasets.dataset import Dataset, Split
+from reswork.errors import InvalidSetting
+from reswork.experiment.processes.connection import SOCKET_FILE, check_system
+from reswork.history import History
+from reswork.models.config import ResNetConfig
+from reswork.models.network import ResNet, resnet
+from reswork.recorders import CATALOGUE, SENDERS, Recorder, default_recorders, timed
+from reswork.recorders.forwarding import Forwarder
+from reswork.store.moment_keeper import DEFAULT_BYTES
+from reswork.training.progress import TrainingState
+from reswork.training.recipe import Recipe
+from reswork.training.save_points import EVERY_S
+
+JOB_FILE = "job.json"
+WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
+
+_DEFAULT = "default_recorders"
+
+Engine = Literal["thread", "process"]
+WhenKernelEnds = Literal["stop", "go_on"]
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """How a process of its own is used.
+
+    Args:
+        engine: has to be ``"process"``.
+        when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
+        recorders: factories of the catalogue, `default_recorders`, `tensorboard` and `mlflow`; None: the default ones.
+        save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps.
+        state: where to begin instead of at step 0.
+        resumes: go on with what is in the run's folder; recorders are then those that come to its own.
+        step: go on from the newest checkpoint at or before this step; None: the newest.
+    """
+
+    engine: Engine = "process"
+    when_kernel_ends: WhenKernelEnds = "stop"
+    recorders: Sequence[Any] | None = None
+    save_every_s: float = EVERY_S
+    moments_bytes: int = DEFAULT_BYTES
+    state: TrainingState | None = None
+    resumes: bool = False
+    step: int | None = None
+
+    def check(self, model: nn.Module) -> None:
+        """Refuse what a process of its own cannot do, before anything is written.
+
+        Raises:
+            InvalidSetting: with what to do instead.
+        """
+        if self.engine != "process":
+            raise InvalidSetting("engine", f"engine={self.engine!r} is unknown; choose 'thread' or 'process'")
+        check_system()
+        if self.when_kernel_ends not in get_args(WhenKernelEnds):
+            raise InvalidSetting(
+                "when_kernel_ends",
+                f"when_kernel_ends={self.when_kernel_ends!r} is unknown; choose 'stop' or 'go_on'",
+            )
+        config_of(model)
+        recorder_specs(self.recorders)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train and how, as JSON values; weights and images lie beside it.
+
+    Attributes:
+        config: of the network.
+        frozen: names of the weights that are not trained.
+        recipe: of the training.
+        recorders: names in the catalogue, ``default_recorders``, or the options of one that sends the record; None:
+            the default ones.
+        description: what stands in the run's ``run.json``.
+        save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps.
+        resumes: whether it goes on with what is in the run's folder, and then only the recorders above are used.
+        step: from which it goes on at the latest.
+        state: step and values of the state to begin with, whose tensors lie beside the job; None: step 0.
+        kernel: number of the process that started it.
+        when_kernel_ends: whether it stops then, or goes on.
+        threads: that torch may use.
+        matmul_precision: torch's setting.
+    """
+
+    config: dict[str, Any]
+    frozen: list[str]
+    recipe: dict[str, Any]
+    recorders: list[str | dict[str, Any]] | None
+    description: dict[str, Any]
+    save_every_s: float
+    moments_bytes: int
+    resumes: bool
+    step: int | None
+    state: dict[str, Any] | None
+    kernel: int
+    when_kernel_ends: WhenKernelEnds
+    threads: int
+    matmul_precision: str
+
+
+def private_folder() -> Path:
+    """A new folder that nobody else can read, for the job and the socket; its path is short, as sockets need."""
+    return Path(tempfile.mkdtemp(prefix="reswork-"))
+
+
+def make_job(
+    model: nn.Module, recipe: Recipe, description: Mapping[str, Any], settings: ProcessSettings
+) -> Job:
+    """The job that this process gives to a new one."""
+    state = settings.state
+    return Job(
+        config=config_of(model).to_dict(),
+        frozen=[name for name, weight in model.named_parameters() if not weight.requires_grad],
+        recipe=recipe.to_dict(),
+        recorders=recorder_specs(settings.recorders),
+        description=dict(description),
+        save_every_s=settings.save_every_s,
+        moments_bytes=settings.moments_bytes,
+        resumes=settings.resumes,
+        step=settings.step,
+        state=None if state is None else {"step": state.step, "values": dict(state.values)},
+        kernel=os.getpid(),
+        when_kernel_ends=settings.when_kernel_ends,
+        threads=torch.get_num_threads(),
+        matmul_precision=torch.get_float32_matmul_precision(),
+    )
+
+
+def write_job(
+    folder: Path, job: Job, model: nn.Module, data: Dataset, state: TrainingState | None = None
+) -> None:
+    """Put a job into a private folder.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    if state is not None:
+        save_tensors(
+            folder / STATE, {name: value.detach().cpu().contiguous() for name, value in state.tensors.items()}
+        )
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_tensors(folder / WEIGHTS, weights)
+    write_dataset(folder / DATA, data)
+    (folder / JOB_FILE).write_text(json.dumps(asdict(job)))
+
+
+def read_job(folder: Path) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
+    """The job, the network with its weights, the data set, and where to begin; their files are removed."""
+    job = Job(**json.loads((folder / JOB_FILE).read_text()))
+    model = resnet(ResNetConfig.from_dict(job.config))
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name not in job.frozen)
+    data = read_dataset(folder / DATA)
+    state = None
+    if job.state is not None:
+        tensors = {name: value.clone() for name, value in load_file(folder / STATE).items()}
+        state = TrainingState(tensors=tensors, **job.state)
+    for name in (WEIGHTS, DATA, STATE):
+        (folder / name).unlink(missing_ok=True)
+    return job, model, data, state
+
+
+def config_of(model: nn.Module) -> ResNetConfig:
+    """The settings from which a worker can build this very network.
+
+    Raises:
+        InvalidSetting: if it was not built by `resnet`, or changed since.
+    """
+    if type(model) is not ResNet:
+        raise _only_here(f"{type(model).__name__} was not built by rw.resnet")
+    with torch.device("meta"):
+        fresh = ResNet(model.config)
+    parts = list(model.modules())
+    if repr(fresh) != repr(model) or _kinds(fresh) != _kinds(model):
+        raise _only_here(f"this {model.config.label} was changed after rw.resnet had built it")
+    if any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in parts):
+        raise _only_here(f"this {model.config.label} has hooks")
+    return model.config
+
+
+def recorder_specs(factories: Any) -> list[str | dict[str, Any]] | None:
+    """Recorders that were given as factories, as JSON values; None stays None.
+
+    Raises:
+        InvalidSetting: for one that another process cannot make.
+    """
+    if factories is None:
+        return None
+    names = {kind.make: kind.name for kind in CATALOGUE} | {default_recorders: _DEFAULT}
+    specs: list[str | dict[str, Any]] = []
+    for factory in factories:
+        if isinstance(factory, Forwarder) and factory.label in SENDERS:
+            specs.append({"name": factory.label, "options": dict(factory.options)})
+        elif factory in names:
+            specs.append(names[factory])
+        else:
+            raise _only_here(
+                f"the recorder {getattr(factory, '__name__', factory)!r} is not in rw.recorders.CATALOGUE"
+            )
+    return specs
+
+
+def recorders_from_specs(specs: list[str | dict[str, Any]] | None, history: History) -> list[Recorder]:
+    """The recorders of `recorder_specs`, made in the process of the run."""
+    made: list[Recorder] = []
+    for spec in [_DEFAULT] if specs is None else specs:
+        if isinstance(spec, dict):
+            made.append(SENDERS[spec["name"]](**spec["options"])(history))
+        elif spec == _DEFAULT:
+            made += default_recorders(history)
+        else:
+            made.append(timed(spec, history))
+    return made
+
+
+def remove_private_folder(folder: Path) -> None:
+    """Delete what a killed worker left: the files that belong there, and the folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for name in (JOB_FILE, WEIGHTS, DATA, STATE, SOCKET_FILE):
+            (folder / name).unlink(missing_ok=True)
+        for path in folder.glob("snapshot-*.safetensors"):
+            path.unlink()
+        folder.rmdir()
+
+
+def write_dataset(path: Path, data: Dataset) -> None:
+    """Images, labels and names of classes of a data set in one file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    facts = {
+        "name": data.name,
+        "classes": data.classes,
+        "mean": data.mean,
+        "std": data.std,
+        "source": data.source,
+        "notes": data.notes,
+    }
+    tensors = {
+        f"{split}_{part}": getattr(getattr(data, split), part).cpu().contiguous()
+        for split in ("train", "test")
+        for part in ("images", "labels")
+    }
+    save_tensors(path, tensors, {"dataset": json.dumps(facts)})
+
+
+def read_dataset(path: Path) -> Dataset:
+    """The data set that `write_dataset` wrote."""
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["dataset"])
+    tensors = {name: value.clone() for name, value in load_file(path).items()}
+    for name in ("classes", "mean", "std", "notes"):
+        facts[name] = tuple(facts[name])
+    train, test = (
+        Split(tensors[f"{split}_images"], tensors[f"{split}_labels"]) for split in ("train", "test")
+    )
+    return Dataset(train=train, test=test, **facts)
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """A safetensors file that is there whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    part = path.with_suffix(".part")
+    try:
+        save_file(dict(tensors), part, dict(metadata or {}))
+    except SafetensorError as error:  # a full disk comes as this one
+        part.unlink(missing_ok=True)
+        raise OSError(str(error)) from error
+    part.replace(path)
+
+
+def _kinds(model: nn.Module) -> list[tuple[str, torch.dtype]]:
+    return [(name, value.dtype) for name, value in model.state_dict().items()]
+
+
+def _only_here(what: str) -> InvalidSetting:
+    return InvalidSetting(
+        "engine",
+        f"engine='process' builds its network anew from its settings, and {what}; use engine='thread'",
+    )

@@ -1,0 +1,63 @@
+"""The recorders of a run in another process: what the worker told of them, and requests to change them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from reswork.errors import InvalidSetting
+from reswork.recorders import CATALOGUE, Price, SnapshotObserver
+from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
+
+if TYPE_CHECKING:
+    from reswork.experiment.processes.process_run import ProcessRun
+
+
+class ProcessRecorderControls(RecorderControls):
+    """The recorders of a run in another process."""
+
+    def __init__(self, run: "ProcessRun") -> None:
+        self._run = run
+        self._looks: tuple[SnapshotObserver, ...] = ()
+
+    @property
+    def taken(self) -> Mapping[str, RecorderControl]:
+        """Those that recorded a moment ago."""
+        return self._run.status.taken if self._run.status is not None else {}
+
+    @property
+    def share(self) -> float | None:
+        """The worker's budget."""
+        return self._run.status.share if self._run.status is not None else None
+
+    @property
+    def total(self) -> float | None:
+        """What they cost in the worker."""
+        return self._run.status.total if self._run.status is not None else None
+
+    @property
+    def looks(self) -> list[tuple[SnapshotObserver, Price]]:
+        """Those of this kernel; the worker does not pay for them."""
+        return [(each, each.price(None)) for each in self._looks]
+
+    def enter(self, looks: SnapshotObserver) -> bool:
+        """It is listed, but the worker's budget is another one."""
+        self._looks = (*self._looks, looks)
+        return False
+
+    def leave(self, looks: SnapshotObserver) -> None:
+        """Out of the list."""
+        self._looks = tuple(each for each in self._looks if each is not looks)
+
+    def limit(self, share: float) -> None:
+        """Tell the worker's budget."""
+        self._run.request("limit", share=share)
+
+    def switch(self, name: str, on: bool) -> None:
+        """Have one started or stopped."""
+        names = [kind.name for kind in CATALOGUE]
+        if name not in names:
+            raise InvalidSetting("name", f"{name!r} is not a recorder; choose {', '.join(names)}")
+        self._run.request("switch", name=name, on=on)
+
+    def pace(self, name: str, every: int) -> None:
+        """Have its interval set."""
+        self._run.request("pace", name=name, every=every)

@@ -1,0 +1,110 @@
+"""A net with one number for each picture: what gradients are taken of."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reswork.errors import InvalidSetting
+
+Output = str | int | Callable[[Any], Tensor] | None
+
+
+class ScalarModel(nn.Module):
+    """The net's outputs, weighted and summed: (N, C, H, W) and (N, K) to (N,).
+
+    Args:
+        net: a private copy.
+        output: which part of a dict or tuple holds the answers, or a function that makes (N, K) out of it.
+    """
+
+    def __init__(self, net: nn.Module, output: Output = None) -> None:
+        super().__init__()
+        self.net = net
+        self.output = output
+
+    def forward(self, images: Tensor, weights: Tensor) -> Tensor:
+        """The score of each image."""
+        return (self.logits(images) * weights).sum(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, K).
+
+        Raises:
+            InvalidSetting: if the net gives something else.
+        """
+        answers = _selected(self.net(images.clone()), self.output)  # some nets work in place on their input
+        if not isinstance(answers, Tensor) or answers.dim() != 2 or len(answers) != len(images):
+            shape = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
+            raise InvalidSetting(
+                "output",
+                f"the net answers {len(images)} images with {shape}: a map needs (N, classes); give output= "
+                "a function that makes it, such as lambda y: y.mean((2, 3)) for a segmentation",
+            )
+        return answers
+
+
+def checked_images(scalar_model: ScalarModel, images: Tensor) -> Tensor:
+    """Images as the net takes them: (N, C, H, W), on its device and of its type.
+
+    Raises:
+        InvalidSetting: for anything else than one batch of prepared pictures.
+    """
+    images = torch.as_tensor(images)
+    if images.dim() == 3:
+        images = images[None]
+    if images.dim() != 4 or 0 in images.shape:
+        raise InvalidSetting(
+            "images", f"images of shape {tuple(images.shape)}: a map is of pictures; give (N, C, H, W)"
+        )
+    if not images.is_floating_point():
+        raise InvalidSetting(
+            "images",
+            f"images of type {images.dtype}: give them as the net gets them, floats after the normalisation "
+            "that it was trained with",
+        )
+    weight = next(scalar_model.parameters(), images)
+    dtype = weight.dtype if weight.is_floating_point() else torch.float32
+    return images.detach().to(weight.device, dtype)
+
+
+def first_answer(scalar_model: ScalarModel, images: Tensor) -> Tensor:
+    """The logits (N, K) of the first look, with one clear sentence where the net cannot be asked that way.
+
+    Raises:
+        InvalidSetting: naming what the net said.
+    """
+    try:
+        return scalar_model.logits(images)
+    except InvalidSetting:
+        raise
+    except Exception as error:
+        raise InvalidSetting(
+            "model",
+            f"the net does not take one batch of shape {tuple(images.shape)} ({type(error).__name__}: {error}); "
+            "give images of its size and channels, or wrap a net of several inputs so that it takes one",
+        ) from error
+
+
+def _selected(answers: Any, output: Output) -> Any:
+    if callable(output):
+        return output(answers)
+    if isinstance(answers, Tensor) and output is None:
+        return answers
+    if isinstance(answers, Mapping):
+        if output in answers:
+            return answers[output]
+        names = ", ".join(repr(key) for key in answers)
+        raise InvalidSetting("output", f"output={output!r}: the net gives a dict; choose one of {names}")
+    if isinstance(answers, tuple | list):
+        if isinstance(output, int) and -len(answers) <= output < len(answers):
+            return answers[output]
+        raise InvalidSetting(
+            "output",
+            f"output={output!r}: the net gives {len(answers)} things; choose 0 to {len(answers) - 1}",
+        )
+    raise InvalidSetting(
+        "output",
+        f"output={output!r}: the net gives one {type(answers).__name__}; leave output out, or give a function",
+    )

@@ -1,0 +1,220 @@
+"""One optimizer update: forward, backward, clip, step, average."""
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reswork.training.averaging import MovingAverage
+from reswork.training.batches import Batch, Batches
+from reswork.training.checkpointing import checkpointed_blocks, checkpointing
+from reswork.training.failures import non_finite_loss
+from reswork.training.loss_guard import LossGuard
+from reswork.training.modes import Mode
+from reswork.training.optimizers import (
+    is_fused,
+    leave_weights_if,
+    optimizer_for,
+    set_learning_rate,
+    set_momentum,
+    set_weight_decay,
+)
+from reswork.training.progress import (
+    TrainingState,
+    load_optimizer,
+    load_weights,
+    optimizer_settings,
+    optimizer_tensors,
+)
+from reswork.training.randomness import derived_seed, seed_global
+from reswork.training.recipe import Recipe
+
+
+class TrainStep:
+    """Model, optimizer and what belongs to them; `backward` and then `apply` are one step.
+
+    Args:
+        model: on the mode's device and in its memory format; trained in place.
+        batches: that it learns from.
+        recipe: of the run.
+        mode: how to compute.
+        rates: (total steps,) scheduled learning rates.
+        start: where to go on; its weights are put into the model.
+
+    Raises:
+        InvalidSetting: if the start is of another network, optimizer or recipe.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        recipe: Recipe,
+        mode: Mode,
+        rates: list[float],
+        start: TrainingState | None = None,
+    ) -> None:
+        if start is not None:
+            load_weights(model, start)
+        self.model = model
+        self.optimizer = optimizer_for(model, recipe)
+        self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
+        self._batches, self._recipe, self._mode, self._rates = batches, recipe, mode, rates
+        self._forward = torch.compile(model, dynamic=False) if mode.compile else model
+        self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._device = self._weights[0].device
+        self._guard = (
+            None if self._device.type == "cpu" else LossGuard(self._device, step=start.step if start else 0)
+        )
+        self._scaler = torch.amp.GradScaler(self._device.type) if mode.precision == "fp16" else None
+        self._factor = 1.0
+        if start is not None and start.values:
+            self._restore(start)
+
+    def state(self, step: int) -> TrainingState:
+        """All that going on after so many steps needs; the tensors are those in use."""
+        tensors = {f"model/{name}": value for name, value in _tensors(self.model).items()}
+        values: dict[str, Any] = {
+            "mode": asdict(self._mode),
+            "rate_factor": self._factor,
+            "optimizer": optimizer_settings(self.optimizer),
+        }
+        if self.average is not None:
+            tensors |= {f"average/{name}": value for name, value in _tensors(self.average.model).items()}
+            values["averaged_updates"] = self.average.updates
+        if self._scaler is not None:
+            values["scaler"] = self._scaler.state_dict()
+        return TrainingState(step, tensors | optimizer_tensors(self.optimizer), values)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The averaged model where there is one."""
+        return self.average.model if self.average is not None else self.model
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 1."""
+        return self._rates[step - 1] * self._factor
+
+    def change(self, name: str, value: float, step: int) -> None:
+        """Use a setting from this step on; a learning rate also scales the rest of the schedule."""
+        if name == "learning_rate":
+            self._factor = value / self._rates[step - 1]
+        elif name == "weight_decay":
+            set_weight_decay(self.optimizer, value)
+        else:
+            set_momentum(self.optimizer, value)
+
+    def seed(self, step: int) -> None:
+        """Give the global generators the numbers of a step; before anyone looks at it, and before it is made."""
+        seed_global(self._device, derived_seed(self._recipe.seed, "dropout", step))
+
+    def backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """Gradients of a step's batch into the weights.
+
+        Returns:
+            Loss and fraction right, both () float32 on the device, without graph.
+
+        Raises:
+            NonFiniteLoss: on a processor before a bad loss does anything; on an accelerator, where the
+                weights stand still from the first bad loss on, within some steps of it.
+        """
+        self.seed(step)
+        with self._kept_activations():
+            losses, rights = zip(
+                *(self._part(part, len(batch.labels), step) for part in batch.parts(self._recipe.accumulate)),
+                strict=True,
+            )
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+        right = rights[0] if len(rights) == 1 else torch.stack(rights).sum()
+        if self._scaler is not None:
+            self._scaler.unscale_(self.optimizer)
+        if self._guard is not None:
+            self._watch(self._guard, loss)
+        return loss, right
+
+    def apply(self, step: int) -> None:
+        """Change the weights, and forget the gradients."""
+        if self._recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._weights, self._recipe.clip_norm, foreach=True)
+        set_learning_rate(self.optimizer, self.rate(step))
+        if self._scaler is not None:
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+        else:
+            self.optimizer.step()
+        self.release()
+        if self.average is not None:
+            self.average.update()
+
+    def settle(self) -> None:
+        """Wait for the device, and raise if any loss so far was not finite."""
+        if self._guard is not None:
+            self._raise_if_bad(self._guard.settle())
+
+    def release(self) -> None:
+        """Forget the gradients."""
+        for weight in self._weights:
+            weight.grad = None
+
+    def _restore(self, start: TrainingState) -> None:
+        values = start.values
+        self._factor = float(values["rate_factor"])
+        load_optimizer(self.optimizer, start.part("optimizer"), values["optimizer"])
+        if self.average is not None:
+            self.average.restore(start.part("average"), int(values["averaged_updates"]))
+        if self._scaler is not None and "scaler" in values:
+            self._scaler.load_state_dict(dict(values["scaler"]))
+
+    def _part(self, part: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
+        """One part's share of the loss and of the fraction right; its gradients are added to the weights'."""
+        with self._mode.autocast():
+            logits = self._forward(part.images)
+        loss, right = _loss_and_right(logits.float(), part, self._recipe.label_smoothing)
+        share = len(part.labels) / images
+        if share < 1:
+            loss, right = loss * share, right * share
+        if self._guard is None and not math.isfinite(loss.item()):
+            self._raise_if_bad(step)
+        if self._scaler is None:
+            loss.backward()
+        else:  # the scaler leaves the weights alone where gradients are not finite
+            self._scaler.scale(loss if self._guard is None else loss + self._guard.poison).backward()
+        return loss.detach(), right
+
+    def _watch(self, guard: LossGuard, loss: Tensor) -> None:
+        bad = guard.first_bad(loss)
+        if self._scaler is None and is_fused(self.optimizer):
+            leave_weights_if(self.optimizer, guard.flag)
+        elif self._scaler is None:
+            bad = guard.settle()
+        self._raise_if_bad(bad)
+
+    def _raise_if_bad(self, step: int | None) -> None:
+        if step is not None:
+            self.release()
+            batch = self._batches.cut(step)
+            raise non_finite_loss(step, self.model, batch, self._mode, self._recipe, self.rate(step))
+
+    def _kept_activations(self) -> AbstractContextManager[None]:
+        return checkpointing(self._blocks) if self._blocks else nullcontext()
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _loss_and_right(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and fraction right, each () float32; for mixed images the mean over both labels."""
+    answers = logits.detach().argmax(1)
+    loss = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+    right = (answers == batch.labels).float().mean()
+    if batch.other_labels is None:
+        return loss, right
+    other = F.cross_entropy(logits, batch.other_labels, label_smoothing=smoothing)
+    other_right = (answers == batch.other_labels).float().mean()
+    return torch.lerp(other, loss, batch.share), torch.lerp(other_right, right, batch.share)
