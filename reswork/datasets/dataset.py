@@ -1,4 +1,4 @@
-"""What every data set is: images and labels as tensors, in a training and a test split."""
+"""What every data set is: images and targets as tensors, in a training and a test split."""
 
 import hashlib
 import json
@@ -11,52 +11,88 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reswork.datasets.targets import (
+    MOST_MASK_CLASSES,
+    TargetKind,
+    check_classes,
+    class_counts,
+    kind_of,
+    strata,
+)
 from reswork.errors import InvalidSetting
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels, both on one device.
+    """Images and what shall be answered for each, both on one device.
 
     Args:
         images: uint8, (N, C, H, W).
-        labels: int64, (N,); numbers of classes, from 0.
+        targets: labels, int64, (N,), numbers of classes from 0; or masks, uint8, (N, H, W), the number of a class
+            for each pixel, where `IGNORED` (255) counts nowhere.
 
     Raises:
-        InvalidSetting: a tensor of another type or shape, or not as many labels as images.
+        InvalidSetting: a tensor of another type or shape, or not as many targets as images.
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Tensor
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
+        images = self.images
         if images.dtype != torch.uint8 or images.dim() != 4:
             raise InvalidSetting(
                 "images",
                 f"images of type {images.dtype}, shape {tuple(images.shape)}: give torch.uint8, (N, C, H, W)",
             )
-        if labels.dtype != torch.int64 or labels.dim() != 1:
+        kind_of(images, self.targets)
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """Whether the targets are labels or masks."""
+        return kind_of(self.images, self.targets)
+
+    @property
+    def labels(self) -> Tensor:
+        """The targets, int64, (N,).
+
+        Raises:
+            InvalidSetting: they are masks.
+        """
+        return self._only("labels")
+
+    @property
+    def masks(self) -> Tensor:
+        """The targets, uint8, (N, H, W).
+
+        Raises:
+            InvalidSetting: they are labels.
+        """
+        return self._only("masks")
+
+    def _only(self, kind: TargetKind) -> Tensor:
+        if self.target_kind != kind:
             raise InvalidSetting(
-                "labels",
-                f"labels of type {labels.dtype} and shape {tuple(labels.shape)}: give torch.int64, (N,)",
+                "data", f"the targets are {self.target_kind}, and this needs {kind}: give data with {kind}"
             )
-        if len(images) != len(labels):
-            raise InvalidSetting(
-                "labels", f"{len(labels):,} labels for {len(images):,} images: give one for each"
-            )
+        return self.targets
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    def take(self, chosen: Tensor | slice) -> "Split":
+        """Some of the images, by their numbers, with their targets."""
+        return Split(self.images[chosen], self.targets[chosen])
 
     def to(self, device: torch.device | str) -> "Split":
         """The same on another device; a split that is there already comes back itself."""
-        images, labels = self.images.to(device), self.labels.to(device)
-        return self if images is self.images and labels is self.labels else Split(images, labels)
+        images, targets = self.images.to(device), self.targets.to(device)
+        return self if images is self.images and targets is self.targets else Split(images, targets)
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.images.shape[1:])
-        return f"Split({len(self):,} images {shape}, on {self.images.device})"
+        masks = " with masks" if self.target_kind == "masks" else ""
+        return f"Split({len(self):,} images {shape}{masks}, on {self.images.device})"
 
 
 @dataclass(frozen=True)
@@ -83,7 +119,7 @@ class Dataset:
         name: short, such as ``fashion``.
         train: what the network learns from.
         test: what it is judged by.
-        classes: their names, in the order of the labels' numbers; whatever a person or a file called them.
+        classes: their names, in the order of their numbers in the targets; whatever a person or a file called them.
         mean: of each channel over the training images, 0 to 1.
         std: standard deviation of each channel, 0 to 1; never 0.
         source: where it is from, in one sentence.
@@ -92,7 +128,7 @@ class Dataset:
         notes: sentences about what was done to the images, such as resizing.
 
     Raises:
-        InvalidSetting: labels without a class, splits of different shapes, an empty split.
+        InvalidSetting: targets without a class, splits of different shapes or kinds, an empty split.
 
     Example:
         >>> from reswork.datasets import digits
@@ -122,25 +158,36 @@ class Dataset:
                 f"training images are {tuple(self.train.images.shape[1:])} and test images "
                 f"{tuple(self.test.images.shape[1:])}: give both the same (C, H, W)",
             )
+        if self.train.target_kind != self.test.target_kind:
+            raise InvalidSetting(
+                "test",
+                f"training images have {self.train.target_kind} and test images {self.test.target_kind}: give both "
+                "the same",
+            )
+        if self.target_kind == "masks" and len(self.classes) > MOST_MASK_CLASSES:
+            raise InvalidSetting(
+                "classes",
+                f"{len(self.classes):,} classes of pixels: a mask has the numbers 0 to {MOST_MASK_CLASSES - 1}; "
+                "join some",
+            )
         for split in ("train", "test"):
             self._check_split(split, self._split(split))
 
     def _check_split(self, name: str, split: Split) -> None:
         if not len(split) or 0 in split.images.shape:
             raise InvalidSetting(name, f"the {name} split has no images: give at least one")
-        low, high = (int(value) for value in split.labels.aminmax())
-        if low < 0 or high >= len(self.classes):
-            raise InvalidSetting(
-                "labels",
-                f"labels from {low} to {high} in the {name} split: {len(self.classes)} classes "
-                f"have the numbers 0 to {len(self.classes) - 1}",
-            )
+        check_classes(name, split.target_kind, split.targets, len(self.classes))
 
     def _split(self, split: str) -> Split:
         if split not in ("train", "test"):
             raise InvalidSetting("split", f"split={split!r} is not a split; choose 'train' or 'test'")
         chosen: Split = getattr(self, split)
         return chosen
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """What is known of each image: ``"labels"``, one class; ``"masks"``, a class for each pixel."""
+        return self.train.target_kind
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -150,18 +197,17 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 over images, labels and classes, in hexadecimal: equal for equal data, whatever its name."""
+        """Sha256 over images, targets and classes, in hexadecimal: equal for equal data, whatever its name."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for split in (self.train, self.test):
-            for tensor in (split.images, split.labels):
+            for tensor in (split.images, split.targets):
                 digest.update(json.dumps(list(tensor.shape)).encode())
                 digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def class_counts(self, split: Literal["train", "test"] = "train") -> np.ndarray:
-        """Images of each class in one split, int64, (classes,)."""
-        labels = self._split(split).labels
-        return torch.bincount(labels, minlength=len(self.classes)).cpu().numpy()
+        """Images of each class in one split, for masks pixels that are not ignored, int64, (classes,)."""
+        return class_counts(self.target_kind, self._split(split).targets, len(self.classes))
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; what is there already is not copied."""
@@ -178,6 +224,8 @@ class Dataset:
     def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
         """Fewer images, with the classes in the same proportions; mean and deviation stay those of the whole.
 
+        For masks, the images are balanced by the rarest class that each shows.
+
         Args:
             train: how many training images; None keeps all.
             test: how many test images; None keeps all.
@@ -187,35 +235,54 @@ class Dataset:
             InvalidSetting: fewer than one, or more than there are.
         """
         sizes = {"train": train, "test": test}
-        chosen = {split: _choice(split, self._split(split), size, seed) for split, size in sizes.items()}
-        splits: dict[str, Any] = {
-            split: Split(self._split(split).images[index], self._split(split).labels[index])
-            for split, index in chosen.items()
-        }
+        chosen = {split: self._choice(split, size, seed) for split, size in sizes.items()}
+        splits: dict[str, Any] = {split: self._split(split).take(index) for split, index in chosen.items()}
         extras = {name: tensor[chosen[name.split("_")[0]]] for name, tensor in self.extras.items()}
         return replace(self, **splits, extras=extras)
+
+    def _choice(self, name: str, size: int | None, seed: int) -> Tensor:
+        """Numbers of the chosen images, ascending."""
+        split = self._split(name)
+        if size is None:
+            return torch.arange(len(split), device=split.images.device)
+        if not 1 <= size <= len(split):
+            raise InvalidSetting(name, f"{name}={size} images: choose 1 to {len(split):,}")
+        order = stratified_order(strata(self.target_kind, split.targets, len(self.classes)), seed)[:size]
+        return torch.as_tensor(np.sort(order), device=split.images.device)
 
     def summary(self) -> str:
         """What the set holds, where it is from, what was done to it and what was left out, in sentences."""
         channels, height, width = self.input_shape
-        counts = self.class_counts("train")
-        low, high = int(counts.min()), int(counts.max())
-        each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         colour = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
         sentences = [
             f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {colour}, "
-            f"{height}x{width} pixels, {len(self.classes)} classes with {each} training images each.",
+            f"{height}x{width} pixels, {self._classes_in_words()}.",
             self.source if self.source.endswith(".") else f"{self.source}.",
             *self.notes,
             *([_skipped_sentence(self.skipped)] if self.skipped else []),
         ]
         return " ".join(sentences)
 
+    def _classes_in_words(self) -> str:
+        counts = self.class_counts("train")
+        low, high = int(counts.min()), int(counts.max())
+        if self.target_kind == "labels":
+            each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            return f"{len(self.classes)} classes with {each} training images each"
+        pixels = self.train.targets.numel()
+        text = (
+            f"{len(self.classes)} classes of pixels, from {low / pixels:.1%} ({self.classes[counts.argmin()]}) to "
+            f"{high / pixels:.1%} ({self.classes[counts.argmax()]}) of the training pixels"
+        )
+        ignored = pixels - int(counts.sum())
+        return f"{text}, {ignored / pixels:.1%} ignored" if ignored else text
+
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.input_shape)
+        of = " of pixels" if self.target_kind == "masks" else ""
         return (
             f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} images {shape}, "
-            f"{len(self.classes)} classes, on {self.train.images.device})"
+            f"{len(self.classes)} classes{of}, on {self.train.images.device})"
         )
 
 
@@ -240,16 +307,6 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
         of_class = shuffled[labels[shuffled] == label]
         position[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
     return shuffled[np.argsort(position[shuffled], kind="stable")]
-
-
-def _choice(name: str, split: Split, size: int | None, seed: int) -> Tensor:
-    """Numbers of the chosen images, ascending."""
-    if size is None:
-        return torch.arange(len(split), device=split.labels.device)
-    if not 1 <= size <= len(split):
-        raise InvalidSetting(name, f"{name}={size} images: choose 1 to {len(split):,}")
-    order = stratified_order(split.labels.cpu().numpy(), seed)[:size]
-    return torch.as_tensor(np.sort(order), device=split.labels.device)
 
 
 def _skipped_sentence(skipped: tuple[Skipped, ...]) -> str:

@@ -56,7 +56,7 @@ class Preparation:
     ) -> None:
         self._augmentation = augmentation or Augmentation()
         self._augmentation.check(split.images.shape)
-        self._labels, self._dtype = split.labels, dtype
+        self._targets, self._dtype = split.targets, dtype
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._size = (split.images.shape[2], split.images.shape[3])
         self._ready = split.images.numel() <= COPY_LIMIT
@@ -85,4 +85,4 @@ class Preparation:
         if self._augmentation != Augmentation():
             planes = augment_planes(planes, self._size, self._augmentation, generator)
         images = as_images(planes.float().mul_(self._scale).add_(self._shift).to(self._dtype))
-        return images, self._labels.index_select(0, indices)
+        return images, self._targets.index_select(0, indices)

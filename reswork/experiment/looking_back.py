@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.dataset import Dataset
 from reswork.experiment.pinned_examples import first_of_each_class, frame_of
 from reswork.results.pinned_examples import Frame
 from reswork.store.moments import Moments, moments
@@ -89,7 +89,7 @@ def with_judgement(
 ) -> Look:
     """The slow part: metrics and confusion matrix; unchanged where ``stopped`` became true meanwhile."""
     device = next(look.model.parameters()).device
-    part = Split(data.test.images[:most], data.test.labels[:most]).to(device)
+    part = data.test.take(slice(most)).to(device)
     found = evaluate(
         look.model,
         part,

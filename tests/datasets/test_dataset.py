@@ -25,8 +25,8 @@ def made(train: int = 40, test: int = 20, classes: int = 4, **changes: object) -
     [
         (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "images"),
         (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "images"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2), "labels"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "labels"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2), "targets"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "targets"),
     ],
 )
 def test_split_refuses_what_it_cannot_hold(images: torch.Tensor, labels: torch.Tensor, field: str) -> None:

@@ -243,7 +243,7 @@ def remove_private_folder(folder: Path) -> None:
 
 
 def write_dataset(path: Path, data: Dataset) -> None:
-    """Images, labels and names of classes of a data set in one file.
+    """Images, targets and names of classes of a data set in one file.
 
     Raises:
         OSError: if it cannot be written.
@@ -259,7 +259,7 @@ def write_dataset(path: Path, data: Dataset) -> None:
     tensors = {
         f"{split}_{part}": getattr(getattr(data, split), part).cpu().contiguous()
         for split in ("train", "test")
-        for part in ("images", "labels")
+        for part in ("images", "targets")
     }
     save_tensors(path, tensors, {"dataset": json.dumps(facts)})
 
@@ -272,7 +272,7 @@ def read_dataset(path: Path) -> Dataset:
     for name in ("classes", "mean", "std", "notes"):
         facts[name] = tuple(facts[name])
     train, test = (
-        Split(tensors[f"{split}_images"], tensors[f"{split}_labels"]) for split in ("train", "test")
+        Split(tensors[f"{split}_images"], tensors[f"{split}_targets"]) for split in ("train", "test")
     )
     return Dataset(train=train, test=test, **facts)
 

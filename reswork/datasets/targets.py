@@ -1,0 +1,93 @@
+"""What a network shall answer for each image: a class, or a class for each of its pixels."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reswork.errors import InvalidSetting
+
+TargetKind = Literal["labels", "masks"]
+IGNORED = (
+    255  # a pixel of a mask that counts nowhere: not in the loss, not in a metric, not in `class_counts`
+)
+MOST_MASK_CLASSES = 255  # the numbers 0 to 254
+
+
+def kind_of(images: Tensor, targets: Tensor) -> TargetKind:
+    """Which kind of targets these images have.
+
+    =========  ========  =========  ===========================================
+    kind       dtype     shape      values
+    =========  ========  =========  ===========================================
+    labels     int64     (N,)       numbers of classes, from 0
+    masks      uint8     (N, H, W)  numbers of classes, from 0; `IGNORED` is none
+    =========  ========  =========  ===========================================
+
+    Raises:
+        InvalidSetting: another type or shape, or not one target for each image.
+    """
+    if targets.dtype == torch.int64 and targets.dim() == 1:
+        kind: TargetKind = "labels"
+    elif targets.dtype == torch.uint8 and targets.dim() == 3:
+        kind = "masks"
+    else:
+        raise InvalidSetting(
+            "targets",
+            f"targets of type {targets.dtype} and shape {tuple(targets.shape)}: give labels, torch.int64, (N,), "
+            "or masks, torch.uint8, (N, H, W)",
+        )
+    if len(images) != len(targets):
+        raise InvalidSetting(
+            "targets", f"{len(targets):,} {kind} for {len(images):,} images: give one for each"
+        )
+    if kind == "masks" and targets.shape[1:] != images.shape[2:]:
+        height, width = images.shape[2:]
+        raise InvalidSetting(
+            "targets",
+            f"masks of {targets.shape[1]}x{targets.shape[2]} pixels for images of {height}x{width}: give both one "
+            "size",
+        )
+    return kind
+
+
+def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -> None:
+    """Refuse numbers that belong to no class.
+
+    Raises:
+        InvalidSetting: such a number, or masks in which every pixel is ignored.
+    """
+    if kind == "labels":
+        low, high = (int(value) for value in targets.aminmax())
+    else:
+        low, high = 0, int((targets + 1).amax()) - 1  # as bytes: the ignored 255 becomes 0
+        if high < 0:
+            raise InvalidSetting("masks", f"every pixel of the {split} split is ignored: mark some classes")
+    if low < 0 or high >= classes:
+        raise InvalidSetting(
+            kind,
+            f"{kind} from {low} to {high} in the {split} split: {classes} classes "
+            f"have the numbers 0 to {classes - 1}",
+        )
+
+
+def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
+    """How often each class is there, int64, (classes,): images for labels, pixels that count for masks."""
+    counts = torch.bincount(targets.flatten(), minlength=256 if kind == "masks" else classes)
+    return counts[:classes].cpu().numpy()
+
+
+def strata(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
+    """A class for each image by which a choice of images is balanced, int64, (N,).
+
+    For labels themselves, for masks the class of fewest pixels in all that this mask shows: a choice that is
+    balanced by those has rare classes in it.
+    """
+    if kind == "labels":
+        return targets.cpu().numpy()
+    shown = torch.stack(
+        [torch.bincount(mask.flatten(), minlength=256)[:classes] > 0 for mask in targets.cpu()]
+    ).numpy()  # (N, classes)
+    often = class_counts(kind, targets, classes)
+    return np.where(shown, often, often.max() + 1).argmin(1)  # (N,)
