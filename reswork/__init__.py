@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
-    from reswork.models.network import ResNet, resnet
+    from reswork.models.network import ResNet, resnet, unet
     from reswork.models.sheet import spec_sheet
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
@@ -90,6 +90,7 @@ __all__ = [
     "spec_sheet",
     "spec_table",
     "train",
+    "unet",
     "what_changed",
 ]
 
@@ -141,6 +142,7 @@ _HOMES = {
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
+    "unet": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
 }
 

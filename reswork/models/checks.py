@@ -7,6 +7,7 @@ from reswork.models.layout import (
     CONVS,
     BlockKind,
     Form,
+    Head,
     Norm,
     Order,
     Scaling,
@@ -32,6 +33,7 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
     "norm": get_args(Norm),
     "residual_scaling": get_args(Scaling),
     "stem": (None, *get_args(Stem)),
+    "head": get_args(Head),
 }
 _WHOLE = ("in_channels", "num_classes", "widen_factor", "groups", "bottleneck_width")  # at least 1
 _SWITCHES = ("residual", "zero_init_last_norm", "squeeze_excitation")
@@ -155,7 +157,7 @@ def check_switched_off(config: "ResNetConfig") -> None:
     """Names of blocks that lose something."""
     if not config.shortcuts_off and not config.branches_off:
         return
-    names = names_of(layout_of(config, form_of(config))[1])
+    names = names_of(config)
     known = set(names)
     for field in ("shortcuts_off", "branches_off"):
         for name in getattr(config, field):

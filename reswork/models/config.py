@@ -12,6 +12,7 @@ from reswork.models.layout import (
     IMAGENET_STAGES,
     BlockKind,
     Form,
+    Head,
     Norm,
     Order,
     Scaling,
@@ -50,7 +51,7 @@ class ResNetConfig:
         shortcut: where the shape changes ``"A"`` pads with zeros and ``"B"`` projects; ``"C"`` projects in
             every block. Automatic: A in the CIFAR form, B in the ImageNet form, as in the paper.
         in_channels: channels of the images.
-        num_classes: outputs.
+        num_classes: outputs; with a decoder those of each pixel.
         width: channels of the first stage and of the stem; each later stage doubles. Automatic: 16 or 64.
         widen_factor: multiplies the channels of the stages, not of the stem (Wide ResNets).
         groups: groups of the bottleneck's 3x3 layer (ResNeXt).
@@ -66,6 +67,8 @@ class ResNetConfig:
         stem: ``"cifar"``: 3x3; ``"imagenet"``: 7x7, stride 2, max pooling; ``"resnet_d"``: three 3x3 instead.
         shortcuts_off: names of blocks, such as ``"layer2.0"``, that lose their shortcut.
         branches_off: names of blocks of which only the shortcut is left.
+        head: ``"classifier"``: the mean over the image and a linear layer; ``"unet"``: a decoder back to the
+            image's size, with one answer for each pixel.
 
     Raises:
         InvalidSetting: for a value or a combination that makes no network; ``.field`` names the setting.
@@ -104,6 +107,7 @@ class ResNetConfig:
     stem: Stem | None = None
     shortcuts_off: tuple[str, ...] = ()
     branches_off: tuple[str, ...] = ()
+    head: Head = "classifier"
 
     def __post_init__(self) -> None:
         for name in ("stage_blocks", "shortcuts_off", "branches_off"):
@@ -162,7 +166,11 @@ class ResNetConfig:
 
     @property
     def label(self) -> str:
-        """The name people know it by, such as ``"ResNet-20"``, ``"Plain-56"``, ``"ResNeXt-50 32x4d"``."""
+        """The name people know it by: ``"ResNet-20"``, ``"ResNeXt-50 32x4d"``, ``"U-Net on ResNet-20"``."""
+        return f"U-Net on {self._body_label}" if self.head == "unet" else self._body_label
+
+    @property
+    def _body_label(self) -> str:
         full = self.resolved()
         name, suffix = "ResNet" if self.residual else "Plain", ""
         if full.residual and full.form == "cifar" and full.order == "pre" and full.widen_factor > 1:
@@ -179,8 +187,8 @@ class ResNetConfig:
 
     @property
     def block_names(self) -> tuple[str, ...]:
-        """Every block from input to output: ``("layer1.0", "layer1.1", ..., "layer3.2")``."""
-        return names_of(layout_of(self, form_of(self))[1])
+        """Every block from input to output: ``("layer1.0", "layer1.1", ..., "layer3.2")``, then a decoder's."""
+        return names_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Field by field, ready for JSON."""

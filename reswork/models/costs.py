@@ -6,6 +6,9 @@ as on the processor, four bytes a number; work space inside a layer is left out.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
 
 from reswork.models.config import ResNetConfig
 from reswork.models.plan import BlockPlan, Conv, norm_groups, squeezed
@@ -20,11 +23,13 @@ class LayerSpec:
 
     Attributes:
         kind: ``"conv"``, ``"norm"``, ``"relu"``, ``"pool"``, ``"linear"``, ``"dropout"``, ``"scale"``,
-            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"`` or ``"padding"`` (of shortcut A).
+            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"``, ``"upsample"`` or ``"padding"`` (of
+            shortcut A).
         output_shape: ``(C, H, W)``, or ``(num_classes,)``.
         activation_bytes: what it keeps for the backward pass and no earlier layer has kept.
         inference_bytes: what lives while it runs without a backward pass.
-        receptive_field: pixels of the image, in height and width, that one of its outputs sees.
+        receptive_field: pixels of the image, in height and width, that one of its outputs sees; behind an
+            upsampling, where neighbours see different numbers of pixels, the most.
     """
 
     name: str
@@ -37,23 +42,75 @@ class LayerSpec:
     receptive_field: int
 
 
+class Reach(NamedTuple):
+    """How far the positions of an upsampled signal see, in pixels of the image; repeats along the positions.
+
+    Attributes:
+        before: ``(period,)``, from the position's own place to the first pixel that it sees.
+        behind: ``(period,)``, to the last one.
+    """
+
+    before: np.ndarray
+    behind: np.ndarray
+
+    @property
+    def most(self) -> int:
+        """Pixels that the position sees that sees most."""
+        return int((self.before + self.behind).max()) + 1
+
+    def upsampled(self, jump: int) -> Self:
+        """Each position twice; the second lies ``jump`` pixels further than what it repeats."""
+        shift = np.tile([0, jump], len(self.before))
+        return type(self)(np.repeat(self.before, 2) + shift, np.repeat(self.behind, 2) - shift)
+
+    def widened(self, kernel: int, jump: int) -> Self:
+        """Through a convolution: the union over the positions under the kernel."""
+        steps = range(-(kernel // 2), kernel // 2 + 1)
+        before = [np.roll(self.before, -step) - step * jump for step in steps]
+        behind = [np.roll(self.behind, -step) + step * jump for step in steps]
+        return type(self)(np.max(before, axis=0), np.max(behind, axis=0))
+
+    def joined(self, other: Self) -> Self:
+        """The union of both."""
+        return type(self)(np.maximum(self.before, other.before), np.maximum(self.behind, other.behind))
+
+
 class Signal:
     """A tensor between two layers, as sizes: channels, height and width of one image.
 
     Attributes:
         receptive_field: pixels of the image that one position sees.
         jump: pixels of the image between two neighbouring positions.
+        reach: the same position by position, behind an upsampling; else None, as all positions are alike.
         kept: whether the backward pass needs it.
         storage: the signal whose memory it uses.
     """
 
-    __slots__ = ("bytes", "channels", "height", "jump", "kept", "receptive_field", "storage", "width")
+    __slots__ = (
+        "bytes",
+        "channels",
+        "height",
+        "jump",
+        "kept",
+        "reach",
+        "receptive_field",
+        "storage",
+        "width",
+    )
 
     def __init__(
-        self, channels: int, height: int, width: int, receptive_field: int = 1, jump: int = 1
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        receptive_field: int = 1,
+        jump: int = 1,
+        reach: Reach | None = None,
     ) -> None:
         self.channels, self.height, self.width = channels, height, width
-        self.receptive_field, self.jump = receptive_field, jump
+        self.receptive_field, self.jump, self.reach = receptive_field, jump, reach
+        if reach is not None:
+            self.receptive_field = reach.most
         self.bytes = FLOAT_BYTES * channels * height * width
         self.kept = False
         self.storage = self
@@ -65,7 +122,12 @@ class Signal:
 
     def like(self) -> "Signal":
         """A new tensor of the same sizes."""
-        return Signal(self.channels, self.height, self.width, self.receptive_field, self.jump)
+        return Signal(self.channels, self.height, self.width, self.receptive_field, self.jump, self.reach)
+
+    def reaches(self) -> Reach:
+        """``reach``, also where all positions are alike: then to both sides equally far."""
+        side = np.array([self.receptive_field // 2])
+        return self.reach or Reach(side, side)
 
 
 class Walk:
@@ -74,6 +136,7 @@ class Walk:
     Attributes:
         layers: what has been written down.
         held: signals that somebody still needs while the next layers run.
+        features: signals that a decoder needs when all stages have run.
         peak_bytes: most that lived at once.
     """
 
@@ -82,10 +145,13 @@ class Walk:
         self.image = image
         self.layers: list[LayerSpec] = []
         self.held: tuple[Signal, ...] = ()
+        self.features: tuple[Signal, ...] = ()
         self.peak_bytes = 0
         self._fixup = config.residual_scaling == "fixup"
 
-    def conv(self, name: str, conv: Conv, x: Signal, *, in_block: bool = True) -> Signal:
+    def conv(
+        self, name: str, conv: Conv, x: Signal, *, in_block: bool = True, always_bias: bool = False
+    ) -> Signal:
         """A convolution: keeps its input; Fixup's adds a number first, which makes another tensor."""
         shifted = self._fixup and in_block
         kept = x.like() if shifted else x
@@ -95,9 +161,10 @@ class Walk:
             conv.size(x.width),
             x.receptive_field + (conv.kernel - 1) * x.jump,
             x.jump * conv.stride,
+            x.reach and x.reach.widened(conv.kernel, x.jump),
         )
         weights = conv.kernel**2 * conv.in_channels // conv.groups * conv.channels
-        has_bias = self.config.norm == "none" and not self._fixup
+        has_bias = always_bias or (self.config.norm == "none" and not self._fixup)
         parameters = weights + conv.channels * has_bias + shifted
         extra = kept.bytes if shifted else 0
         return self._write(
@@ -155,7 +222,22 @@ class Walk:
         """The addition: no layer, but a new tensor that sees what either has seen."""
         out = branch.like()
         out.receptive_field = max(branch.receptive_field, shortcut.receptive_field)
+        if branch.reach and shortcut.reach:
+            out.reach = branch.reach.joined(shortcut.reach)
         self._live(branch, shortcut, out)
+        return out
+
+    def upsample(self, name: str, x: Signal, height: int, width: int) -> Signal:
+        """To twice the size, or one less: keeps nothing."""
+        jump = x.jump // 2
+        out = Signal(x.channels, height, width, jump=jump, reach=x.reaches().upsampled(jump))
+        return self._write(name, "upsample", x, out)
+
+    def concatenate(self, skip: Signal, x: Signal) -> Signal:
+        """One behind the other along the channels: no layer, but a new tensor."""
+        reach = skip.reaches().joined(x.reaches())
+        out = Signal(skip.channels + x.channels, x.height, x.width, jump=x.jump, reach=reach)
+        self._live(skip, x, out)
         return out
 
     def max_pool(self, name: str, x: Signal) -> Signal:
@@ -199,7 +281,7 @@ class Walk:
         return out
 
     def _live(self, *signals: Signal, extra: int = 0) -> int:
-        storages = {signal.storage for signal in (self.image, *self.held, *signals)}
+        storages = {signal.storage for signal in (self.image, *self.features, *self.held, *signals)}
         live = sum(storage.bytes for storage in storages) + extra
         self.peak_bytes = max(self.peak_bytes, live)
         return live

@@ -14,6 +14,7 @@ Shortcut = Literal["A", "B", "C"]
 Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
+Head = Literal["classifier", "unet"]
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
     18: ("basic", (2, 2, 2, 2)),
@@ -39,11 +40,26 @@ def form_of(config: "ResNetConfig") -> Form:
     return "cifar" if other_hint and _fits(config.depth, config.block) else "imagenet"
 
 
-def names_of(stage_blocks: tuple[int, ...]) -> tuple[str, ...]:
-    """The blocks' names from input to output, for these numbers of blocks in each stage."""
-    return tuple(
+def names_of(config: "ResNetConfig") -> tuple[str, ...]:
+    """The blocks' names from input to output, those of a decoder behind those of the stages."""
+    stage_blocks = layout_of(config, form_of(config))[1]
+    stages = [
         f"layer{stage}.{index}" for stage, count in enumerate(stage_blocks, start=1) for index in range(count)
-    )
+    ]
+    return (*stages, *(f"decoder.layer{place}.0" for place in decoder_places(config)))
+
+
+def decoder_places(config: "ResNetConfig") -> tuple[str, ...]:
+    """The levels of a U-Net's decoder, deepest first: back at the size of stage "2", "1", of "_stem", "_image".
+
+    The 3x3 stem keeps the size of the image, which is that of the first stage; the others shrink it twice.
+    Empty for a classifier.
+    """
+    if config.head != "unet":
+        return ()
+    form = form_of(config)
+    stages = range(len(layout_of(config, form)[1]) - 1, 0, -1)
+    return (*map(str, stages), *(("_stem", "_image") if (config.stem or form) != "cifar" else ()))
 
 
 def _fits(depth: int | None, block: BlockKind | None) -> bool:

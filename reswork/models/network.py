@@ -6,16 +6,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from reswork.models.blocks import FixupLinear, ResidualBlock, convolution, norm
+from reswork.models.blocks import ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
-from reswork.models.plan import LAST_ACTIVATION, BlockPlan, StemPlan, block_plans, stem_plan
+from reswork.models.heads import DECODERS, classifier
+from reswork.models.plan import LAST_ACTIVATION, StemPlan, block_plans, stem_plan
 from reswork.models.sheet import check_fit
 
 
 class ResNet(nn.Module):
     """A residual network, with torchvision's attribute names and, in the ImageNet form, its state_dict keys.
 
-    Stem (``conv1``, ``bn1``, ``relu``, ``maxpool``), stages (``layer1`` ...), head (``avgpool``, ``fc``).
+    Stem (``conv1``, ``bn1``, ``relu``, ``maxpool``), stages (``layer1`` ...), and as the config's head either a
+    classifier (``avgpool``, ``fc``) or a ``decoder``, which reads the `features` of all stages.
     Pre-activation orders end with one more norm and ReLU (``bn_last``, ``relu_last``).
 
     Args:
@@ -30,6 +32,9 @@ class ResNet(nn.Module):
         269722
     """
 
+    avgpool: nn.Module  # these two of a classifier only
+    fc: nn.Linear
+
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
@@ -43,17 +48,38 @@ class ResNet(nn.Module):
         for stage, name in enumerate(self.stage_names, start=1):
             blocks = [ResidualBlock(plan, full) for plan in plans if plan.stage == stage]
             self.add_module(name, nn.Sequential(*blocks))
-        self.last_names = LAST_ACTIVATION.get(full.order, ())
-        for name in self.last_names:
-            self.add_module(name, nn.ReLU() if name == "relu_last" else norm(plans[-1].channels, full))
-        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-        linear = FixupLinear if full.residual_scaling == "fixup" else nn.Linear
-        self.fc = linear(plans[-1].channels, full.num_classes)
-        self._initialise(full, plans)
+        self.last_names = () if full.head in DECODERS else LAST_ACTIVATION.get(full.order, ())
+        self.decoder = DECODERS[full.head](full) if full.head in DECODERS else None
+        if self.decoder is None:
+            for name, layer in classifier(full).items():
+                self.add_module(name, layer)
+        self._initialise(full)
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of the stages, the finest first: what a decoder reads.
+
+        Args:
+            x: images ``(N, C, H, W)``.
+
+        Returns:
+            ``(N, channels, H / s, W / s)`` of each stage, rounded up, with s = 1, 2, 4 ... Where the stem pools,
+            s = 4, 8 ..., and its own output before the pooling comes first, with s = 2.
+        """
+        found = []
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, width, H / s, W / s), s = 1 or 2
+        if not isinstance(self.maxpool, nn.Identity):
+            found.append(x)
+        x = self.maxpool(x)
+        for name in self.stage_names:
+            x = getattr(self, name)(x)
+            found.append(x)
+        return tuple(found)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, width, H / s, W / s), s = 1 or 4
+        """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder."""
+        if self.decoder is not None:
+            return self.decoder(self.features(x), (x.shape[2], x.shape[3]))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # as `features`, but keeps no stage's output
         for name in self.stage_names:
             x = getattr(self, name)(x)  # each stage after the first: twice the channels, half the size
         for name in self.last_names:
@@ -61,21 +87,26 @@ class ResNet(nn.Module):
         x = torch.flatten(self.avgpool(x), 1)  # (N, channels)
         return self.fc(x)
 
-    def _initialise(self, config: ResNetConfig, plans: tuple[BlockPlan, ...]) -> None:
-        """He's initialisation; then each branch's own start."""
+    @property
+    def last_layer(self) -> nn.Linear | nn.Conv2d:
+        """The layer that gives the logits."""
+        return self.fc if self.decoder is None else self.decoder.last
+
+    def _initialise(self, config: ResNetConfig) -> None:
+        """He's initialisation; then each branch's own start. The last layer keeps PyTorch's."""
         mode = fan_mode(config)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module is not self.last_layer:
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        branches = sum(plan.shortcut != "none" and bool(plan.branch) for plan in plans)
-        for module in self.modules():
-            if isinstance(module, ResidualBlock):
-                module.scale_branch(branches, zero_norm=config.zero_init_last_norm)
+        blocks = [module for module in self.modules() if isinstance(module, ResidualBlock)]
+        branches = sum(block.plan.shortcut != "none" and bool(block.plan.branch) for block in blocks)
+        for block in blocks:
+            block.scale_branch(branches, zero_norm=config.zero_init_last_norm)
         if config.residual_scaling == "fixup":
-            nn.init.zeros_(self.fc.weight)
-            nn.init.zeros_(self.fc.bias)
+            for parameter in (self.last_layer.weight, self.last_layer.bias):
+                nn.init.zeros_(parameter)  # type: ignore[arg-type]  # both last layers have a bias
 
 
 def resnet(
@@ -99,6 +130,32 @@ def resnet(
     if input_shape is not None:
         check_fit(config, input_shape)
     return ResNet(config)
+
+
+def unet(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+) -> ResNet:
+    """A residual U-Net with fresh weights: any ResNet as its encoder, and one answer for each pixel.
+
+    The decoder leads back to exactly the images' size, whatever that is, in blocks like the encoder's.
+
+    Args:
+        config: settings of the encoder; None: a small one, 58,000 weights with its decoder.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``unet(depth=20, residual=False, num_classes=7)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network, or one that does not fit ``input_shape``.
+
+    Example:
+        >>> model = unet(num_classes=7)
+        >>> model.config.label, tuple(model(torch.rand(1, 3, 45, 64)).shape)
+        ('U-Net on ResNet-14', (1, 7, 45, 64))
+    """
+    return resnet(config or SMALL_ENCODER, input_shape=input_shape, **(settings | {"head": "unet"}))
+
+
+SMALL_ENCODER = ResNetConfig(depth=14, width=8)
 
 
 def fan_mode(config: ResNetConfig) -> Literal["fan_in", "fan_out"]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import CONVS, EXPANSION, BlockKind, Order
+from reswork.models.layout import CONVS, EXPANSION, BlockKind, Order, decoder_places
 
 ShortcutKind = Literal["identity", "padding", "projection", "none"]
 
@@ -20,7 +20,7 @@ ORDERS: dict[Order, tuple[str, str, str]] = {
     "relu_only_pre": ("relu conv bn", "relu conv bn", ""),  # (d)
     "pre": ("bn relu conv", "bn relu conv", ""),  # (e) full pre-activation
 }
-# What stands before the classifier: the activation that no later block brings (He 2016, section 3).
+# What stands before the last layer: the activation that no later block brings (He 2016, section 3).
 LAST_ACTIVATION: dict[Order, tuple[str, ...]] = {
     "pre": ("bn_last", "relu_last"),
     "relu_only_pre": ("relu_last",),
@@ -84,6 +84,31 @@ class StemPlan:
     pooling: bool
 
 
+@dataclass(frozen=True)
+class LevelPlan:
+    """One level of a decoder: upsampling, the encoder's output of that size beside it, a convolution, a block.
+
+    Attributes:
+        place: of `decoder_places`.
+        skip_channels: channels of what comes from the encoder; 0 where nothing does, at the size of the image.
+        merge: layers between the concatenation and the block: a convolution with norm and ReLU, in the order of
+            the network's own blocks.
+        norm_channels: of the norm among them.
+    """
+
+    place: str
+    skip_channels: int
+    merge: tuple[str, ...]
+    conv: Conv
+    norm_channels: int
+    block: BlockPlan
+
+    @property
+    def merge_name(self) -> str:
+        """Dotted name of the part before the block."""
+        return f"decoder.merge{self.place}"
+
+
 def stem_plan(config: ResNetConfig) -> StemPlan:
     """The stem of a resolved config."""
     assert config.width is not None
@@ -97,37 +122,61 @@ def stem_plan(config: ResNetConfig) -> StemPlan:
 
 
 def block_plans(config: ResNetConfig) -> tuple[BlockPlan, ...]:
-    """Every block of a resolved config, from input to output."""
+    """Every block of a resolved config's stages, from input to output."""
     assert config.width is not None and config.stage_blocks is not None and config.block is not None
     plans: list[BlockPlan] = []
     in_channels = config.width
-    total = sum(config.stage_blocks)
     for stage, count in enumerate(config.stage_blocks, start=1):
-        stage_channels = config.width * 2 ** (stage - 1) * config.widen_factor
+        channels = stage_width(config, stage) * EXPANSION[config.block]
         for index in range(count):
             stride = 2 if stage > 1 and index == 0 else 1
-            drop = config.stochastic_depth * (len(plans) + 1) / total  # linear, 1603.09382 eq. 4
-            plan = _block_plan(
-                config, f"layer{stage}.{index}", stage, in_channels, stage_channels, stride, drop
-            )
-            plans.append(plan)
-            in_channels = plan.channels
+            name = f"layer{stage}.{index}"
+            plans.append(_block_plan(config, name, stage, in_channels, channels, stride, len(plans) + 1))
+            in_channels = channels
     return tuple(plans)
 
 
+def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
+    """Every level of a resolved config's decoder, deepest first; none for a classifier.
+
+    A level has the channels of its stage before the bottleneck's expansion; at the image's size, where a stem
+    that shrinks leaves nothing to be put beside it, half of the stem's.
+    """
+    places = decoder_places(config)
+    if not places:
+        return ()
+    assert config.width is not None and config.stage_blocks is not None and config.block is not None
+    names = ORDERS[config.order][0].split()
+    plans: list[LevelPlan] = []
+    below = stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block]
+    for index, place in enumerate(places, start=sum(config.stage_blocks) + 1):
+        stage = int(place) if place.isdigit() else 0
+        channels = stage_width(config, stage) if stage else config.width
+        skip = channels * EXPANSION[config.block] if stage else channels
+        if place == "_image":
+            channels, skip = max(1, config.width // 2), 0
+        conv = Conv(below + skip, channels)
+        normed = conv.in_channels if names.index("bn") < names.index("conv") else channels
+        block = _block_plan(config, f"decoder.layer{place}.0", stage, channels, channels, 1, index)
+        plans.append(LevelPlan(place, skip, tuple(names), conv, normed, block))
+        below = channels
+    return tuple(plans)
+
+
+def stage_width(config: ResNetConfig, stage: int) -> int:
+    """Channels of a stage of a resolved config, before the bottleneck's expansion; stages count from 1."""
+    assert config.width is not None
+    return config.width * 2 ** (stage - 1) * config.widen_factor
+
+
 def _block_plan(
-    config: ResNetConfig,
-    name: str,
-    stage: int,
-    in_channels: int,
-    stage_channels: int,
-    stride: int,
-    drop: float,
+    config: ResNetConfig, name: str, stage: int, in_channels: int, channels: int, stride: int, number: int
 ) -> BlockPlan:
     kind = config.block or "basic"
-    channels = stage_channels * EXPANSION[kind]
+    total = sum(config.stage_blocks or ()) + len(decoder_places(config))
+    drop = config.stochastic_depth * number / total  # linear, 1603.09382 eq. 4
     shortcut = _shortcut(config, name, changes=stride > 1 or in_channels != channels)
-    convs = _convs(config, kind, in_channels, stage_channels, stride)
+    convs = _convs(config, kind, in_channels, channels, stride)
     branch, after = _layer_names(config.order, kind)
     if name == "layer1.0" and config.order in LAST_ACTIVATION:
         branch = branch[branch.index("conv1") :]  # the stem's norm and ReLU are this block's pre-activation
@@ -157,20 +206,18 @@ def _shortcut(config: ResNetConfig, name: str, *, changes: bool) -> ShortcutKind
 
 
 def _convs(
-    config: ResNetConfig, kind: BlockKind, in_channels: int, stage_channels: int, stride: int
+    config: ResNetConfig, kind: BlockKind, in_channels: int, channels: int, stride: int
 ) -> dict[str, Conv]:
     if kind == "basic":
-        return {
-            "conv1": Conv(in_channels, stage_channels, stride=stride),
-            "conv2": Conv(stage_channels, stage_channels),
-        }
-    inner = int(stage_channels * (config.bottleneck_width / 64)) * config.groups  # torchvision's formula
+        return {"conv1": Conv(in_channels, channels, stride=stride), "conv2": Conv(channels, channels)}
+    per_group = max(1, int(channels // EXPANSION[kind] * (config.bottleneck_width / 64)))
+    inner = per_group * config.groups  # torchvision's formula
     return {
         "conv1": Conv(in_channels, inner, kernel=1),
         "conv2": Conv(
             inner, inner, stride=stride, groups=config.groups
         ),  # stride here, as torchvision ("v1.5")
-        "conv3": Conv(inner, stage_channels * EXPANSION[kind], kernel=1),
+        "conv3": Conv(inner, channels, kernel=1),
     }
 
 

@@ -56,7 +56,7 @@ def _candidates(shapes: Shapes) -> Iterator[ResNetConfig]:
 
 
 def _base(shapes: Shapes) -> ResNetConfig:
-    stage_blocks = _stage_blocks(shapes)
+    stage_blocks, decoded = _stage_blocks(shapes), "decoder.last.weight" in shapes
     block: BlockKind = "bottleneck" if "layer1.0.conv3.weight" in shapes else "basic"
     stem, first, width = _stem(shapes)
     inner, inner_per_group = shapes["layer1.0.conv2.weight"][:2]
@@ -69,7 +69,7 @@ def _base(shapes: Shapes) -> ResNetConfig:
         stage_blocks=stage_blocks,
         block=block,
         in_channels=first[1],
-        num_classes=shapes["fc.weight"][0],
+        num_classes=shapes["decoder.last.weight" if decoded else "fc.weight"][0],
         width=width,
         widen_factor=stage_width // width,
         groups=groups,
@@ -77,6 +77,7 @@ def _base(shapes: Shapes) -> ResNetConfig:
         norm=norms["bn1.running_mean" in shapes] if "bn1.weight" in shapes else "none",
         squeeze_excitation="layer1.0.se.fc1.weight" in shapes,
         stem=stem,
+        head="unet" if decoded else "classifier",
     )
 
 

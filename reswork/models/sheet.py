@@ -6,7 +6,17 @@ from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.costs import LayerSpec, Signal, Walk
 from reswork.models.layout import BlockKind
-from reswork.models.plan import LAST_ACTIVATION, BlockPlan, ShortcutKind, StemPlan, block_plans, stem_plan
+from reswork.models.plan import (
+    LAST_ACTIVATION,
+    BlockPlan,
+    Conv,
+    LevelPlan,
+    ShortcutKind,
+    StemPlan,
+    block_plans,
+    decoder_plans,
+    stem_plan,
+)
 
 Shape = tuple[int, ...]
 
@@ -28,6 +38,23 @@ class BlockSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelSpec:
+    """One level of a decoder.
+
+    Attributes:
+        merge: dotted name of the part that upsamples, and mixes in what comes from the encoder.
+        skip: the part of the encoder whose output that is, ``"layer2"`` or ``"stem"``; empty where nothing comes.
+        block: name of the block behind it.
+        output_shape: ``(C, H, W)``.
+    """
+
+    merge: str
+    skip: str
+    block: str
+    output_shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
 class SpecSheet:
     """A network in numbers, for one float32 image.
 
@@ -40,10 +67,11 @@ class SpecSheet:
         inference_bytes: most that lives at once without a backward pass, the image included.
         receptive_field: pixels, in height and width, that one position before the last pooling sees through
             convolutions and pooling windows; may be larger than the image. Means over the whole image (group
-            norm, squeeze-and-excitation) are left out.
-        output_shape: ``(num_classes,)``.
+            norm, squeeze-and-excitation) are left out. With a decoder what one pixel of the answer sees.
+        output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder.
         layers: every layer in the order in which they run, the projection behind its branch.
-        blocks: every block.
+        blocks: every block, those of a decoder behind those of the stages.
+        levels: of a decoder, deepest first; empty for a classifier.
         notes: sentences about what works but deserves a look, such as a stage that halves an odd size.
     """
 
@@ -57,6 +85,7 @@ class SpecSheet:
     output_shape: Shape
     layers: tuple[LayerSpec, ...]
     blocks: tuple[BlockSpec, ...]
+    levels: tuple[LevelSpec, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,18 +112,32 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32,
         (269722, 40551040, 81)
     """
     full = config.resolved()
-    stem, plans = stem_plan(full), block_plans(full)
     notes = check_fit(config, input_shape)
     walk = Walk(full, Signal(*input_shape))
-    x = _walk_stem(walk, stem)
-    blocks = []
-    for plan in plans:
+    x = _walk_stem(walk, stem_plan(full))
+    blocks, levels = [], []
+    for plan in block_plans(full):
         if plan.name.endswith(".0"):
+            if full.head != "classifier" and plan.stage > 1:
+                walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
         blocks.append(block)
-    receptive_field = x.receptive_field
-    _walk_head(walk, x)
+    if full.head == "classifier":
+        receptive_field = x.receptive_field
+        output_shape: Shape = (full.num_classes,)
+        _walk_head(walk, x)
+    else:
+        skips, walk.features = [*walk.features], (*walk.features, x)
+        for level in decoder_plans(full):
+            x, block = _walk_level(walk, level, x, skips.pop() if skips else None)
+            blocks.append(block)
+            levels.append(_level_spec(level, x))
+        x = _walk_last_activation(walk, "decoder.", x)
+        x = walk.conv(
+            "decoder.last", Conv(x.channels, full.num_classes, 1), x, in_block=False, always_bias=True
+        )
+        receptive_field, output_shape = x.receptive_field, x.shape
     return SpecSheet(
         config,
         input_shape,
@@ -103,9 +146,10 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32,
         activation_bytes=sum(layer.activation_bytes for layer in walk.layers),
         inference_bytes=walk.peak_bytes,
         receptive_field=receptive_field,
-        output_shape=(full.num_classes,),
+        output_shape=output_shape,
         layers=tuple(walk.layers),
         blocks=tuple(blocks),
+        levels=tuple(levels),
         notes=notes,
     )
 
@@ -170,6 +214,8 @@ def _walk_stem(walk: Walk, stem: StemPlan) -> Signal:
             x = walk.layer(f"conv1.{3 * index + 1}", "bn", x)
             x = walk.layer(f"conv1.{3 * index + 2}", "relu", x)
     x = walk.layer("relu", "relu", walk.layer("bn1", "bn", x))
+    if stem.pooling and walk.config.head != "classifier":
+        walk.features = (x,)
     return walk.max_pool("maxpool", x) if stem.pooling else x
 
 
@@ -232,6 +278,29 @@ def _walk_shortcut(walk: Walk, plan: BlockPlan, x: Signal, out: Signal | None) -
 
 
 def _walk_head(walk: Walk, x: Signal) -> None:
+    walk.linear("fc", walk.average_pool("avgpool", _walk_last_activation(walk, "", x)))
+
+
+def _walk_last_activation(walk: Walk, prefix: str, x: Signal) -> Signal:
     for name in LAST_ACTIVATION.get(walk.config.order, ()):
-        x = walk.layer(name, name.removesuffix("_last"), x)
-    walk.linear("fc", walk.average_pool("avgpool", x))
+        x = walk.layer(prefix + name, name.removesuffix("_last"), x)
+    return x
+
+
+def _walk_level(walk: Walk, plan: LevelPlan, deep: Signal, skip: Signal | None) -> tuple[Signal, BlockSpec]:
+    walk.held = (deep,)
+    image = walk.image
+    height, width = (image.height, image.width) if skip is None else (skip.height, skip.width)
+    x = walk.upsample(f"{plan.merge_name}.upsample", deep, height, width)
+    if skip is not None:
+        x = walk.concatenate(skip, x)
+    for name in plan.merge:
+        layer = f"{plan.merge_name}.{name}"
+        x = walk.conv(layer, plan.conv, x, in_block=False) if name == "conv" else walk.layer(layer, name, x)
+    walk.held = ()
+    return _walk_block(walk, plan.block, x, x)
+
+
+def _level_spec(plan: LevelPlan, x: Signal) -> LevelSpec:
+    skip = {"_stem": "stem", "_image": ""}.get(plan.place, f"layer{plan.place}")
+    return LevelSpec(plan.merge_name, skip, plan.block.name, x.shape)

@@ -10,6 +10,7 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
+from reswork.models.layout import Head
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.form import Field, Form, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
@@ -29,7 +30,7 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes")
+_FROM_DATA = ("in_channels", "num_classes", "head")
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
@@ -51,7 +52,7 @@ class BuildPanel:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._announce = changed
         self._input_shape: tuple[int, int, int] = (3, 32, 32)
-        self._classes = 10
+        self._from_data: dict[str, Any] = {}
         self.config: ResNetConfig | None = None
         self.sheet: SpecSheet | None = None
         self.family = w.Dropdown(
@@ -90,7 +91,7 @@ class BuildPanel:
         self.form.set(**values)
 
     def set_config(self, config: ResNetConfig) -> None:
-        """Set the form to a network; channels and classes follow the data set."""
+        """Set the form to a network; channels, classes and head follow the data set."""
         settings = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
         form = config.resolved().form
         slider = _depths(form, config.block)
@@ -98,16 +99,17 @@ class BuildPanel:
         depth = config.depth if config.depth in slider else slider[0]
         self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
 
-    def set_input(self, input_shape: tuple[int, int, int], classes: int) -> None:
-        """Fit stem and head to a data set's images ``(C, H, W)`` and its number of classes."""
-        self._input_shape, self._classes = input_shape, classes
+    def set_input(self, input_shape: tuple[int, int, int], classes: int, head: Head = "classifier") -> None:
+        """Fit stem and head to a data set's images ``(C, H, W)``, its number of classes and what is asked."""
+        self._input_shape = input_shape
+        self._from_data = dict(zip(_FROM_DATA, (input_shape[0], classes, head), strict=True))
         self._update()
 
     def _update(self) -> None:
         values = self.form.values
         self._offer_depths(values)
         try:
-            config = ResNetConfig(**_config_fields(self.form.values, self._input_shape[0], self._classes))
+            config = ResNetConfig(**(_config_fields(self.form.values) | self._from_data))
             sheet = spec_sheet(config, self._input_shape)
         except InvalidSetting as error:
             self.config = None
@@ -205,13 +207,13 @@ def _fields() -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _config_fields(values: dict[str, Any], channels: int, classes: int) -> dict[str, Any]:
+def _config_fields(values: dict[str, Any]) -> dict[str, Any]:
     exact = values.pop("exact_depth")
     if exact is not None:
         values["depth"] = exact
     if values["stage_blocks"] is not None:
         values["depth"] = None
-    return values | {"in_channels": channels, "num_classes": classes}
+    return values
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,6 +1,10 @@
-"""The product of all variants, as tiny nets: a test that takes ``variant`` runs for each of them."""
+"""The product of all variants, as tiny nets: a test that takes ``variant`` runs for each of them.
+
+Also with a decoder for one that takes ``unet_variant``, and both for one that takes ``any_variant``.
+"""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -64,7 +68,22 @@ def _configs() -> dict[str, ResNetConfig]:
     return configs
 
 
+def _unets() -> dict[str, ResNetConfig]:
+    """With a decoder: its blocks never change the shape, so that A and B are one there."""
+    found = {
+        f"unet {name}": replace(config, head="unet")
+        for name, config in _configs().items()
+        if config.shortcut != "B" and config.squeeze_excitation == (config.shortcut == "C")
+    }
+    off = replace(ResNetConfig(**TINY, stage_blocks=(2, 1)), head="unet")  # type: ignore[arg-type]
+    found["unet shortcut off"] = replace(off, shortcuts_off=("decoder.layer1.0",))
+    found["unet branch off"] = replace(off, branches_off=("decoder.layer1.0",))
+    found["unet of one stage"] = replace(off, stage_blocks=(2,))
+    return found
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "variant" in metafunc.fixturenames:
-        configs = _configs()
-        metafunc.parametrize("variant", list(configs.values()), ids=list(configs))
+    variants = {"variant": _configs, "unet_variant": _unets, "any_variant": lambda: _configs() | _unets()}
+    for name, configs in variants.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, list(configs().values()), ids=list(configs()))

@@ -44,6 +44,7 @@ REFUSED: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"norm": "layer"}, "norm", "choose one of 'batch', 'group', 'none'"),
     ({"form": "mnist"}, "form", "choose one of None, 'cifar', 'imagenet'"),
     ({"stem": "7x7"}, "stem", "choose one of"),
+    ({"head": "detector"}, "head", "head='detector' is not known; choose one of 'classifier', 'unet'"),
     ({"residual": 1}, "residual", "residual=1 must be True or False"),
     ({"squeeze_excitation": "yes"}, "squeeze_excitation", "must be True or False"),
     ({"in_channels": 0}, "in_channels", "0 is not accepted"),

@@ -55,14 +55,14 @@ class _Inside:
             module.register_forward_hook(lambda *_: setattr(self, "name", ""))
 
 
-def test_layers_shapes_and_parameters(variant: ResNetConfig) -> None:
-    model, sheet = _case(variant)
+def test_layers_shapes_and_parameters(any_variant: ResNetConfig) -> None:
+    model, sheet = _case(any_variant)
     layers, shapes = _layers(model), {}
     for name, module in layers.items():
         module.register_forward_hook(
             lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape[1:])})
         )
-    logits = model(_images(variant, 2))
+    logits = model(_images(any_variant, 2))
     assert [layer.name for layer in sheet.layers] == list(shapes)  # in the order in which they ran
     assert {layer.name: layer.output_shape for layer in sheet.layers} == shapes
     assert sheet.output_shape == tuple(logits.shape[1:])
@@ -72,13 +72,13 @@ def test_layers_shapes_and_parameters(variant: ResNetConfig) -> None:
     for block in sheet.blocks:
         real = model.get_submodule(block.name)
         assert block.parameters == sum(p.numel() for p in real.parameters())
-    assert tuple(block.name for block in sheet.blocks) == variant.block_names
+    assert tuple(block.name for block in sheet.blocks) == any_variant.block_names
 
 
-def test_macs(variant: ResNetConfig) -> None:
-    model, sheet = _case(variant)
+def test_macs(any_variant: ResNetConfig) -> None:
+    model, sheet = _case(any_variant)
     with FlopCounterMode(display=False) as counter:
-        model.eval()(_images(variant, 1))
+        model.eval()(_images(any_variant, 1))
     assert 2 * sheet.macs == counter.get_total_flops()
     counted = counter.get_flop_counts()
     for spec in (*sheet.layers, *sheet.blocks):
@@ -105,9 +105,9 @@ def _kept_bytes(model: ResNet, images: Tensor) -> dict[str, int]:
     return kept
 
 
-def test_activation_bytes(variant: ResNetConfig) -> None:
-    model, sheet = _case(variant)
-    two, three = (_kept_bytes(model, _images(variant, count)) for count in (2, 3))
+def test_activation_bytes(any_variant: ResNetConfig) -> None:
+    model, sheet = _case(any_variant)
+    two, three = (_kept_bytes(model, _images(any_variant, count)) for count in (2, 3))
     measured = {name: three[name] - two[name] for name in three}  # statistics of the whole batch fall out
     assert {layer.name: layer.activation_bytes for layer in sheet.layers if layer.activation_bytes} == {
         name: size for name, size in measured.items() if size
@@ -141,11 +141,11 @@ class _Live(TorchDispatchMode):
         return out
 
 
-def test_inference_bytes(variant: ResNetConfig) -> None:
-    model, sheet = _case(variant)
+def test_inference_bytes(any_variant: ResNetConfig) -> None:
+    model, sheet = _case(any_variant)
     model.eval()
     inside = _Inside(_layers(model))
-    images = _images(variant, 1)
+    images = _images(any_variant, 1)
     fixed = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     mode: AbstractContextManager[_Live] = _Live(inside, images, fixed)
     with torch.no_grad(), mode as live:
@@ -167,6 +167,11 @@ def test_inference_bytes(variant: ResNetConfig) -> None:
         {"stage_blocks": (2, 1), "branches_off": ("layer1.1",)},
         {"stage_blocks": (2, 1), "branches_off": ("layer2.0",), "shortcut": "B"},
         {"stage_blocks": (2, 1), "residual": False},
+        {"stage_blocks": (1, 1), "head": "unet"},
+        {"stage_blocks": (1, 1, 2, 1), "head": "unet"},
+        {"stage_blocks": (1, 1), "head": "unet", "branches_off": ("decoder.layer1.0",)},
+        {"stage_blocks": (1, 1), "head": "unet", "stem": "imagenet", "order": "pre"},
+        {"stage_blocks": (1, 1), "head": "unet", "stem": "resnet_d", "block": "bottleneck"},
     ],
     ids=str,
 )
@@ -188,11 +193,20 @@ def test_receptive_field(settings: dict[str, Any]) -> None:
     for layer in sheet.layers:
         if layer.output_shape[1:] and layer.output_shape[1] > 1:
             middle = layer.output_shape[1] // 2
-            one = outputs[layer.name][0, :, middle, middle].sum()
-            (reached,) = torch.autograd.grad(one, images, retain_graph=True)
-            rows = reached[0].abs().sum((0, 2)).nonzero().flatten()
-            assert int(rows[-1] - rows[0]) + 1 == layer.receptive_field, layer.name
-    assert sheet.receptive_field == max(layer.receptive_field for layer in sheet.layers[:-2])
+            places = range(middle - 4, middle + 4) if "decoder" in layer.name else [middle]
+            seen = [_rows_seen(outputs[layer.name][0, :, place, middle].sum(), images) for place in places]
+            assert max(seen) == layer.receptive_field, layer.name
+    head = 0 if config.head == "unet" else 2
+    assert sheet.receptive_field == max(
+        layer.receptive_field for layer in sheet.layers[: len(sheet.layers) - head]
+    )
+
+
+def _rows_seen(one: Tensor, images: Tensor) -> int:
+    """Rows of the image from the first to the last that a number depends on."""
+    (reached,) = torch.autograd.grad(one, images, retain_graph=True)
+    rows = reached[0].abs().sum((0, 2)).nonzero().flatten()
+    return int(rows[-1] - rows[0]) + 1
 
 
 def test_known_receptive_fields() -> None:

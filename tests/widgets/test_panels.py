@@ -54,6 +54,16 @@ def test_a_config_goes_through_the_form_unchanged(config: rw.ResNetConfig) -> No
     assert panel.config.resolved() == config.resolved()
 
 
+def test_the_data_set_decides_the_head() -> None:
+    panel = BuildPanel()
+    panel.set_input((3, 64, 64), 7, head="unet")
+    panel.set(residual=False)
+    assert panel.config is not None and panel.sheet is not None
+    assert panel.config.label == "U-Net on Plain-20" and panel.sheet.output_shape == (7, 64, 64)
+    panel.set_input((3, 64, 64), 7)
+    assert panel.config is not None and panel.config.label == "Plain-20"
+
+
 def test_the_error_stands_under_the_control_and_the_drawing_stays() -> None:
     panel = BuildPanel()
     drawn = panel.drawing.numbers

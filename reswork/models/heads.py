@@ -1,0 +1,107 @@
+"""What stands behind the stages: a classifier, or a decoder that leads back to the size of the image."""
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reswork.models.blocks import FixupLinear, ResidualBlock, convolution, norm
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import Head
+from reswork.models.plan import LAST_ACTIVATION, LevelPlan, block_plans, decoder_plans
+
+
+def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
+    """The layers behind the last stage by torchvision's names, in the order in which they run."""
+    channels = block_plans(config)[-1].channels
+    linear = FixupLinear if config.residual_scaling == "fixup" else nn.Linear
+    return {
+        **last_activation(channels, config),
+        "avgpool": nn.AdaptiveAvgPool2d((1, 1)),
+        "fc": linear(channels, config.num_classes),
+    }
+
+
+def last_activation(channels: int, config: ResNetConfig) -> dict[str, nn.Module]:
+    """The norm and ReLU that no later block brings, by name; none for most orders."""
+    names = LAST_ACTIVATION.get(config.order, ())
+    return {name: nn.ReLU() if name == "relu_last" else norm(channels, config) for name in names}
+
+
+class Upsample(nn.Module):
+    """To any size, by the nearest pixel: from n to 2n or 2n - 1 pixels each is repeated.
+
+    Not bilinear, whose backward pass on a GPU adds in an order that changes from run to run.
+    """
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """``(N, C, h, w)`` -> ``(N, C, *size)``."""
+        return F.interpolate(x, size=size, mode="nearest")
+
+
+class Merge(nn.Module):
+    """Upsamples, puts the encoder's output of that size beside it, and mixes both by a 3x3 convolution."""
+
+    def __init__(self, plan: LevelPlan, config: ResNetConfig) -> None:
+        super().__init__()
+        self.names = plan.merge
+        self.upsample = Upsample()
+        for name in plan.merge:
+            if name == "conv":
+                self.conv = convolution(plan.conv, config, in_block=False)
+            else:
+                self.add_module(name, nn.ReLU() if name == "relu" else norm(plan.norm_channels, config))
+
+    def forward(self, x: Tensor, size: tuple[int, int], skip: Tensor | None = None) -> Tensor:
+        """``(N, C, h, w)`` and ``(N, skip_channels, *size)`` -> ``(N, channels, *size)``."""
+        x = self.upsample(x, size)
+        if skip is not None:
+            x = torch.cat((skip, x), dim=1)  # (N, skip_channels + C, H, W)
+        for name in self.names:
+            x = getattr(self, name)(x)
+        return x
+
+
+class UNetDecoder(nn.Module):
+    """From the deepest stage back to the image, a level for each size: `Merge`, then a block like the encoder's.
+
+    Levels are called by the part of the encoder whose output they take: ``merge2`` and ``layer2`` stand at the
+    size of the encoder's ``layer2``. The shortcuts inside the blocks go with ``residual=False``; what comes
+    over from the encoder is concatenated, not added, and stays.
+
+    Args:
+        config: the resolved settings of the network.
+
+    Reference:
+        arXiv 1505.04597 (U-Net); residual blocks in both halves: arXiv 1711.10684.
+    """
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        plans = decoder_plans(config)
+        self.places = tuple(plan.place for plan in plans)
+        for plan in plans:
+            self.add_module(f"merge{plan.place}", Merge(plan, config))
+            self.add_module(f"layer{plan.place}", nn.Sequential(ResidualBlock(plan.block, config)))
+        channels = plans[-1].block.channels if plans else block_plans(config)[-1].channels
+        last = last_activation(channels, config)
+        self.last_names = tuple(last)
+        for name, layer in last.items():
+            self.add_module(name, layer)
+        self.last = nn.Conv2d(channels, config.num_classes, kernel_size=1)
+
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+        """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
+        *skips, x = features
+        for place in self.places:
+            skip = skips.pop() if skips else None
+            to = size if skip is None else (skip.shape[2], skip.shape[3])
+            x = getattr(self, f"merge{place}")(x, to, skip)
+            x = getattr(self, f"layer{place}")(x)
+        for name in self.last_names:
+            x = getattr(self, name)(x)
+        return self.last(x)
+
+
+DECODERS: Final[dict[Head, type[UNetDecoder]]] = {"unet": UNetDecoder}  # all called with features and size
