@@ -10,7 +10,7 @@ ARGS ?=
 OLD_KERNEL := $(VENV)/ipykernel-6.31
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check bench notebooks gallery test-kernels clean
+.PHONY: help lab test check rope bench notebooks gallery test-kernels clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -31,6 +31,9 @@ check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the noteb
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) tests/check_notebooks.py
+
+rope: $(VENV)/.stamp-dev  ## train as the code before the move does, to the last bit (a minute; goes when the move is over)
+	$(PY) -m tests.rope $(ARGS)
 
 bench: $(VENV)/.stamp-bench  ## compare the speed with other libraries (tens of minutes)
 	$(PY) -m benchmarks $(ARGS)
