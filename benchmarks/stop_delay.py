@@ -17,6 +17,7 @@ from reswork.experiment.launch import train
 from reswork.models.network import resnet
 from reswork.training.events import Event, StepDone
 from reswork.training.recipe import Recipe
+from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run
 
 ROUNDS = 20
@@ -70,7 +71,7 @@ def untimed() -> Recipe:
     return Recipe(epochs=100, augmentation=CROP_AND_FLIP, channels_last=True, precision="fp32", compile="off")
 
 
-class StepTimes:
+class StepTimes(BaseRecorder):
     """A recorder that notes when each step of a run ended, by `time.perf_counter`."""
 
     events = (StepDone,)

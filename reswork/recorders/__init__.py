@@ -1,6 +1,6 @@
 """Recorders: callables that turn the events of a training into series of a history."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from reswork.history import History
 from reswork.recorders.activations import activations
@@ -14,19 +14,22 @@ from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
 from reswork.recorders.mlflow import mlflow
 from reswork.recorders.noise_scale import noise_scale
-from reswork.recorders.pricing import Price, Timed
+from reswork.recorders.price import Price, Timed
 from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.snapshot_observer import SnapshotObserver
 from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.tensorboard import tensorboard
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, FunctionRecorder, Listener, Recorder
 
 __all__ = [
     "CATALOGUE",
     "SENDERS",
+    "BaseRecorder",
     "Budget",
+    "FunctionRecorder",
+    "Listener",
     "Price",
     "Recorder",
     "RecorderFactory",
@@ -52,7 +55,7 @@ __all__ = [
 ]
 
 
-RecorderFactory = Callable[[History], Recorder | list[Recorder]]
+RecorderFactory = Callable[[History], Listener | Sequence[Listener]]
 SENDERS: dict[str, Callable[..., Forwarder]] = {"tensorboard": tensorboard, "mlflow": mlflow}  # by label
 
 
@@ -67,17 +70,17 @@ def default_recorders(history: History, share: float | None = 0.05) -> list[Reco
         The recorders, each a `Timed`, and last the `Budget`, which knows their prices.
 
     Example:
-        >>> [getattr(each, "name", "budget") for each in default_recorders(History())][:3]
+        >>> [each.name for each in default_recorders(History())][:3]
         ['losses', 'learning_rate', 'gradient_norms']
     """
     chosen = [timed(kind.name, history) for kind in CATALOGUE if kind.by_default]
     return [*chosen, Budget(history, chosen, share)]
 
 
-def made_by(factories: Iterable[RecorderFactory], history: History) -> list[Recorder]:
+def made_by(factories: Iterable[RecorderFactory], history: History) -> list[Listener]:
     """The recorders that factories make for a history; one may make several, as `default_recorders` does."""
-    made: list[Recorder] = []
+    made: list[Listener] = []
     for make in factories:
         new = make(history)
-        made += new if isinstance(new, list) else [new]
+        made += new if isinstance(new, Sequence) else [new]
     return made

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
 from reswork.recorders.shadow_model import ShadowModel, see_output
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import Recorder
 
 
 def activations(history: History, every: int = 50, images: int = 32) -> Recorder:

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from reswork.history import History
-from reswork.recorders.collecting import Collector
-from reswork.recorders.interval import Interval
+from reswork.recorders.collector import Collector
 from reswork.recorders.shadow_model import ShadowModel
 from reswork.training.events import BatchReady, CheckpointDue, EpochDone, Event, RunEnded, RunPaused
+from reswork.training.interval import Interval
+from reswork.training.recorder import BaseRecorder
 
 View = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, images, labels -> (quantities, blocks)
 
 
-class BlockSeries:
+class BlockSeries(BaseRecorder):
     """Runs the first images of a measured step through a twin and records what each block shows.
 
     The twin is run before the step's own forward pass, with the weights and images of that pass. The model
@@ -23,7 +24,7 @@ class BlockSeries:
 
     Args:
         history: gets one vector for each group, labelled with the blocks' names.
-        name: of the recorder, for the note.
+        name: of the recorder.
         groups: names of the quantities.
         view: puts its hooks on a twin and returns what measures it.
         every: steps between two measurements.
@@ -32,6 +33,8 @@ class BlockSeries:
     """
 
     events = (BatchReady, CheckpointDue, EpochDone, RunPaused, RunEnded)
+
+    interval: Interval
 
     def __init__(
         self,
@@ -44,8 +47,8 @@ class BlockSeries:
         images: int,
         shortcuts: bool = False,
     ) -> None:
-        self.rhythm = Interval(every)
-        self._history, self._name, self._groups, self._make_view = history, name, groups, view
+        self.name, self.interval = name, Interval(every)
+        self._history, self._groups, self._make_view = history, groups, view
         self._images, self._shortcuts = images, shortcuts
         self._collector = Collector(self._write)
         self._names: tuple[str, ...] = ()
@@ -56,7 +59,7 @@ class BlockSeries:
         """Take one event."""
         if not isinstance(event, BatchReady):
             self._collector.flush()
-        elif not self._idle and self.rhythm.due(event.step):
+        elif not self._idle and self.interval.due(event.step):
             view = self._view or self._prepared(event)
             if view is not None:
                 seen = view(event.model, event.images[: self._images], event.labels[: self._images])
@@ -67,7 +70,7 @@ class BlockSeries:
         missing = self._missing(twin, type(event.model).__name__)
         if missing:
             self._idle = True
-            self._history.note(event.step, "nothing to record", recorder=self._name, reason=missing)
+            self._history.note(event.step, "nothing to record", recorder=self.name, reason=missing)
             return None
         self._names, self._view = twin.names, self._make_view(twin)
         return self._view

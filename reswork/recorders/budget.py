@@ -9,8 +9,9 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.recorders.pricing import Budgeted, Price
+from reswork.recorders.price import Budgeted, Price
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunPaused, RunStarted, StepDone
+from reswork.training.recorder import BaseRecorder
 
 _STEPS = 31  # that the time of a step is the median of
 _LOOK_EVERY = 8
@@ -19,7 +20,7 @@ _AT_ONCE = 2.0  # growth of the intervals at one look: a hiccup of the machine m
 _MARGIN = 1.05  # thin by so much more than needed, so that small changes need no new interval
 
 
-class Budget:
+class Budget(BaseRecorder):
     """Times the steps and keeps the recorders' shares of them within a budget; itself a recorder of a run.
 
     Where the shares add up to more than the budget, all intervals grow by the same factor, at most a

@@ -12,12 +12,12 @@ from reswork.recorders.learning_rate import learning_rate
 from reswork.recorders.losses import losses
 from reswork.recorders.memory import memory
 from reswork.recorders.noise_scale import noise_scale
-from reswork.recorders.pricing import Timed
+from reswork.recorders.price import Timed
 from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import Recorder
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from reswork.history import History
 from reswork.training.events import EpochDone, Event
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def evaluation(history: History) -> Recorder:
@@ -14,7 +14,8 @@ def evaluation(history: History) -> Recorder:
     return _Evaluation(history)
 
 
-class _Evaluation:
+class _Evaluation(BaseRecorder):
+    name = "evaluation"
     events = (EpochDone,)
 
     def __init__(self, history: History) -> None:

@@ -22,6 +22,7 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
+from reswork.training.recorder import BaseRecorder
 
 Point = tuple[str, int, float]  # name of the series, step, value
 
@@ -70,7 +71,7 @@ class Forwarder:
         return Forwarding(self.label, history, self.receiver())
 
 
-class Forwarding:
+class Forwarding(BaseRecorder):
     """A recorder that sends what is new in the history, every two seconds and at the end.
 
     Put it behind the recorders whose series it shall send. What cannot be sent waits and is tried again;

@@ -2,7 +2,7 @@
 
 from reswork.history import History
 from reswork.training.events import Event, StepDone
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def learning_rate(history: History) -> Recorder:
@@ -10,7 +10,8 @@ def learning_rate(history: History) -> Recorder:
     return _LearningRate(history)
 
 
-class _LearningRate:
+class _LearningRate(BaseRecorder):
+    name = "learning_rate"
     events = (StepDone,)
 
     def __init__(self, history: History) -> None:

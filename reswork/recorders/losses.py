@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from reswork.history import History
-from reswork.recorders.collecting import Collector
+from reswork.recorders.collector import Collector
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, StepDone
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def losses(history: History) -> Recorder:
@@ -17,7 +17,8 @@ def losses(history: History) -> Recorder:
     return _Losses(history)
 
 
-class _Losses:
+class _Losses(BaseRecorder):
+    name = "losses"
     events = (StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History) -> None:

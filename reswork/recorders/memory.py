@@ -7,7 +7,7 @@ import torch
 
 from reswork.history import History
 from reswork.training.events import Event, StepDone
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def memory(history: History, *, interval_s: float = 1.0) -> Recorder:
@@ -24,7 +24,8 @@ def memory(history: History, *, interval_s: float = 1.0) -> Recorder:
     return _Memory(history, interval_s)
 
 
-class _Memory:
+class _Memory(BaseRecorder):
+    name = "memory"
     events = (StepDone,)
 
     def __init__(self, history: History, interval_s: float) -> None:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from reswork.history import History
-from reswork.recorders.collecting import Collector
-from reswork.recorders.interval import Interval
+from reswork.recorders.collector import Collector
 from reswork.training.events import (
     CheckpointDue,
     EpochDone,
@@ -20,7 +19,8 @@ from reswork.training.events import (
     RunPaused,
     StepDone,
 )
-from reswork.training.recorder_set import Recorder
+from reswork.training.interval import Interval
+from reswork.training.recorder import BaseRecorder, Recorder
 
 _KEEP = 0.9  # of the running means at each measurement
 
@@ -48,11 +48,13 @@ def noise_scale(history: History, every: int = 20) -> Recorder:
     return _NoiseScale(history, every)
 
 
-class _NoiseScale:
+class _NoiseScale(BaseRecorder):
+    name = "noise_scale"
+    interval: Interval
     events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, every: int) -> None:
-        self.rhythm = Interval(max(2, every))  # a measurement takes two steps
+        self.interval = Interval(max(2, every))  # a measurement takes two steps
         self._history = history
         self._collector = Collector(self._write)
         self._first: tuple[int, list[Tensor]] | None = None  # step and gradients of the first of two steps
@@ -93,7 +95,7 @@ class _NoiseScale:
             gradients = _gradients(event)
             if len(gradients) == len(first[1]):
                 self._pair = _noise_and_signal(_laid_out_like(gradients, first[1]), gradients)
-        elif self.rhythm.due(event.step):
+        elif self.interval.due(event.step):
             self._first = event.step, [gradient.clone() for gradient in _gradients(event)]
 
     def _write(self, steps: np.ndarray, values: np.ndarray) -> None:  # (n,), (n, 2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reswork.recorders.budget import Budget
 from reswork.recorders.catalogue import timed
-from reswork.recorders.pricing import Price, Timed
+from reswork.recorders.price import Price, Timed
 from reswork.recorders.snapshot_observer import SnapshotObserver
 from reswork.training.run import Run
 

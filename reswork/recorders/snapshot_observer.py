@@ -3,7 +3,7 @@
 import math
 from collections import deque
 
-from reswork.recorders.pricing import Price, typical_s
+from reswork.recorders.price import Price, typical_s
 
 _SAMPLES = 16  # looks that a price is made of
 

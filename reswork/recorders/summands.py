@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
 from reswork.recorders.shadow_model import ShadowModel, Summands
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import Recorder
 
 _GROUPS = ("shortcut_size", "branch_size", "shortcut_branch_cosine", "shortcut_gradient", "branch_gradient")
 

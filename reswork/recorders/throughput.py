@@ -4,7 +4,7 @@ import time
 
 from reswork.history import History
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
@@ -20,7 +20,8 @@ def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
     return _Throughput(history, interval_s)
 
 
-class _Throughput:
+class _Throughput(BaseRecorder):
+    name = "throughput"
     events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, interval_s: float) -> None:

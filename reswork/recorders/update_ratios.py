@@ -1,23 +1,12 @@
 """How far each step moves each layer's weights, compared with their size."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from reswork.history import History
-from reswork.recorders.collecting import Collector
-from reswork.recorders.gradient_norms import trained_weights
-from reswork.recorders.interval import Interval
-from reswork.training.events import (
-    CheckpointDue,
-    EpochDone,
-    Event,
-    GradientsReady,
-    RunEnded,
-    RunPaused,
-    StepDone,
-)
-from reswork.training.recorder_set import Recorder
+from reswork.recorders.layer_series import LayerSeries, norms
+from reswork.training.events import Event, GradientsReady, StepDone
+from reswork.training.recorder import Recorder
 
 
 def update_ratios(history: History, every: int = 10) -> Recorder:
@@ -25,7 +14,7 @@ def update_ratios(history: History, every: int = 10) -> Recorder:
 
     ``w`` is the weight before the update and ``dw`` what the whole update changed: learning rate, momentum,
     weight decay and clipping together. About 1e-3 is usual while a net learns; 1e-1 means that the layer is
-    thrown about, 1e-6 that it stands still. It is not a number where the weight was zero.
+    thrown about, 1e-6 that it stands still. It is 0 for a frozen layer, and not a number where the weight was zero.
 
     Args:
         history: gets one value for each layer, labelled with its name.
@@ -34,36 +23,28 @@ def update_ratios(history: History, every: int = 10) -> Recorder:
     return _UpdateRatios(history, every)
 
 
-class _UpdateRatios:
-    events = (GradientsReady, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
-
+class _UpdateRatios(LayerSeries):
     def __init__(self, history: History, every: int) -> None:
-        self.rhythm = Interval(every)
-        self._history = history
-        self._collector = Collector(self._write)
-        self._weights: dict[str, Tensor] = {}
+        super().__init__(history, "update_ratios", "update_ratio", self._ratios, at=StepDone, every=every)
+        self.events = (GradientsReady, *self.events)
         self._before: list[Tensor] | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
             case GradientsReady():
-                if self.rhythm.due(event.step):
-                    self._weights = self._weights or trained_weights(event.model)
-                    self._before = [weight.detach().clone() for weight in self._weights.values()]
+                if self.interval.due(event.step):
+                    self._before = [weight.detach().clone() for weight in self._weights(event)]
             case StepDone():
                 if self._before:
-                    self._collector.add(event.step, self._ratios(self._before))
+                    self._collector.add(event.step, self._ratios(self._weights(event)))
                 self._before = None
             case _:
                 self._collector.flush()
 
     @torch.no_grad()
-    def _ratios(self, before: list[Tensor]) -> Tensor:
+    def _ratios(self, weights: list[Tensor]) -> Tensor:
         """(L,) on the device, by fused operations; the copies are used up."""
-        sizes = torch.stack(torch._foreach_norm(before))
-        torch._foreach_sub_(before, [weight.detach() for weight in self._weights.values()])
-        return torch.stack(torch._foreach_norm(before)) / sizes
-
-    def _write(self, steps: np.ndarray, ratios: np.ndarray) -> None:  # (n,), (n, L)
-        for step, row in zip(steps.tolist(), ratios, strict=True):
-            self._history.record_vector("update_ratio", step, tuple(self._weights), row)
+        before = self._before or []
+        sizes = norms(before)
+        torch._foreach_sub_(before, [weight.detach() for weight in weights])
+        return norms(before) / sizes

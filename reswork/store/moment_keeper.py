@@ -17,6 +17,7 @@ from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in
 from reswork.store.moment_plan import MOST_MOMENTS, planned_steps, superfluous
 from reswork.training.events import Event, RunEnded, RunStarted, StepDone
 from reswork.training.progress import TrainingState
+from reswork.training.recorder import BaseRecorder
 
 MOMENTS_FOLDER = "moments"
 DEFAULT_BYTES = 120_000_000
@@ -26,7 +27,7 @@ _SHARE = 0.02  # of the time that all this may take
 _GRACE_S = 0.1  # at the beginning, where moments are dense
 
 
-class MomentKeeper:
+class MomentKeeper(BaseRecorder):
     """Keeps the weights of a run at planned steps as files in its folder; call it with every event.
 
     In the run's thread the weights are only copied; a thread of the keeper's own writes them, and lives only

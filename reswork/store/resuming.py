@@ -14,6 +14,7 @@ from reswork.recorders import (
     CATALOGUE,
     SENDERS,
     Budget,
+    Listener,
     Recorder,
     RecorderFactory,
     default_recorders,
@@ -81,7 +82,7 @@ def resume(
         description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
         more = made_by(recorders, history)
         introduce(more, saved.name, description)
-        seated = [*_recorders(state, history), *more, *_keeper(saved, state, history)]
+        seated: list[Listener] = [*_recorders(state, history), *more, *_keeper(saved, state, history)]
         writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
         run = Run(
             model,
@@ -145,9 +146,9 @@ def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]
         history.note(checkpoint.step, "fell_back", reason="; ".join(problems))
 
 
-def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Recorder]) -> None:
+def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Listener]) -> None:
     """Note each program that the run was sent to and is not any more, or is again."""
-    names = {getattr(each, "name", None) for each in seated}
+    names = {each.name for each in seated if isinstance(each, Recorder)}
     unsent = {note.details.get("recorder") for note in history.notes if note.kind == "not_sent"}
     for program in SENDERS:
         if program in names and program in unsent:

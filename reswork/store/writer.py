@@ -16,11 +16,12 @@ from reswork.store.description import weights_of
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.recorder import BaseRecorder
 
 _RETRY_S = 5.0
 
 
-class RunWriter:
+class RunWriter(BaseRecorder):
     """Writes settings, metrics, checkpoints and final weights of one run into its folder; call it with every event.
 
     At most `interval_s` of metrics are lost when the process dies. A disk that cannot be written stops no

@@ -34,7 +34,8 @@ from reswork.training.modes import Mode
 from reswork.training.pace import Pace
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
-from reswork.training.recorder_set import Recorder, RecorderSet
+from reswork.training.recorder import Listener
+from reswork.training.recorder_set import RecorderSet
 from reswork.training.save_points import EVERY_S, SavePoints
 from reswork.training.snapshots import SnapshotRequest
 from reswork.training.state import RunState
@@ -76,9 +77,8 @@ class Run(LiveRun):
         data: training and test images.
         recipe: how; None: the defaults.
         history: the record; None: a new one. Recorders write to it.
-        recorders: callables that take an event, in the run's thread; one with an attribute ``events``, a
-            tuple of event classes, is called for those only. One that raises is taken off, and the training
-            goes on.
+        recorders: callables that take an event, in the run's thread; a `Recorder` says for which kinds it is
+            called. One that raises is taken off, and the training goes on.
         name: for lists and logs.
         start: go on from here, with the model's weights, optimizer and recorders as they were then.
         save_every_s: seconds between two ``CheckpointDue`` events; None: as in ``start``, else 30. There is one before
@@ -101,7 +101,7 @@ class Run(LiveRun):
         recipe: Recipe | None = None,
         *,
         history: History | None = None,
-        recorders: Iterable[Recorder] = (),
+        recorders: Iterable[Listener] = (),
         name: str | None = None,
         start: TrainingState | None = None,
         save_every_s: float | None = None,
@@ -250,15 +250,15 @@ class Run(LiveRun):
         return self._snapshot_s
 
     @property
-    def recorders(self) -> tuple[Recorder, ...]:
+    def recorders(self) -> tuple[Listener, ...]:
         """Those who get the events now."""
         return self._recorder_set.recorders
 
-    def add_recorder(self, recorder: Recorder) -> None:
+    def add_recorder(self, recorder: Listener) -> None:
         """Let a callable have the events, from the next one on."""
         self._recorder_set.add(recorder)
 
-    def remove_recorder(self, recorder: Recorder) -> None:
+    def remove_recorder(self, recorder: Listener) -> None:
         """Let it have no more; one that is not there is no error."""
         self._recorder_set.remove(recorder)
 

@@ -6,7 +6,7 @@ import torch
 
 from reswork.history import History
 from reswork.recorders import default_recorders, losses
-from reswork.recorders.collecting import Collector
+from reswork.recorders.collector import Collector
 from reswork.training.events import EpochDone, RunPaused, StepDone
 from reswork.training.loop import fit
 from reswork.training.run import Run
@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_events(net, data, make_recipe):
         if isinstance(event, StepDone):
             seen.append((event.loss.item(), event.top1.item()))
         for recorder in recorders:
-            if type(event) in recorder.events:  # type: ignore[attr-defined]
+            if type(event) in recorder.events:
                 recorder(event)
         if isinstance(event, EpochDone):
             assert history.last("loss/test") == event.metrics["loss"]
@@ -93,11 +93,11 @@ def test_recording_does_not_wait_for_the_gpu(net, data, make_recipe):
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
     history = History()
-    recorders = [each for each in default_recorders(history) if StepDone in each.events]  # type: ignore[attr-defined]
+    recorders = [each for each in default_recorders(history) if StepDone in each.events]
     try:
         for event in fit(net, data, make_recipe(device="cuda", steps=200, batch_size=8)):
             for recorder in recorders:
-                if type(event) in recorder.events:  # type: ignore[attr-defined]
+                if type(event) in recorder.events:
                     recorder(event)
             if isinstance(event, StepDone):
                 torch.cuda.set_sync_debug_mode("error" if event.step % 20 not in (0, 19) else "default")

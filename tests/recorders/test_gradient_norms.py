@@ -13,7 +13,7 @@ def test_the_norms_equal_a_slow_computation(net, data, make_recipe):
     recorder = gradient_norms(history, every=3)
     expected = {}
     for event in fit(net, data, make_recipe()):
-        if type(event) in recorder.events:  # type: ignore[attr-defined]
+        if type(event) in recorder.events:
             recorder(event)
         if isinstance(event, GradientsReady) and (event.step == 1 or event.step % 3 == 0):
             layers = {name: module for name, module in net.named_modules() if name in ("0", "5")}
@@ -27,7 +27,7 @@ def test_the_norms_equal_a_slow_computation(net, data, make_recipe):
     }
 
 
-def test_frozen_layers_are_left_out_and_idle_ones_are_zero():
+def test_frozen_and_idle_layers_are_zero_so_that_the_layers_stay_the_same():
     model = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2), "frozen": nn.Linear(2, 2)})
     model["frozen"].requires_grad_(False)
     history = History()
@@ -38,16 +38,20 @@ def test_frozen_layers_are_left_out_and_idle_ones_are_zero():
     recorder(GradientsReady(2, 1, model))
     recorder(RunEnded(2, "FINISHED", None))
     vectors = history.vectors("grad_norm")
-    assert vectors.labels == ("a", "b")
-    assert vectors.values[1, 0] == 0
+    assert vectors.labels == ("a", "b", "frozen")
+    assert vectors.values[1, 0] == 0 and (vectors.values[:, 2] == 0).all()
     assert (vectors.values[:, 1] > 0).all()
 
 
-def test_a_model_without_such_layers_records_nothing():
+def test_a_model_without_such_layers_records_nothing_and_says_so():
     model = nn.LayerNorm(4)
     model(torch.ones(1, 4)).sum().backward()
     history = History()
-    recorder = gradient_norms(history)
+    recorder = gradient_norms(history, every=1)
     recorder(GradientsReady(1, 1, model))
-    recorder(RunEnded(1, "FINISHED", None))
+    recorder(GradientsReady(2, 1, model))
+    recorder(RunEnded(2, "FINISHED", None))
     assert history.groups == ()
+    (note,) = history.notes
+    assert (note.kind, note.details["recorder"]) == ("nothing to record", "gradient_norms")
+    assert "LayerNorm has no convolutions or linear layers" in note.details["reason"]

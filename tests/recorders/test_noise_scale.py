@@ -7,8 +7,8 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.recorders import noise_scale
-from reswork.recorders.interval import Interval
 from reswork.training.events import GradientsReady, RunEnded, StepDone
+from reswork.training.interval import Interval
 from reswork.training.loop import fit
 
 
@@ -46,7 +46,7 @@ def test_in_a_training_it_is_the_noise_over_the_whole_data_set(make_recipe):
     recorder = noise_scale(history, every=2)
     recipe = make_recipe(steps=600, batch_size=20, learning_rate=1e-9, weight_decay=0.0, schedule="constant")
     for event in fit(net, data, recipe):
-        if type(event) in recorder.events:  # type: ignore[attr-defined]
+        if type(event) in recorder.events:
             recorder(event)
     recorder(RunEnded(600, "FINISHED", None))
 

@@ -14,6 +14,7 @@ from reswork.store.metrics_log import MetricsLog
 from reswork.store.replay import read_history
 from reswork.training.events import BatchReady, Event, GradientsReady, RunStarted, StepDone
 from reswork.training.loop import fit
+from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run, RunState
 
 KINDS = ["post", "pre, bottleneck", "dropout", "fixup", "plain", "torchvision", "mlp", "parallel"]
@@ -26,7 +27,7 @@ def all_recorders(history: History, every: int = 2) -> list:
     return made
 
 
-class Losses:
+class Losses(BaseRecorder):
     events = (StepDone,)
 
     def __init__(self) -> None:

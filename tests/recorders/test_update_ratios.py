@@ -17,7 +17,7 @@ def test_the_ratios_equal_a_slow_computation(net, data, make_recipe, settings):
     recorder = update_ratios(history, every=3)
     before, expected = {}, {}
     for event in fit(net, data, make_recipe(**settings)):
-        if type(event) in recorder.events:  # type: ignore[attr-defined]
+        if type(event) in recorder.events:
             recorder(event)
         if isinstance(event, GradientsReady):
             before = copy.deepcopy(net.state_dict())
@@ -37,7 +37,7 @@ def test_a_step_that_began_without_it_is_not_measured(net, data, make_recipe):
     recorder = update_ratios(history, every=1)
     for event in fit(net, data, make_recipe(steps=4)):
         joined = event.step > 2 or (event.step == 2 and isinstance(event, StepDone))
-        if joined and type(event) in recorder.events:  # type: ignore[attr-defined]
+        if joined and type(event) in recorder.events:
             recorder(event)
     assert history.vectors("update_ratio").steps.tolist() == [3, 4]
 
@@ -47,7 +47,7 @@ def test_a_weight_of_zero_has_no_ratio(net, data, make_recipe):
     history = History()
     recorder = update_ratios(history, every=1)
     for event in fit(net, data, make_recipe(steps=2)):
-        if type(event) in recorder.events:  # type: ignore[attr-defined]
+        if type(event) in recorder.events:
             recorder(event)
     values = history.vectors("update_ratio").values
     assert not torch.isfinite(torch.tensor(values[0, 1])) and 0 < values[1, 1] < 10

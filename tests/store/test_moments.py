@@ -14,12 +14,13 @@ from reswork.store.moment_file import FlatLayout, file_name, moments_in, read_mo
 from reswork.store.moment_keeper import MomentKeeper
 from reswork.training.events import EpochDone, StepDone
 from reswork.training.problems import problems_of
+from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run
 
 RECIPE = rw.Recipe(steps=12, batch_size=8, device="cpu", precision="fp32", channels_last=False, compile="off")
 
 
-class Copies:
+class Copies(BaseRecorder):
     """A second, plain way to keep the weights."""
 
     events = (StepDone,)

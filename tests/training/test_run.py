@@ -20,6 +20,7 @@ from reswork.training.events import (
     StepDone,
 )
 from reswork.training.failures import NonFiniteLoss
+from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run, RunState, RunThread, active_runs
 
 LONG = 1_000_000
@@ -350,7 +351,7 @@ def test_a_recorder_that_fails_is_taken_off_and_the_training_goes_on(make_run, c
 
 
 def test_recorders_come_and_go_while_it_runs(make_run):
-    class Gradients:
+    class Gradients(BaseRecorder):
         events = (GradientsReady,)
 
         def __init__(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from reswork.errors import InvalidSetting
-from reswork.recorders.pricing import Price
+from reswork.recorders.price import Price
 from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
 from reswork.training.live_run import LiveRun

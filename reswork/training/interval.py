@@ -1,4 +1,4 @@
-"""Which steps a recorder measures."""
+"""`Interval`: which steps a recorder measures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ class Interval:
     """Every so many steps, and the first one that is asked about; the interval may change at any time.
 
     Example:
-        >>> rhythm = Interval(10)
-        >>> [step for step in range(3, 31) if rhythm.due(step)]
+        >>> interval = Interval(10)
+        >>> [step for step in range(3, 31) if interval.due(step)]
         [3, 10, 20, 30]
     """
 

@@ -10,9 +10,8 @@ from typing import Any, Protocol
 
 import torch
 
-from reswork.recorders.interval import Interval
 from reswork.training.events import Event
-from reswork.training.recorder_set import Recorder
+from reswork.training.recorder import BaseRecorder, Listener, as_recorder
 
 _SAMPLES = 16  # measurements that a price is made of
 
@@ -57,7 +56,7 @@ class Budgeted(Protocol):
         """Make the interval so many times the usual one; gives it in steps, or None where that changes nothing."""
 
 
-class Timed:
+class Timed(BaseRecorder):
     """A recorder with a name, whose time is taken; a run takes it like any other.
 
     A measurement costs what the recorder spends from one measured step to the next. The first one prepares
@@ -66,15 +65,14 @@ class Timed:
 
     Args:
         name: as in the catalogue.
-        recorder: with ``events``, and with a ``rhythm`` if it does not measure every step.
+        recorder: a `Recorder`, or a plain callable.
     """
 
-    def __init__(self, name: str, recorder: Recorder) -> None:
-        self.name = self.__qualname__ = name  # the latter is what a run calls it if it fails
-        self.events: tuple[type, ...] = getattr(recorder, "events", ())
+    def __init__(self, name: str, recorder: Listener) -> None:
+        self.name = name
         self.spent_s = 0.0  # of the processor, in all
-        self._recorder = recorder
-        self._rhythm: Interval | None = getattr(recorder, "rhythm", None)
+        self._recorder = as_recorder(recorder)
+        self.events, self.interval = self._recorder.events, self._recorder.interval
         self._usual_every = self.every
         self._costs: deque[float] = deque(maxlen=_SAMPLES)  # seconds of each measurement that is over
         self._current: tuple[int, float] | None = None  # its step, seconds so far
@@ -94,26 +92,25 @@ class Timed:
 
     def state(self) -> dict[str, Any]:
         """What going on needs: the interval, and what the recorder itself keeps; JSON values and tensors."""
-        kept = self._recorder.state() if hasattr(self._recorder, "state") else {}
-        return {**kept, "rhythm": self._rhythm and self._rhythm.state(), "usual_every": self._usual_every}
+        interval = self.interval.state() if self.interval is not None else None
+        return {**self._recorder.state(), "rhythm": interval, "usual_every": self._usual_every}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on as one with this state would have."""
-        if self._rhythm is not None and state["rhythm"] is not None:
-            self._rhythm.restore(state["rhythm"])
+        if self.interval is not None and state["rhythm"] is not None:
+            self.interval.restore(state["rhythm"])
             self._usual_every = int(state["usual_every"])
-        if hasattr(self._recorder, "restore"):
-            self._recorder.restore(state)
+        self._recorder.restore(state)
 
     @property
     def every(self) -> int:
         """Steps between two measurements; what is set here is also what a budget goes back to."""
-        return self._rhythm.every if self._rhythm else 1
+        return self.interval.every if self.interval else 1
 
     @every.setter
     def every(self, steps: int) -> None:
-        if self._rhythm is not None:
-            self._rhythm.every = steps
+        if self.interval is not None:
+            self.interval.every = steps
             self._usual_every = steps
 
     @property
@@ -124,14 +121,14 @@ class Timed:
     @property
     def can_be_thinned(self) -> bool:
         """Whether it has an interval."""
-        return self._rhythm is not None
+        return self.interval is not None
 
     def stretch(self, factor: float, step_s: float) -> int | None:
         """Measure so many times less often for now; gives the new interval, None for no change."""
         every = ceil(self._usual_every * factor)
-        if self._rhythm is None or every == self._rhythm.every:
+        if self.interval is None or every == self.interval.every:
             return None
-        self._rhythm.every = every
+        self.interval.every = every
         return every
 
     @property
@@ -155,7 +152,7 @@ class Timed:
         return None if seconds is None or self._measurements < 2 else seconds / self._usual_every / step_s
 
     def _count(self, step: int, seconds: float) -> None:
-        began = self._rhythm.last if self._rhythm else step
+        began = self.interval.last if self.interval else step
         if began is None:  # nothing was measured yet
             return
         if self._current is None or self._current[0] != began:

@@ -5,8 +5,9 @@ from torch import nn
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.recorders import CATALOGUE, Budget, SnapshotObserver, Timed, default_recorders, timed
-from reswork.recorders.interval import Interval
 from reswork.training.events import EpochDone, Event, RunPaused, StepDone
+from reswork.training.interval import Interval
+from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run
 
 MODEL = nn.Linear(1, 1)
@@ -28,7 +29,7 @@ def clock(monkeypatch) -> Clock:
     return clock
 
 
-class Worker:
+class Worker(BaseRecorder):
     """A recorder that takes so many seconds for a measurement, and ten times as long for the first."""
 
     events = (StepDone,)
@@ -36,10 +37,10 @@ class Worker:
     def __init__(self, clock: Clock, seconds: float, every: int | None) -> None:
         self._clock, self._seconds, self._first = clock, seconds, True
         if every is not None:
-            self.rhythm = Interval(every)
+            self.interval = Interval(every)
 
     def __call__(self, event: Event) -> None:
-        if not hasattr(self, "rhythm") or self.rhythm.due(event.step):
+        if self.interval is None or self.interval.due(event.step):
             self._clock.now += self._seconds * (10 if self._first else 1)
             self._first = False
 
