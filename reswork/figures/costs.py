@@ -41,7 +41,7 @@ def cost_by_layer(sheet: "SpecSheet", *, by: Literal["stage", "block"] = "stage"
 
     Args:
         sheet: from ``reswork.spec_sheet``.
-        by: "stage" gives bars for stem, stages and head; "block" lines over all blocks.
+        by: "stage" gives bars for stem, stages and head or decoder; "block" lines over all blocks.
 
     Returns:
         Figure with three traces; the numbers themselves are in the hover texts.
@@ -77,13 +77,14 @@ def _summed(sheet: "SpecSheet", part_of: Callable[[str], str]) -> tuple[tuple[st
 
 
 def _stage(name: str) -> str:
-    """The stage of a layer by its name; empty outside the stages."""
-    top = name.partition(".")[0].removeprefix("layer")
-    return f"stage {top}" if name.startswith("layer") and top.isdigit() else ""
+    """The stage of a layer by its name, or the decoder; empty outside both."""
+    top = name.partition(".")[0]
+    number = top.removeprefix("layer")
+    return f"stage {number}" if top != number and number.isdigit() else "decoder" * (top == "decoder")
 
 
 def _block(name: str) -> str:
-    """The block of a layer by its name; empty outside the stages."""
+    """The block of a layer by its name, in a decoder a part of its level; empty outside both."""
     return ".".join(name.split(".")[:2]) if _stage(name) else ""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.canvas import CLEAR, COLOURS, INK, about, canvas
-from reswork.figures.network_layout import Box, Layout, network_layout
+from reswork.figures.network_layout import Box, Layout, Row, network_layout
 from reswork.figures.text import amount
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ _ABOUT = about(
     "At the start of a stage the picture is halved and the channels are doubled, so the first shortcut of "
     "a stage must change the shape: it pads (dashed) or projects (with a square).",
     "Drag the depth: rows get longer. Switch to a plain network: the arcs vanish, all else stays the same.",
+)
+_ABOUT_U = about(
+    "The network from the picture (top left) down to its smallest maps and up again to an answer for each pixel "
+    "(top right). Boxes are blocks of two or three convolutions; arcs are shortcuts inside them. Lines from left "
+    "to right carry a stage's output to the level of the same size, where it is put beside what comes from below.",
+    "To the left sizes are halved, to the right doubled. What a pixel shows is known from the left half, what it "
+    "belongs to from below.",
+    "Switch to a plain network: the arcs vanish in both halves, the lines across stay.",
 )
 _LEGEND: dict[str, str] = {
     "identity": "identity shortcut",
@@ -57,15 +65,17 @@ def network(
 
 
 def _summary(sheet: "SpecSheet | Outline") -> str:
-    stages = len({block.stage for block in sheet.blocks})
+    stages = len({block.stage for block in sheet.blocks if block.stage})
     shortcuts = [block.shortcut for block in sheet.blocks]
+    encoder = len(sheet.blocks) - len(sheet.levels)
+    decoder = f" and {len(sheet.levels)} in the decoder" if sheet.levels else ""
     counts = ", ".join(
         f"{shortcuts.count(kind)} {kind}"
         for kind in ("identity", "padding", "projection")
         if kind in shortcuts
     )
     return (
-        f"{sheet.label}: {len(sheet.blocks)} blocks in {stages} stages, shortcuts: {counts or 'none'}"
+        f"{sheet.label}: {encoder} blocks in {stages} stages{decoder}, shortcuts: {counts or 'none'}"
         f"; {amount(sheet.parameters)} parameters."
     )
 
@@ -73,13 +83,14 @@ def _summary(sheet: "SpecSheet | Outline") -> str:
 def _network_figure(
     layout: Layout, summary: str, values: Mapping[str, float], selected: str | None
 ) -> go.Figure:
-    boxes = [box for row in layout.rows for box in row.boxes]
+    boxes = [box for row in layout.all_rows for box in row.boxes]
     blocks = [box for box in boxes if box.kind == "block"]
     hidden = {"visible": False, "fixedrange": True}
     return canvas(
         [
             _path(layout),
             _arrows(layout),
+            _skips(layout),
             *(_arcs(blocks, kind, layout.dense) for kind in _LEGEND),
             _squares(blocks),
             _additions(blocks, layout.roomy),
@@ -88,7 +99,7 @@ def _network_figure(
             _frame([box for box in boxes if box.name == selected]),
         ],
         summary=summary,
-        explained=_ABOUT,
+        explained=_ABOUT_U if layout.decoder else _ABOUT,
         x=hidden | {"range": [-0.03, 1.03]},
         y=hidden | {"range": [-layout.height, 0]},
         height=round(layout.height) + 44,
@@ -109,7 +120,7 @@ def _titles(layout: Layout) -> list[dict[str, Any]]:
     ]
     words = [
         {"x": box.x, "y": box.y, "text": f"{box.name}<br>{box.text}", "showarrow": False}
-        for row in layout.rows
+        for row in layout.all_rows
         for box in row.boxes
         if box.kind == "text"
     ]
@@ -120,33 +131,79 @@ def _path(layout: Layout) -> dict[str, Any]:
     """The main path: lines in the gaps between boxes, and from each row's end to the next one's start."""
     x: list[float] = []
     y: list[float] = []
-    for row, following in zip(layout.rows, [*layout.rows[1:], None], strict=True):
+    rows = layout.all_rows
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         for box, after in zip(row.boxes, row.boxes[1:], strict=False):
             x += [box.x + box.width / 2, after.x - after.width / 2, _GAP]
             y += [row.y, row.y, _GAP]
-        if following is not None and row.boxes and following.boxes:
+        if following is not None and following in layout.decoder:
+            xs, ys = _upwards(row, following)
+            x += [*xs, _GAP]
+            y += [*ys, _GAP]
+        elif following is not None and row.boxes and following.boxes:
             last, first = row.boxes[-1], following.boxes[0]
-            turn = row.y - _HALF - 5  # between the boxes above and the arcs below
+            under = 24 if last.kind == "text" else _HALF + 5
+            turn = row.y - under  # between the boxes above and the arcs below
             end, start = last.right, first.left - 0.012
             x += [last.x + last.width / 2, end, end, start, start, first.x - first.width / 2, _GAP]
             y += [row.y, row.y, turn, turn, following.y, following.y, _GAP]
     return _lines(x, y, "path", INK, 1.2) | {"hoverinfo": "skip", "showlegend": False}
 
 
+def _upwards(row: Row, following: Row) -> tuple[list[float], list[float]]:
+    """From a row's end to below the first box of a level; from the deepest stage straight, else round its arcs."""
+    last, first = row.boxes[-1], following.boxes[0]
+    below = following.y - _HALF
+    if last.x < first.x:
+        return [last.x + last.width / 2, first.x, first.x], [row.y, row.y, below]
+    end, turn = last.right, below - 13
+    return [last.x + last.width / 2, end, end, first.x, first.x], [row.y, row.y, turn, turn, below]
+
+
+def _skips(layout: Layout) -> dict[str, Any]:
+    """What goes from the encoder straight to a level of the decoder: past what stands between them, if anything."""
+    x: list[float] = []
+    y: list[float] = []
+    last = {row.boxes[-1].name for row in layout.rows if row.boxes}
+    for source, target in layout.skips:
+        to = target.x - target.width / 2
+        if source.name in last:
+            x += [source.right, to, _GAP]
+            y += [source.y, target.y, _GAP]
+        else:
+            turn = to - 0.02
+            x += [source.x, source.x, turn, turn, to, _GAP]
+            y += [source.y + _HALF, source.y + _ARC, source.y + _ARC, target.y, target.y, _GAP]
+    line = {"color": _PINK, "width": 2.2, "dash": "9px,4px"}
+    return _lines(x, y, "skip connection", _PINK, 2.2) | {
+        "line": line,
+        "showlegend": bool(layout.skips),
+        "hoverinfo": "skip",
+    }
+
+
 def _arrows(layout: Layout) -> dict[str, Any]:
-    """Arrow heads before the boxes; without room only before a row's first."""
+    """Arrow heads before the boxes; without room only before a row's first, and below those of a decoder."""
     heads = [
         (box.x - box.width / 2, row.y)
         for number, row in enumerate(layout.rows)
         for index, box in enumerate(row.boxes)
         if (index or number) and (index == 0 or not (box.kind == "block" and not layout.roomy))
     ]
+    heads += [(box.x - box.width / 2, row.y) for row in layout.decoder for box in row.boxes[1:]]
+    heads += [(target.x - target.width / 2, target.y) for _, target in layout.skips]
+    upwards = [(row.boxes[0].x, row.y - _HALF) for row in layout.decoder]
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": np.array([x for x, _ in heads], np.float32),
-        "y": np.array([y for _, y in heads], np.float32),
-        "marker": {"symbol": "arrow", "angle": 90, "size": 8, "color": INK},
+        "x": np.array([x for x, _ in heads + upwards], np.float32),
+        "y": np.array([y for _, y in heads + upwards], np.float32),
+        "marker": {
+            "symbol": "arrow",
+            "angle": [90.0] * len(heads) + [0.0] * len(upwards),
+            "size": 8,
+            "color": INK,
+        },
         "hoverinfo": "skip",
         "showlegend": False,
     }

@@ -1,7 +1,7 @@
-"""Where each part of a network stands on the page: stem, a row or more for each stage, head."""
+"""Where each part of a network stands on the page: stem, a row or more for each stage, head or decoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from reswork.figures.text import amount, escape
 if TYPE_CHECKING:
     from reswork.models.costs import LayerSpec
     from reswork.models.outline import Outline
-    from reswork.models.sheet import BlockSpec, SpecSheet
+    from reswork.models.sheet import BlockSpec, LevelSpec, SpecSheet
 
 MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
 MOST_IN_STEM = 12  # layers; a network without blocks is all stem
@@ -18,6 +18,9 @@ FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
 ROW = 62  # pixels from one stage to the next
 WRAPPED = 44  # pixels from one row of the same stage to the next
 LOFT = 30  # pixels that an arc needs above the middle of a row
+ENCODER = 0.6  # share of the width that a U-Net's left half has, where its right half is not full
+FULL_ENCODER = 0.46  # where the last level and the answer stand in one row
+BETWEEN = 0.07  # share of the width between both halves
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,15 @@ class Layout:
     rows: tuple[Row, ...]
     height: float
     slots: int  # blocks that fit in a row
+    decoder: tuple[
+        Row, ...
+    ] = ()  # right half of a U, in the order in which it runs: each at the height of its size
+    skips: tuple[tuple[Box, Box], ...] = ()  # from whose output to where it is put beside
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """In the order in which they run."""
+        return self.rows + self.decoder
 
     @property
     def roomy(self) -> bool:
@@ -82,13 +94,17 @@ def network_layout(sheet: "SpecSheet | Outline") -> Layout:
         sheet: from ``reswork.spec_sheet`` or ``probes.outline``.
 
     Returns:
-        Rows from stem to head; a stage with more than 50 blocks takes several rows of equal length.
+        Rows from stem to head; a stage with more than 50 blocks takes several rows of equal length. With a
+        decoder the stages stand to the left, and its levels to the right at the height of what they take.
     """
-    stages = [(stage, list(blocks)) for stage, blocks in groupby(sheet.blocks, key=lambda block: block.stage)]
+    encoder = [block for block in sheet.blocks if block.name not in {level.block for level in sheet.levels}]
+    stages = [(stage, list(blocks)) for stage, blocks in groupby(encoder, key=lambda block: block.stage)]
     wrapped = [
         (stage, part, blocks) for stage, blocks in stages for part, blocks in enumerate(_parts(blocks))
     ]
     slots = max([FEWEST_SLOTS, *(len(blocks) for _, _, blocks in wrapped)])
+    if sheet.levels:
+        return _u_shape(sheet, wrapped, slots)
     rows = [_stem(sheet, -LOFT)]
     y = -LOFT
     for stage, part, blocks in wrapped:
@@ -97,6 +113,89 @@ def network_layout(sheet: "SpecSheet | Outline") -> Layout:
     y -= ROW - 8
     rows.append(_head(sheet, y))
     return Layout(tuple(rows), -y + 24, slots)
+
+
+def _u_shape(
+    sheet: "SpecSheet | Outline", wrapped: Sequence[tuple[int, int, list["BlockSpec"]]], slots: int
+) -> Layout:
+    """Stages go down to the left, levels up to the right; the last one to the top, with the answer."""
+    full = not sheet.levels[-1].skip  # it has no partner, as the stem has made the image smaller
+    share = FULL_ENCODER if full else ENCODER
+    stem, y = _stem(sheet, -LOFT), -LOFT
+    if full:
+        y -= ROW
+        shapes = sheet.input_shape, next(level.output_shape for level in sheet.levels if level.skip == "stem")
+        image, shrunk = (f"{shape[0]} ch · {_extent(shape)}" for shape in shapes)
+        layers = [replace(box, y=y) for box in stem.boxes[1:]]
+        rows = [
+            Row("image", image, -LOFT, _spread(stem.boxes[:1], 0.0, share, 2)),
+            Row("stem", shrunk, y, _spread(layers, 0.0, share, max(4, len(layers)))),
+        ]
+    else:
+        rows = [replace(stem, boxes=_spread(stem.boxes, 0.0, share, max(3, len(stem.boxes))))]
+    ends = {"stem": rows[-1]}  # the row behind which each part of the encoder has its output
+    for stage, part, blocks in wrapped:
+        y -= ROW if part == 0 else WRAPPED
+        row = _stage_row(stage, part, blocks, y, slots)
+        squeezed = (
+            replace(box, x=box.x * share, width=box.width * share, slot=box.slot * share) for box in row.boxes
+        )
+        rows.append(replace(row, boxes=tuple(squeezed)))
+        ends[f"layer{stage}"] = rows[-1]
+    start, room = share + BETWEEN, 1 - share - BETWEEN
+    decoder, skips = [], []
+    for level in sheet.levels:
+        partner = ends.get(level.skip, rows[0])
+        boxes = [*_level(sheet, level, partner.y)]
+        if not level.skip:
+            boxes += _answer(sheet, partner.y)
+        decoder.append(Row("", "", partner.y, _spread(boxes, start, room, 4 if full else 2)))
+        if level.skip:
+            sources = [box for box in partner.boxes if box.text != _STEM_KINDS["pool"]]
+            skips.append((sources[-1], decoder[-1].boxes[0]))
+    if not full:
+        decoder.append(Row("", "", -LOFT, _spread(_answer(sheet, -LOFT), start, room, 2)))
+    return Layout(tuple(rows), -y + LOFT + 8, round(slots / share), tuple(decoder), tuple(skips))
+
+
+def _spread(boxes: Sequence[Box], start: float, room: float, slots: int) -> tuple[Box, ...]:
+    """Boxes side by side in one half."""
+    slot = room / slots
+    return tuple(
+        replace(
+            box,
+            x=start + (index + 0.5) * slot,
+            width=slot * (0.84 if box.kind == "text" else 0.56),
+            slot=slot,
+        )
+        for index, box in enumerate(boxes)
+    )
+
+
+def _level(sheet: "SpecSheet | Outline", level: "LevelSpec", y: float) -> tuple[Box, Box]:
+    block = next(block for block in sheet.blocks if block.name == level.block)
+    costs = [layer for layer in sheet.layers if layer.name.startswith(f"{level.merge}.")]
+    beside = f", with the output of {escape(level.skip)} beside it" if level.skip else ""
+    hover = (
+        f"<b>{escape(level.merge)}</b>: upsampled{beside}, then a 3×3 convolution"
+        f"<br>output {_shape(level.output_shape)}"
+        f"<br>{amount(sum(layer.parameters for layer in costs))} parameters, "
+        f"{amount(sum(layer.macs for layer in costs))} MACs"
+    )
+    name = block.name.removeprefix("decoder.layer").replace("_", "")
+    return (
+        Box(level.merge, "up", hover, 0, y, 0, 0, kind="end"),
+        Box(block.name, name, _hover(block), 0, y, 0, 0, block.shortcut, block.branch),
+    )
+
+
+def _answer(sheet: "SpecSheet | Outline", y: float) -> tuple[Box, Box]:
+    last, shape = sheet.layers[-1], "×".join(map(str, sheet.output_shape))
+    told = "for each pixel one number a class: classes × height × width"
+    return (
+        Box(last.name, "conv", _layer_hover(last.name, last), 0, y, 0, 0, kind="end"),
+        Box("output", shape, told, 0, y, 0, 0, kind="text"),
+    )
 
 
 def _parts(blocks: list["BlockSpec"]) -> list[list["BlockSpec"]]:

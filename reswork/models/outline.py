@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reswork.models.costs import LayerSpec
-from reswork.models.sheet import BlockSpec, Shape
+from reswork.models.sheet import BlockSpec, LevelSpec, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Outline:
         parameters: learned numbers.
         layers: every layer in the order in which they ran.
         blocks: its residual blocks; empty where none could be read.
+        levels: of a decoder; none can be read in a network that was not built here.
     """
 
     label: str
@@ -25,3 +26,4 @@ class Outline:
     parameters: int
     layers: tuple[LayerSpec, ...]
     blocks: tuple[BlockSpec, ...]
+    levels: tuple[LevelSpec, ...] = ()

@@ -27,6 +27,15 @@ def test_blocks_stand_between_stem_and_head(make_sheet):
     assert _block_info(sheet).values[0, 1:-1].tolist() == [block.parameters for block in sheet.blocks]
 
 
+def test_a_decoder_stands_behind_the_stages(make_sheet):
+    sheet = make_sheet(depth=8, head="unet")
+    info = _stage_info(sheet)
+    assert info.parts == ("stem", "stage 1", "stage 2", "stage 3", "decoder")
+    assert info.values.sum(axis=1).tolist() == [sheet.parameters, sheet.macs, sheet.activation_bytes]
+    parts = ("merge2", "layer2", "merge1", "layer1", "last")
+    assert _block_info(sheet).parts[-5:] == tuple(f"decoder.{part}" for part in parts)
+
+
 def test_bars_are_shares(make_sheet):
     for by in ("stage", "block"):
         figure = cost_by_layer(make_sheet(depth=20), by=by)

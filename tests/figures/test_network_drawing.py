@@ -56,7 +56,7 @@ def test_switched_off_parts_look_different(make_sheet):
 
 def test_the_traces_are_always_the_same(make_sheet):
     names = [[t.name for t in network(make_sheet(depth=depth)).data] for depth in (8, 20, 1202)]
-    assert names[0] == names[1] == names[2] and len(names[0]) <= 12
+    assert names[0] == names[1] == names[2] and len(names[0]) <= 13
     assert len(network(make_sheet(residual=False), {"layer1.0": 1.0}, "layer1.0").data) == len(names[0])
 
 
@@ -93,6 +93,38 @@ def test_gaps_lie_between_boxes_not_across(make_sheet):
 def test_height_follows_the_rows(make_sheet):
     heights = [network(make_sheet(depth=depth)).layout.height for depth in (20, 110, 1202)]
     assert heights[0] == heights[1] < heights[2] < 800
+
+
+def test_a_u_net_shows_what_crosses_from_left_to_right(make_sheet):
+    figure = network(make_sheet((3, 64, 64), depth=14, head="unet"))
+    skips = trace(figure, "skip connection")
+    assert arcs(figure, "skip connection") == 2 and skips.showlegend
+    lines = np.column_stack([skips.x, skips.y]).reshape(2, 3, 2)[:, :2]
+    assert (lines[:, 0, 1] == lines[:, 1, 1]).all()  # level, as both ends have one size
+    assert (lines[:, 0, 0] < 0.6).all() and (lines[:, 1, 0] > 0.6).all()
+    blocks = [name for t in figure.data if t.name == "block" for name in t.customdata]
+    assert blocks[-2:] == ["decoder.layer2.0", "decoder.layer1.0"] and len(blocks) == 8
+    assert arcs(figure, "identity shortcut") == 6
+    assert trace(network(make_sheet()), "skip connection").showlegend is False
+    plain = network(make_sheet((3, 64, 64), depth=14, head="unet", residual=False))
+    assert arcs(plain, "skip connection") == 2 and arcs(plain, "identity shortcut") == 0
+
+
+def test_a_u_nets_path_ends_at_the_answer(make_sheet):
+    for fields in ({"depth": 14}, {"depth": 18}, {"depth": 308}):
+        figure = network(make_sheet((3, 64, 64), head="unet", **fields))
+        path = figure.data[0]
+        assert np.nanmin(path.x) > -0.03 and np.nanmax(path.x) < 1.03
+        assert np.nanmin(path.y) > -figure.layout.height
+        output = next(note for note in figure.layout.annotations if note.text.startswith("output"))
+        assert output.text == "output<br>10×64×64"
+
+
+def test_summary_of_a_u_net(make_sheet):
+    text = network(make_sheet((3, 64, 64), depth=18, head="unet")).layout.meta["summary"]
+    assert text.startswith(
+        "U-Net on ResNet-18: 8 blocks in 4 stages and 5 in the decoder, shortcuts: 10 identity"
+    )
 
 
 def test_summary_counts_shortcuts(make_sheet):

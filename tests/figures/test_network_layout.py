@@ -53,3 +53,36 @@ def test_hover_names_shapes_and_costs(make_sheet):
     (box,) = [box for box in blocks(network_layout(make_sheet(depth=20))) if box.name == "layer2.0"]
     assert "layer2.0" in box.hover and "32 × 16 × 16" in box.hover and "stride 2" in box.hover
     assert "zero padding" in box.hover and "parameters" in box.hover and "MACs" in box.hover
+
+
+@pytest.mark.parametrize("depth", [8, 18, 50, 308])
+@pytest.mark.parametrize("stem", ["cifar", "imagenet", "resnet_d"])
+def test_a_u_nets_levels_stand_beside_what_they_take(make_sheet, depth, stem):
+    layout = network_layout(make_sheet((3, 96, 96), depth=depth, stem=stem, head="unet"))
+    for source, target in layout.skips:
+        assert source.y == target.y and source.right < target.left
+    partners = [source.name for source, _ in layout.skips]
+    assert partners == sorted(partners, reverse=True) or stem != "cifar"
+    heights = [row.y for row in layout.decoder]
+    assert heights == sorted(heights) and heights[-1] == layout.rows[0].y
+    assert [box.name for box in layout.decoder[-1].boxes[-2:]] == ["decoder.last", "output"]
+    for row in layout.all_rows:
+        for box, after in zip(row.boxes, row.boxes[1:], strict=False):
+            assert box.x + box.width / 2 < after.x - after.width / 2
+        assert row.boxes[0].left >= -1e-6 and row.boxes[-1].right <= 1 + 1e-6
+    left = max(box.right for row in layout.rows for box in row.boxes)
+    assert left < min(box.left for row in layout.decoder for box in row.boxes)
+
+
+def test_a_u_nets_names_shapes_and_hovers(make_sheet):
+    sheet = make_sheet((3, 64, 48), depth=18, head="unet")
+    layout = network_layout(sheet)
+    assert [(row.title, row.detail) for row in layout.rows[:3]] == [
+        ("image", "3 ch · 64×48"),
+        ("stem", "64 ch · 32×24"),
+        ("stage 1", "64 ch · 16×12"),
+    ]
+    names = [box.name for row in layout.decoder for box in row.boxes]
+    assert names[:2] == ["decoder.merge3", "decoder.layer3.0"]
+    first = layout.decoder[0].boxes[0]
+    assert "layer3" in first.hover and "256 × 4 × 3" in first.hover

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
+from reswork.models.anatomy import residual_blocks
 from reswork.models.blocks import ResidualBlock
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet, unet
@@ -238,3 +239,15 @@ def test_recognised_by_its_weights() -> None:
 def test_too_small_images_are_refused() -> None:
     with pytest.raises(InvalidSetting, match="too small for U-Net on ResNet-18"):
         unet(depth=18, input_shape=(3, 16, 16))
+
+
+def test_anatomy_finds_the_decoders_blocks() -> None:
+    for settings in ({}, {"order": "pre"}, {"residual": False}):
+        model = unet(depth=8, **settings)
+        found = residual_blocks(model)
+        assert tuple(block.name for block in found) == model.config.block_names
+        assert all(block.has_shortcut == model.config.residual for block in found)
+        assert (
+            found[-1].branch_module
+            is list(model.decoder.layer1[0].children())[-1 if settings.get("order") == "pre" else -2]
+        )
