@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-ADDED: tuple[str, ...] = ()
+ADDED: tuple[str, ...] = (
+    "run.json/config/head",  # a network may end in a U-Net
+)
 """What today's code has besides, on purpose: patterns such as ``"run.json/recipe/class_weights"``,
 ``"series/weight_norm"`` (a series, group or array, also in the metrics), ``"files/ranks.json"``, ``"notes/ranks"`` (a
 kind of note)."""

@@ -8,6 +8,7 @@ recorder is thinned out, and what is written at an interval is written at the ev
 
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 import reswork as rw
 
 STEPS = 30
+STOPPED = Path(__file__).parents[1] / "store" / "runs_of_before" / "stopped"
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 CLOCK_SERIES = ("images_per_second", "memory/bytes", "device/utilisation")
 CLOCK_FIELDS = ("created", "versions")  # of run.json
@@ -120,6 +122,7 @@ TRAININGS = {
     "paused, changed, stopped, resumed": Training(
         {"depth": 8, "width": 8, "dropout": 0.1}, {"ema": 0.9, "mixup": 0.2}, how="resumed"
     ),
+    "gone on with a run of before": Training({}, how="of_before"),
     "branch": Training({"depth": 8, "width": 4}, {"schedule": "constant"}, how="branch"),
     "process of its own": Training({"depth": 8, "width": 8, "dropout": 0.1}, {"mixup": 0.2}, how="process"),
 }  # fmt: skip
@@ -201,6 +204,14 @@ def resumed(model: nn.Module, data: Any, recipe: Any, folder: Path) -> Any:
     return again
 
 
+def of_before(model: nn.Module, data: Any, recipe: Any, folder: Path) -> Any:
+    """The rest of a run that was stopped in the middle when the code of before was today's."""
+    shutil.copytree(STOPPED, folder)
+    again = rw.load_run(folder).resume()
+    again.wait()
+    return again
+
+
 def branch(model: nn.Module, data: Any, recipe: Any, folder: Path) -> Any:
     """A longer training that goes on from the end of another one."""
     first = straight(model, data, recipe, folder)
@@ -210,7 +221,12 @@ def branch(model: nn.Module, data: Any, recipe: Any, folder: Path) -> Any:
     return again
 
 
-HOWS: dict[str, Callable[..., Any]] = {"straight": straight, "resumed": resumed, "branch": branch}
+HOWS: dict[str, Callable[..., Any]] = {
+    "straight": straight,
+    "resumed": resumed,
+    "of_before": of_before,
+    "branch": branch,
+}
 
 
 @contextmanager
