@@ -82,27 +82,18 @@ def _begun(
 ) -> "Run":
     """A new run, recorded and saved like one in a kernel."""
     from reswork.experiment.processes.job import recorders_from_specs
-    from reswork.history import History
-    from reswork.recorders.forwarding import introduce
-    from reswork.store.moment_keeper import MomentKeeper
-    from reswork.store.writer import RunWriter
+    from reswork.store.assembly import assemble_run
     from reswork.training.recipe import Recipe
-    from reswork.training.run import Run
 
-    history = History()
-    recorders = recorders_from_specs(job.recorders, history)
-    introduce(recorders, directory.name, job.description)
-    if job.moments_bytes:
-        recorders = [*recorders, MomentKeeper(directory, history, job.moments_bytes)]
-    writer = RunWriter(directory, history, job.description)
-    return Run(
+    return assemble_run(
         model,
         data,
         Recipe.from_dict(job.recipe),
-        history=history,
-        recorders=[*recorders, writer],  # the writer last, so that it finds what the others recorded
-        name=directory.name,
-        start=state,
+        job.description,
+        directory,
+        recorders=[partial(recorders_from_specs, job.recorders)],
+        moments_bytes=job.moments_bytes,
+        state=state,
         save_every_s=job.save_every_s,
     )
 

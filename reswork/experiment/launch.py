@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -13,13 +14,11 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes import Engine, ProcessRun, ProcessSettings, WhenKernelEnds, process_run
 from reswork.experiment.seed_runs import SeedRuns, fresh_network, seeds_from
-from reswork.history import History
-from reswork.recorders import RecorderFactory, default_recorders, made_by
-from reswork.recorders.forwarding import introduce
+from reswork.recorders import RecorderFactory
+from reswork.store.assembly import assemble_run
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
-from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper, check_budget
-from reswork.store.writer import RunWriter
+from reswork.store.moment_keeper import DEFAULT_BYTES, check_budget
 from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
@@ -141,25 +140,22 @@ def train(  # type: ignore[misc]  # options that do not go together are refused 
         if start:
             apart.start()
         return apart
-    history = History()
-    made = made_by([default_recorders] if recorders is None else recorders, history)
-    description = describe(model, data, recipe, parent)
-    writer = _writer(description, history, directory, folder_name)
-    if writer is not None:
-        keeper = [MomentKeeper(writer.directory, history, moments_bytes)] if moments_bytes else []
-        made = [*made, *keeper, writer]  # last, so that it finds what the others recorded
-        folder_name = writer.directory.name
-    introduce(made, folder_name, description)
-    run = Run(
+    assembled = partial(
+        assemble_run,
         model,
         data,
         recipe,
-        history=history,
-        recorders=made,
-        name=folder_name,
-        start=state,
+        describe(model, data, recipe, parent),
+        recorders=recorders,
+        moments_bytes=moments_bytes,
+        state=state,
         save_every_s=save_every_s,
     )
+    try:
+        run = assembled(_folder(directory, folder_name))
+    except OSError as error:
+        run = assembled(None, name=folder_name)
+        run.history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))
     if start:
         run.start()
     return run
@@ -218,18 +214,6 @@ def _in_process(
 
 def _folder(directory: str | Path | None, name: str) -> Path:
     return claim_directory(directory) if directory is not None else create_run_directory(name=name)
-
-
-def _writer(
-    description: Mapping[str, Any], history: History, directory: str | Path | None, name: str
-) -> RunWriter | None:
-    """The recorder that saves the run, or None and a note in the history where nothing can be saved."""
-    try:
-        path = _folder(directory, name)
-        return RunWriter(path, history, description)
-    except OSError as error:
-        history.note(0, "not_saved", directory=str(directory or "runs"), reason=str(error))
-        return None
 
 
 def _default_name(model: nn.Module) -> str:

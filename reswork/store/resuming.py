@@ -1,6 +1,7 @@
 """Going on with a run from disk, as if it had never stopped."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,17 +19,15 @@ from reswork.recorders import (
     Recorder,
     RecorderFactory,
     default_recorders,
-    made_by,
     timed,
 )
-from reswork.recorders.forwarding import introduce
+from reswork.store.assembly import assemble_run
 from reswork.store.atomic_files import read_json
 from reswork.store.checkpoints import Checkpoints, RunCheckpoint
 from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
-from reswork.store.moment_keeper import MomentKeeper
+from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, load_run
-from reswork.store.writer import RunWriter
 from reswork.training.progress import TrainingState, check_tensors
 from reswork.training.run import Run
 
@@ -80,18 +79,17 @@ def resume(
         model = model if model is not None else _network(saved, state)
         history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
         description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
-        more = made_by(recorders, history)
-        introduce(more, saved.name, description)
-        seated: list[Listener] = [*_recorders(state, history), *more, *_keeper(saved, state, history)]
-        writer = RunWriter(saved.path, history, description, continued=(lock, checkpoint.metrics_bytes))
-        run = Run(
+        run = assemble_run(
             model,
             data,
             saved.recipe,
+            description,
+            saved.path,
+            recorders=[partial(_recorders, state), *recorders],
             history=history,
-            recorders=[*seated, writer],
-            name=saved.name,
-            start=state,
+            moments_bytes=_moments_bytes(state),
+            state=state,
+            continued=(lock, checkpoint.metrics_bytes),
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         lock.release()
@@ -104,7 +102,7 @@ def resume(
         lock.release()
         raise
     _tell(history, checkpoint, problems)
-    _tell_receivers(history, checkpoint.step, state, seated)
+    _tell_receivers(history, checkpoint.step, state, run.recorders)
     if start:
         run.start()
     return run
@@ -135,9 +133,9 @@ def _recorders(state: TrainingState, history: History) -> list[Recorder]:
     return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
 
 
-def _keeper(saved: SavedRun, state: TrainingState, history: History) -> list[Recorder]:
-    """What keeps moments, with the budget that it had, where the run kept any."""
-    return [MomentKeeper(saved.path, history)] if "moments" in state.values.get("recorders", {}) else []
+def _moments_bytes(state: TrainingState) -> int:
+    """Anything but 0 where the run kept moments; the keeper takes its budget back from the state."""
+    return DEFAULT_BYTES if "moments" in state.values.get("recorders", {}) else 0
 
 
 def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]) -> None:
@@ -146,9 +144,9 @@ def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]
         history.note(checkpoint.step, "fell_back", reason="; ".join(problems))
 
 
-def _tell_receivers(history: History, step: int, state: TrainingState, seated: Sequence[Listener]) -> None:
+def _tell_receivers(history: History, step: int, state: TrainingState, recorders: Sequence[Listener]) -> None:
     """Note each program that the run was sent to and is not any more, or is again."""
-    names = {each.name for each in seated if isinstance(each, Recorder)}
+    names = {each.name for each in recorders if isinstance(each, Recorder)}
     unsent = {note.details.get("recorder") for note in history.notes if note.kind == "not_sent"}
     for program in SENDERS:
         if program in names and program in unsent:
