@@ -1,10 +1,10 @@
 """Data sets as uint8 tensors, and what is done to their images before a network sees them."""
 
-from reswork.datasets.augmentation import Augmentation, augment, normalise, preview
+from reswork.datasets.augmentation import Augmentation, augment, augment_with_masks, normalise, preview
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset, Skipped, Split
-from reswork.datasets.drawing import shapes
+from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
 from reswork.datasets.pictures import folder
@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "arrays",
     "augment",
+    "augment_with_masks",
     "cifar10",
     "cifar100",
     "digits",
@@ -28,5 +29,6 @@ __all__ = [
     "normalise",
     "npz",
     "preview",
+    "scenes",
     "shapes",
 ]

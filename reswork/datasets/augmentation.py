@@ -1,4 +1,7 @@
-"""Random changes to training images, for a whole batch at once, on the device where the images are."""
+"""Random changes to training images, for a whole batch at once, on the device where the images are.
+
+Where each pixel of the result comes from is drawn once and applied to the images and to their masks alike.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from reswork.datasets.dataset import Dataset
+from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
 
 GREY = 128  # what cutout fills with
+BLACK = 0  # what a crop shows outside of the image; of a mask, `IGNORED`
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Augmentation:
         translate: shift by up to so many pixels each way; what moves in is mirrored at the edge.
         flip: mirror half of the images left to right; wrong for digits and letters.
         cutout: side of a square, in pixels, filled with grey; its centre is anywhere in the image.
+
+    A mask is shifted and mirrored like its image. Where a crop shows black from outside of the image, it is ignored.
+    Behind a cutout it stays, as a label does: the network has to tell from what is around the square.
 
     Raises:
         InvalidSetting: something other than a whole number of pixels from 0 on.
@@ -102,11 +110,32 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
         InvalidSetting: a shift as large as the image.
     """
     augmentation.check(images.shape)
-    planes = as_planes(images)
-    if augmentation.crop_padding:
-        planes = with_black_edge(planes)
-    height, width = images.shape[-2:]
-    return as_images(augment_planes(planes, (height, width), augmentation, generator))
+    planes = with_edge(as_planes(images), augmentation, BLACK)
+    return as_images(augment_planes([planes], _size(images), augmentation, generator)[0])
+
+
+def augment_with_masks(
+    images: Tensor, masks: Tensor, augmentation: Augmentation, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Images as `augment` gives them, and their masks shifted and mirrored by the same random numbers.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        masks: uint8, (N, H, W).
+        augmentation: what to do; cutout leaves masks as they are.
+        generator: of the random numbers, on the images' device.
+
+    Returns:
+        uint8, (N, C, H, W) and (N, H, W); a pixel of a mask from outside of the image is `IGNORED`.
+
+    Raises:
+        InvalidSetting: a shift as large as the image.
+    """
+    augmentation.check(images.shape)
+    planes = with_edge(as_planes(images), augmentation, BLACK)
+    mask_planes = with_edge(as_planes(masks.unsqueeze(1)), augmentation, IGNORED)
+    moved = augment_planes([planes, mask_planes], _size(images), augmentation, generator)
+    return as_images(moved[0]), as_images(moved[1]).squeeze(1)
 
 
 def normalise(
@@ -161,6 +190,10 @@ def preview(
     return torch.cat([image, augment(image.expand(max(n, 1) - 1, -1, -1, -1), augmentation, generator)])
 
 
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[2], images.shape[3]
+
+
 def as_planes(images: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, 1, H, W, C) where channels lie last in memory, else (N, C, H, W, 1); dense."""
     if images.shape[1] > 1 and images.is_contiguous(memory_format=torch.channels_last):
@@ -173,9 +206,9 @@ def as_images(planes: Tensor) -> Tensor:
     return planes.squeeze(1).permute(0, 3, 1, 2) if planes.shape[1] == 1 else planes.squeeze(-1)
 
 
-def with_black_edge(planes: Tensor) -> Tensor:
-    """One more row and column of zeros, from where all that lies outside of the image is taken."""
-    return functional.pad(planes, (0, 0, 0, 1, 0, 1))
+def with_edge(planes: Tensor, augmentation: Augmentation, value: int) -> Tensor:
+    """For a crop one more row and column of this value, from where all that lies outside of the image is taken."""
+    return functional.pad(planes, (0, 0, 0, 1, 0, 1), value=value) if augmentation.crop_padding else planes
 
 
 def normalisation(
@@ -199,31 +232,42 @@ def normalisation(
 
 
 def augment_planes(
-    planes: Tensor, size: tuple[int, int], augmentation: Augmentation, generator: torch.Generator | None
-) -> Tensor:
-    """Augmented planes; those given have a black edge where there is a crop.
+    planes: Sequence[Tensor],
+    size: tuple[int, int],
+    augmentation: Augmentation,
+    generator: torch.Generator | None,
+) -> list[Tensor]:
+    """Augmented planes of images and, where a second one is given, of their masks; each has its edge for a crop.
 
     One table says for each row of the result from which row it comes, one the same for columns; both together
     are one gather, however many changes there are.
     """
+    origins = _origins(size, len(planes[0]), augmentation, planes[0].device, generator)
+    results = [_gathered(each, origins) for each in planes]
+    if augmentation.cutout:
+        _cut_out(results[0], augmentation.cutout, generator)
+    return results
+
+
+def _gathered(planes: Tensor, origins: tuple[Tensor, Tensor]) -> Tensor:
+    """Each pixel from the row and the column that the tables (N, H) and (N, W) name."""
+    rows, columns = origins
     count, groups, _, source_width, channels = planes.shape
-    rows, columns = _sources(size, count, augmentation, planes.device, generator)  # (N, H), (N, W)
     channel = torch.arange(channels, device=planes.device)
-    within_row = (columns.mul_(channels).unsqueeze(2) + channel).flatten(1).unsqueeze(1)  # (N, 1, W * P)
-    places = (rows.mul_(source_width * channels).unsqueeze(2) + within_row).flatten(1)  # (N, H * W * P)
+    within_row = ((columns * channels).unsqueeze(2) + channel).flatten(1).unsqueeze(1)  # (N, 1, W * P)
+    places = ((rows * (source_width * channels)).unsqueeze(2) + within_row).flatten(1)  # (N, H * W * P)
     result = planes.flatten(2).gather(2, places.unsqueeze(1).expand(-1, groups, -1))  # (N, G, H * W * P)
-    result = result.view(count, groups, *size, channels)
-    return _cut_out(result, augmentation.cutout, generator) if augmentation.cutout else result
+    return result.view(count, groups, rows.shape[1], columns.shape[1], channels)
 
 
-def _sources(
+def _origins(
     size: tuple[int, int],
     count: int,
     augmentation: Augmentation,
     device: torch.device,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor]:
-    """From which row and column each comes, int64, (N, H) and (N, W); the one behind the last is black."""
+    """From which row and column each comes, int64, (N, H) and (N, W); the one behind the last is the edge."""
 
     def draw(low: int, high: int, *shape: int) -> Tensor:
         return torch.randint(low, high + 1, shape, device=device, generator=generator)
@@ -254,7 +298,7 @@ def _reflected(places: Tensor, length: int) -> Tensor:
     return (length - 1) - ((length - 1) - places.abs()).abs()
 
 
-def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> Tensor:
+def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> None:
     """Fill a square whose centre is anywhere in the image with mid-grey."""
     count, _, height, width, _ = planes.shape
     inside = []
@@ -263,4 +307,4 @@ def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> Te
         place = torch.arange(length, device=planes.device)
         inside.append((place >= first) & (place < first + side))  # (N, length)
     square = inside[0].unsqueeze(2) & inside[1].unsqueeze(1)  # (N, H, W)
-    return planes.masked_fill_(square.view(count, 1, height, width, 1), GREY)
+    planes.masked_fill_(square.view(count, 1, height, width, 1), GREY)

@@ -1,6 +1,7 @@
 """Drawn shapes: pictures of which class, box and mask are known, for checking what a network looks at."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 
 CLASSES = ("circle", "square", "triangle", "cross", "ring", "star")
+NOTHING = -1  # in the place of a label
+MOST_SHAPES = 4  # in one scene
+ALONE, AMONG_OTHERS = (0.22, 0.42), (0.14, 0.28)  # least and largest radius, as parts of the picture
 
 
 def shapes(train: int = 2_000, test: int = 500, size: int = 32, seed: int = 0) -> Dataset:
@@ -38,19 +42,58 @@ def shapes(train: int = 2_000, test: int = 500, size: int = 32, seed: int = 0) -
         >>> data.extras["train_masks"].shape
         torch.Size([12, 32, 32])
     """
+    _check(train, test, size)
+    random = np.random.RandomState(seed)  # its stream is frozen across versions of numpy
+    splits, extras = {}, {}
+    for name, count in (("train", train), ("test", test)):
+        labels = random.permutation(np.arange(count) % len(CLASSES))
+        images, drawn = _drawn(labels[:, None], size, ALONE, random)
+        masks = drawn > 0
+        splits[name] = Split(images, torch.from_numpy(labels.astype(np.int64)))
+        extras[f"{name}_boxes"], extras[f"{name}_masks"] = boxes_around(masks), masks
+    return assembled("shapes", splits["train"], splits["test"], CLASSES, "Drawn by reswork", extras=extras)
+
+
+def scenes(train: int = 800, test: int = 200, size: int = 64, seed: int = 0) -> Dataset:
+    """Several shapes in one picture, some before others, with the class of every pixel: for segmentation.
+
+    A scene has one to four of the shapes of `shapes`, smaller and in the same colours, before a textured, noisy
+    ground; where two overlap, the mask has the one in front.
+
+    Args:
+        train: training images.
+        test: test images.
+        size: height and width in pixels, 16 to 256.
+        seed: equal seeds draw equal pictures.
+
+    Returns:
+        Images 3 x size x size with masks of seven classes: 0 is the ground, most of the pixels.
+
+    Raises:
+        InvalidSetting: too few images or an impossible size.
+
+    Example:
+        >>> data = scenes(train=8, test=4)
+        >>> data.train.masks.shape, data.classes[:3]
+        (torch.Size([8, 64, 64]), ('ground', 'circle', 'square'))
+    """
+    _check(train, test, size)
+    random = np.random.RandomState(seed)
+    splits = {}
+    for name, count in (("train", train), ("test", test)):
+        layers = [random.permutation(np.arange(count) % len(CLASSES)) for _ in range(MOST_SHAPES)]
+        how_many = random.permutation(np.arange(count) % MOST_SHAPES + 1)
+        labels = np.where(np.arange(MOST_SHAPES) < how_many[:, None], np.stack(layers, 1), NOTHING)
+        splits[name] = Split(*_drawn(labels, size, AMONG_OTHERS, random))
+    return assembled("scenes", splits["train"], splits["test"], ("ground", *CLASSES), "Drawn by reswork")
+
+
+def _check(train: int, test: int, size: int) -> None:
     for name, value in (("train", train), ("test", test)):
         if not 1 <= value <= 1_000_000:
             raise InvalidSetting(name, f"{name}={value} images: choose 1 to 1,000,000")
     if not 16 <= size <= 256:
         raise InvalidSetting("size", f"size={size} pixels: choose 16 to 256")
-    random = np.random.RandomState(seed)  # its stream is frozen across versions of numpy
-    splits, extras = {}, {}
-    for name, count in (("train", train), ("test", test)):
-        labels = random.permutation(np.arange(count) % len(CLASSES))
-        images, masks = _drawn(labels, size, random)
-        splits[name] = Split(images, torch.from_numpy(labels.astype(np.int64)))
-        extras[f"{name}_boxes"], extras[f"{name}_masks"] = boxes_around(masks), masks
-    return assembled("shapes", splits["train"], splits["test"], CLASSES, "Drawn by reswork", extras=extras)
 
 
 def boxes_around(masks: Tensor) -> Tensor:
@@ -66,22 +109,31 @@ def boxes_around(masks: Tensor) -> Tensor:
     return torch.stack(edges, 1)
 
 
-def _drawn(labels: np.ndarray, size: int, random: np.random.RandomState) -> tuple[Tensor, Tensor]:
-    """Images, uint8 (N, 3, H, W), and masks, bool (N, H, W)."""
+def _drawn(
+    labels: np.ndarray, size: int, reach: tuple[float, float], random: np.random.RandomState
+) -> tuple[Tensor, Tensor]:
+    """Images, uint8 (N, 3, H, W), and masks, uint8 (N, H, W), 0 or one more than the label of the shape in front.
+
+    Labels are (N, shapes in one picture), those in front last, `NOTHING` for no shape.
+    """
     images = torch.empty(len(labels), 3, size, size, dtype=torch.uint8)
-    masks = torch.empty(len(labels), size, size, dtype=torch.bool)
+    masks = torch.zeros(len(labels), size, size, dtype=torch.uint8)
     for start in range(0, len(labels), 2_000):  # by parts: a hundred thousand pictures need not fit as floats
         part = slice(start, start + 2_000)
-        cover = _cover(labels[part], size, random)  # (n, H, W), 0 to 1
-        images[part] = _painted(cover, random)
-        masks[part] = cover > 0.5
+        covers = [_cover(layer, size, reach, random) for layer in labels[part].T]  # each (n, H, W), 0 to 1
+        images[part] = _painted(covers, random)
+        for layer, cover in zip(labels[part].T, covers, strict=True):
+            number = torch.from_numpy((layer + 1).astype(np.uint8)).view(-1, 1, 1)
+            masks[part] = torch.where(cover > 0.5, number, masks[part])
     return images, masks
 
 
-def _cover(labels: np.ndarray, size: int, random: np.random.RandomState) -> Tensor:
+def _cover(
+    labels: np.ndarray, size: int, reach: tuple[float, float], random: np.random.RandomState
+) -> Tensor:
     """How far each pixel lies inside the shape, 0 to 1, with soft edges, (N, H, W)."""
     count = len(labels)
-    radius = size * random.uniform(0.22, 0.42, count)
+    radius = size * random.uniform(*reach, count)
     centre = radius[:, None] + random.uniform(size=(count, 2)) * (size - 2 * radius[:, None])
     turn = random.uniform(0, 2 * math.pi, count)
     place = np.arange(size) + 0.5
@@ -89,7 +141,7 @@ def _cover(labels: np.ndarray, size: int, random: np.random.RandomState) -> Tens
     y = (place[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
     cos, sin = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
     u, v = cos * x + sin * y, cos * y - sin * x
-    distance = np.empty((count, size, size))
+    distance = np.full((count, size, size), np.inf)
     for label, outline in enumerate((_circle, _square, _triangle, _cross, _ring, _star)):
         chosen = labels == label
         distance[chosen] = outline(u[chosen], v[chosen])
@@ -128,18 +180,19 @@ def _half_planes(u: np.ndarray, v: np.ndarray, count: int) -> np.ndarray:
     return np.stack([math.cos(angle) * u + math.sin(angle) * v for angle in angles])
 
 
-def _painted(cover: Tensor, random: np.random.RandomState) -> Tensor:
+def _painted(covers: Sequence[Tensor], random: np.random.RandomState) -> Tensor:
     """Colours, textures and noise, uint8 (N, 3, H, W); a shape is lighter than its ground."""
-    count, size = len(cover), cover.shape[-1]
+    count, size = len(covers[0]), covers[0].shape[-1]
     ground = random.uniform(0.1, 0.5, (count, 3))
-    colour = ground + random.uniform(0.15, 0.5, (count, 3))
-    pictures = [
+    colours = [ground + random.uniform(0.15, 0.5, (count, 3)) for _ in covers]
+    picture, *shapes = (
         _tensor(base)[:, :, None, None] + _texture(count, size, amount, random)
-        for base, amount in ((ground, 0.12), (colour, 0.08))
-    ]
+        for base, amount in ((ground, 0.12), *((colour, 0.08) for colour in colours))
+    )
     noise = _tensor(random.normal(size=(count, 3, size, size)) * random.uniform(0.02, 0.08, (count, 1, 1, 1)))
-    mixed = torch.lerp(pictures[0], pictures[1], cover[:, None]) + noise
-    return (mixed.clamp(0, 1) * 255).round().to(torch.uint8)
+    for shape, cover in zip(shapes, covers, strict=True):
+        picture = torch.lerp(picture, shape, cover[:, None])
+    return ((picture + noise).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _texture(count: int, size: int, amount: float, random: np.random.RandomState) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset
-from reswork.datasets.drawing import shapes
+from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import npz
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
@@ -21,6 +21,7 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "fashion": fashion,
     "digits": digits,
     "shapes": shapes,
+    "scenes": scenes,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "fashion-full": _full_fashion,

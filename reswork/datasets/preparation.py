@@ -1,4 +1,4 @@
-"""Training batches cut straight from the data set: chosen, augmented and normalised by a few operations."""
+"""Batches cut straight from the data set: chosen, augmented and normalised by a few operations, masks with images."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,16 @@ import torch
 from torch import Tensor
 
 from reswork.datasets.augmentation import (
+    BLACK,
     Augmentation,
     as_images,
     as_planes,
     augment_planes,
     normalisation,
-    with_black_edge,
+    with_edge,
 )
 from reswork.datasets.dataset import Split
+from reswork.datasets.targets import IGNORED
 
 COPY_LIMIT = 2 * 1024**3  # bytes; a larger data set is not laid out anew in memory
 
@@ -25,10 +27,10 @@ class Preparation:
     need), constants lie on the device, and nothing waits for the device: make one for a whole training.
 
     Args:
-        split: the images, on the device on which the batch is wanted.
+        split: the images and their labels or masks, on the device on which the batch is wanted.
         mean: of each channel, 0 to 1.
         std: standard deviation of each channel, 0 to 1.
-        augmentation: random changes; none for evaluation.
+        augmentation: random changes; none for evaluation. Masks undergo those of place, see `Augmentation`.
         dtype: of the batch.
         channels_last: whether channels lie last in the batch's memory.
 
@@ -56,18 +58,24 @@ class Preparation:
     ) -> None:
         self._augmentation = augmentation or Augmentation()
         self._augmentation.check(split.images.shape)
-        self._targets, self._dtype = split.targets, dtype
+        self._dtype = dtype
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._size = (split.images.shape[2], split.images.shape[3])
         self._ready = split.images.numel() <= COPY_LIMIT
         self._source = self._laid_out(split.images) if self._ready else split.images
+        self._has_masks = split.target_kind == "masks"
+        self._targets = split.targets
+        if self._has_masks and self._ready:
+            self._targets = self._mask_planes(split.targets)
         example = self._laid_out(split.images[:1])
         shape = (1, example.shape[1], *self._size, example.shape[4])
         self._scale, self._shift = normalisation(mean, std, shape, split.images.device)
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        planes = as_planes(images.contiguous(memory_format=self._format))
-        return with_black_edge(planes) if self._augmentation.crop_padding else planes
+        return with_edge(as_planes(images.contiguous(memory_format=self._format)), self._augmentation, BLACK)
+
+    def _mask_planes(self, masks: Tensor) -> Tensor:
+        return with_edge(as_planes(masks.unsqueeze(1)), self._augmentation, IGNORED)
 
     def __call__(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """One batch.
@@ -77,12 +85,16 @@ class Preparation:
             generator: of the random changes, on the data's device.
 
         Returns:
-            Images (N, C, H, W), normalised, and labels, int64, (N,).
+            Images (N, C, H, W), normalised; and labels, int64, (N,), or masks, uint8, (N, H, W), shifted and
+            mirrored with their images, `IGNORED` (255) where nothing is known.
         """
-        planes = self._source.index_select(0, indices)
+        planes, targets = self._source.index_select(0, indices), self._targets.index_select(0, indices)
         if not self._ready:
             planes = self._laid_out(planes)
+            targets = self._mask_planes(targets) if self._has_masks else targets
         if self._augmentation != Augmentation():
-            planes = augment_planes(planes, self._size, self._augmentation, generator)
+            together = [planes, targets] if self._has_masks else [planes]
+            planes, *masks = augment_planes(together, self._size, self._augmentation, generator)
+            targets = masks[0] if masks else targets
         images = as_images(planes.float().mul_(self._scale).add_(self._shift).to(self._dtype))
-        return images, self._targets.index_select(0, indices)
+        return images, as_images(targets).squeeze(1) if self._has_masks else targets

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from reswork.datasets import Augmentation, augment, normalise, preview, shapes
+from reswork.datasets import Augmentation, augment, augment_with_masks, normalise, preview, shapes
 from reswork.datasets.augmentation import GREY
+from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
 
 ALL = Augmentation(crop_padding=4, flip=True, translate=3, cutout=5)
@@ -153,6 +154,29 @@ def test_preview_begins_with_the_picture_itself() -> None:
     assert torch.equal(shown, preview(data, ALL, picture=3, n=5, seed=1))
     with pytest.raises(InvalidSetting, match="choose 0 to 11"):
         preview(data, ALL, picture=12)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("augmentation", list(every_kind()), ids=str)
+def test_a_mask_that_is_a_copy_of_its_image_stays_one(
+    augmentation: Augmentation, channels_last: bool
+) -> None:
+    images = pictures().clamp(max=IGNORED - 1)
+    images[:, 1:] = images[:, :1]
+    masks = images[:, 0].clone()
+    given = images.contiguous(memory_format=torch.channels_last) if channels_last else images
+    moved, moved_masks = augment_with_masks(given, masks, augmentation, torch.Generator().manual_seed(6))
+    uncut = Augmentation.from_dict({**augmentation.to_dict(), "cutout": 0})
+    expected, expected_masks = augment_with_masks(images, masks, uncut, torch.Generator().manual_seed(6))
+    assert torch.equal(
+        moved, augment(given, augmentation, torch.Generator().manual_seed(6))
+    )  # the same draws
+    assert torch.equal(moved_masks, expected_masks)  # a cutout leaves masks as they are
+    ignored = moved_masks == IGNORED
+    assert torch.equal(torch.where(ignored, 0, moved_masks), expected[:, 0])  # black is outside, and ignored
+    assert bool(ignored.any()) == bool(augmentation.crop_padding)
+    assert not ignored.all()
+    assert torch.equal(masks, images[:, 0])  # what was given stays as it is
 
 
 @pytest.mark.gpu

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
-from reswork.datasets import shapes
-from reswork.datasets.drawing import boxes_around
+from reswork.datasets import scenes, shapes
+from reswork.datasets.drawing import _drawn, boxes_around
 from reswork.errors import InvalidSetting
 
 
@@ -58,3 +59,34 @@ def test_refuses_impossible_settings(settings: dict[str, int]) -> None:
     with pytest.raises(InvalidSetting) as caught:
         shapes(**settings)
     assert caught.value.field in settings
+
+
+def test_scenes_have_one_to_four_shapes_in_every_class_and_depend_on_the_seed() -> None:
+    data = scenes(train=120, test=24)
+    assert data.fingerprint == scenes(train=120, test=24).fingerprint
+    assert data.fingerprint != scenes(train=120, test=24, seed=1).fingerprint
+    assert (data.input_shape, data.target_kind, len(data.classes)) == ((3, 64, 64), "masks", 7)
+    shown = [len(set(mask.unique().tolist()) - {0}) for mask in data.train.masks]
+    assert set(shown) == {1, 2, 3, 4}
+    counts = data.class_counts("train") / data.train.masks.numel()
+    assert counts.sum() == 1
+    assert 0.7 < counts[0] < 0.9
+    assert counts[1:].min() > 0.01
+
+
+def test_a_scene_is_lighter_where_its_mask_has_a_shape() -> None:
+    data = scenes(train=60, test=6)
+    shape = (data.train.masks > 0)[:, None]
+    images = data.train.images.float()
+    inside = (images * shape).sum((1, 2, 3)) / (3 * shape.sum((1, 2, 3)))
+    outside = (images * ~shape).sum((1, 2, 3)) / (3 * (~shape).sum((1, 2, 3)))
+    assert (inside - outside).median() > 50
+
+
+def test_the_shape_in_front_has_the_pixel() -> None:
+    labels = np.array([[1, 0]] * 50)  # a square, then a circle before it
+    _, masks = _drawn(labels, 32, (0.4, 0.41), np.random.RandomState(0))
+    _, alone = _drawn(np.array([[0]] * 50), 32, (0.4, 0.41), np.random.RandomState(0))
+    assert set(masks.unique().tolist()) == {0, 1, 2}
+    circle_area, in_front = (alone == 1).sum((1, 2)), (masks == 1).sum((1, 2))
+    assert (circle_area - in_front).abs().max() <= 25  # nothing of the circles is hidden, of the squares much

@@ -9,7 +9,7 @@ from reswork.errors import InvalidSetting
 from tests.datasets.image_files import write
 
 
-@pytest.mark.parametrize("name", ["digits", "fashion", "shapes"])
+@pytest.mark.parametrize("name", ["digits", "fashion", "shapes", "scenes"])
 def test_by_name(name: str) -> None:
     assert load(name).name == name
     assert name in NAMES

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import reswork.datasets.preparation as module
-from reswork.datasets import Augmentation, Preparation, Split, augment, normalise
+from reswork.datasets import Augmentation, Preparation, Split, augment, augment_with_masks, normalise
 from reswork.errors import InvalidSetting
 
 ALL = Augmentation(crop_padding=3, flip=True, translate=2, cutout=4)
@@ -40,6 +40,28 @@ def test_equals_choosing_augmenting_and_normalising_one_after_the_other(
     wanted = torch.channels_last if channels_last else torch.contiguous_format
     assert images.is_contiguous(memory_format=wanted)
     assert torch.equal(split.images, before)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(flip=True), ALL], ids=str)
+@pytest.mark.parametrize("laid_out", [True, False])
+def test_masks_come_with_their_images(
+    channels_last: bool, augmentation: Augmentation, laid_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not laid_out:
+        monkeypatch.setattr(module, "COPY_LIMIT", 0)
+    split = Split(made().images, made().images[:, 0].clone())
+    prepare = Preparation(split, MEAN, STD, augmentation, channels_last=channels_last)
+    indices = torch.tensor([3, 49, 3, 0, 17])
+    images, masks = prepare(indices, torch.Generator().manual_seed(4))
+    labelled = Preparation(made(), MEAN, STD, augmentation, channels_last=channels_last)
+    assert torch.equal(images, labelled(indices, torch.Generator().manual_seed(4))[0])
+    expected, expected_masks = augment_with_masks(
+        split.images[indices], split.masks[indices], augmentation, torch.Generator().manual_seed(4)
+    )
+    assert torch.equal(images, normalise(expected, MEAN, STD))
+    assert torch.equal(masks, expected_masks)
+    assert (masks.dtype, masks.shape) == (torch.uint8, (5, 10, 8))
 
 
 def test_keeps_the_wanted_type_and_refuses_what_does_not_fit() -> None:

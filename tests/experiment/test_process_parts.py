@@ -24,9 +24,11 @@ from reswork.experiment.processes.job import (
     config_of,
     make_job,
     private_folder,
+    read_dataset,
     read_job,
     recorder_specs,
     recorders_from_specs,
+    write_dataset,
     write_job,
 )
 from reswork.experiment.processes.process_run import ProcessRun
@@ -211,6 +213,14 @@ def test_a_branch_begins_at_a_state_in_a_worker_as_in_a_thread(tmp_path, monkeyp
     assert values[0].steps.tolist() == [8, 9, 10, 11, 12] == values[1].steps.tolist()
     assert np.array_equal(values[0].values, values[1].values)
     assert rw.load_run("process").parent == rw.load_run("thread").parent == parent
+
+
+def test_masks_reach_another_process_to_the_last_pixel(tmp_path) -> None:
+    data = rw.datasets.scenes(train=5, test=3, size=16)
+    write_dataset(tmp_path / "data.safetensors", data)
+    again = read_dataset(tmp_path / "data.safetensors")
+    assert (again.fingerprint, again.target_kind, again.classes) == (data.fingerprint, "masks", data.classes)
+    assert torch.equal(again.test.masks, data.test.masks)
 
 
 def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> None:
