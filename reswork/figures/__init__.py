@@ -1,13 +1,7 @@
 """Figures: numbers in, a plotly figure out; no torch, no widgets, the same picture for the same numbers."""
 
-from reswork.figures.blocks import (
-    activations,
-    dead_units,
-    shortcut_and_branch,
-    shortcut_cosine,
-    shortcut_gradients,
-    signal_variance,
-)
+from reswork.figures import blocks, layers
+from reswork.figures.blocks import *
 from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
@@ -16,11 +10,11 @@ from reswork.figures.cursor import with_cursor
 from reswork.figures.curves import accuracy_curves, loss_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.film_strip import film_strip
-from reswork.figures.gradients import gradient_norms, gradient_profile
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
 from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.layer_costs import layer_table
+from reswork.figures.layers import *
 from reswork.figures.map_overlays import attribution_maps
 from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
@@ -31,25 +25,20 @@ from reswork.figures.separability import linear_probe
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
-from reswork.figures.updates import update_profile, update_ratios
 
 __all__ = [
     "accuracy_curves",
     "activation_histograms",
-    "activations",
     "attribution_maps",
     "channel_examples",
     "cka",
     "class_counts",
     "confusion_matrix",
     "cost_by_layer",
-    "dead_units",
     "feature_maps",
     "film_strip",
     "filter_spectra",
     "filters",
-    "gradient_norms",
-    "gradient_profile",
     "image_grid",
     "layer_table",
     "learning_rate",
@@ -62,14 +51,10 @@ __all__ = [
     "receptive_field",
     "run_tree",
     "schedule",
-    "shortcut_and_branch",
     "shortcut_attributions",
-    "shortcut_cosine",
-    "shortcut_gradients",
-    "signal_variance",
     "throughput",
     "trust_curves",
-    "update_profile",
-    "update_ratios",
     "with_cursor",
 ]
+__all__ += blocks.__all__  # what a run records of each block
+__all__ += layers.__all__  # and of each layer

@@ -14,6 +14,15 @@ from reswork.figures.text import number
 if TYPE_CHECKING:
     from reswork.history import History
 
+__all__ = [
+    "activations",
+    "dead_units",
+    "shortcut_and_branch",
+    "shortcut_cosine",
+    "shortcut_gradients",
+    "signal_variance",
+]
+
 _ACTIVATIONS = about(
     "What comes out of each block: the mean of its numbers, and how much they vary (deviation).",
     "Both stay within a small factor over depth, and change slowly while the network learns.",

@@ -3,28 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from reswork.history import History
-from reswork.recorders.activations import activations
+from reswork.recorders import catalogue
 from reswork.recorders.budget import Budget
-from reswork.recorders.catalogue import CATALOGUE, RecorderKind, timed
-from reswork.recorders.evaluation import evaluation
+from reswork.recorders.catalogue import *
 from reswork.recorders.forwarding import Forwarder
-from reswork.recorders.gradient_norms import gradient_norms
-from reswork.recorders.learning_rate import learning_rate
-from reswork.recorders.losses import losses
-from reswork.recorders.memory import memory
 from reswork.recorders.mlflow import mlflow
-from reswork.recorders.noise_scale import noise_scale
 from reswork.recorders.price import Price, Timed
-from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.snapshot_observer import SnapshotObserver
-from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.tensorboard import tensorboard
-from reswork.recorders.throughput import throughput
-from reswork.recorders.update_ratios import update_ratios
 from reswork.training.recorder import BaseRecorder, FunctionRecorder, Listener, Recorder
 
 __all__ = [
-    "CATALOGUE",
     "SENDERS",
     "BaseRecorder",
     "Budget",
@@ -33,26 +22,14 @@ __all__ = [
     "Price",
     "Recorder",
     "RecorderFactory",
-    "RecorderKind",
     "SnapshotObserver",
     "Timed",
-    "activations",
     "default_recorders",
-    "evaluation",
-    "gradient_norms",
-    "learning_rate",
-    "losses",
     "made_by",
-    "memory",
     "mlflow",
-    "noise_scale",
-    "shortcut_and_branch",
-    "signal_variance",
     "tensorboard",
-    "throughput",
-    "timed",
-    "update_ratios",
 ]
+__all__ += catalogue.__all__  # the quantities: what stands in the catalogue is public
 
 
 RecorderFactory = Callable[[History], Listener | Sequence[Listener]]
@@ -73,7 +50,7 @@ def default_recorders(history: History, share: float | None = 0.05) -> list[Reco
         >>> [each.name for each in default_recorders(History())][:3]
         ['losses', 'learning_rate', 'gradient_norms']
     """
-    chosen = [timed(kind.name, history) for kind in CATALOGUE if kind.by_default]
+    chosen = [timed(each.name, history) for each in CATALOGUE if each.by_default]
     return [*chosen, Budget(history, chosen, share)]
 
 

@@ -20,7 +20,7 @@ from reswork.training.events import (
 from reswork.training.interval import Interval
 from reswork.training.recorder import BaseRecorder
 
-Measure = Callable[[list[Tensor]], Tensor]  # (L) weights -> (L,) numbers on their device
+Measure = Callable[[list[Tensor]], Tensor]  # L weights -> (L,) numbers on their device
 
 
 class LayerSeries(BaseRecorder):
@@ -61,7 +61,8 @@ class LayerSeries(BaseRecorder):
         if not isinstance(event, self._at):
             self._collector.flush()
         elif self.interval.due(event.step) and (weights := self._weights(event)):
-            self._collector.add(event.step, self._measure(weights))
+            with torch.no_grad():
+                self._collector.add(event.step, self._measure(weights))
 
     def _weights(self, event: GradientsReady | StepDone) -> list[Tensor]:
         if self._layers is None:

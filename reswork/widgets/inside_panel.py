@@ -10,17 +10,14 @@ from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes import recorder_controls_of
 from reswork.history import History
-from reswork.recorders import CATALOGUE, Price, RecorderKind
+from reswork.recorders import CATALOGUE, Price, Quantity
 from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.run_view import AnyRun
 
-PLOTS = (
-    "shortcut_and_branch", "shortcut_cosine", "shortcut_gradients", "signal_variance", "activations", "dead_units",
-    "update_ratios", "update_profile", "noise_scale",
-)  # fmt: skip
+PLOTS = tuple(view.figure for quantity in CATALOGUE for view in quantity.views if view.inside)
 
 
 class InsidePanel:
@@ -38,7 +35,7 @@ class InsidePanel:
         self._quiet = False
         self._drawn: object = None
         self._moment: int | None = None  # the step that is looked back at
-        self._rows = {kind.name: _Row(kind, self) for kind in CATALOGUE}
+        self._rows = {quantity.name: _Row(quantity, self) for quantity in CATALOGUE}
         self._share = w.BoundedFloatText(
             value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
             layout=w.Layout(width="220px"), tooltip="Together they may take so much; they measure less often to fit",
@@ -152,20 +149,20 @@ class InsidePanel:
 class _Row:
     """One recorder."""
 
-    def __init__(self, kind: RecorderKind, panel: InsidePanel) -> None:
-        self._thinned = kind.every > 1
+    def __init__(self, quantity: Quantity, panel: InsidePanel) -> None:
+        self._thinned = quantity.every > 1
         self.tick = w.Checkbox(
-            value=False, description=kind.label, indent=False, layout=w.Layout(width="330px")
+            value=False, description=quantity.label, indent=False, layout=w.Layout(width="330px")
         )
-        self.tick.observe(lambda change: panel.switch(kind.name, change["new"]), names="value")
+        self.tick.observe(lambda change: panel.switch(quantity.name, change["new"]), names="value")
         self.every = w.BoundedIntText(
-            value=kind.every, min=1, max=100_000, description="every", layout=w.Layout(width="130px"),
+            value=quantity.every, min=1, max=100_000, description="every", layout=w.Layout(width="130px"),
             style={"description_width": "38px"}, tooltip="Steps between two measurements",
         )  # fmt: skip
-        self.every.observe(lambda change: panel.pace(kind.name, change["new"]), names="value")
+        self.every.observe(lambda change: panel.pace(quantity.name, change["new"]), names="value")
         self.every.layout.visibility = None if self._thinned else "hidden"
         self.price = w.HTML(layout=w.Layout(width="150px"))
-        words = w.HTML(f'<span class="reswork-muted">{escape(kind.normal)}</span>')
+        words = w.HTML(f'<span class="reswork-muted">{escape(quantity.normal)}</span>')
         self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
 
     def show(self, seat: RecorderControl | None, *, active: bool) -> None:
