@@ -194,9 +194,12 @@ def _gradient_summary(vectors: "Vectors") -> str:
 def _weight_summary(vectors: "Vectors") -> str:
     if not len(vectors.steps) or not vectors.labels:
         return "No weight norms recorded yet."
-    growth = vectors.values[-1] / vectors.values[0]
-    most = int(np.argmax(np.abs(np.log(np.where(growth > 0, growth, 1)))))
-    return f"At step {int(vectors.steps[-1])} {vectors.labels[most]} has {number(float(growth[most]))} of its first norm."
+    logs = np.diff(logarithms(vectors.values[[0, -1]]), axis=0)[0]
+    most = int(np.argmax(np.abs(np.nan_to_num(logs))))
+    return (
+        f"At step {int(vectors.steps[-1])} the weights of {vectors.labels[most]} are {number(10 ** float(logs[most]))} "
+        f"times as long as at step {int(vectors.steps[0])}: of all layers the largest change."
+    )
 
 
 def _update_summary(vectors: "Vectors") -> str:

@@ -22,7 +22,8 @@ from reswork.training.recorder import Recorder
 
 __all__ = [
     "CATALOGUE", "Quantity", "View", "activations", "evaluation", "gradient_norms", "learning_rate", "losses",
-    "memory", "noise_scale", "shortcut_and_branch", "signal_variance", "throughput", "timed", "update_ratios", "weight_norms",
+    "memory", "noise_scale", "shortcut_and_branch", "signal_variance", "throughput", "timed", "update_ratios",
+    "weight_norms",
 ]  # fmt: skip
 
 
