@@ -11,7 +11,9 @@ from reswork.models.network import fan_mode
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
+    LevelPlan,
     block_plans,
+    decoder_plans,
     norm_groups,
     stem_plan,
 )
@@ -34,7 +36,8 @@ def network_imports(config: ResNetConfig) -> list[str]:
         names.append("SqueezeExcitation")
     if any("stochastic_depth" in plan.branch for plan in plans):
         names.append("StochasticDepth")
-    lines = ["import torch.nn.functional as F"] if any(plan.shortcut == "padding" for plan in plans) else []
+    padded = any(plan.shortcut == "padding" for plan in plans)
+    lines = ["import torch.nn.functional as F"] if padded or config.head == "unet" else []
     lines.append("from torch import Tensor, nn")
     return [*lines, f"from torchvision.ops import {', '.join(names)}"] if names else lines
 
@@ -57,8 +60,11 @@ class _Writer:
 
     def __init__(self, config: ResNetConfig, checkpointed: bool) -> None:
         self.config = config.resolved()
-        self.plans = block_plans(self.config)
+        self.stages = block_plans(self.config)
+        self.levels = decoder_plans(self.config)
+        self.plans = (*self.stages, *(level.block for level in self.levels))
         self.checkpointed = checkpointed
+        self.decoded = config.head == "unet"
         self.fixup = config.residual_scaling == "fixup"
         self.normed = config.norm != "none" or self.fixup  # Fixup has biases in the norms' places
         self.kinds = _kinds(self.plans)
@@ -69,6 +75,8 @@ class _Writer:
         if any(plan.shortcut == "projection" for plan in self.plans):
             parts.append(self._projection())
         parts += [self._block_class(name, plans) for name, plans in self.kinds.items()]
+        if self.decoded:
+            parts += [self._merge()] * bool(self.levels) + [self._decoder()]
         return [*parts, self._net(), self._start()]
 
     def _pieces(self) -> list[type | Callable[..., object]]:
@@ -80,7 +88,9 @@ class _Writer:
             pieces.append(PaddedShortcut)
         if any("scale" in plan.branch for plan in self.plans):
             pieces.append(Scale)
-        return [*pieces, Bias, FixupConv2d, FixupLinear] if self.fixup else pieces
+        if self.fixup:
+            pieces += [Bias, FixupConv2d] + [FixupLinear] * (not self.decoded)
+        return pieces
 
     def _conv(self, sizes: str, kernel: int, stride: str, groups: int = 1, *, in_block: bool = True) -> str:
         settings = [sizes, str(kernel)]
@@ -182,25 +192,89 @@ class _Writer:
             lines.append(f"out = out + {shortcut}  # y = F(x) + x")
         return [*lines, *(f"out = self.{name}(out)" for name in self._names(plan.after)), "return out"]
 
+    def _merge(self) -> str:
+        level = self.levels[0]
+        normed = "channels" if level.norm_channels == level.conv.channels else "in_channels"
+        makers = {
+            "conv": self._conv("in_channels, channels", 3, "1", in_block=False),
+            "bn": self._norm(normed),
+            "relu": "nn.ReLU()",
+        }
+        names = self._names(level.merge)
+        return _lines(
+            "class Merge(nn.Module):",
+            '    """Upsamples, puts the encoder\'s output of that size beside it, and mixes both."""',
+            "",
+            "    def __init__(self, in_channels: int, channels: int) -> None:",
+            "        super().__init__()",
+            *(f"        self.{name} = {makers[name]}" for name in names),
+            "",
+            "    def forward(self, x: Tensor, size: torch.Size, skip: Tensor | None = None) -> Tensor:",
+            '        x = F.interpolate(x, size=size, mode="nearest")',
+            "        if skip is not None:",
+            "            x = torch.cat((skip, x), dim=1)",
+            *(f"        x = self.{name}(x)" for name in names),
+            "        return x",
+        )
+
+    def _decoder(self) -> str:
+        channels = self.plans[-1].channels
+        last = self._names(LAST_ACTIVATION.get(self.config.order, ()))
+        body = []
+        for level in self.levels:
+            body.append(f"self.merge{level.place} = Merge({level.conv.in_channels}, {level.conv.channels})")
+            number = self.plans.index(level.block) + 1
+            body.append(
+                f"self.layer{level.place} = nn.Sequential({self._block(level.block).format(i=number)})"
+            )
+        body += self._last(last, channels)
+        body.append(f"self.last = nn.Conv2d({channels}, {self.config.num_classes}, 1)")
+        taken = ", ".join([*(_skip(level) for level in reversed(self.levels) if level.skip_channels), "x"])
+        run = [f"{taken} = features"] if self.levels else ["(x,) = features"]
+        for level in self.levels:
+            skip = _skip(level)
+            given = f"{skip}.shape[2:], {skip}" if level.skip_channels else "size"
+            run.append(f"x = self.layer{level.place}(self.merge{level.place}(x, {given}))")
+        run += [f"x = self.{name}(x)" for name in last]
+        return _lines(
+            "class Decoder(nn.Module):",
+            '    """From the outputs of the stages, the finest first, back to the size of the images."""',
+            "",
+            "    def __init__(self) -> None:",
+            "        super().__init__()",
+            *(f"        {line}" for line in body),
+            "",
+            "    def forward(self, features: list[Tensor], size: torch.Size) -> Tensor:",
+            *(f"        {line}" for line in run),
+            "        return self.last(x)",
+        )
+
+    def _last(self, names: Iterable[str], channels: int) -> list[str]:
+        return [
+            f"self.{name} = {'nn.ReLU()' if name == 'relu_last' else self._norm(str(channels))}"
+            for name in names
+        ]
+
     def _net(self) -> str:
         stages = {
-            plan.stage: [each for each in self.plans if each.stage == plan.stage] for plan in self.plans
+            plan.stage: [each for each in self.stages if each.stage == plan.stage] for plan in self.stages
         }
         body = [*self._stem()]
         for stage, plans in stages.items():
             body += [f"self.layer{stage} = nn.Sequential(", *self._stage(plans), ")"]
-        channels, last = self.plans[-1].channels, LAST_ACTIVATION.get(self.config.order, ())
-        for name in self._names(last):
-            body.append(f"self.{name} = {'nn.ReLU()' if name == 'relu_last' else self._norm(str(channels))}")
+        channels, last = self.stages[-1].channels, LAST_ACTIVATION.get(self.config.order, ())
         linear = "FixupLinear" if self.fixup else "nn.Linear"
-        body += [
-            "self.avgpool = nn.AdaptiveAvgPool2d((1, 1))",
-            f"self.fc = {linear}({channels}, {self.config.num_classes})",
-        ]
+        if self.decoded:
+            body.append("self.decoder = Decoder()")
+        else:
+            body += self._last(self._names(last), channels)
+            body.append("self.avgpool = nn.AdaptiveAvgPool2d((1, 1))")
+            body.append(f"self.fc = {linear}({channels}, {self.config.num_classes})")
+        answer = f"{self.config.num_classes}, H, W" if self.decoded else f"{self.config.num_classes}"
         return _lines(
             "class ResNet(nn.Module):",
             f'    """{self.config.label}: images (N, {self.config.in_channels}, H, W) -> logits '
-            f'(N, {self.config.num_classes})."""',
+            f'(N, {answer})."""',
             "",
             "    def __init__(self) -> None:",
             "        super().__init__()",
@@ -264,6 +338,8 @@ class _Writer:
     def _net_forward(self, stages: Sequence[int], last: tuple[str, ...]) -> list[str]:
         stem = ["conv1"] + ["bn1"] * self.normed + ["relu"] + ["maxpool"] * stem_plan(self.config).pooling
         lines = [f"x = self.{name}(x)" for name in stem]
+        if self.decoded:
+            return self._decoded_forward(lines, stages)
         if self.checkpointed:
             layers = ", ".join(f"*self.layer{stage}" for stage in stages)
             lines += [f"for block in [{layers}]:", "    x = checkpoint(block, x, use_reentrant=False)"]
@@ -272,13 +348,28 @@ class _Writer:
         lines += [f"x = self.{name}(x)" for name in self._names(last)]
         return [*lines, "return self.fc(torch.flatten(self.avgpool(x), 1))"]
 
+    def _decoded_forward(self, stem: list[str], stages: Sequence[int]) -> list[str]:
+        """Keeps the output of each stage, and of a stem that pools the one before its pooling."""
+        pooling = [stem.pop()] if stem_plan(self.config).pooling else []
+        inside = ["for block in stage:", "    x = checkpoint(block, x, use_reentrant=False)"]
+        return [
+            "size = x.shape[2:]",
+            *stem,
+            f"features = [{'x' if pooling else ''}]",
+            *pooling,
+            f"for stage in ({', '.join(f'self.layer{stage}' for stage in stages)},):",
+            *(f"    {line}" for line in (inside if self.checkpointed else ["x = stage(x)"])),
+            "    features.append(x)",
+            "return self.decoder(features, size)",
+        ]
+
     def _start(self) -> str:
         lines = [
             "@torch.no_grad()",
             "def initialise(model: ResNet) -> None:",
             '    """He\'s initialisation."""',
             "    for module in model.modules():",
-            "        if isinstance(module, nn.Conv2d):",
+            f"        if isinstance(module, nn.Conv2d){' and module is not model.decoder.last' * self.decoded}:",
             f'            nn.init.kaiming_normal_(module.weight, mode="{fan_mode(self.config)}", nonlinearity="relu")',
             "            if module.bias is not None:",
             "                nn.init.zeros_(module.bias)",
@@ -291,7 +382,8 @@ class _Writer:
             lines += ["    for block in model.modules():", f"        if isinstance(block, {classes}):"]
             lines += [f"            {line}" for line in self._branch_start()]
         if self.fixup:
-            lines += ["    nn.init.zeros_(model.fc.weight)", "    nn.init.zeros_(model.fc.bias)"]
+            last = "model.decoder.last" if self.decoded else "model.fc"
+            lines += [f"    nn.init.zeros_({last}.weight)", f"    nn.init.zeros_({last}.bias)"]
         return _lines(*lines)
 
     def _branch_start(self) -> list[str]:
@@ -327,6 +419,11 @@ def _kinds(plans: Sequence[BlockPlan]) -> dict[str, list[BlockPlan]]:
             name += "2"
         names[name] = same
     return names
+
+
+def _skip(level: LevelPlan) -> str:
+    """What the encoder's output for a level is called."""
+    return "stem" if level.place == "_stem" else f"layer{level.place}"
 
 
 def _signature(arguments: Sequence[str]) -> list[str]:

@@ -22,24 +22,32 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
 
     Returns:
         Source of a script that takes the path of an npz file with ``train_images`` uint8 ``(N, C, H, W)``,
-        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``.
+        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; of a U-Net labels are ``(N, H, W)``.
+
+    Raises:
+        InvalidSetting: for a U-Net with a recipe that changes images and masks together, or mixes or splits them.
 
     Example:
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
         \"\"\"ResNet-20 and its training, in plain PyTorch.
     """
     recipe = recipe or Recipe()
+    gap = " "
+    labels = f"whole numbers from 0 to {config.num_classes - 1}"
+    if config.head == "unet":
+        gap = "\n"
+        labels = f"(N, H, W) from 0 to {config.num_classes - 1}, or 255 where nothing counts"
     file = re.sub(r"[^a-z0-9]+", "-", config.label.lower()) + ".pt"
     header = (
         f'"""{config.label} and its training, in plain PyTorch.\n\n'
         f"    python this_file.py data.npz\n\n"
         f"data.npz holds train_images and test_images, uint8 (N, {config.in_channels}, H, W), and train_labels and\n"
-        f"test_labels, whole numbers from 0 to {config.num_classes - 1}; the trained weights go to {file}.\n"
+        f"test_labels, {labels}; the trained weights go to{gap}{file}.\n"
         '"""'
     )
     network = network_code(config, checkpointed=recipe.checkpoint_activations)
     imports = _sorted_imports({*training_imports(recipe), *network_imports(config)})
-    return f"{header}\n\n{imports}\n\n\n{network}\n\n{training_code(recipe, file)}"
+    return f"{header}\n\n{imports}\n\n\n{network}\n\n{training_code(recipe, file, config.head)}"
 
 
 def _sorted_imports(lines: set[str]) -> str:

@@ -1,6 +1,20 @@
 """A recipe as plain PyTorch source: only what this one recipe does, in one readable loop."""
 
+from typing import NamedTuple
+
+from reswork.errors import InvalidSetting
+from reswork.models.layout import Head
 from reswork.training.recipe import Recipe
+
+
+class _Answers(NamedTuple):
+    """What the labels are, and what tells how many are right."""
+
+    shape: str
+    ignored: str  # setting of the loss
+    score: str
+    function: str
+    source: str
 
 
 def training_imports(recipe: Recipe) -> list[str]:
@@ -13,13 +27,20 @@ def training_imports(recipe: Recipe) -> list[str]:
     return lines
 
 
-def training_code(recipe: Recipe, file: str) -> str:
+def training_code(recipe: Recipe, file: str, head: Head = "classifier") -> str:
     """Functions that train a model as the recipe says: ``train(model, images and labels)`` and what it uses.
 
     Args:
         recipe: of the training.
         file: name of the file into which the script puts the weights.
+        head: of the network; with ``"unet"`` the labels are masks.
+
+    Raises:
+        InvalidSetting: for a U-Net, where the recipe asks for what the script does to single labels only.
     """
+    answers = _MASKS if head == "unet" else _CLASSES
+    if answers is _MASKS:
+        _check_masks(recipe)
     sections = [_learning_rate(recipe)]
     if recipe.augmentation.crop_padding or recipe.augmentation.translate:
         sections.append(_SHIFTED)
@@ -27,8 +48,24 @@ def training_code(recipe: Recipe, file: str) -> str:
         sections.append(_augment(recipe))
     if recipe.ema is not None:
         sections.append(_follow(recipe.ema))
-    sections += [_train(recipe), _ACCURACY, _LOAD, _main(file)]
+    sections += [_train(recipe, answers), answers.source, _LOAD.replace("(N,)", answers.shape), _main(file)]
     return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
+
+
+def _check_masks(recipe: Recipe) -> None:
+    """What the script does to images and single labels, but not to masks."""
+    asked = {
+        "augmentation": recipe.augmentation != type(recipe.augmentation)(),
+        "mixup": bool(recipe.mixup),
+        "accumulate": recipe.accumulate > 1,
+    }
+    for name, wanted in asked.items():
+        if wanted:
+            raise InvalidSetting(
+                name,
+                f"{name}={getattr(recipe, name)!r} is not written out for masks; take the script without it "
+                f"(Recipe({name}={getattr(Recipe(), name)!r})) and add it by hand",
+            )
 
 
 def _learning_rate(recipe: Recipe) -> str:
@@ -126,10 +163,11 @@ def follow(average: nn.Module, model: nn.Module, updates: int) -> None:
 '''
 
 
-def _train(recipe: Recipe) -> str:
+def _train(recipe: Recipe, answers: _Answers) -> str:
     evaluated = "model" if recipe.ema is None else "average"
     lines = [
-        '"""Train on uint8 images (N, C, H, W) with int64 labels (N,); print the test accuracy each epoch."""',
+        f'"""Train on uint8 images (N, C, H, W) with int64 labels {answers.shape}; '
+        f'print the test {answers.score} each epoch."""',
         *_setup(recipe),
         "",
         "step = 0",
@@ -140,10 +178,11 @@ def _train(recipe: Recipe) -> str:
         "        if step == total:",
         "            break",
         *(f"        {line}" for line in _batch(recipe)),
-        *(f"        {line}" for line in _update(recipe)),
+        *(f"        {line}" for line in _update(recipe, answers)),
         "        step += 1",
-        f"    right = accuracy({evaluated}, test_images, test_labels, mean, std)",
-        '    print(f"step {step} of {total}: loss {loss.item():.4f}, test accuracy {right:.4f}", flush=True)',
+        f"    right = {answers.function}({evaluated}, test_images, test_labels, mean, std)",
+        '    print(f"step {step} of {total}: loss {loss.item():.4f}, '
+        f'test {answers.score} {{right:.4f}}", flush=True)',
     ]
     if recipe.ema is not None:
         lines.append("model.load_state_dict(average.state_dict())")
@@ -229,9 +268,10 @@ def _batch(recipe: Recipe) -> list[str]:
     return lines
 
 
-def _update(recipe: Recipe) -> list[str]:
+def _update(recipe: Recipe, answers: _Answers) -> list[str]:
     scaled = recipe.precision == "fp16"
-    lines = _gradients_of_parts(recipe) if recipe.accumulate > 1 else _gradients(recipe)
+    parts = recipe.accumulate > 1
+    lines = _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
     if recipe.clip_norm is not None:
         lines += ["scaler.unscale_(optimizer)"] * scaled
         lines.append(f"nn.utils.clip_grad_norm_(model.parameters(), {recipe.clip_norm!r})")
@@ -244,9 +284,9 @@ def _update(recipe: Recipe) -> list[str]:
     return lines + ["follow(average, model, step + 1)"] * (recipe.ema is not None)
 
 
-def _gradients_of_parts(recipe: Recipe) -> list[str]:
+def _gradients_of_parts(recipe: Recipe, answers: _Answers) -> list[str]:
     names = "images, labels, others" if recipe.mixup else "images, labels"
-    weighted = _gradients(recipe, "loss = loss * len(images) / batch", "whole += loss.detach()")
+    weighted = _gradients(recipe, answers, "loss = loss * len(images) / batch", "whole += loss.detach()")
     return [
         f"parts = max(1, min({recipe.accumulate}, len(images) // 2))  # their gradients add up",
         "batch, whole = len(images), torch.zeros((), device=device)",
@@ -256,7 +296,7 @@ def _gradients_of_parts(recipe: Recipe) -> list[str]:
     ]
 
 
-def _gradients(recipe: Recipe, *more: str) -> list[str]:
+def _gradients(recipe: Recipe, answers: _Answers, *more: str) -> list[str]:
     """Loss and backward pass; ``more`` is done to the loss between them."""
     dtype = {"bf16": "bfloat16", "fp16": "float16", "auto": "bfloat16"}.get(recipe.precision)
     lines = ["logits = forward(images)"]
@@ -264,6 +304,7 @@ def _gradients(recipe: Recipe, *more: str) -> list[str]:
         when = ", enabled=bf16" if recipe.precision == "auto" else ""
         lines = [f"with torch.autocast(device.type, torch.{dtype}{when}):", "    logits = forward(images)"]
     smooth = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
+    smooth += answers.ignored
     lines.append(f"loss = F.cross_entropy(logits.float(), labels{smooth})")
     if recipe.mixup:
         lines += [
@@ -284,6 +325,25 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std
         right += (model((part.float() - mean) / std).argmax(1) == answers).sum().item()
     return right / len(images)
 '''
+
+_MEAN_IOU = '''
+@torch.no_grad()
+def mean_iou(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std: Tensor) -> float:
+    """Mean over the classes that occur of intersection over union, in evaluation mode; 255 does not count."""
+    model.eval()
+    counts = 0
+    for part, answers in zip(images.split(50), labels.split(50)):
+        logits = model((part.float() - mean) / std)
+        classes, valid = logits.shape[1], answers != 255
+        pairs = answers[valid] * classes + logits.argmax(1)[valid]
+        counts = counts + torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    shared = counts.diag()
+    either = counts.sum(0) + counts.sum(1) - shared
+    return (shared[either > 0] / either[either > 0]).mean().item()
+'''
+
+_CLASSES = _Answers("(N,)", "", "accuracy", "accuracy", _ACCURACY)
+_MASKS = _Answers("(N, H, W)", ", ignore_index=255", "mean IoU", "mean_iou", _MEAN_IOU)
 
 _LOAD = '''
 def load(path: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from reswork.datasets.augmentation import Augmentation
 from reswork.datasets.dataset import Dataset, Split
@@ -63,7 +64,12 @@ def _variants() -> list[dict[str, Any]]:
         kind, scaling = norm.split()
         settings = {"order": order, "block": block, "norm": kind, "residual_scaling": scaling}
         found.append(settings | ({"residual": False} if shortcut is None else {"shortcut": shortcut}))
-    return [*found, *SINGLE]
+    unets = [
+        {"head": "unet", **settings}
+        for settings in found[::7]
+        if settings.get("shortcut") != "B"  # does the same as A in a decoder
+    ]
+    return [*found, *SINGLE, *unets, *({"head": "unet", **settings} for settings in SINGLE)]
 
 
 def _names(source: str) -> dict[str, Any]:
@@ -107,6 +113,7 @@ def test_network_is_the_same_to_the_bit(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("depth", [20, 50, 1202])
 def test_source_stays_short(depth: int) -> None:
     assert len(show_code(ResNetConfig(depth=depth)).splitlines()) < 220
+    assert len(show_code(ResNetConfig(depth=depth, head="unet")).splitlines()) < 280
 
 
 def _data(count: int = 24, size: int = 8) -> Dataset:
@@ -196,3 +203,51 @@ def test_script_runs_without_reswork(tmp_path: Path, recipe: Recipe) -> None:
     (weights,) = tmp_path.glob("*.pt")
     model = resnet(**TINY, dropout=0.1, stochastic_depth=0.2)
     model.load_state_dict(torch.load(weights, weights_only=True), strict=True)
+
+
+def _masked(count: int) -> dict[str, np.ndarray]:
+    """Bright rectangles on dark noise, and where they are; a border that counts nowhere."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 60, (count, 3, 18, 21), dtype=np.uint8)
+    masks = np.zeros((count, 18, 21), np.uint8)
+    for image, mask in zip(images, masks, strict=True):
+        top, left = random.integers(2, 9, 2)
+        image[:, top : top + 7, left : left + 8] += 150
+        mask[top : top + 7, left : left + 8] = 1
+        mask[0] = 255
+    return {"images": images, "labels": masks}
+
+
+def test_script_of_a_u_net_learns_masks(tmp_path: Path) -> None:
+    arrays = {f"{part}_{name}": value for part in ("train", "test") for name, value in _masked(48).items()}
+    np.savez(tmp_path / "data.npz", **arrays)
+    script = tmp_path / "script.py"
+    config = ResNetConfig(depth=8, width=8, num_classes=2, head="unet")
+    script.write_text(show_code(config, Recipe(steps=60, batch_size=16, device="cpu")))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), "data.npz"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) > 0.8  # .99 and more; from fresh weights each time
+    (weights,) = tmp_path.glob("*.pt")
+    model = resnet(config)
+    model.load_state_dict(torch.load(weights, weights_only=True), strict=True)
+
+    images = torch.from_numpy(arrays["train_images"]).float()
+    std, mean = torch.std_mean(images, (0, 2, 3), correction=0, keepdim=True)
+    with torch.no_grad():
+        found = model.eval()((images - mean) / std).argmax(1)
+    answers = torch.from_numpy(arrays["train_labels"]).long()
+    iou = multiclass_jaccard_index(found, answers, 2, ignore_index=255)
+    assert f"{iou:.4f}" == done.stdout.split()[-1]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"augmentation": Augmentation(flip=True)}, {"mixup": 0.2}, {"accumulate": 2}], ids=str
+)
+def test_what_the_script_does_not_do_to_masks_is_told(settings: dict[str, Any]) -> None:
+    (name,) = settings
+    with pytest.raises(InvalidSetting, match="is not written out for masks") as caught:
+        show_code(ResNetConfig(**TINY, head="unet"), Recipe(**settings))
+    assert caught.value.field == name
