@@ -8,9 +8,10 @@ PIP := $(PY) -m pip --disable-pip-version-check
 PYTHON ?=
 ARGS ?=
 OLD_KERNEL := $(VENV)/ipykernel-6.31
+DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check rope bench notebooks gallery test-kernels clean
+.PHONY: help lab test check docs rope bench notebooks gallery test-kernels clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -31,6 +32,9 @@ check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the noteb
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) tests/check_notebooks.py
+
+docs: $(VENV)/.stamp-dev  ## build the reference of all public names from the docstrings, into build/reference
+	PYTHONWARNINGS=error::UserWarning,error::RuntimeWarning $(BIN)/pdoc --docformat google --output-directory build/reference $(DOCUMENTED)
 
 rope: $(VENV)/.stamp-dev  ## train as the code before the move does, to the last bit (a minute; goes when the move is over)
 	$(PY) -m tests.rope $(ARGS)
