@@ -1,7 +1,9 @@
 """The command line: ``reswork lab | train | runs | doctor``."""
 
 import argparse
+import signal
 import sys
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,9 @@ from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from reswork.training.live_run import LiveRun
+    from reswork.training.ranks import Ranks
     from reswork.training.recipe import Recipe
+    from reswork.training.run import Run
 
 _INTERRUPTED = 130
 
@@ -107,6 +111,22 @@ def _lab(arguments: Sequence[str]) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
+    from reswork.training.ranks import torchrun_ranks
+
+    with torchrun_ranks() as ranks:
+        if not ranks.is_first:
+            return _train_with_others(ranks)
+        run, loaded = _new_or_resumed(chosen)
+        if ranks.count > 1:
+            ranks.agree({**_job(run), "data": loaded})
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun ends its ranks by it
+            run.join(ranks)
+        run.start()
+        return _follow(run, max(0.05, chosen.interval))
+
+
+def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
+    """The run, before its start, and what its data are loaded by."""
     from reswork import datasets
     from reswork.experiment.launch import train
     from reswork.models.config import ResNetConfig
@@ -115,8 +135,9 @@ def _train(chosen: argparse.Namespace) -> int:
     from reswork.store.saved_run import load_run
 
     if chosen.resume:
+        saved = load_run(chosen.resume)
         given = datasets.load(chosen.data) if chosen.data else None
-        return _follow(load_run(chosen.resume).resume(data=given), max(0.05, chosen.interval))
+        return saved.resume(data=given, start=False), chosen.data or saved.dataset_name
     recipe = _recipe(chosen)
     data = datasets.load(chosen.data or "fashion")
     config = ResNetConfig(
@@ -129,8 +150,48 @@ def _train(chosen: argparse.Namespace) -> int:
     sheet = spec_sheet(config, data.input_shape)
     print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
     print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
-    run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name)
-    return _follow(run, max(0.05, chosen.interval))
+    run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
+    return run, chosen.data or "fashion"
+
+
+def _job(run: "Run") -> dict[str, Any]:
+    """What the other ranks need to train along."""
+    config = getattr(run.model, "config", None)
+    if config is None:
+        raise InvalidSetting("model", "only networks of rw.resnet can be trained by several ranks")
+    return {"config": config.to_dict(), "recipe": run.recipe.to_dict(), "hash": run.data.fingerprint}
+
+
+def _train_with_others(ranks: "Ranks") -> int:
+    """What the ranks do that are not the first: the same steps, without record, folder and words.
+
+    They end with the first one, whatever anybody asks of them, and it tells what went wrong.
+    """
+    from reswork import datasets
+    from reswork.models.config import ResNetConfig
+    from reswork.models.network import resnet
+    from reswork.training.failures import NonFiniteLoss
+    from reswork.training.loop import fit
+    from reswork.training.ranks import RankFailed
+    from reswork.training.recipe import Recipe
+
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)
+    try:
+        job = ranks.agree(dict[str, Any]())
+    except RuntimeError:  # the first one could not begin, and says why
+        return 0
+    data = datasets.load(job["data"])
+    if data.fingerprint != job["hash"]:
+        raise RuntimeError(f"{job['data']!r} holds other images here than for the first rank")
+    model = resnet(ResNetConfig.from_dict(job["config"]))
+    try:
+        deque(fit(model, data, Recipe.from_dict(job["recipe"]), ranks=ranks), maxlen=0)
+    except (InvalidSetting, NonFiniteLoss):  # the first rank has the same
+        return 0
+    except RankFailed:
+        return 1
+    return 0
 
 
 def _recipe(chosen: argparse.Namespace) -> "Recipe":
@@ -159,6 +220,7 @@ def _follow(run: "LiveRun", interval_s: float) -> int:
     except KeyboardInterrupt:
         print("stopping ...", flush=True)
         run.stop()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun asks more than once
         status = _INTERRUPTED
     try:
         run.wait()

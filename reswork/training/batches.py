@@ -21,6 +21,11 @@ class Batch:
     other_labels: Tensor | None = None  # (N,) int64, of the image mixed in
     share: float = 1.0
 
+    def rows(self, rows: slice) -> "Batch":
+        """Some of its images, with what belongs to them."""
+        others = None if self.other_labels is None else self.other_labels[rows]
+        return Batch(self.images[rows], self.labels[rows], others, self.share)
+
     def parts(self, count: int) -> "list[Batch]":
         """The same batch in so many nearly equal parts, each of at least two images."""
         count = max(1, min(count, len(self.images) // 2))

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Split
 from reswork.training.modes import Mode
+from reswork.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -47,6 +48,7 @@ def evaluate(
     mode: Mode | None = None,
     batch_size: int = 500,
     stopped: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
 ) -> Evaluation | None:
     """Compare a network's answers with the labels of a split.
 
@@ -61,24 +63,34 @@ def evaluate(
         mode: precision and memory format; None: as it comes.
         batch_size: images at once.
         stopped: asked between batches; true ends it.
+        ranks: that share the batches; the first one counts the outputs of all, in the order of one process.
 
     Returns:
-        The metrics; None if it was ended, or the split has no images.
+        The metrics, on other ranks than the first without a number; None if it was ended, or the split has no images.
     """
     mode = mode or Mode(str(split.images.device))
     metrics = _collection(classes).to(split.images.device)
     losses: list[Tensor] = []
+    batches = list(zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True))
     with evaluating(model), torch.no_grad():
-        for images, labels in zip(
-            split.images.split(batch_size), split.labels.split(batch_size), strict=True
-        ):
-            if stopped():
+        for place in range(0, len(batches) if len(split) else 0, ranks.count):
+            if ranks.agree(stopped()):
                 return None
-            logits = _logits(model, normalise(images, mean, std, torch.float32, mode.memory_format), mode)
-            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            metrics.update(logits, labels)
-        if not losses:
+            shared = batches[place : place + ranks.count]  # one for each rank
+            own = None
+            if ranks.index < len(shared):
+                images = normalise(shared[ranks.index][0], mean, std, torch.float32, mode.memory_format)
+                own = _logits(model, images, mode)
+            labels = [each for _, each in shared]
+            for logits, truth in zip(
+                ranks.outputs(own, [len(each) for each in labels]), labels, strict=False
+            ):
+                losses.append(F.cross_entropy(logits, truth, reduction="sum"))
+                metrics.update(logits, truth)
+        if not len(split):
             return None
+        if not ranks.is_first:
+            return Evaluation({}, np.zeros((classes, classes), np.int64))
         values = metrics.compute()
         confusion = values.pop("confusion").cpu().numpy().astype(np.int64)
         loss = float(torch.stack(losses).sum()) / len(split)
@@ -107,7 +119,7 @@ def _collection(classes: int) -> "MetricCollection":
     from torchmetrics import classification as by_class
 
     k = max(2, classes)
-    options: dict[str, Any] = {"num_classes": k, "validate_args": False}
+    options: dict[str, Any] = {"num_classes": k, "validate_args": False, "sync_on_compute": False}
     return MetricCollection(
         {
             "top1": by_class.MulticlassAccuracy(average="micro", **options),

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
 from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training
 from reswork.training.controls import Controls
@@ -29,6 +30,7 @@ from reswork.training.mode_timing import choose_mode
 from reswork.training.modes import Mode, choose_device
 from reswork.training.progress import TrainingState
 from reswork.training.randomness import global_state
+from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.schedules import learning_rates
 from reswork.training.train_step import TrainStep
@@ -41,6 +43,7 @@ def fit(
     *,
     controls: Controls | None = None,
     start: TrainingState | None = None,
+    ranks: Ranks = ALONE,
 ) -> Generator[Event, None, None]:
     """Train a network; each event that you pull is one moment of it, and not pulling is stopping.
 
@@ -55,6 +58,8 @@ def fit(
         recipe: None: the defaults.
         controls: changes and an end that somebody asks for while it runs.
         start: go on from here instead of from the model's weights and step 0, in the mode of then.
+        ranks: that train it together, each with this call. What the first one's ``controls`` and ``start`` say holds
+            for all, and all end with it; the events of the others are of no use.
 
     Yields:
         ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``BatchReady`` and
@@ -73,17 +78,24 @@ def fit(
         [1, 2, 3]
     """
     recipe, controls = recipe or Recipe(), controls or Controls()
-    device, why = choose_device(recipe.device)
+    device, why = choose_device(ranks.device_name(recipe.device))
     with ExitStack() as stack:
+        stack.enter_context(ranks.together(device))
         stack.enter_context(global_state(device, deterministic=recipe.deterministic))
         stack.enter_context(memory_failures_explained(recipe, device))
         stack.callback(model.eval)
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe)
-        mode = _mode_of(start, device) or choose_mode(recipe, model, here, device, why, lambda: controls.stop)
-        if not controls.stop:
-            yield from _steps(model, here, recipe, mode, controls, start)
+        _check_shares(recipe, here, ranks)
+        mode = _mode_of(start, device)
+        if mode is None and ranks.is_first:
+            mode = choose_mode(recipe, model, here, device, why, lambda: controls.stop)
+        if ranks.count > 1:
+            start, mode = ranks.agreed_state(start), _agreed(mode, device, ranks)
+        assert mode is not None
+        if not ranks.agree(controls.stop):
+            yield from _steps(model, here, recipe, mode, controls, start, ranks)
 
 
 def _steps(
@@ -93,23 +105,27 @@ def _steps(
     mode: Mode,
     controls: Controls,
     start: TrainingState | None,
+    ranks: Ranks,
 ) -> Generator[Event, None, None]:
     model.train().to(memory_format=mode.memory_format)
     total = total_steps(recipe, len(data.train))
     batches = Batches(data, recipe, channels_last=mode.channels_last)
     train_step = TrainStep(
-        model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist(), start
+        model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist(), start, ranks
     )
     place = _Place(train_step, start, batches.per_epoch, total)
     images = min(recipe.batch_size, len(data.train))
-    yield RunStarted(place.step, model, total, batches.per_epoch, mode.device, str(mode), mode, place.state)
+    told = "; ".join(filter(None, (str(mode), ranks.sentence(model))))
+    yield RunStarted(place.step, model, total, batches.per_epoch, mode.device, told, mode, place.state)
     try:
         clock = _Clock(controls)
-        if not (yield from _evaluation(place, train_step, data, mode, controls, clock)):  # it may stop there
+        if not (
+            yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)
+        ):  # it may stop there
             return
         for step in range(place.step + 1, total + 1):
             epoch = (step - 1) // batches.per_epoch + 1
-            for name, value in controls.changes():
+            for name, value in ranks.agree([*controls.changes()]):
                 train_step.change(name, value, step)
                 yield SettingChanged(step, name, value)
             batch = batches.cut(step)
@@ -123,7 +139,7 @@ def _steps(
             train_step.apply(step)
             place.made(step)
             yield StepDone(step, epoch, loss, top1, images, train_step.rate(step), model)
-            if not (yield from _evaluation(place, train_step, data, mode, controls, clock)):
+            if not (yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)):
                 return
     finally:
         train_step.release()
@@ -132,7 +148,13 @@ def _steps(
 
 
 def _evaluation(
-    place: "_Place", train_step: TrainStep, data: Dataset, mode: Mode, controls: Controls, clock: "_Clock"
+    place: "_Place",
+    train_step: TrainStep,
+    data: Dataset,
+    mode: Mode,
+    controls: Controls,
+    clock: "_Clock",
+    ranks: Ranks,
 ) -> Generator[Event, None, bool]:
     """Evaluate where an epoch ends; false if the run was ended meanwhile."""
     if not place.wants_evaluation:
@@ -147,8 +169,9 @@ def _evaluation(
         classes=len(data.classes),
         mode=mode,
         stopped=lambda: controls.stop,
+        ranks=ranks,
     )
-    if found is None and controls.stop:
+    if found is None and (controls.stop or len(data.test)):
         yield EvaluationStopped(place.step, train_step.model)
         return False
     nothing = np.zeros((len(data.classes),) * 2, np.int64)  # where there are no test images
@@ -194,6 +217,21 @@ def _mode_of(start: TrainingState | None, device: torch.device) -> Mode | None:
     """The mode that a training had before, where it goes on on the same device."""
     kept = start.values.get("mode") if start is not None else None
     return Mode(**kept) if kept is not None and kept.get("device") == str(device) else None
+
+
+def _agreed(mode: Mode | None, device: torch.device, ranks: Ranks) -> Mode:
+    """The first rank's mode, on this rank's device."""
+    return replace(Mode(**ranks.agree(asdict(mode) if mode is not None else {})), device=str(device))
+
+
+def _check_shares(recipe: Recipe, data: Dataset, ranks: Ranks) -> None:
+    images = min(recipe.batch_size, len(data.train))
+    if images < 2 * ranks.count:
+        raise InvalidSetting(
+            "batch_size",
+            f"a batch of {images} images is too small for {ranks.count} ranks, each of which needs two; choose "
+            f"batch_size={2 * ranks.count} or more, or fewer ranks",
+        )
 
 
 class _Clock:

@@ -17,10 +17,11 @@ class LossGuard:
         device: that the losses are on.
         every: steps between two such copies.
         step: updates made before, all of them good.
+        waits: wait for the device then, so that several ranks find it in the same step.
     """
 
-    def __init__(self, device: torch.device, every: int = 16, step: int = 0) -> None:
-        self._every = every
+    def __init__(self, device: torch.device, every: int = 16, step: int = 0, *, waits: bool = False) -> None:
+        self._every, self._waits = every, waits
         self._steps = step
         self.poison = torch.zeros((), device=device)
         self.flag = torch.zeros((), device=device)
@@ -35,7 +36,7 @@ class LossGuard:
         self._good = self._good + (1 - self.flag)
         if self._steps % self._every:
             return None
-        if self._good.device.type != "cuda":
+        if self._good.device.type != "cuda" or self._waits:
             return self.settle()
         self._send()
         return self._arrived()

@@ -33,6 +33,7 @@ from reswork.training.loop import fit
 from reswork.training.modes import Mode
 from reswork.training.pace import Pace
 from reswork.training.progress import TrainingState
+from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.recorder import Listener
 from reswork.training.recorder_set import RecorderSet
@@ -118,6 +119,7 @@ class Run(LiveRun):
         self._convergence = Convergence(self.recipe.target_accuracy, self.history)
         self._controls = Controls()
         self._start = start
+        self._ranks = ALONE
         self._pace = Pace(float(start.values.get("seconds", 0.0)) if start is not None else 0.0)
         before = start.values.get("save_every_s", EVERY_S) if start is not None else EVERY_S
         self._save_points = SavePoints(before if save_every_s is None else save_every_s)
@@ -176,6 +178,17 @@ class Run(LiveRun):
             self._thread.start()
             atexit.register(self._leave)
             self._changed.notify_all()
+
+    def join(self, ranks: Ranks) -> None:
+        """Train together with other ranks, of which this is the first; the others have `fit` alone.
+
+        Raises:
+            RuntimeError: if it has begun.
+        """
+        with self._changed:
+            if self._state is not RunState.READY:
+                raise RuntimeError("this run has begun; let ranks join before start()")
+            self._ranks = ranks
 
     def pause(self) -> None:
         """Stand still after the step that is being made, before an evaluation that may follow it."""
@@ -278,7 +291,14 @@ class Run(LiveRun):
 
     def _main(self) -> None:
         state, error = RunState.FAILED, None
-        events = fit(self.model, self._data, self.recipe, controls=self._controls, start=self._start)
+        events = fit(
+            self.model,
+            self._data,
+            self.recipe,
+            controls=self._controls,
+            start=self._start,
+            ranks=self._ranks,
+        )
         try:
             try:
                 finished = self._pull(events)
@@ -362,6 +382,8 @@ class Run(LiveRun):
                 self.history.note(event.step, event.name, value=event.value)
             case RunStarted():
                 self._mode, self._loop_state = event.choice, event.state
+                if told := self._ranks.sentence(event.model):
+                    self.history.note(event.step, "ranks", count=self._ranks.count, told=told)
                 self._pace.started()
 
     def _attend(self, *, stepped: bool, evaluated: bool) -> None:

@@ -31,6 +31,7 @@ from reswork.training.progress import (
     optimizer_tensors,
 )
 from reswork.training.randomness import derived_seed, seed_global
+from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe
 
 
@@ -44,6 +45,7 @@ class TrainStep:
         mode: how to compute.
         rates: (total steps,) scheduled learning rates.
         start: where to go on; its weights are put into the model.
+        ranks: that make each step together.
 
     Raises:
         InvalidSetting: if the start is of another network, optimizer or recipe.
@@ -57,19 +59,24 @@ class TrainStep:
         mode: Mode,
         rates: list[float],
         start: TrainingState | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         if start is not None:
             load_weights(model, start)
         self.model = model
+        self._ranks = ranks
+        self._replicated = ranks.replicated(model)  # before anything copies the weights
         self.optimizer = optimizer_for(model, recipe)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
         self._batches, self._recipe, self._mode, self._rates = batches, recipe, mode, rates
-        self._forward = torch.compile(model, dynamic=False) if mode.compile else model
+        self._forward = torch.compile(self._replicated, dynamic=False) if mode.compile else self._replicated
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = self._weights[0].device
         self._guard = (
-            None if self._device.type == "cpu" else LossGuard(self._device, step=start.step if start else 0)
+            None
+            if self._device.type == "cpu"
+            else LossGuard(self._device, step=start.step if start else 0, waits=ranks.count > 1)
         )
         self._scaler = torch.amp.GradScaler(self._device.type) if mode.precision == "fp16" else None
         self._factor = 1.0
@@ -111,10 +118,11 @@ class TrainStep:
 
     def seed(self, step: int) -> None:
         """Give the global generators the numbers of a step; before anyone looks at it, and before it is made."""
-        seed_global(self._device, derived_seed(self._recipe.seed, "dropout", step))
+        purpose = "dropout" if self._ranks.is_first else f"dropout of rank {self._ranks.index}"
+        seed_global(self._device, derived_seed(self._recipe.seed, purpose, step))
 
     def backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Gradients of a step's batch into the weights.
+        """Gradients of a step's batch into the weights; each rank computes its share of it, and gets all of them.
 
         Returns:
             Loss and fraction right, both () float32 on the device, without graph.
@@ -124,13 +132,22 @@ class TrainStep:
                 weights stand still from the first bad loss on, within some steps of it.
         """
         self.seed(step)
-        with self._kept_activations():
-            losses, rights = zip(
-                *(self._part(part, len(batch.labels), step) for part in batch.parts(self._recipe.accumulate)),
-                strict=True,
-            )
+        images = len(batch.labels)
+        *firsts, last = self._own(batch).parts(self._recipe.accumulate)
+        with self._kept_activations(), self._ranks.joined_norms(self.model):
+            found = []
+            for part in firsts:
+                with self._ranks.without_sum(self._replicated):
+                    found.append(self._part(part, images, step))
+            found.append(self._part(last, images, step))
+        losses, rights = zip(*found, strict=True)
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         right = rights[0] if len(rights) == 1 else torch.stack(rights).sum()
+        if self._ranks.count > 1:
+            loss, right = self._ranks.sum(loss, right)
+            if self._guard is None and not math.isfinite(loss.item()):
+                self._raise_if_bad(step)  # all ranks do
+            self._ranks.even_statistics(self.model)
         if self._scaler is not None:
             self._scaler.unscale_(self.optimizer)
         if self._guard is not None:
@@ -170,6 +187,10 @@ class TrainStep:
         if self._scaler is not None and "scaler" in values:
             self._scaler.load_state_dict(dict(values["scaler"]))
 
+    def _own(self, batch: Batch) -> Batch:
+        """This rank's share of a batch."""
+        return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.labels)))
+
     def _part(self, part: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the fraction right; its gradients are added to the weights'."""
         with self._mode.autocast():
@@ -178,12 +199,13 @@ class TrainStep:
         share = len(part.labels) / images
         if share < 1:
             loss, right = loss * share, right * share
-        if self._guard is None and not math.isfinite(loss.item()):
+        if self._guard is None and self._ranks.count == 1 and not math.isfinite(loss.item()):
             self._raise_if_bad(step)
+        goal = loss if self._ranks.count == 1 else loss * self._ranks.count  # gradients are means over ranks
         if self._scaler is None:
-            loss.backward()
+            goal.backward()
         else:  # the scaler leaves the weights alone where gradients are not finite
-            self._scaler.scale(loss if self._guard is None else loss + self._guard.poison).backward()
+            self._scaler.scale(goal if self._guard is None else goal + self._guard.poison).backward()
         return loss.detach(), right
 
     def _watch(self, guard: LossGuard, loss: Tensor) -> None:
