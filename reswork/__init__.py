@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
-    from reswork.experiment.seed_runs import SeedRuns
+    from reswork.experiment.seed_runs import SeedRuns, train_seeds
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
@@ -90,6 +90,7 @@ __all__ = [
     "spec_sheet",
     "spec_table",
     "train",
+    "train_seeds",
     "unet",
     "what_changed",
 ]
@@ -142,6 +143,7 @@ _HOMES = {
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",
+    "train_seeds": "reswork.experiment.seed_runs",
     "unet": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
 }

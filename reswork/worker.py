@@ -69,7 +69,7 @@ def _work(directory: Path, folder: Path) -> None:
 
 def _resumed(directory: Path, job: "Job", data: "Dataset") -> "Run":
     """The run that is in the folder."""
-    from reswork.experiment.processes.job import recorders_from_specs
+    from reswork.experiment.processes.portable import recorders_from_specs
     from reswork.store.resuming import resume
     from reswork.store.saved_run import load_run
 
@@ -81,7 +81,7 @@ def _begun(
     directory: Path, job: "Job", model: "ResNet", data: "Dataset", state: "TrainingState | None"
 ) -> "Run":
     """A new run, recorded and saved like one in a kernel."""
-    from reswork.experiment.processes.job import recorders_from_specs
+    from reswork.experiment.processes.portable import recorders_from_specs
     from reswork.store.assembly import assemble_run
     from reswork.training.recipe import Recipe
 

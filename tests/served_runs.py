@@ -17,11 +17,10 @@ from reswork.experiment.processes import starting
 from reswork.experiment.processes.job import private_folder
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.server import Server
-from reswork.recorders import default_recorders
 from reswork.store import worker_file
+from reswork.store.assembly import assemble_run
 from reswork.store.description import describe
 from reswork.store.worker_file import WORKER_FILE, worker_of
-from reswork.store.writer import RunWriter
 
 RECIPE = rw.Recipe(
     steps=40, batch_size=32, device="cpu", precision="fp32", compile="off", channels_last=False
@@ -59,22 +58,22 @@ def served_runs(folder: Path) -> Iterator[Callable[..., tuple[ProcessRun, rw.Run
 def _served(
     directory: Path, recipe: rw.Recipe, *, default: bool
 ) -> tuple[tuple[ProcessRun, rw.Run], Callable[[], None]]:
-    model, data, history = tiny(), small_digits(), rw.History()
-    recorders = default_recorders(history) if default else [rw.recorders.losses(history)]
-    writer = RunWriter(directory, history, describe(model, data, recipe))
-    inner = rw.Run(model, data, recipe, history=history, recorders=[*recorders, writer], name=directory.name)
+    model, data = tiny(), small_digits()
+    recorders = None if default else [rw.recorders.losses]
+    description = describe(model, data, recipe)
+    inner = assemble_run(model, data, recipe, description, directory, recorders=recorders, moments_bytes=0)
     private = private_folder()
-    service = Server(inner, private, model.config.to_dict())
+    server = Server(inner, private, model.config.to_dict())
 
     def close_at_end() -> None:
         while not inner.done:
             inner.wait_for_change(inner.state, inner.steps_done, 1.0)
-        service.close()
+        server.close()
 
     closer = threading.Thread(target=close_at_end)
     closer.start()
     outer = ProcessRun(
-        directory, tiny(), recipe, service.hello, launch=lambda: (worker_of(os.getpid(), private), None)
+        directory, tiny(), recipe, server.hello, launch=lambda: (worker_of(os.getpid(), private), None)
     )
 
     def end() -> None:

@@ -84,7 +84,7 @@ def test_ctrl_c_stops_the_run_and_keeps_it(folder: Path) -> None:
     assert child.returncode == 130
     assert "stopped after" in rest
     (saved,) = runs()
-    assert json.loads((saved.path / "run.json").read_text())["state"] == "STOPPED"
+    assert json.loads((saved.directory / "run.json").read_text())["state"] == "STOPPED"
     assert saved.model() is not None
 
 

@@ -17,18 +17,17 @@ from reswork.results.run_tree import RunNode, family
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.moments import Moments, moments
 from reswork.store.run_table import runs
-from reswork.store.saved_run import SavedRun, load_run
+from reswork.store.saved_run import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
-from reswork.training.run import Run
 
 _SCHEDULED = ("epochs", "steps", "learning_rate", "schedule", "warmup_epochs", "milestones", "decay_factor",
               "target_accuracy")  # fmt: skip # what may change without touching what the optimizer remembers
 
 
 def branch(
-    run: "LiveRun | SavedRun",
+    run: AnyRun,
     step: int,
     recipe: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -37,7 +36,7 @@ def branch(
     name: str | None = None,
     directory: str | Path | None = None,
     start: bool = True,
-) -> Run:
+) -> LiveRun:
     """Train on from an earlier moment of a run, with other settings; the old run stays as it is.
 
     The new run begins with the weights of the moment that is nearest to the step, and the schedule and the order
@@ -62,8 +61,8 @@ def branch(
     Example:
         >>> branch(run, 200, {"learning_rate": 0.01})       # doctest: +SKIP
     """
-    data = data if data is not None else _data_of(run)
-    old_config = config_of(run)
+    data = data if data is not None else run.data if run.is_live else run.load_data()
+    old_config = run.config
     new_recipe = _changed_recipe(run.recipe, recipe or {})
     found = moments(run)
     state, words = _state(run, found, step, new_recipe, changed=bool(config))
@@ -110,7 +109,7 @@ def tree_of(found: "list[SavedRun]") -> tuple[RunNode, ...]:
     )
 
 
-def relatives(run: "LiveRun | SavedRun", root: str | Path | None = None) -> tuple[RunNode, ...]:
+def relatives(run: AnyRun, root: str | Path | None = None) -> tuple[RunNode, ...]:
     """The runs that share an ancestor with a run, itself among them; give them to ``figures.run_tree``.
 
     Args:
@@ -123,13 +122,11 @@ def relatives(run: "LiveRun | SavedRun", root: str | Path | None = None) -> tupl
     return family(tree_of(runs(root)), run.name)
 
 
-def settings_between(
-    run: "LiveRun | SavedRun | None", other: "LiveRun | SavedRun | None"
-) -> dict[str, list[Any]]:
+def settings_between(run: AnyRun | None, other: AnyRun | None) -> dict[str, list[Any]]:
     """Settings of recipe and network in which two runs differ: name -> value of the first and of the second."""
     if run is None or other is None:
         return {}
-    return _changes(run.recipe, other.recipe) | _changes(config_of(run), config_of(other))
+    return _changes(run.recipe, other.recipe) | _changes(run.config, other.config)
 
 
 def told_changes(changes: Mapping[str, Any]) -> tuple[str, ...]:
@@ -148,25 +145,12 @@ def _told(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def config_of(run: "LiveRun | SavedRun | None") -> ResNetConfig | None:
-    """Settings of a run's network; None where it was not built here."""
-    found = run.config if isinstance(run, SavedRun) else getattr(getattr(run, "model", None), "config", None)
-    return found if isinstance(found, ResNetConfig) else None
-
-
-def _data_of(run: "LiveRun | SavedRun") -> Dataset:
-    if isinstance(run, Run):
-        return run.data
-    saved = run if isinstance(run, SavedRun) else load_run(getattr(run, "directory", run.name))
-    return saved.load_data()
-
-
 def _changed_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return Recipe.from_dict({**recipe.to_dict(), **changes})
 
 
 def _state(
-    run: "LiveRun | SavedRun", found: Moments, step: int, recipe: Recipe, *, changed: bool
+    run: AnyRun, found: Moments, step: int, recipe: Recipe, *, changed: bool
 ) -> tuple[TrainingState, list[str]]:
     """Weights and, where they are known and still fit, what the optimizer remembers; and how that went in words."""
     near = found.nearest(step)
@@ -198,7 +182,7 @@ def _checkpoint(directory: Path, step: int) -> TrainingState | None:
 
 
 def _network(
-    run: "LiveRun | SavedRun",
+    run: AnyRun,
     found: Moments,
     state: TrainingState,
     old: ResNetConfig | None,

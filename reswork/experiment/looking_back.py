@@ -11,9 +11,8 @@ from reswork.datasets.dataset import Dataset
 from reswork.experiment.pinned_examples import first_of_each_class, frame_of
 from reswork.results.pinned_examples import Frame
 from reswork.store.moments import Moments, moments
-from reswork.store.saved_run import SavedRun
+from reswork.store.saved_run import AnyRun
 from reswork.training.evaluation import Evaluation, evaluate
-from reswork.training.live_run import LiveRun
 
 MOST_PICTURES = 1_000  # of the test split, that a moment is judged by
 
@@ -46,7 +45,7 @@ class Look:
 
 
 def look_back(
-    run: "LiveRun | SavedRun",
+    run: AnyRun,
     step: int,
     data: Dataset,
     *,

@@ -24,7 +24,7 @@ def compare_seeds(
     or three runs each only large differences can show, and "not larger" does not mean "equal".
 
     Args:
-        a: what ``train(..., seeds=3)`` returned, or a sequence of runs, saved runs or histories.
+        a: what `train_seeds` returned, or a sequence of runs, saved runs or histories.
         b: the other group.
         series: what to compare.
         names: what to call the groups; None: what their runs are called.

@@ -2,14 +2,24 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.experiment.launch import default_name, train
+from reswork.experiment.processes import Engine, WhenKernelEnds
 from reswork.history import History
 from reswork.models.network import ResNet, resnet
+from reswork.recorders import RecorderFactory
+from reswork.store.directory import check_name
+from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.training.live_run import LiveRun
+from reswork.training.recipe import Recipe
+from reswork.training.save_points import EVERY_S
 from reswork.training.state import RunState
 
 MOST_SEEDS = 1_000
@@ -136,6 +146,72 @@ class SeedRuns:
         return self.current
 
 
+def train_seeds(
+    model: nn.Module | Callable[[], nn.Module],
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    seeds: int = 3,
+    directory: str | Path | None = None,
+    recorders: Sequence[RecorderFactory] | None = None,
+    name: str | None = None,
+    start: bool = True,
+    save_every_s: float = EVERY_S,
+    moments_bytes: int = DEFAULT_BYTES,
+    engine: Engine = "thread",
+    when_kernel_ends: WhenKernelEnds = "stop",
+) -> SeedRuns:
+    """Train the same several times, one after another, each with new weights and a seed of its own; returns at once.
+
+    What is not said here means the same as for `train`.
+
+    Args:
+        model: a network from `resnet`, whose settings are used and not its weights, or a function that makes a new
+            network.
+        data: what to learn.
+        recipe: how; its seed is the first one, and those that follow it are the others.
+        seeds: so many runs, 1 to 1,000.
+        directory: holds a folder for each; None: they are under ``runs``.
+        recorders: of each run.
+        name: of the whole; each run's has ``-seed-0`` and so on behind it.
+        start: False gives runs that wait for ``start()``.
+        save_every_s: seconds between two checkpoints.
+        moments_bytes: disk for the weights of earlier steps of each run.
+        engine: where each computes.
+        when_kernel_ends: what a process of its own does then.
+
+    Raises:
+        InvalidSetting: as `train` does, or for a number that is none, or a network that cannot be made anew.
+
+    Example:
+        >>> train_seeds(resnet(cfg), data, seeds=3)     # doctest: +SKIP
+    """
+    recipe = Recipe() if recipe is None else recipe
+    numbers = seeds_from(recipe.seed, seeds)
+    first = fresh_network(model, numbers[0])
+    whole = check_name(name) if name is not None else default_name(first)
+
+    def make(seed: int) -> LiveRun:
+        return train(
+            first if seed == numbers[0] else fresh_network(model, seed),
+            data,
+            replace(recipe, seed=seed),
+            directory=None if directory is None else Path(directory) / f"seed-{seed}",
+            name=f"{whole}-seed-{seed}" if directory is None else None,
+            recorders=recorders,
+            start=False,
+            save_every_s=save_every_s,
+            moments_bytes=moments_bytes,
+            engine=engine,
+            when_kernel_ends=when_kernel_ends,
+        )
+
+    runs = SeedRuns(make, numbers, whole)
+    if start:
+        runs.start()
+    return runs
+
+
 def _ended(run: LiveRun) -> RunState:
     try:
         return run.wait()
@@ -170,8 +246,8 @@ def fresh_network(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.M
     if isinstance(model, nn.Module) and not isinstance(model, ResNet):
         raise InvalidSetting(
             "model",
-            f"seeds needs new weights for each seed, and how a {type(model).__name__} is made is not known here; "
-            "give a function that makes one, such as train(lambda: MyNet(), data, seeds=3)",
+            f"each seed needs new weights, and how a {type(model).__name__} is made is not known here; "
+            "give a function that makes one, such as train_seeds(lambda: MyNet(), data)",
         )
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)

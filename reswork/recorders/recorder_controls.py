@@ -44,15 +44,15 @@ class RecorderControls(ABC):
 
     @property
     @abstractmethod
-    def looks(self) -> Sequence[tuple[SnapshotObserver, Price]]:
+    def observers(self) -> Sequence[tuple[SnapshotObserver, Price]]:
         """Those that look from outside, at snapshots, and what they cost."""
 
     @abstractmethod
-    def enter(self, looks: SnapshotObserver) -> bool:
+    def enter(self, observer: SnapshotObserver) -> bool:
         """Let something that looks from outside be counted; true if the budget stretches its interval."""
 
     @abstractmethod
-    def leave(self, looks: SnapshotObserver) -> None:
+    def leave(self, observer: SnapshotObserver) -> None:
         """Count it no more."""
 
     @abstractmethod
@@ -106,24 +106,24 @@ class RunRecorderControls(RecorderControls):
         return self._budget.total if self._budget is not None else None
 
     @property
-    def looks(self) -> list[tuple[SnapshotObserver, Price]]:
+    def observers(self) -> list[tuple[SnapshotObserver, Price]]:
         """Those in the budget."""
         budget = self._budget
         if budget is None:
             return []
         return [(each, budget.price(each)) for each in budget.recorders if isinstance(each, SnapshotObserver)]
 
-    def enter(self, looks: SnapshotObserver) -> bool:
+    def enter(self, observer: SnapshotObserver) -> bool:
         """Into the budget, where there is one."""
         budget = self._budget
         if budget is not None:
-            budget.add(looks)
+            budget.add(observer)
         return budget is not None
 
-    def leave(self, looks: SnapshotObserver) -> None:
+    def leave(self, observer: SnapshotObserver) -> None:
         """Out of the budget."""
         if self._budget is not None:
-            self._budget.remove(looks)
+            self._budget.remove(observer)
 
     def limit(self, share: float) -> None:
         """Tell the budget, where there is one."""

@@ -4,10 +4,11 @@ from reswork.store.checkpoint import Checkpoint, open_checkpoint
 from reswork.store.directory import create_run_directory, runs_folder
 from reswork.store.resuming import resume
 from reswork.store.run_table import runs
-from reswork.store.saved_run import SavedRun, load_run
+from reswork.store.saved_run import AnyRun, SavedRun, load_run
 from reswork.store.writer import RunWriter
 
 __all__ = [
+    "AnyRun",
     "Checkpoint",
     "RunWriter",
     "SavedRun",

@@ -11,6 +11,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.history import History
 from reswork.recorders import RecorderFactory, default_recorders, made_by
 from reswork.recorders.forwarding import introduce
+from reswork.recorders.recorder_controls import RunRecorderControls
 from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper
 from reswork.store.writer import RunWriter
 from reswork.training.progress import TrainingState
@@ -58,13 +59,15 @@ def assemble_run(
     made = made_by([default_recorders] if recorders is None else recorders, history)
     if name is not None:
         introduce(made, name, description)
+    keeper = None
     if directory is not None:
         if moments_bytes:
-            made.append(MomentKeeper(directory, history, moments_bytes))
+            keeper = MomentKeeper(directory, history, moments_bytes)
+            made.append(keeper)
         made.append(
             RunWriter(directory, history, description, continued=continued)
         )  # last: it finds what others recorded
-    return Run(
+    run = Run(
         model,
         data,
         recipe,
@@ -74,3 +77,5 @@ def assemble_run(
         start=state,
         save_every_s=save_every_s,
     )
+    run.directory, run.moments, run.recorder_controls = directory, keeper, RunRecorderControls(run)
+    return run

@@ -12,12 +12,10 @@ from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet
 from reswork.store.moment_file import moments_in, read_moment
-from reswork.store.moment_keeper import MOMENTS_FOLDER, MomentKeeper
-from reswork.store.saved_run import SavedRun
-from reswork.store.writer import RunWriter
-from reswork.training.live_run import LiveRun
+from reswork.store.moment_keeper import MOMENTS_FOLDER
+from reswork.store.saved_run import AnyRun, SavedRun
+from reswork.training.live_run import LiveRun, MomentsBudget
 from reswork.training.modes import choose_device
-from reswork.training.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class Moments:
     Args:
         folder: with the files.
         template: makes a network that the weights fit into, and nobody else holds.
-        keeper: of a run that goes on in this process.
+        budget: of a run that goes on; None where it is out of reach.
 
     Example:
         >>> found = Moments(Path("nowhere"), lambda: nn.Identity())
@@ -52,11 +50,11 @@ class Moments:
     """
 
     def __init__(
-        self, folder: Path, template: Callable[[], nn.Module], keeper: MomentKeeper | None = None
+        self, folder: Path, template: Callable[[], nn.Module], budget: MomentsBudget | None = None
     ) -> None:
         self.folder = folder
         self._template = template
-        self._keeper = keeper
+        self._budget = budget
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -71,15 +69,15 @@ class Moments:
     @property
     def most_bytes(self) -> int | None:
         """The budget of a run that goes on in this process, which may be set; None for others."""
-        return None if self._keeper is None else self._keeper.most_bytes
+        return None if self._budget is None else self._budget.most_bytes
 
     @most_bytes.setter
     def most_bytes(self, count: int) -> None:
-        if self._keeper is None:
+        if self._budget is None:
             raise InvalidSetting(
                 "moments_bytes", "this run does not go on here; its moments stay as they are"
             )
-        self._keeper.most_bytes = count
+        self._budget.most_bytes = count
 
     def nearest(self, step: int) -> int:
         """The kept step that is nearest to a step; of two equally near ones the earlier.
@@ -136,9 +134,7 @@ class Moments:
         return model.eval()
 
 
-def moments(
-    run: "LiveRun | SavedRun", *, model: nn.Module | None = None, device: str | None = None
-) -> Moments:
+def moments(run: AnyRun, *, model: nn.Module | None = None, device: str | None = None) -> Moments:
     """The weights that a run kept, by step; of a live run or of one from disk.
 
     Outputs, feature maps and attributions at a moment are computed from its weights: give ``.model(step)`` to
@@ -156,24 +152,17 @@ def moments(
         >>> moments(run).model(40)                      # doctest: +SKIP
     """
     place = choose_device(device or "auto")[0]
-    if isinstance(run, SavedRun):
-        if run.config is None and model is None:
+    if not isinstance(run, LiveRun | SavedRun):
+        raise InvalidSetting("run", f"run is a {type(run).__name__}: give a run, or one from disk")
+    if model is None and run.config is None:
+        if not run.is_live:
             raise InvalidSetting(
                 "model",
                 f"run {run.name!r} trained {run.model_label}, which was not built here; give it as model=",
             )
-        return Moments(run.path / MOMENTS_FOLDER, _template(run.config, model, place))
-    if not isinstance(run, LiveRun):
-        raise InvalidSetting("run", f"run is a {type(run).__name__}: give a run, or one from disk")
-    recorders = run.recorders if isinstance(run, Run) else ()  # those of another process are out of reach
-    keeper = next((each for each in recorders if isinstance(each, MomentKeeper)), None)
-    writer = next((each for each in recorders if isinstance(each, RunWriter)), None)
-    known = getattr(run, "directory", Path(run.name))
-    directory = keeper.directory if keeper else writer.directory if writer else known
-    config = getattr(run.model, "config", None)
-    if model is None and not isinstance(config, ResNetConfig):
         model = run.snapshot()
-    return Moments(directory / MOMENTS_FOLDER, _template(config, model, place), keeper)
+    folder = (run.directory or Path(run.name)) / MOMENTS_FOLDER  # one that is not saved has none
+    return Moments(folder, _template(run.config, model, place), run.moments if run.is_live else None)
 
 
 def _template(

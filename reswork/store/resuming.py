@@ -67,24 +67,24 @@ def resume(
     if saved.unreadable is not None:
         raise InvalidSetting("run", f"run {saved.name!r} cannot be read: {saved.unreadable}")
     data = saved.check_data(data) if data is not None else saved.load_data()
-    lock = taken_lock(saved.path)  # nobody else writes from here on
+    lock = taken_lock(saved.directory)  # nobody else writes from here on
     try:
-        saved = load_run(saved.path)
+        saved = load_run(saved.directory)
         if saved.state.name == "FINISHED":
             raise InvalidSetting(
                 "run",
                 f"run {saved.name!r} made all its {saved.total_steps:,} steps; train a new one for more",
             )
-        checkpoint, state, problems = Checkpoints(saved.path).newest(step)
+        checkpoint, state, problems = Checkpoints(saved.directory).newest(step)
         model = model if model is not None else _network(saved, state)
-        history = read_history(saved.path / METRICS_FILE, checkpoint.metrics_bytes)
-        description = read_json(saved.path / RUN_FILE, _MOST_BYTES)
+        history = read_history(saved.directory / METRICS_FILE, checkpoint.metrics_bytes)
+        description = read_json(saved.directory / RUN_FILE, _MOST_BYTES)
         run = assemble_run(
             model,
             data,
             saved.recipe,
             description,
-            saved.path,
+            saved.directory,
             recorders=[partial(_recorders, state), *recorders],
             history=history,
             moments_bytes=_moments_bytes(state),

@@ -69,7 +69,7 @@ class RunTable:
             if (
                 before is not None
                 and before[0] == marks
-                and before[1].run.path == path
+                and before[1].run.directory == path
                 and _is_settled(before[1])
             ):
                 self._known[path.name] = before

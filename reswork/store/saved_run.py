@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -37,6 +37,7 @@ from reswork.store.directory import (
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
 from reswork.store.worker_file import living_worker
+from reswork.training.live_run import LiveRun
 from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run, RunState
@@ -54,7 +55,8 @@ class SavedRun:
     ``unreadable`` and nothing else.
     """
 
-    path: Path
+    is_live: ClassVar[Literal[False]] = False  # nothing here steers it; see `LiveRun`
+    directory: Path
     name: str
     created: datetime  # with time zone
     state: RunState
@@ -85,7 +87,7 @@ class SavedRun:
         reason = self.unreadable
         try:
             if reason is None:
-                return read_history(self.path / METRICS_FILE)
+                return read_history(self.directory / METRICS_FILE)
         except _UNREADABLE as error:
             reason = f"{METRICS_FILE}: {error}"
         history = History()
@@ -104,9 +106,9 @@ class SavedRun:
             raise InvalidSetting(
                 "run",
                 f"run {self.name!r} trained {self.model_label}, which was not built here; "
-                f"build it and load {WEIGHTS_FILE} from {str(self.path)!r}",
+                f"build it and load {WEIGHTS_FILE} from {str(self.directory)!r}",
             )
-        weights = self.path / WEIGHTS_FILE
+        weights = self.directory / WEIGHTS_FILE
         if not weights.is_file():
             raise InvalidSetting(
                 "run",
@@ -125,13 +127,19 @@ class SavedRun:
         return network.eval()
 
     @property
+    def steps_done(self) -> int:
+        """Optimizer updates that the record has."""
+        steps = self.history.series("loss/train").steps
+        return int(steps[-1]) if len(steps) else 0
+
+    @property
     def note(self) -> str:
         """What somebody wrote about this run; ``""`` where nobody did.
 
         Raises:
             InvalidSetting: if ``note.txt`` cannot be read.
         """
-        return read_note(self.path)
+        return read_note(self.directory)
 
     def write_note(self, text: str) -> None:
         """Keep a text with the run, in its folder; a text without words takes the note away.
@@ -139,7 +147,7 @@ class SavedRun:
         Raises:
             InvalidSetting: for a text of more than 16 KiB, or a folder that cannot be written.
         """
-        write_note(self.path, text)
+        write_note(self.directory, text)
 
     def delete(self) -> tuple[str, ...]:
         """Delete the run from disk, for good.
@@ -150,11 +158,11 @@ class SavedRun:
         Raises:
             InvalidSetting: if it is still being written, its folder is a link or no run, or cannot be deleted.
         """
-        if not self.done and living_worker(self.path) is not None:  # one that begins has no lock yet
+        if not self.done and living_worker(self.directory) is not None:  # one that begins has no lock yet
             raise InvalidSetting(
                 "run", f"run {self.name!r} is being trained by a process; stop it first, then delete it"
             )
-        return delete_run(self.path)
+        return delete_run(self.directory)
 
     def export(self, path: str | Path) -> Path:
         """Write the run into one file to hand on: ``.html``, a page that needs no kernel; or ``.csv``, all series.
@@ -210,7 +218,7 @@ class SavedRun:
     def can_be_resumed(self) -> bool:
         """Whether it ended before its last step, and left something to go on from."""
         ended_early = self.done and self.state is not RunState.FINISHED
-        return self.unreadable is None and ended_early and bool(Checkpoints(self.path).all())
+        return self.unreadable is None and ended_early and bool(Checkpoints(self.directory).all())
 
     def summary(self) -> dict[str, Any]:
         """What a table of runs shows: name, network, data, state, step, test loss and accuracy, seconds."""
@@ -253,6 +261,9 @@ class SavedRun:
         if self.interrupted:
             return "was interrupted before its end"
         return "has not ended yet" if self.state not in _ENDED else "ended without saving them"
+
+
+AnyRun = LiveRun | SavedRun  # which it is says ``is_live``
 
 
 def list_paths(folder: Path) -> list[Path]:

@@ -3,27 +3,44 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from torch import nn
 
+from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
+from reswork.models.config import ResNetConfig
 from reswork.training.modes import Mode
 from reswork.training.problems import problems_of
 from reswork.training.recipe import Recipe, check_live_setting
+from reswork.training.recorder import Listener
 from reswork.training.state import RunState
 
 if TYPE_CHECKING:
     from threading import Condition
 
+    from reswork.recorders.recorder_controls import RecorderControls  # given to it from above
 
-class LiveRun(ABC):
-    """A training that can be watched and steered: `Run` in a thread of this kernel, `ProcessRun` in a process.
 
-    What each request means in each state stands in `Run`; it is the same for both.
+class MomentsBudget(Protocol):
+    """What keeps a run's moments.
 
     Attributes:
+        most_bytes: that all of them may have on the disk; may be set while the run goes on.
+    """
+
+    most_bytes: int
+
+
+class LiveRun(ABC):
+    """A training that can be watched and steered, wherever it computes: what `train` returns for every engine.
+
+    What each request means in each state stands in `Run`; it is the same for all.
+
+    Attributes:
+        is_live: True; False for one from disk, `SavedRun`, which tells the same but cannot be steered.
         model: what is trained.
         name: for lists and logs.
         recipe: how it is trained.
@@ -32,8 +49,13 @@ class LiveRun(ABC):
         classes: their names.
         total_steps: optimizer updates of the whole run.
         steps_per_epoch: updates in one pass.
+        directory: its folder; None where it is not saved.
+        recorder_controls: its recorders by their names in the catalogue, to be switched and paced; None for a `Run`
+            that was put together by hand.
+        moments: the budget of the weights that it keeps; None where none are kept, or another process has it.
     """
 
+    is_live: ClassVar[Literal[True]] = True
     model: nn.Module
     name: str
     recipe: Recipe
@@ -42,6 +64,9 @@ class LiveRun(ABC):
     classes: tuple[str, ...]
     total_steps: int
     steps_per_epoch: int
+    directory: Path | None = None
+    recorder_controls: "RecorderControls | None" = None
+    moments: MomentsBudget | None = None
     _changed: "Condition"  # guards the state and the error, and tells of their changes
     _state: RunState
     _error: BaseException | None
@@ -55,6 +80,21 @@ class LiveRun(ABC):
     def error(self) -> BaseException | None:
         """What made it fail."""
         return self._error
+
+    @property
+    def config(self) -> ResNetConfig | None:
+        """Settings of its network; None where that was not built here."""
+        found = getattr(self.model, "config", None)
+        return found if isinstance(found, ResNetConfig) else None
+
+    @property
+    @abstractmethod
+    def data(self) -> Dataset:
+        """What it learns from.
+
+        Raises:
+            InvalidSetting: for one that another kernel started, if its data set is not a built-in one.
+        """
 
     @property
     @abstractmethod
@@ -105,6 +145,31 @@ class LiveRun(ABC):
     @abstractmethod
     def stop(self) -> None:
         """End after the step that is being made."""
+
+    def kill(self) -> None:
+        """End its process at once, for one that does not answer; what was not saved is lost.
+
+        Raises:
+            InvalidSetting: if it has no process of its own.
+        """
+        raise InvalidSetting("run", "This run has no process of its own; press Stop.")
+
+    @property
+    @abstractmethod
+    def recorders(self) -> tuple[Listener | str, ...]:
+        """Those who get the events now; of a run in another process their names."""
+
+    @abstractmethod
+    def add_recorder(self, recorder: Listener | str) -> None:
+        """Let a recorder, or one of ``rw.recorders.CATALOGUE`` by its name, have the events from the next one on.
+
+        Raises:
+            InvalidSetting: for what the run cannot take.
+        """
+
+    @abstractmethod
+    def remove_recorder(self, recorder: Listener | str) -> None:
+        """Let it have no more; one that is not there is no error."""
 
     def wait(self, timeout_s: float | None = None) -> RunState:
         """Wait until it is over, or for so many seconds.

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -41,6 +42,9 @@ from reswork.training.save_points import EVERY_S, SavePoints
 from reswork.training.snapshots import SnapshotRequest
 from reswork.training.state import RunState
 
+if TYPE_CHECKING:
+    from reswork.recorders.recorder_controls import RecorderControls
+
 _SHORT_PAUSE_S = 1.0  # a longer one is saved, in case the kernel is ended meanwhile
 _WITHIN_A_STEP = (SettingChanged, BatchReady, GradientsReady)  # nobody is served between these and StepDone
 
@@ -58,7 +62,8 @@ class RunThread(threading.Thread):
 class Run(LiveRun):
     """A training that can be watched and steered from any thread.
 
-    While it runs the model belongs to the run's thread: look at `snapshot` copies. Every request returns
+    `train` makes it, with its folder, its moments and controls of its recorders; put together by hand it has none of
+    these. While it runs the model belongs to the run's thread: look at `snapshot` copies. Every request returns
     at once and lands between two steps. What a request means in each state:
 
     ========= ================== ============================ ================= ===========
@@ -267,13 +272,31 @@ class Run(LiveRun):
         """Those who get the events now."""
         return self._recorder_set.recorders
 
-    def add_recorder(self, recorder: Listener) -> None:
-        """Let a callable have the events, from the next one on."""
-        self._recorder_set.add(recorder)
+    def add_recorder(self, recorder: Listener | str) -> None:
+        """Let a callable, or a recorder of the catalogue by its name, have the events from the next one on.
 
-    def remove_recorder(self, recorder: Listener) -> None:
+        Raises:
+            InvalidSetting: for what is no recorder and no callable, or a name that is not in the catalogue.
+        """
+        if isinstance(recorder, str):
+            self._named(recorder).switch(recorder, True)
+        else:
+            self._recorder_set.add(recorder)
+
+    def remove_recorder(self, recorder: Listener | str) -> None:
         """Let it have no more; one that is not there is no error."""
-        self._recorder_set.remove(recorder)
+        if not isinstance(recorder, str):
+            self._recorder_set.remove(recorder)
+        elif recorder in self._named(recorder).taken:
+            self._named(recorder).switch(recorder, False)
+
+    def _named(self, name: str) -> "RecorderControls":
+        if self.recorder_controls is None:
+            raise InvalidSetting(
+                "recorders",
+                f"{name!r}: this run was put together by hand and takes recorders, not their names",
+            )
+        return self.recorder_controls
 
     def _go_on(self) -> None:
         self._attention = True

@@ -8,10 +8,10 @@ import ipywidgets as w
 from reswork import store
 from reswork.experiment.branching import settings_between, told_changes
 from reswork.experiment.looking_back import Look, what_changed
+from reswork.store import AnyRun
 from reswork.store.moments import moments
 from reswork.store.saved_run import SavedRun
 from reswork.widgets.moment_column import MomentColumn
-from reswork.widgets.run_view import AnyRun
 from reswork.widgets.tree import close_tree
 
 _OTHER_RUNS = 12

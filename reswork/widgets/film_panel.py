@@ -11,7 +11,6 @@ from reswork import figures
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_class
-from reswork.experiment.processes import recorder_controls_of
 from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
@@ -37,7 +36,7 @@ class FilmPanel:
     Attributes:
         view: the widget.
         film: the frames; None before the first run.
-        looks: its price.
+        observer: what it costs.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class FilmPanel:
     ) -> None:
         self.film: PinnedExamples | None = None
         self._usual_s = interval_s
-        self.looks = self._made_looks()
+        self.observer = self._made_observer()
         self._seen = seen
         self._last_look_s = 0.0
         self._recorder_controls: RecorderControls | None = None
@@ -71,9 +70,9 @@ class FilmPanel:
         """Follow a run from now on; its frames begin anew."""
         self._leave_budget()
         self._run, self._data = run, data
-        self.looks = self._made_looks()
-        self._recorder_controls = recorder_controls_of(run)
-        self._alone = self._recorder_controls is None or not self._recorder_controls.enter(self.looks)
+        self.observer = self._made_observer()
+        self._recorder_controls = run.recorder_controls
+        self._alone = self._recorder_controls is None or not self._recorder_controls.enter(self.observer)
         self.film = None
         self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
         self._repin()
@@ -89,14 +88,14 @@ class FilmPanel:
         self.refresher.stop()
         self._leave_budget()
 
-    def _made_looks(self) -> SnapshotObserver:
+    def _made_observer(self) -> SnapshotObserver:
         return SnapshotObserver(
             "film strip", self._usual_s, "Grad-CAM of the pinned pictures, on the page Inspect."
         )
 
     def _leave_budget(self) -> None:
         if self._recorder_controls is not None:
-            self._recorder_controls.leave(self.looks)
+            self._recorder_controls.leave(self.observer)
 
     def _repin(self) -> None:
         if self._data is None:
@@ -129,13 +128,13 @@ class FilmPanel:
             film.shoot(snapshot, step)
             self._draw(film)
             self._seen(snapshot, step)
-            self.looks.took(time.thread_time() - begin + run.snapshot_s)
+            self.observer.took(time.thread_time() - begin + run.snapshot_s)
         return not over
 
     def _interval_s(self, film: PinnedExamples) -> float:
         if not film.frames:
             return 0.0
-        return max(self.looks.interval_s, (self.looks.look_s or 0.0) / SHARE if self._alone else 0.0)
+        return max(self.observer.interval_s, (self.observer.look_s or 0.0) / SHARE if self._alone else 0.0)
 
     def _draw(self, film: PinnedExamples) -> None:
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))

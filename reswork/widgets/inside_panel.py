@@ -8,14 +8,12 @@ import ipywidgets as w
 
 from reswork import figures
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes import recorder_controls_of
 from reswork.history import History
 from reswork.recorders import CATALOGUE, Price, Quantity
 from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
-from reswork.training.live_run import LiveRun
+from reswork.store import AnyRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
-from reswork.widgets.run_view import AnyRun
 
 PLOTS = tuple(view.figure for quantity in CATALOGUE for view in quantity.views if view.inside)
 
@@ -68,7 +66,7 @@ class InsidePanel:
         """Show another run from now on."""
         with self._lock:
             self._run = run
-            self._recorder_controls = recorder_controls_of(run) if isinstance(run, LiveRun) else None
+            self._recorder_controls = run.recorder_controls if run.is_live else None
             self._drawn = self._moment = None
             self._show_rows()
 
@@ -106,7 +104,7 @@ class InsidePanel:
 
     @property
     def _is_active(self) -> bool:
-        return isinstance(self._run, LiveRun) and not self._run.done
+        return self._run is not None and self._run.is_live and not self._run.done
 
     def _limit(self, percent: float) -> None:
         recorder_controls = self._recorder_controls
@@ -179,7 +177,7 @@ def _observers_html(recorder_controls: RecorderControls) -> str:
     return "".join(
         f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
         f'<span>{_price_html(price)}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
-        for each, price in recorder_controls.looks
+        for each, price in recorder_controls.observers
     )
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
-from reswork.store import SavedRun
+from reswork.store import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun
 from reswork.training.run import active_runs
 from reswork.training.snapshots import snapshot_of
@@ -40,7 +40,7 @@ class InspectView(w.VBox):
             close_tree(self)
 
 
-def inspect(model: "nn.Module | LiveRun | SavedRun", data: Dataset) -> InspectView:
+def inspect(model: nn.Module | AnyRun, data: Dataset) -> InspectView:
     """Look at a trained network: its answers to a picture, its feature maps, and eight attributions with trust.
 
     Args:
@@ -58,10 +58,10 @@ def inspect(model: "nn.Module | LiveRun | SavedRun", data: Dataset) -> InspectVi
     return InspectView(copied, data, note)
 
 
-def _copied(model: "nn.Module | LiveRun | SavedRun") -> tuple[nn.Module, str]:
-    if isinstance(model, LiveRun):
-        return model.snapshot(), f"{model.name}, step {model.steps_done:,}"
-    if isinstance(model, SavedRun):
+def _copied(model: nn.Module | AnyRun) -> tuple[nn.Module, str]:
+    if isinstance(model, LiveRun | SavedRun):
+        if model.is_live:
+            return model.snapshot(), f"{model.name}, step {model.steps_done:,}"
         return model.model(), model.name
     if not isinstance(model, nn.Module):
         raise InvalidSetting(

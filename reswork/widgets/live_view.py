@@ -6,8 +6,9 @@ import ipywidgets as w
 from IPython.display import display
 
 from reswork.experiment.seed_runs import SeedRuns
+from reswork.store import AnyRun
 from reswork.widgets.page_assets import PageAssets
-from reswork.widgets.run_view import AnyRun, RunView
+from reswork.widgets.run_view import RunView
 from reswork.widgets.seeds_view import SeedsView
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.tree import close_tree

@@ -11,17 +11,14 @@ import numpy as np
 
 from reswork import figures
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes import ProcessRun
 from reswork.history import History
-from reswork.store import SavedRun
+from reswork.store import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun
 from reswork.training.problems import problems_of
 from reswork.training.state import RunState
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
-
-AnyRun = LiveRun | SavedRun
 
 
 class RunView:
@@ -69,14 +66,11 @@ class RunView:
             self._asked = ""
             self._moment = self._counted = None
             self._drawn_version = None
-            self._can_go_on = (
-                self._go_on_with is not None and isinstance(run, SavedRun) and run.can_be_resumed
-            )
-            if isinstance(run, LiveRun):
-                rate = run.recipe.learning_rate
-                self.rate.value = rate
+            self._can_go_on = self._go_on_with is not None and not run.is_live and run.can_be_resumed
+            if run.is_live:
+                self.rate.value = run.recipe.learning_rate
         self.refresh()
-        if isinstance(run, LiveRun) and not run.done:
+        if run.is_live and not run.done:
             self.refresher.start()
 
     def draw_beside(self, histories: Mapping[str, History | Sequence[History]]) -> None:
@@ -107,7 +101,7 @@ class RunView:
             run = self.run
             if run is None:
                 return False
-            going_on = isinstance(run, LiveRun) and not run.done
+            going_on = run.is_live and not run.done
             history = run.history
             mark = (history.version, run.state)
             self._show_state(run)
@@ -145,7 +139,7 @@ class RunView:
         self.kill = button(
             "Kill",
             "End the process of this run at once; what it has not saved is lost",
-            lambda: self._process.kill(),
+            lambda: self._live.kill(),
         )
         self.rate = w.FloatText(
             value=0.1, step=0.01, description="Learning rate", layout=w.Layout(width="190px"),
@@ -183,14 +177,8 @@ class RunView:
 
     @property
     def _live(self) -> LiveRun:
-        if not isinstance(self.run, LiveRun):
+        if self.run is None or not self.run.is_live:
             raise InvalidSetting("run", "No run is going on in this kernel; press Start to begin one.")
-        return self.run
-
-    @property
-    def _process(self) -> ProcessRun:
-        if not isinstance(self.run, ProcessRun):
-            raise InvalidSetting("run", "This run has no process of its own; press Stop.")
         return self.run
 
     def _do(self, act: Callable[[], Any]) -> None:
@@ -209,15 +197,16 @@ class RunView:
         act()
 
     def _go_on(self) -> None:
-        if isinstance(self.run, SavedRun) and self._can_go_on and self._go_on_with is not None:
-            self._go_on_with(self.run)
+        run = self.run
+        if run is not None and not run.is_live and self._can_go_on and self._go_on_with is not None:
+            self._go_on_with(run)
         else:
             self._ask("", self._live.resume)
 
     def _wait_for_news(self, seconds: float) -> bool:
         """Wait until the run's state is another one than the page tells."""
         run, shown = self.run, self._shown
-        if not isinstance(run, LiveRun) or shown is None or run.done:
+        if run is None or not run.is_live or shown is None or run.done:
             time.sleep(seconds)
             return False
         return run.wait_for_change(*shown, seconds)
@@ -236,7 +225,7 @@ class RunView:
         self._set_rate()
 
     def _enable(self, run: AnyRun | None) -> None:
-        state = run.state if isinstance(run, LiveRun) else None
+        state = run.state if run is not None and run.is_live else None
         active = state in (RunState.RUNNING, RunState.PAUSED)
         if self.start:
             self.start.disabled = active
@@ -244,13 +233,14 @@ class RunView:
         self.one_step.disabled = state is not RunState.PAUSED
         self.resume.disabled = state is not RunState.PAUSED and not self._can_go_on
         self.stop.disabled = not active
-        waits_for_end = active and self._asked == "stopping" and isinstance(run, ProcessRun)
+        has_process = run is not None and run.pid is not None
+        waits_for_end = active and self._asked == "stopping" and has_process
         self.kill.layout.display = None if waits_for_end else "none"
         for control in (self.rate, self.set_rate, self.divide_rate, self.multiply_rate):
             control.disabled = not active
 
     def _show_state(self, run: AnyRun) -> None:
-        self._shown = (run.state, run.steps_done) if isinstance(run, LiveRun) else None
+        self._shown = (run.state, run.steps_done) if run.is_live else None
         if run.state is not RunState.RUNNING:
             self._asked = ""
         self._enable(run)
@@ -293,7 +283,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     facts = [f"<b>{escape(run.name)}</b>"]
     history = run.history
     last = history.last
-    steps = last_step(run)
+    steps = run.steps_done
     total = run.total_steps
     facts.append(f"step {steps:,} of {total:,}" if total else f"step {steps:,}")
     if (loss := last("loss/train")) is not None:
@@ -306,7 +296,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         facts.append(f"{speed:,.0f} images/s")
     if (memory := last("memory/bytes")) is not None:
         facts.append(f"{memory / 2**30:.2f} GiB in use")
-    if isinstance(run, LiveRun) and run.state is RunState.RUNNING and run.seconds_left is not None:
+    if run.is_live and run.state is RunState.RUNNING and run.seconds_left is not None:
         facts.append(f"{_duration(run.seconds_left)} left")
     if run.pid is not None and not run.done:
         facts.append(
@@ -319,14 +309,6 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
     )
-
-
-def last_step(run: AnyRun) -> int:
-    """TrainStep that a run has made, live or from disk."""
-    if isinstance(run, LiveRun):
-        return run.steps_done
-    steps = run.history.series("loss/train").steps
-    return int(steps[-1]) if len(steps) else 0
 
 
 def _duration(seconds: float) -> str:

@@ -67,7 +67,7 @@ class RunsExport:
 def file_beside(runs: list[SavedRun], ending: str) -> Path:
     """Where runs are saved: beside the first one's folder, under its name or, for several, the time."""
     name = runs[0].name if len(runs) == 1 else f"{len(runs)} runs {datetime.now():%Y-%m-%d_%H-%M-%S}"
-    return runs[0].path.parent / f"{name}{ending}"
+    return runs[0].directory.parent / f"{name}{ending}"
 
 
 def _shown(path: Path) -> str:

@@ -124,7 +124,7 @@ class RunsPanel:
     def show(self, name: str) -> None:
         """What the Show button of a row does."""
         run = self._run(name)
-        if run is None or (run.unreadable is None and not (run.path / RUN_FILE).is_file()):
+        if run is None or (run.unreadable is None and not (run.directory / RUN_FILE).is_file()):
             self.renew()
             self._tell(f"Run {name!r} is gone; it was deleted or moved.")
             return

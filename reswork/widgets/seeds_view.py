@@ -18,7 +18,7 @@ class SeedsView(w.VBox):
     """A Stop button, a line for each seed, and loss and accuracy as mean and band.
 
     Args:
-        runs: what ``reswork.train(..., seeds=3)`` returned.
+        runs: what `reswork.train_seeds` returned.
     """
 
     def __init__(self, runs: SeedRuns) -> None:

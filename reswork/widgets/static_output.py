@@ -11,8 +11,7 @@ from IPython.display import display
 from PIL import Image, ImageDraw, ImageFont
 
 from reswork.history import History, Series
-from reswork.store import SavedRun
-from reswork.training.live_run import LiveRun
+from reswork.store import AnyRun
 
 WIDTH, HEIGHT = 760, 240
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#787878"
@@ -26,12 +25,12 @@ class StaticOutput:
         self._shown = False
         self._last: tuple[Any, ...] = ()
 
-    def show(self, run: LiveRun | SavedRun | None) -> None:
+    def show(self, run: AnyRun | None) -> None:
         """Put the output into the cell that runs now."""
         display(still_bundle(run), raw=True, display_id=self._id)
         self._shown = True
 
-    def renew(self, run: LiveRun | SavedRun) -> None:
+    def renew(self, run: AnyRun) -> None:
         """Bring the output up to date, where it is shown and an epoch or the run has ended since."""
         mark = (run.name, run.state, run.history.last("epoch"))
         if self._shown and mark != self._last:
@@ -39,7 +38,7 @@ class StaticOutput:
             display(still_bundle(run), raw=True, display_id=self._id, update=True)
 
 
-def still_bundle(run: LiveRun | SavedRun | None) -> dict[str, str]:
+def still_bundle(run: AnyRun | None) -> dict[str, str]:
     """The mime bundle: HTML with a picture inside, and plain text."""
     if run is None:
         text = "A picture of the last state will stand here, and stays when the notebook is saved."
@@ -50,7 +49,7 @@ def still_bundle(run: LiveRun | SavedRun | None) -> dict[str, str]:
     return {"text/plain": text, "text/html": f"<details><summary>{escape(text)}</summary>{image}</details>"}
 
 
-def still_text(run: LiveRun | SavedRun) -> str:
+def still_text(run: AnyRun) -> str:
     """One line: name, state, step and the numbers so far."""
     last = run.history.last
     parts = [f"{run.name}: {run.state.name.lower()}"]

@@ -9,11 +9,11 @@ from torch import nn
 from reswork import figures, store
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.branching import branch, config_of, relatives
+from reswork.experiment.branching import branch, relatives
 from reswork.experiment.looking_back import Look, first_look, with_judgement
 from reswork.experiment.pinned_examples import first_of_each_class
+from reswork.store import AnyRun
 from reswork.store.moments import Moments, moments
-from reswork.training.live_run import LiveRun
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
 from reswork.widgets.compare_moments import MomentComparison
@@ -22,7 +22,6 @@ from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.moment_column import MomentColumn
 from reswork.widgets.refresh import Refresher
-from reswork.widgets.run_view import AnyRun, last_step
 from reswork.widgets.scrubber import Scrubber
 
 FRAME_S = 0.5
@@ -96,7 +95,7 @@ class TimeMachine:
             self.view.layout.display = None if steps else "none"
             if run is None or found is None or not steps:
                 return
-            last = max(last_step(run), steps[-1])
+            last = max(run.steps_done, steps[-1])
             mark = (steps, last, self.step, run.state)
             if mark == self._marked:
                 return
@@ -195,7 +194,7 @@ class TimeMachine:
 
     def _offer(self, run: AnyRun) -> None:
         """Layers, blocks, other runs and the budget of the run that is watched."""
-        config = config_of(run)
+        config = run.config
         self._quiet = True
         try:
             self.branch_form.offer(config)
@@ -338,12 +337,12 @@ class TimeMachine:
                 raise InvalidSetting(
                     "step", "Move the slider to the moment from which the new run shall begin."
                 )
-            if isinstance(run, LiveRun) and not run.done:
+            if run.is_live and not run.done:
                 raise InvalidSetting(
                     "run",
                     f"{run.name} still goes on; press Stop first, so that the two don't share the processor.",
                 )
-            recipe, network = self.branch_form.changes(config_of(run))
+            recipe, network = self.branch_form.changes(run.config)
             new = branch(run, self.step, recipe, network, data=self._data)
         except InvalidSetting as error:
             self.branch_form.form.show_error(error.field, error.message, otherwise="learning_rate")

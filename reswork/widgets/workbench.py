@@ -16,8 +16,7 @@ from reswork.experiment.launch import train
 from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
-from reswork.store import SavedRun
-from reswork.training.live_run import LiveRun
+from reswork.store import AnyRun, SavedRun
 from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
@@ -28,7 +27,7 @@ from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.recipe_panel import RecipePanel
-from reswork.widgets.run_view import AnyRun, RunView, last_step
+from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
@@ -41,7 +40,7 @@ class Workbench(w.VBox):
     """The whole workbench as one widget.
 
     A run that goes on in this kernel, or in a process of its own, is taken up again with its whole history; otherwise
-    the last run on disk is offered. The training itself is a `reswork.Run` or `reswork.ProcessRun` in
+    the last run on disk is offered. The training itself is what `reswork.train` returns, in
     ``workbench.run``; everything the page shows can be had from it.
 
     Args:
@@ -148,7 +147,7 @@ class Workbench(w.VBox):
         if not self._starting.acquire(blocking=False):
             return
         try:
-            if isinstance(self.run, LiveRun) and not self.run.done:
+            if self.run is not None and self.run.is_live and not self.run.done:
                 return
             self._check_forms()
             assert self.config is not None and self.recipe is not None
@@ -215,7 +214,7 @@ class Workbench(w.VBox):
         self.inside.watch(run)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)
-        if isinstance(run, LiveRun):
+        if run.is_live:
             if (run.dataset_name, run.classes) == (self.data.name, self.data.classes):
                 self._pictures = self.data
                 self.inspector.set_data(self._pictures)
@@ -243,8 +242,9 @@ class Workbench(w.VBox):
         self.inside.turn_to(step)
         if self.pages.value == "Inside":
             self.inside.refresh()
-        if step is None and isinstance(self.run, SavedRun):
-            self._follow_saved(self.run)
+        run = self.run
+        if step is None and run is not None and not run.is_live:
+            self._follow_saved(run)
 
     def _moment_seen(self, look: Look) -> None:
         """Give the network of an earlier moment to the inspector, and its confusion matrix to the plots."""
@@ -319,7 +319,7 @@ class Workbench(w.VBox):
             self.time_machine.refresh()
             if self.pages.value == "Inside":
                 self.inside.refresh()
-            began = run.name if last_step(run) else None  # its folder says more than that it is ready
+            began = run.name if run.steps_done else None  # its folder says more than that it is ready
             if run.done or began not in (None, self._listed):
                 self._listed = began
                 self.runs_panel.renew()
@@ -327,9 +327,9 @@ class Workbench(w.VBox):
 
 def _taken_up(run: AnyRun) -> AnyRun:
     """One from disk that goes on in a process of its own, to be steered."""
-    if isinstance(run, SavedRun) and run.pid is not None:
+    if not run.is_live and run.pid is not None:
         try:
-            return processes.attach(run.path)
+            return processes.attach(run.directory)
         except InvalidSetting:  # it has just ended
             return run
     return run

@@ -47,7 +47,7 @@ def test_a_run_is_recorded_and_written(data: Dataset, folder: Path) -> None:
     run = train(model, data, RECIPE)
     run.wait(60)
     (saved,) = runs()
-    assert saved.path == folder / run.name
+    assert saved.directory == folder / run.name
     assert saved.state is RunState.FINISHED
     assert saved.recipe == RECIPE
     assert saved.config == model.config
@@ -198,7 +198,7 @@ def test_a_full_disk_stops_no_training_and_leaves_a_readable_run(folder: Path) -
     assert saved.unreadable is None
     steps = saved.history.series("loss/train").steps
     assert steps.tolist() == list(range(1, len(steps) + 1))
-    assert sorted(path.name for path in saved.path.iterdir()) == [
+    assert sorted(path.name for path in saved.directory.iterdir()) == [
         "checkpoints", "metrics.jsonl", "moments", "run.json", "writer.lock",
     ]  # fmt: skip
-    assert list((saved.path / "checkpoints").iterdir()) == []
+    assert list((saved.directory / "checkpoints").iterdir()) == []

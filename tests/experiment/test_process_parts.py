@@ -21,20 +21,17 @@ from reswork.experiment.processes.connection import Connection, connect, listen
 from reswork.experiment.processes.exit_reason import sentence_about
 from reswork.experiment.processes.job import (
     ProcessSettings,
-    config_of,
     make_job,
     private_folder,
     read_dataset,
     read_job,
-    recorder_specs,
-    recorders_from_specs,
     write_dataset,
     write_job,
 )
+from reswork.experiment.processes.portable import config_of, recorder_specs, recorders_from_specs
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.experiment.processes.starting import newest_going_on, resume_in_process
 from reswork.experiment.processes.status import status_from, status_message
-from reswork.recorders.recorder_controls import RunRecorderControls
 from reswork.store.history_sync import HistoryDelta, HistoryFollower, marks
 from reswork.store.worker_file import Worker, living_worker, worker_of, write_worker
 from reswork.training.failures import NonFiniteLoss
@@ -317,7 +314,7 @@ def test_every_status_comes_back_as_it_was(served) -> None:
     _, inner = served()
     inner.step(2)
     inner.wait_until_still(20)
-    status = status_from(json.loads(json.dumps(status_message(inner, RunRecorderControls(inner)))))
+    status = status_from(json.loads(json.dumps(status_message(inner))))
     assert (status.state, status.steps_done, status.mode) == (inner.state, 2, inner.mode)
 
 

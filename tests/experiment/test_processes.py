@@ -120,10 +120,10 @@ def test_thread_and_process_are_equal_to_the_last_bit_and_nothing_is_left_over(
 def test_seeds_in_processes_sent_to_tensorboard_are_those_of_the_thread(data, tmp_path) -> None:
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     recipe = rw.Recipe(steps=5, **PLAIN)
-    here = rw.train(net(), data, recipe, seeds=2, name="here")
+    here = rw.train_seeds(net(), data, recipe, seeds=2, name="here")
     here.wait(60)
     recorders = [rw.recorders.default_recorders, rw.recorders.tensorboard(tmp_path / "logs")]
-    apart = rw.train(net(), data, recipe, seeds=2, name="apart", engine="process", recorders=recorders)
+    apart = rw.train_seeds(net(), data, recipe, seeds=2, name="apart", engine="process", recorders=recorders)
     assert apart.wait(120) == (rw.RunState.FINISHED,) * 2
     for one, other in zip(here.histories, apart.histories, strict=True):
         assert one.series("loss/train").values.tolist() == other.series("loss/train").values.tolist()
@@ -256,7 +256,7 @@ def test_a_killed_kernel_ends_a_run_or_not_as_it_was_told_and_a_killed_worker_is
     workers = []
     try:
         assert kernel.stdout.readline() == "trains\n"
-        workers = [living_worker(rw.load_run(name).path) for name in ("stop", "go_on")]
+        workers = [living_worker(rw.load_run(name).directory) for name in ("stop", "go_on")]
         kernel.kill()
         kernel.wait(10)
         wait_for(lambda: not workers[0].alive)

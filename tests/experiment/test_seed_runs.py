@@ -28,7 +28,7 @@ def test_three_seeds_are_three_runs_as_one_would_train_them_by_hand() -> None:
     model = rw.resnet(**NET)
     weights = [each.clone() for each in model.parameters()]
     state = torch.get_rng_state()
-    found = rw.train(model, DATA, RECIPE, seeds=3, name="mine")
+    found = rw.train_seeds(model, DATA, RECIPE, seeds=3, name="mine")
     assert found.wait(60) == (rw.RunState.FINISHED,) * 3
     assert found.done and found.error is None and len(found.histories) == 3
     assert torch.equal(torch.get_rng_state(), state) and not torch.equal(before, state)
@@ -49,7 +49,7 @@ def test_three_seeds_are_three_runs_as_one_would_train_them_by_hand() -> None:
 
 
 def test_a_folder_of_ones_own_holds_a_folder_for_each_seed(tmp_path: Path) -> None:
-    rw.train(rw.resnet(**NET), DATA, RECIPE, seeds=2, directory=tmp_path / "own").wait(60)
+    rw.train_seeds(rw.resnet(**NET), DATA, RECIPE, seeds=2, directory=tmp_path / "own").wait(60)
     assert [run.name for run in rw.runs(tmp_path / "own", sort="name")] == ["seed-5", "seed-6"]
 
 
@@ -60,7 +60,7 @@ def test_a_function_makes_networks_that_were_not_built_here() -> None:
         made.append(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
         return made[-1]
 
-    found = rw.train(make, DATA, RECIPE, seeds=2)
+    found = rw.train_seeds(make, DATA, RECIPE, seeds=2)
     found.wait(60)
     assert [run.model for run in found.runs] == made
     assert len({losses(run)[0] for run in found.runs}) == 2
@@ -73,15 +73,19 @@ def test_a_function_makes_networks_that_were_not_built_here() -> None:
         (lambda: "net", 2, "gave 'net'; it must return a network"),
         (rw.resnet(**NET), 0, "seeds=0 must be a whole number"),
         (rw.resnet(**NET), True, "seeds=True must be a whole number"),
-        (lambda: rw.resnet(**NET), None, "needs seeds="),
     ],
 )
 def test_what_cannot_be_trained_again_is_refused_before_anything_is_made(
-    model: object, seeds: int | None, sentence: str
+    model: object, seeds: int, sentence: str
 ) -> None:
     with pytest.raises(rw.InvalidSetting, match=sentence):
-        rw.train(model, DATA, RECIPE, seeds=seeds)
+        rw.train_seeds(model, DATA, RECIPE, seeds=seeds)
     assert rw.runs() == []
+
+
+def test_a_function_that_makes_a_network_is_for_train_seeds() -> None:
+    with pytest.raises(rw.InvalidSetting, match=r"is for rw\.train_seeds"):
+        rw.train(lambda: rw.resnet(**NET), DATA, RECIPE)
 
 
 def test_a_run_that_fails_keeps_no_other_from_being_trained() -> None:
@@ -101,7 +105,7 @@ def test_a_run_that_fails_keeps_no_other_from_being_trained() -> None:
         made.append(Fails(fails=len(made) == 1))
         return made[-1]
 
-    found = rw.train(make, DATA, RECIPE, seeds=3)
+    found = rw.train_seeds(make, DATA, RECIPE, seeds=3)
     with pytest.raises(ValueError, match="made to fail"):
         found.wait(60)
     assert [run.state.value for run in found.runs] == ["finished", "failed", "finished"]
@@ -116,7 +120,7 @@ def test_a_network_that_cannot_be_made_again_is_told_by_wait() -> None:
         made.append(rw.resnet(**NET))
         return made[-1]
 
-    found = rw.train(make, DATA, RECIPE, seeds=3)
+    found = rw.train_seeds(make, DATA, RECIPE, seeds=3)
     with pytest.raises(MemoryError, match="no room"):
         found.wait(60)
     assert found.done and len(found.runs) == 1
@@ -124,14 +128,14 @@ def test_a_network_that_cannot_be_made_again_is_told_by_wait() -> None:
 
 @pytest.mark.parametrize("by", ["series", "run"])
 def test_a_stop_ends_the_series(by: str) -> None:
-    found = rw.train(rw.resnet(**NET), DATA, LONG, seeds=3)
+    found = rw.train_seeds(rw.resnet(**NET), DATA, LONG, seeds=3)
     (found if by == "series" else found.current).stop()
     assert found.wait(60) == (rw.RunState.STOPPED,)
     assert found.done and len(rw.runs()) == 1
 
 
 def test_nothing_runs_before_the_start_and_a_stop_before_it_is_the_end() -> None:
-    found = rw.train(rw.resnet(**NET), DATA, RECIPE, seeds=2, start=False)
+    found = rw.train_seeds(rw.resnet(**NET), DATA, RECIPE, seeds=2, start=False)
     with pytest.raises(RuntimeError, match="call start"):
         found.wait()
     assert found.wait.__self__.current.state is rw.RunState.READY

@@ -78,10 +78,10 @@ def _run(folder: Any) -> None:
     for each in runs(folder):
         repr(each), each.summary(), each.state_word, each.can_be_resumed
         each.history.to_dict()
-        for act in (each.model, each.load_data, lambda path=each.path: open_checkpoint(path)):
+        for act in (each.model, each.load_data, lambda path=each.directory: open_checkpoint(path)):
             _may_refuse(act)
-        _may_refuse(lambda path=each.path: load_run(path).history)
-        _may_refuse(lambda path=each.path: Checkpoints(path).newest())
+        _may_refuse(lambda path=each.directory: load_run(path).history)
+        _may_refuse(lambda path=each.directory: Checkpoints(path).newest())
     refused = []
     for each in runs(folder):
         refused += _may_refuse(lambda saved=each: _resumed(saved))
@@ -129,13 +129,13 @@ def _record(folder: Any) -> None:
     """What a table of runs asks."""
     for each in runs(folder):
         repr(each), each.summary(), each.history.to_dict()
-        load_run(each.path).model()
+        load_run(each.directory).model()
 
 
 def _resume(folder: Any) -> None:
     """What going on asks."""
     for each in runs(folder):
-        Checkpoints(each.path).all(), _resumed(each)
+        Checkpoints(each.directory).all(), _resumed(each)
 
 
 OPENERS: dict[str, Callable[[Any], None]] = {

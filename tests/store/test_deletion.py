@@ -15,11 +15,11 @@ def _filled(root: Path, name: str = "mine") -> Path:
     run = made_run(root, name)
     run.write_note("words")
     for file in (WEIGHTS_FILE, LOCK_FILE, "worker.json", "worker.log", ".run.json.4242"):
-        (run.path / file).write_bytes(b"x")
+        (run.directory / file).write_bytes(b"x")
     for folder in ("checkpoints/00000010", "moments/a/b"):
-        (run.path / folder).mkdir(parents=True)
-        (run.path / folder / "training.safetensors").write_bytes(b"x")
-    return run.path
+        (run.directory / folder).mkdir(parents=True)
+        (run.directory / folder / "training.safetensors").write_bytes(b"x")
+    return run.directory
 
 
 def _everything(root: Path) -> set[str]:
@@ -120,7 +120,7 @@ def test_what_is_no_run_of_this_folder_is_refused(tmp_path: Path, kind: str) -> 
     run = found.get("mine") or made_run(tmp_path / "x", "gone")
     if kind == "file":
         run.delete()
-        run.path.write_text("a file now")
+        run.directory.write_text("a file now")
         before = _everything(tmp_path)
     with pytest.raises(InvalidSetting):
         run.delete()

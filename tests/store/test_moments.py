@@ -38,6 +38,7 @@ def trained(net: nn.Module, data, directory: Path, recipe=RECIPE, most_bytes: in
     history, copies = History(), Copies()
     keeper = MomentKeeper(directory, history, most_bytes) if most_bytes is not None else None
     run = Run(net, data, recipe, history=history, recorders=[copies, *([keeper] if keeper else [])])
+    run.directory, run.moments = directory, keeper
     run.start()
     run.wait(60)
     return run, copies, keeper
@@ -99,6 +100,7 @@ def test_the_budget_is_never_exceeded(room, tiny_net, tiny_data, tmp_path) -> No
 def test_a_smaller_budget_in_the_middle_thins_out_at_once(tiny_net, tiny_data, tmp_path) -> None:
     keeper = MomentKeeper(tmp_path, History(), 10**7)
     run = Run(tiny_net, tiny_data, RECIPE, recorders=[keeper])
+    run.directory, run.moments = tmp_path, keeper
     run.step(8)
     run.wait_until_still(30)
     keeper.wait()
@@ -258,6 +260,7 @@ def test_where_the_recipe_averages_the_weights_moments_are_the_averaged_ones(
     averages, keeper = Averages(), MomentKeeper(tmp_path, History())
     recipe = rw.Recipe.from_dict(RECIPE.to_dict() | {"ema": 0.9})
     run = Run(tiny_net, tiny_data, recipe, recorders=[averages, keeper])
+    run.directory = tmp_path
     run.step(4)  # an epoch
     run.wait_until_still(30)
     keeper.wait()

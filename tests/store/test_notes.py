@@ -18,11 +18,11 @@ def test_a_note_is_kept_replaced_and_taken_away(tmp_path: Path) -> None:
     run.write_note("worked\nbecause of warm-up")
     assert run.note == "worked\nbecause of warm-up"
     assert words_of(run)["note"] == "worked because of warm-up"
-    assert sorted(os.listdir(run.path)) == ["metrics.jsonl", NOTE_FILE, "run.json"]
+    assert sorted(os.listdir(run.directory)) == ["metrics.jsonl", NOTE_FILE, "run.json"]
     run.write_note(" \n ")
     run.write_note("")
     assert run.note == ""
-    assert not (run.path / NOTE_FILE).exists()
+    assert not (run.directory / NOTE_FILE).exists()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -49,7 +49,7 @@ def test_a_note_that_is_too_long_is_refused_and_the_old_one_stays(tmp_path: Path
 @pytest.mark.parametrize("kind", ["pipe", "endless", "large", "bytes", "folder"])
 def test_a_note_that_is_no_text_is_a_sentence_and_spoils_no_list(tmp_path: Path, kind: str) -> None:
     run = made_run(tmp_path, "mine")
-    path = run.path / NOTE_FILE
+    path = run.directory / NOTE_FILE
     {
         "pipe": lambda: os.mkfifo(path),
         "endless": lambda: path.symlink_to("/dev/zero"),
@@ -67,13 +67,13 @@ def test_a_note_on_a_run_that_is_gone_is_refused(tmp_path: Path) -> None:
     run.delete()
     with pytest.raises(InvalidSetting, match="holds no run any more"):
         run.write_note("late")
-    assert not run.path.exists()
+    assert not run.directory.exists()
 
 
 def test_a_note_through_a_link_does_not_write_where_the_link_leads(tmp_path: Path) -> None:
     run = made_run(tmp_path, "mine")
     outside = tmp_path / "outside.txt"
     outside.write_text("theirs")
-    (run.path / NOTE_FILE).symlink_to(outside)
+    (run.directory / NOTE_FILE).symlink_to(outside)
     run.write_note("mine")
     assert (outside.read_text(), run.note) == ("theirs", "mine")

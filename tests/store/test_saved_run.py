@@ -60,7 +60,7 @@ def test_a_run_is_found_by_name_and_by_path(
         load_run(str(tmp_path / "made")),
         load_run("made"),
     ]
-    assert {run.path.resolve() for run in found} == {(tmp_path / "made").resolve()}
+    assert {run.directory.resolve() for run in found} == {(tmp_path / "made").resolve()}
 
 
 def test_a_run_that_goes_on_is_running_and_one_without_a_writer_interrupted(

@@ -100,12 +100,12 @@ def test_the_film_grows_from_snapshots_and_keeps_what_was_pinned(run) -> None:
 def test_the_films_price_counts_in_the_budget_and_stands_beside_the_recorders(panel, run) -> None:
     film = FilmPanel()
     film.follow(run, rw.datasets.digits())
-    wait_for(lambda: film.looks.look_s is not None)
+    wait_for(lambda: film.observer.look_s is not None)
     panel.refresh()
     assert "film strip" in panel._beside.value and "ms" in panel._beside.value
-    assert film.looks in [each for each, _ in panel._recorder_controls.looks]
+    assert film.observer in [each for each, _ in panel._recorder_controls.observers]
     film.close()
-    assert panel._recorder_controls.looks == []
+    assert panel._recorder_controls.observers == []
     panel.refresh()
     assert panel._beside.value == ""
     close_tree(film.view)

@@ -86,13 +86,13 @@ def test_the_film_and_the_inspector_look_at_its_snapshots(run) -> None:
     run.wait_until_still(20)
     film.follow(run, small_digits())
     wait_for(lambda: film.film is not None and film.film.frames)
-    assert [each for each, _ in run.recorder_controls.looks] == [film.looks]
+    assert [each for each, _ in run.recorder_controls.observers] == [film.observer]
     assert film.film is not None and film.film.frames[-1].step == 2
     view = rw.inspect(run, small_digits())
     assert "step 2" in view.panel._note.value
     view.close()
     film.close()
-    assert run.recorder_controls.looks == []
+    assert run.recorder_controls.observers == []
     close_tree(film.view)
 
 

@@ -238,7 +238,7 @@ def test_a_closed_panel_leaves_no_widget(runs_here: Path) -> None:
 
 def test_several_seeds_are_watched_with_mean_and_band(runs_here: Path) -> None:
     recipe = rw.Recipe(steps=4, batch_size=16, device="cpu", compile="off", precision="fp32")
-    runs = rw.train(
+    runs = rw.train_seeds(
         rw.resnet(depth=8, width=4, in_channels=1), rw.datasets.digits(), recipe, seeds=2, name="x&y"
     )
     view = rw.live(runs)

@@ -2,7 +2,6 @@
 
 from reswork.experiment.processes.job import Engine, ProcessSettings, WhenKernelEnds
 from reswork.experiment.processes.process_run import ProcessRun
-from reswork.experiment.processes.recorder_controls_of import recorder_controls_of
 from reswork.experiment.processes.starting import attach, newest_going_on, process_run, resume_in_process
 from reswork.experiment.processes.status import WorkerFailed
 
@@ -15,6 +14,5 @@ __all__ = [
     "attach",
     "newest_going_on",
     "process_run",
-    "recorder_controls_of",
     "resume_in_process",
 ]

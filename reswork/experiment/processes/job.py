@@ -17,11 +17,9 @@ from torch import Tensor, nn
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.connection import SOCKET_FILE, check_system
-from reswork.history import History
+from reswork.experiment.processes.portable import config_of, recorder_specs
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
-from reswork.recorders import CATALOGUE, SENDERS, Recorder, default_recorders, timed
-from reswork.recorders.forwarding import Forwarder
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
@@ -29,8 +27,6 @@ from reswork.training.save_points import EVERY_S
 
 JOB_FILE = "job.json"
 WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
-
-_DEFAULT = "default_recorders"
 
 Engine = Literal["thread", "process"]
 WhenKernelEnds = Literal["stop", "go_on"]
@@ -179,59 +175,6 @@ def read_job(folder: Path) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
     return job, model, data, state
 
 
-def config_of(model: nn.Module) -> ResNetConfig:
-    """The settings from which a worker can build this very network.
-
-    Raises:
-        InvalidSetting: if it was not built by `resnet`, or changed since.
-    """
-    if type(model) is not ResNet:
-        raise _only_here(f"{type(model).__name__} was not built by rw.resnet")
-    with torch.device("meta"):
-        fresh = ResNet(model.config)
-    parts = list(model.modules())
-    if repr(fresh) != repr(model) or _kinds(fresh) != _kinds(model):
-        raise _only_here(f"this {model.config.label} was changed after rw.resnet had built it")
-    if any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in parts):
-        raise _only_here(f"this {model.config.label} has hooks")
-    return model.config
-
-
-def recorder_specs(factories: Any) -> list[str | dict[str, Any]] | None:
-    """Recorders that were given as factories, as JSON values; None stays None.
-
-    Raises:
-        InvalidSetting: for one that another process cannot make.
-    """
-    if factories is None:
-        return None
-    names = {kind.make: kind.name for kind in CATALOGUE} | {default_recorders: _DEFAULT}
-    specs: list[str | dict[str, Any]] = []
-    for factory in factories:
-        if isinstance(factory, Forwarder) and factory.label in SENDERS:
-            specs.append({"name": factory.label, "options": dict(factory.options)})
-        elif factory in names:
-            specs.append(names[factory])
-        else:
-            raise _only_here(
-                f"the recorder {getattr(factory, '__name__', factory)!r} is not in rw.recorders.CATALOGUE"
-            )
-    return specs
-
-
-def recorders_from_specs(specs: list[str | dict[str, Any]] | None, history: History) -> list[Recorder]:
-    """The recorders of `recorder_specs`, made in the process of the run."""
-    made: list[Recorder] = []
-    for spec in [_DEFAULT] if specs is None else specs:
-        if isinstance(spec, dict):
-            made.append(SENDERS[spec["name"]](**spec["options"])(history))
-        elif spec == _DEFAULT:
-            made += default_recorders(history)
-        else:
-            made.append(timed(spec, history))
-    return made
-
-
 def remove_private_folder(folder: Path) -> None:
     """Delete what a killed worker left: the files that belong there, and the folder if nothing else is in it."""
     with contextlib.suppress(OSError):
@@ -292,14 +235,3 @@ def save_tensors(
         part.unlink(missing_ok=True)
         raise OSError(str(error)) from error
     part.replace(path)
-
-
-def _kinds(model: nn.Module) -> list[tuple[str, torch.dtype]]:
-    return [(name, value.dtype) for name, value in model.state_dict().items()]
-
-
-def _only_here(what: str) -> InvalidSetting:
-    return InvalidSetting(
-        "engine",
-        f"engine='process' builds its network anew from its settings, and {what}; use engine='thread'",
-    )

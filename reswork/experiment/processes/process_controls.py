@@ -16,7 +16,7 @@ class ProcessRecorderControls(RecorderControls):
 
     def __init__(self, run: "ProcessRun") -> None:
         self._run = run
-        self._looks: tuple[SnapshotObserver, ...] = ()
+        self._observers: tuple[SnapshotObserver, ...] = ()
 
     @property
     def taken(self) -> Mapping[str, RecorderControl]:
@@ -34,18 +34,18 @@ class ProcessRecorderControls(RecorderControls):
         return self._run.status.total if self._run.status is not None else None
 
     @property
-    def looks(self) -> list[tuple[SnapshotObserver, Price]]:
+    def observers(self) -> list[tuple[SnapshotObserver, Price]]:
         """Those of this kernel; the worker does not pay for them."""
-        return [(each, each.price(None)) for each in self._looks]
+        return [(each, each.price(None)) for each in self._observers]
 
-    def enter(self, looks: SnapshotObserver) -> bool:
+    def enter(self, observer: SnapshotObserver) -> bool:
         """It is listed, but the worker's budget is another one."""
-        self._looks = (*self._looks, looks)
+        self._observers = (*self._observers, observer)
         return False
 
-    def leave(self, looks: SnapshotObserver) -> None:
+    def leave(self, observer: SnapshotObserver) -> None:
         """Out of the list."""
-        self._looks = tuple(each for each in self._looks if each is not looks)
+        self._observers = tuple(each for each in self._observers if each is not observer)
 
     def limit(self, share: float) -> None:
         """Tell the worker's budget."""

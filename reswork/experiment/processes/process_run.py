@@ -11,19 +11,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.client import Client
 from reswork.experiment.processes.exit_reason import sentence_about, weights_left
 from reswork.experiment.processes.job import remove_private_folder
+from reswork.experiment.processes.portable import catalogue_name
 from reswork.experiment.processes.process_controls import ProcessRecorderControls
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.store.history_sync import HistoryFollower, marks
+from reswork.store.saved_run import load_run
 from reswork.store.worker_file import Worker
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe
+from reswork.training.recorder import Listener
 from reswork.training.run import RunThread
 from reswork.training.state import RunState
 
@@ -41,7 +45,6 @@ class ProcessRun(LiveRun):
     Attributes:
         directory: the run's folder; the worker's words are in its ``worker.log``.
         when_kernel_ends: what the worker does when the kernel that started it ends; None: another kernel knows.
-        recorder_controls: which recorders it has.
     """
 
     def __init__(
@@ -51,15 +54,17 @@ class ProcessRun(LiveRun):
         recipe: Recipe,
         facts: Mapping[str, Any],
         *,
+        data: Dataset | None = None,
         history: History | None = None,
         launch: Callable[[], tuple[Worker, subprocess.Popen[bytes] | None]],
         give_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self.directory = directory
+        self.directory: Path = directory
         self.name = directory.name
         self.model = model
         self.recipe = recipe
         self.history = history if history is not None else History()
+        self._data = data
         self.dataset_name = str(facts["dataset_name"])
         self.classes = tuple(str(name) for name in facts["classes"])
         self.total_steps = int(facts["total_steps"])
@@ -80,6 +85,17 @@ class ProcessRun(LiveRun):
         self._lost = False  # whether the final weights are
 
     # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Dataset:
+        """What it learns from; found again by its name where another kernel started the run.
+
+        Raises:
+            InvalidSetting: if that is not a built-in data set.
+        """
+        if self._data is None:
+            self._data = load_run(self.directory).load_data()
+        return self._data
 
     @property
     def mode(self) -> Mode | None:
@@ -220,17 +236,17 @@ class ProcessRun(LiveRun):
         """Names of those that record now."""
         return tuple(self.recorder_controls.taken)
 
-    def add_recorder(self, name: str) -> None:
+    def add_recorder(self, recorder: Listener | str) -> None:
         """Let a recorder of ``rw.recorders.CATALOGUE`` have the events, from the next one on.
 
         Raises:
             InvalidSetting: for anything else; functions of this kernel cannot see the events of another process.
         """
-        self.recorder_controls.switch(_catalogue_name(name), True)
+        self.recorder_controls.switch(catalogue_name(recorder), True)
 
-    def remove_recorder(self, name: str) -> None:
+    def remove_recorder(self, recorder: Listener | str) -> None:
         """Let it have no more; one that is not there is no error."""
-        name = _catalogue_name(name)
+        name = catalogue_name(recorder)
         if name in self.recorder_controls.taken:
             self.recorder_controls.switch(name, False)
 
@@ -334,14 +350,3 @@ class ProcessRun(LiveRun):
         if weights is not None:
             copied.load_state_dict(weights)
         return copied
-
-
-def _catalogue_name(name: object) -> str:
-    found = name if isinstance(name, str) else getattr(name, "name", None)
-    if not isinstance(found, str):
-        raise InvalidSetting(
-            "recorders",
-            "a run in a process of its own takes recorders by their names in rw.recorders.CATALOGUE, such as "
-            "add_recorder('noise_scale'); use engine='thread' for functions of yours",
-        )
-    return found

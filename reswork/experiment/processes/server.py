@@ -11,7 +11,6 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.processes.connection import PROTOCOL, Connection, listen
 from reswork.experiment.processes.job import save_tensors
 from reswork.experiment.processes.status import status_message
-from reswork.recorders.recorder_controls import RunRecorderControls
 from reswork.store.history_sync import HistoryDelta
 from reswork.training.run import Run
 
@@ -23,14 +22,13 @@ class Server:
     """Listens for kernels, any number of them, until it is closed.
 
     Args:
-        run: in this process.
+        run: in this process, put together by `assemble_run`.
         folder: the private one, for socket and snapshots.
         config: of the network, as JSON values.
     """
 
     def __init__(self, run: Run, folder: Path, config: Mapping[str, Any]) -> None:
         self.run = run
-        self.recorder_controls = RunRecorderControls(run)
         self.folder = folder
         self.hello = {
             "protocol": PROTOCOL,
@@ -115,7 +113,7 @@ class _Kernel:
         with self._lock:
             if self._growth is None:
                 return
-            status = status_message(self._server.run, self._server.recorder_controls)
+            status = status_message(self._server.run)
             try:
                 if lines := self._growth.lines():
                     self.connection.send({"lines": lines})
@@ -159,7 +157,9 @@ class _Kernel:
         self.connection.send(answer)
 
     def _obey(self, message: Mapping[str, Any]) -> Any:
-        run, recorder_controls = self._server.run, self._server.recorder_controls
+        run = self._server.run
+        recorder_controls = run.recorder_controls
+        assert recorder_controls is not None
         requests: dict[str, Callable[..., Any]] = {
             "start": run.start,
             "pause": run.pause,

@@ -24,6 +24,7 @@ from reswork.experiment.processes.job import (
     private_folder,
     write_job,
 )
+from reswork.experiment.processes.portable import only_here
 from reswork.experiment.processes.process_run import ProcessRun
 from reswork.history import History
 from reswork.models.config import ResNetConfig
@@ -33,6 +34,7 @@ from reswork.store.directory import METRICS_FILE, RUN_FILE, runs_folder, taken_l
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, find_run
 from reswork.store.worker_file import WORKER_LOG, Worker, living_worker, worker_of, write_worker
+from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
 
@@ -91,7 +93,7 @@ def process_run(
         "steps_per_epoch": steps_per_epoch(recipe, len(data.train)),
         "when_kernel_ends": settings.when_kernel_ends,
     }
-    return ProcessRun(directory, model, recipe, facts, launch=launch, give_up=give_up)
+    return ProcessRun(directory, model, recipe, facts, data=data, launch=launch, give_up=give_up)
 
 
 def resume_in_process(
@@ -118,20 +120,21 @@ def resume_in_process(
         InvalidSetting: if it cannot go on, with the reason.
         OSError: if its folder cannot be written.
     """
-    if saved.config is None or not saved.can_be_resumed:
-        what = "is not of rw.resnet" if saved.config is None else f"is {saved.state_word}"
-        raise InvalidSetting("run", f"run {saved.name!r} {what}, and cannot go on in a process of its own")
+    if saved.config is None:
+        raise only_here(f"run {saved.name!r} trained {saved.model_label}, which was not built by rw.resnet")
+    if not saved.can_be_resumed:
+        raise InvalidSetting("run", f"run {saved.name!r} is {saved.state_word}, and cannot go on")
     data = saved.check_data(data) if data is not None else saved.load_data()
     settings = ProcessSettings(
         when_kernel_ends=when_kernel_ends, recorders=list(recorders), resumes=True, step=step
     )
-    run = process_run(_network(saved.config), data, saved.recipe, saved.path, {}, settings)
+    run = process_run(_network(saved.config), data, saved.recipe, saved.directory, {}, settings)
     if start:
         run.start()
     return run
 
 
-def attach(name: str | Path, root: str | Path | None = None) -> ProcessRun:
+def attach(name: str | Path, root: str | Path | None = None) -> LiveRun:
     """Take up a run that goes on in a process of its own, with its whole history, such as after a kernel restart.
 
     Args:
@@ -146,7 +149,7 @@ def attach(name: str | Path, root: str | Path | None = None) -> ProcessRun:
     """
     directory = find_run(name, root)
     for run in active_runs():
-        if isinstance(run, ProcessRun) and run.directory.resolve() == directory.resolve():
+        if run.pid is not None and run.directory and run.directory.resolve() == directory.resolve():
             return run
     worker = living_worker(directory)
     if worker is None:
@@ -168,7 +171,7 @@ def attach(name: str | Path, root: str | Path | None = None) -> ProcessRun:
     return run
 
 
-def newest_going_on(root: str | Path | None = None) -> ProcessRun | None:
+def newest_going_on(root: str | Path | None = None) -> LiveRun | None:
     """The run in a folder that was started last and goes on in a process of its own; None: there is none.
 
     Args:

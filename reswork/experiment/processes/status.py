@@ -6,7 +6,7 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.recorders.price import Price
-from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
+from reswork.recorders.recorder_controls import RecorderControl
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
 from reswork.training.live_run import LiveRun
 from reswork.training.modes import Mode
@@ -31,8 +31,10 @@ class Status:
     total: float | None
 
 
-def status_message(run: LiveRun, recorder_controls: RecorderControls) -> dict[str, Any]:
+def status_message(run: LiveRun) -> dict[str, Any]:
     """What a worker tells about its run."""
+    recorder_controls = run.recorder_controls
+    assert recorder_controls is not None  # assemble_run gave it
     state = run.state  # before the rest: what it says is then true of the rest
     return {
         "state": state.name,
