@@ -18,9 +18,9 @@ from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.moment_keeper import DEFAULT_BYTES, check_budget
 from reswork.training.live_run import LiveRun
+from reswork.training.pace import EVERY_S, check_every_s
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
-from reswork.training.save_points import EVERY_S, check_every_s
 
 
 def train(

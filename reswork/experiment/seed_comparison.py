@@ -7,7 +7,7 @@ from typing import Any
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.results.seed_comparison import SeedComparison
-from reswork.training.state import RunState
+from reswork.training.live_run import RunState
 
 _LEVEL = 0.05
 _FEW = 5  # runs in a group below which the spread itself is poorly known

@@ -17,10 +17,9 @@ from reswork.models.network import ResNet, resnet
 from reswork.recorders import RecorderFactory
 from reswork.store.directory import check_name
 from reswork.store.moment_keeper import DEFAULT_BYTES
-from reswork.training.live_run import LiveRun
+from reswork.training.live_run import LiveRun, RunState
+from reswork.training.pace import EVERY_S
 from reswork.training.recipe import Recipe
-from reswork.training.save_points import EVERY_S
-from reswork.training.state import RunState
 
 MOST_SEEDS = 1_000
 

@@ -132,23 +132,23 @@ class RunRecorderControls(RecorderControls):
 
     def switch(self, name: str, on: bool) -> None:
         """Add a new one to the run, or take it off."""
-        run, budget, seated = self._run, self._budget, self._recorders.get(name)
-        if on and seated is None:
+        run, budget, present = self._run, self._budget, self._recorders.get(name)
+        if on and present is None:
             recorder = timed(name, run.history)
             run.add_recorder(recorder)
             if budget is not None:
                 budget.add(recorder)
-        elif not on and seated is not None:
-            run.remove_recorder(seated)
+        elif not on and present is not None:
+            run.remove_recorder(present)
             if budget is not None:
-                budget.remove(seated)
+                budget.remove(present)
         run.history.note(run.steps_done, "recorder started" if on else "recorder stopped", recorder=name)
 
     def pace(self, name: str, every: int) -> None:
         """Set its interval."""
-        seated = self._recorders.get(name)
-        if seated is not None:
-            seated.every = every
+        present = self._recorders.get(name)
+        if present is not None:
+            present.every = every
 
     @property
     def _recorders(self) -> dict[str, Timed]:

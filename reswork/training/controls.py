@@ -1,7 +1,12 @@
-"""What others may ask of a training loop while it runs."""
+"""What others may ask of a training while it runs: changes, its end, and copies of the model."""
 
+import copy
+import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
 
 from reswork.training.recipe import check_live_setting
 
@@ -33,3 +38,40 @@ class Controls:
         """The requests so far, which are thereby taken out."""
         while self._changes:
             yield self._changes.popleft()
+
+
+def snapshot_of(model: nn.Module) -> nn.Module:
+    """A detached copy in evaluation mode, without gradients; between two steps only."""
+    copied = copy.deepcopy(model).eval()
+    copied.zero_grad()
+    return copied
+
+
+@dataclass(eq=False)
+class SnapshotRequest:
+    """Somebody waits for a snapshot; the run's thread fills it in."""
+
+    served: bool = False
+    model: nn.Module | None = None
+    error: Exception | None = None
+    seconds: float = 0.0  # that the copy took
+
+    def fill(self, model: nn.Module) -> None:
+        """Copy the model, or keep the reason why that does not work."""
+        begin = time.perf_counter()
+        try:
+            self.model = snapshot_of(model)
+        except Exception as error:  # goes to the one who asked
+            self.error = error
+        self.seconds = time.perf_counter() - begin
+        self.served = True
+
+    def taken(self) -> nn.Module:
+        """The copy.
+
+        Raises:
+            RuntimeError: if the model cannot be copied.
+        """
+        if self.model is None:
+            raise RuntimeError(f"the model cannot be copied: {self.error}") from self.error
+        return self.model

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -13,15 +14,48 @@ from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.training.modes import Mode
-from reswork.training.problems import problems_of
 from reswork.training.recipe import Recipe, check_live_setting
 from reswork.training.recorder import Listener
-from reswork.training.state import RunState
 
 if TYPE_CHECKING:
     from threading import Condition
 
     from reswork.recorders.recorder_controls import RecorderControls  # given to it from above
+
+
+_PROBLEMS = (  # kind of note, the kind that says it is over, the sentence
+    ("not_saved", "saved_again", "This run is not saved: {reason}."),
+    ("no_checkpoint", "checkpoint_again", "The last checkpoint of this run could not be made: {reason}."),
+    ("moments_not_saved", "moments_again", "The last moment to look back at could not be kept: {reason}."),
+    ("not_sent", "sent_again", "This run is not sent to {recorder}: {reason}."),
+    ("recorder removed", "recorder started", "{recorder} failed and was taken off: {error}."),
+)
+_UNKNOWN = dict.fromkeys(("reason", "recorder", "error"), "unknown")  # in a file that somebody changed
+
+
+class RunState(Enum):
+    """Where a run is; the last three are for good."""
+
+    READY = "ready"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
+
+
+def problems_of(history: History) -> str:
+    """A sentence on each thing that failed beside the training and still does; ``""`` where all is well."""
+    found, notes = [], history.notes
+    for begins, ends, sentence in _PROBLEMS:
+        last = {str(note.details.get("recorder")): note for note in notes if note.kind in (begins, ends)}
+        found += [sentence.format(**_UNKNOWN | note.details) for note in last.values() if note.kind == begins]
+    return " ".join(found)
 
 
 class MomentsBudget(Protocol):

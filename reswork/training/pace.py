@@ -1,6 +1,12 @@
-"""How quickly the steps of a run come."""
+"""How quickly the steps of a run come, and when it is to be saved: little may be lost, and saving costs little."""
 
+import math
 import time
+
+from reswork.errors import InvalidSetting
+
+EVERY_S = 30.0  # unless somebody says something else
+COST_SHARE = 0.02  # of the time; a network of gigabytes is saved less often than was asked for
 
 
 class Pace:
@@ -43,3 +49,48 @@ class Pace:
         if first is None or last[0] == first[0]:
             return None
         return (last[1] - first[1]) / (last[0] - first[0])
+
+
+class SavePoints:
+    """Says when a checkpoint is due.
+
+    Args:
+        every_s: seconds between two, at most a fiftieth of which saving may take.
+
+    Raises:
+        InvalidSetting: if that is no finite number of at least 0.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self.every_s = check_every_s(every_s)
+        self._last = time.monotonic()
+        self._cost_s = 0.0
+        self._step: int | None = None  # that was saved last
+        self._evaluated = False
+
+    def due(self, *, epoch_ended: bool) -> bool:
+        """Whether to save now; at an epoch's end, for the best one, as soon as the cost allows."""
+        pause = self._cost_s / COST_SHARE
+        return time.monotonic() - self._last >= (pause if epoch_ended else max(pause, self.every_s))
+
+    def is_saved(self, step: int, *, evaluated: bool) -> bool:
+        """Whether the last one was made exactly here."""
+        return self._step == step and (self._evaluated or not evaluated)
+
+    def saved(self, step: int, seconds: float, *, evaluated: bool) -> None:
+        """One was made, and took so long."""
+        self._last, self._cost_s = time.monotonic(), seconds
+        self._step, self._evaluated = step, evaluated
+
+
+def check_every_s(every_s: object) -> float:
+    """Seconds between two checkpoints.
+
+    Raises:
+        InvalidSetting: if that is no finite number of at least 0.
+    """
+    if isinstance(every_s, int | float) and not isinstance(every_s, bool) and 0 <= every_s < math.inf:
+        return every_s
+    raise InvalidSetting(
+        "save_every_s", f"save_every_s={every_s!r} must be a number of seconds, 0 or more, such as 30"
+    )

@@ -14,7 +14,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.training.controls import Controls
+from reswork.training.controls import Controls, SnapshotRequest
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
     BatchReady,
@@ -29,18 +29,15 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
-from reswork.training.live_run import LiveRun
+from reswork.training.live_run import LiveRun, RunState
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
-from reswork.training.pace import Pace
+from reswork.training.pace import EVERY_S, Pace, SavePoints
 from reswork.training.progress import TrainingState
 from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.recorder import Listener
 from reswork.training.recorder_set import RecorderSet
-from reswork.training.save_points import EVERY_S, SavePoints
-from reswork.training.snapshots import SnapshotRequest
-from reswork.training.state import RunState
 
 if TYPE_CHECKING:
     from reswork.recorders.recorder_controls import RecorderControls

@@ -163,19 +163,19 @@ class _Row:
         words = w.HTML(f'<span class="reswork-muted">{escape(quantity.normal)}</span>')
         self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
 
-    def show(self, seat: RecorderControl | None, *, active: bool) -> None:
+    def show(self, control: RecorderControl | None, *, active: bool) -> None:
         """Bring the row up to date."""
-        self.tick.value = seat is not None
+        self.tick.value = control is not None
         self.tick.disabled = self.every.disabled = not active
-        if seat is not None and self._thinned:
-            self.every.value = seat.every
-        self.price.value = _price_html(seat.price if seat is not None else None)
+        if control is not None and self._thinned:
+            self.every.value = control.every
+        self.price.value = _price_html(control.price if control is not None else None)
 
 
 def _observers_html(recorder_controls: RecorderControls) -> str:
     """Rows like the recorders', without ticks."""
     return "".join(
-        f'<div class="reswork-looks"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
+        f'<div class="reswork-observers"><span>{escape(each.name)}</span><span>every {each.interval_s:.1f} s</span>'
         f'<span>{_price_html(price)}</span><span class="reswork-muted">{escape(each.words)}</span></div>'
         for each, price in recorder_controls.observers
     )

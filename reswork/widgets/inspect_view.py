@@ -6,9 +6,9 @@ from torch import nn
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
 from reswork.store import AnyRun, SavedRun
+from reswork.training.controls import snapshot_of
 from reswork.training.live_run import LiveRun
 from reswork.training.run import active_runs
-from reswork.training.snapshots import snapshot_of
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree

@@ -13,9 +13,7 @@ from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
-from reswork.training.live_run import LiveRun
-from reswork.training.problems import problems_of
-from reswork.training.state import RunState
+from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher

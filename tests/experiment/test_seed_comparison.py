@@ -13,7 +13,7 @@ from scipy import stats
 from reswork.errors import InvalidSetting
 from reswork.experiment.seed_comparison import compare_seeds
 from reswork.history import History
-from reswork.training.state import RunState
+from reswork.training.live_run import RunState
 
 
 def ended(value: float, name: str = "accuracy") -> History:

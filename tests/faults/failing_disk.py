@@ -15,7 +15,7 @@ import torch
 import reswork as rw
 from reswork.store import atomic_files
 from reswork.store.checkpoints import Checkpoints
-from reswork.training import save_points
+from reswork.training import pace
 from tests.faults.sequences import DATA
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
@@ -120,7 +120,7 @@ def check(folder: Path, run: rw.Run, told: list[str], disk: Disk, *, for_good: b
 
 def campaign(count: int, seed: int = 0) -> str:
     """Every call in turn, at most `count` of them, with three errors, once and for good."""
-    save_points.COST_SHARE = float("inf")
+    pace.COST_SHARE = float("inf")
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
         clean = Disk()

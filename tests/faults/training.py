@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import reswork as rw
-from reswork.training import save_points
+from reswork.training import pace
 
 STEPS = 100  # two and a half epochs
 
@@ -40,7 +40,7 @@ def begun(
 
 def save_at_every_step() -> None:
     """From now on in this process, whatever it costs."""
-    save_points.COST_SHARE = float("inf")
+    pace.COST_SHARE = float("inf")
 
 
 def differences(one: rw.Run | Path, other: Path) -> list[str]:

@@ -13,7 +13,7 @@ from reswork.history import History
 from reswork.store.moment_file import FlatLayout, file_name, moments_in, read_moment
 from reswork.store.moment_keeper import MomentKeeper
 from reswork.training.events import EpochDone, StepDone
-from reswork.training.problems import problems_of
+from reswork.training.live_run import problems_of
 from reswork.training.recorder import BaseRecorder
 from reswork.training.run import Run
 

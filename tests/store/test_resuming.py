@@ -102,7 +102,7 @@ def test_every_optimizer_remembers(tmp_path: Path, optimizer: str) -> None:
 
 
 def test_an_earlier_step_may_be_chosen(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reswork.training.save_points.COST_SHARE", float("inf"))
+    monkeypatch.setattr("reswork.training.pace.COST_SHARE", float("inf"))
     run = begun(tmp_path / "run", start=False, save_every_s=0.0)
     run.step(50)
     run.wait_until_still(60)
@@ -193,7 +193,7 @@ def test_killed_processes_leave_readable_runs(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_has_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reswork.training.save_points.COST_SHARE", float("inf"))
+    monkeypatch.setattr("reswork.training.pace.COST_SHARE", float("inf"))
     accuracies: list[float] = []
     run = begun(tmp_path / "run", start=False)
     run.add_recorder(

@@ -13,7 +13,7 @@ from torch import nn
 
 import reswork as rw
 from reswork.errors import InvalidSetting
-from reswork.training.snapshots import snapshot_of
+from reswork.training.controls import snapshot_of
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.inspector import InspectorPanel, answer_html, fitted
 from reswork.widgets.latest_job import LatestJob

@@ -191,7 +191,7 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
     bench._snapshot_taken(run.snapshot(), 26)
     assert machine.column.look is before
     machine._budget.value = 0.05
-    rw.moments(run)._keeper.wait()
+    run.moments.wait()
     assert rw.moments(run).bytes <= 50_000
     machine.branch_form.button.click()
     assert "press Stop first" in machine.branch_form.form.fields["learning_rate"].error

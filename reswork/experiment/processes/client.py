@@ -53,7 +53,7 @@ class Client:
             connection = self._connection
         return self._answer(connection, message)
 
-    def demand(self, what: str, timeout_s: float, **details: Any) -> Any:
+    def ask_connected(self, what: str, timeout_s: float, **details: Any) -> Any:
         """Like `ask`, but waits for the connection.
 
         Raises:

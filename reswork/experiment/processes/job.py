@@ -21,9 +21,9 @@ from reswork.experiment.processes.portable import config_of, recorder_specs
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.store.moment_keeper import DEFAULT_BYTES
+from reswork.training.pace import EVERY_S
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
-from reswork.training.save_points import EVERY_S
 
 JOB_FILE = "job.json"
 WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"

@@ -24,12 +24,11 @@ from reswork.recorders.recorder_controls import RecorderControls
 from reswork.store.history_sync import HistoryFollower, marks
 from reswork.store.saved_run import load_run
 from reswork.store.worker_file import Worker
-from reswork.training.live_run import LiveRun
+from reswork.training.live_run import LiveRun, RunState
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe
 from reswork.training.recorder import Listener
 from reswork.training.run import RunThread
-from reswork.training.state import RunState
 
 _ATTACH_S = 30.0
 _LONGEST_END_S = 20.0  # from the run's end to the process's
@@ -212,7 +211,7 @@ class ProcessRun(LiveRun):
         """
         client = self._client
         while client is not None and not self.done:
-            name = client.demand("snapshot", _SNAPSHOT_S)
+            name = client.ask_connected("snapshot", _SNAPSHOT_S)
             if name is not None:
                 path = client.worker.folder / Path(str(name)).name
                 weights = load_file(path)

@@ -92,7 +92,7 @@ class _Kernel:
         self.connection = connection
         self._server = server
         self._lock = threading.Lock()  # of what was told
-        self._growth: HistoryDelta | None = None  # until it has said what it knows
+        self._delta: HistoryDelta | None = None  # until it has said what it knows
         self._status: dict[str, Any] | None = None
         self._threads = [
             threading.Thread(target=work, name="reswork-kernel", daemon=True)
@@ -111,11 +111,11 @@ class _Kernel:
     def tell(self) -> None:
         """Send what is new in the history, then the state: whoever sees a pause has everything before it."""
         with self._lock:
-            if self._growth is None:
+            if self._delta is None:
                 return
             status = status_message(self._server.run)
             try:
-                if lines := self._growth.lines():
+                if lines := self._delta.lines():
                     self.connection.send({"lines": lines})
                 if status != self._status:
                     self.connection.send({"status": status})
@@ -178,7 +178,7 @@ class _Kernel:
     def _begin(self, marks: Mapping[str, Any]) -> None:
         """It knows so much of the history already, and wants the rest from now on."""
         with self._lock:
-            self._growth = HistoryDelta(self._server.run.history, marks)
+            self._delta = HistoryDelta(self._server.run.history, marks)
 
     def _leave(self) -> None:
         self.is_connected = False

@@ -8,9 +8,8 @@ from reswork.errors import InvalidSetting
 from reswork.recorders.price import Price
 from reswork.recorders.recorder_controls import RecorderControl
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
-from reswork.training.live_run import LiveRun
+from reswork.training.live_run import LiveRun, RunState
 from reswork.training.modes import Mode
-from reswork.training.state import RunState
 
 
 class WorkerFailed(RuntimeError):

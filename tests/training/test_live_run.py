@@ -3,7 +3,7 @@
 import pytest
 
 from reswork.history import History
-from reswork.training.problems import problems_of
+from reswork.training.live_run import problems_of
 
 
 @pytest.mark.parametrize(
