@@ -26,7 +26,7 @@ WAY = (
     (4, 0, "recorders", "recorders/catalogue.py", "each hears the events that it asked for", BLUE),
     (4, 1, "History", "history.py", "series by name, under a lock; anybody reads a copy", ORANGE),
     (3, 1, "RunWriter", "store/writer.py", "runs/NAME: metrics twice a second, checkpoints, weights", ORANGE),
-    (2, 1, "snapshot", "training/snapshots.py", "a copy between two steps, which probes look at", ORANGE),
+    (2, 1, "snapshot", "training/controls.py", "a copy between two steps, which probes look at", ORANGE),
     (1, 1, "Controls", "training/controls.py", "stop, learning rate: taken out between two steps", ORANGE),
     (4, 2, "figures", "figures/curves.py", "numbers in, a plotly figure of at most 2,000 points out", GREEN),
     (3, 2, "LiveFigure", "widgets/live_figure.py", "sends what has changed, as bytes, at most twice a second", GREEN),
