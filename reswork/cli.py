@@ -5,7 +5,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reswork import __version__
 from reswork.errors import InvalidSetting
@@ -151,7 +151,7 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
     print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
     run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
-    return run, chosen.data or "fashion"
+    return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
 
 
 def _job(run: "Run") -> dict[str, Any]:
