@@ -6,7 +6,11 @@ from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def learning_rate(history: History) -> Recorder:
-    """A recorder of ``learning_rate``, as the update used it: schedule and live changes together."""
+    """A recorder of ``learning_rate``, as the update used it: schedule and live changes together.
+
+    Layers with a rate of their own (``Recipe.layer_rates``) have a series each, ``learning_rate/<layer>``, which begins
+    when they are trained.
+    """
     return _LearningRate(history)
 
 
@@ -19,4 +23,5 @@ class _LearningRate(BaseRecorder):
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StepDone):
-            self._history.record(event.step, {"learning_rate": event.learning_rate})
+            layers = {f"learning_rate/{layer}": rate for layer, rate in event.layer_rates.items()}
+            self._history.record(event.step, {"learning_rate": event.learning_rate, **layers})

@@ -18,7 +18,7 @@ class Look(Protocol):
 
 
 class ShadowModel:
-    """A copy of a model in training mode, with its own weights, statistics and hooks; the model is only read.
+    """A copy of a model in training, with its own weights, statistics and hooks; the model is only read.
 
     It computes in single precision and never compiled, whatever the run does, so that a layer can be looked
     at in every mode; checkpointing, accumulation and averaging of the run do not touch it.
@@ -35,6 +35,7 @@ class ShadowModel:
         self.blocks = residual_blocks(copied)
         self._model = copied.module if isinstance(copied, nn.DataParallel) else copied  # on one device
         self._own, self._live = _tensors(copied), _tensors(model)
+        self._pairs = list(zip(copied.modules(), model.modules(), strict=True))
 
     def hook(
         self,
@@ -64,6 +65,8 @@ class ShadowModel:
     def run(self, model: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K) of the model as it is now; the global random numbers stay as they were."""
         torch._foreach_copy_(self._own, self._live)
+        for own, live in self._pairs:
+            own.training = live.training  # norms of layers that stood still may have joined
         devices = [images.device] if images.device.type == "cuda" else []
         kind = images.device.type if images.device.type != "cpu" else "cuda"
         with torch.random.fork_rng(devices, device_type=kind):

@@ -8,7 +8,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.training.evaluation import evaluating
 from reswork.training.failures import is_out_of_memory
-from reswork.training.recipe import Recipe
+from reswork.training.recipe import Recipe, innermost
 
 
 def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
@@ -30,7 +30,33 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe) -> No
             f"{type(model).__name__} has no weights that want gradients; "
             "call requires_grad_(True) on those to train",
         )
+    check_layers(model, recipe)
     _check_logits(model, data)
+
+
+def check_layers(model: nn.Module, recipe: Recipe) -> None:
+    """Refuse a recipe that names layers which a model has not, or freezes all of it.
+
+    Raises:
+        InvalidSetting: under the name of the setting.
+    """
+    known = {name for name, _ in model.named_modules() if name}
+    for field in ("frozen", "layer_rates", "unfreeze_epochs"):
+        for layer in getattr(recipe, field):
+            if layer not in known:
+                parts = ", ".join(name for name, _ in model.named_children())
+                raise InvalidSetting(
+                    field,
+                    f"{field} names {layer!r}, which {type(model).__name__} has not; choose {parts}, or what is "
+                    "within them, such as 'layer1.0.conv1'",
+                )
+    if recipe.frozen and not any(
+        weight.requires_grad and innermost(name, recipe.frozen) is None
+        for name, weight in model.named_parameters()
+    ):
+        raise InvalidSetting(
+            "frozen", "frozen leaves nothing to train; take at least one layer with weights out of it"
+        )
 
 
 def _check_labels(name: str, labels: Tensor, classes: int) -> None:

@@ -1,11 +1,12 @@
 """What a training run tells: frozen events, yielded at the moments at which it is safe to look."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor, nn
 
+from reswork.training.frozen_layers import FrozenReport
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
 
@@ -22,6 +23,7 @@ class RunStarted:
     mode: str  # the chosen mode and its reason, a sentence
     choice: Mode  # the same, to compute with
     state: Callable[[], TrainingState]  # of the moment; to be called between two steps, within a later event
+    frozen: FrozenReport | None = None  # what stands still
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class SettingChanged:
     step: int
     name: str
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayersUnfrozen:
+    """Layers that stood still learn from this step on."""
+
+    step: int
+    layers: tuple[str, ...]  # names, with all that is in them and not frozen longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class StepDone:
     images: int  # in this batch
     learning_rate: float  # that made this update
     model: nn.Module
+    layer_rates: Mapping[str, float] = field(default_factory=dict)  # in layers with a rate of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,7 @@ class RunEnded:
 Event = (
     RunStarted
     | SettingChanged
+    | LayersUnfrozen
     | BatchReady
     | GradientsReady
     | StepDone

@@ -59,7 +59,9 @@ def non_finite_loss(
 
 def first_bad_layer(model: nn.Module, images: Tensor, mode: Mode) -> str | None:
     """Name of the first layer, in order of computation, whose output is not finite; None: there is none."""
-    trial = copy.deepcopy(model).train()
+    trial = copy.deepcopy(model)
+    if not trial.training:
+        trial.train()
     bad: list[str] = []
 
     def look(name: str, output: object) -> None:

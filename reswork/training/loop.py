@@ -13,6 +13,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training
+from reswork.training.class_weights import class_weights
 from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
 from reswork.training.events import (
@@ -21,6 +22,7 @@ from reswork.training.events import (
     EvaluationStopped,
     Event,
     GradientsReady,
+    LayersUnfrozen,
     RunStarted,
     SettingChanged,
     StepDone,
@@ -62,7 +64,7 @@ def fit(
             for all, and all end with it; the events of the others are of no use.
 
     Yields:
-        ``RunStarted``; then for each step ``SettingChanged`` (if asked), ``BatchReady`` and
+        ``RunStarted``; then for each step ``SettingChanged`` and ``LayersUnfrozen`` (if any), ``BatchReady`` and
         ``GradientsReady`` (if wanted) and ``StepDone``; after each epoch and after the last step ``EpochDone``,
         or ``EvaluationStopped`` where that was cut short.
 
@@ -110,14 +112,17 @@ def _steps(
     model.train().to(memory_format=mode.memory_format)
     total = total_steps(recipe, len(data.train))
     batches = Batches(data, recipe, channels_last=mode.channels_last)
-    train_step = TrainStep(
-        model, batches, recipe, mode, learning_rates(recipe, len(data.train))[1].tolist(), start, ranks
-    )
+    rates = learning_rates(recipe, len(data.train))[1].tolist()
+    weights = class_weights(recipe, data.class_counts())
+    train_step = TrainStep(model, batches, recipe, mode, rates, start, ranks, weights)
     place = _Place(train_step, start, batches.per_epoch, total)
     images = min(recipe.batch_size, len(data.train))
     told = "; ".join(filter(None, (str(mode), ranks.sentence(model))))
-    yield RunStarted(place.step, model, total, batches.per_epoch, mode.device, told, mode, place.state)
+    frozen = train_step.frozen.report()
     try:
+        yield RunStarted(
+            place.step, model, total, batches.per_epoch, mode.device, told, mode, place.state, frozen
+        )
         clock = _Clock(controls)
         if not (
             yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)
@@ -128,6 +133,8 @@ def _steps(
             for name, value in ranks.agree([*controls.changes()]):
                 train_step.change(name, value, step)
                 yield SettingChanged(step, name, value)
+            if layers := train_step.unfreeze(step):
+                yield LayersUnfrozen(step, layers)
             batch = batches.cut(step)
             train_step.seed(step)
             if controls.wants_batches:
@@ -138,11 +145,13 @@ def _steps(
                 yield GradientsReady(step, epoch, model)
             train_step.apply(step)
             place.made(step)
-            yield StepDone(step, epoch, loss, top1, images, train_step.rate(step), model)
+            rate, layer_rates = train_step.rate(step), train_step.layer_rates(step)
+            yield StepDone(step, epoch, loss, top1, images, rate, model, layer_rates)
             if not (yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)):
                 return
     finally:
         train_step.release()
+        train_step.frozen.release()
         if train_step.average is not None:
             train_step.average.copy_to(model)
 

@@ -1,44 +1,65 @@
-"""The recipe's optimizer, with or without decay on norms and biases."""
+"""The recipe's optimizer, with a learning rate for each group of layers, with or without decay on norms and biases."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from reswork.training.recipe import Recipe
+from reswork.training.recipe import Recipe, innermost
+
+_NONE: Mapping[str, int] = {}
 
 
-def optimizer_for(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """The optimizer of a recipe over the weights that want gradients.
+def optimizer_for(model: nn.Module, recipe: Recipe, joining: Mapping[str, int] = _NONE) -> Optimizer:
+    """The optimizer of a recipe over the weights that want gradients now, and those that will later.
 
     The fused form is one kernel for all weights, and is told through ``found_inf`` on the device to leave
     them as they are, so that nobody needs to wait for the loss.
     """
-    groups = parameter_groups(model, recipe)
+    groups = parameter_groups(model, recipe, joining)
     try:
         return _built(groups, recipe, fused=True)
     except RuntimeError:  # a device without fused kernels
         return _built(groups, recipe, fused=False)
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """One group with the recipe's weight decay and, by choice, one of norms and biases without."""
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    spared = [] if recipe.decay_norm_and_bias else [weight for weight in trained if weight.ndim <= 1]
-    held = {id(weight) for weight in spared}
-    decayed = [weight for weight in trained if id(weight) not in held]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": spared, "weight_decay": 0.0, "spared": True},
-    ]
-    return [group for group in groups if group["params"]]
+def parameter_groups(
+    model: nn.Module, recipe: Recipe, joining: Mapping[str, int] = _NONE
+) -> list[dict[str, Any]]:
+    """The weights by learning rate, step from which they are trained and, by choice, without decay on norms and biases.
+
+    Without such settings it is one group. Weights that join later are a group of their own, because torch's fused SGD
+    wants all momentum of a group to begin at once.
+
+    Args:
+        model: to be trained.
+        recipe: of the training.
+        joining: names of weights that want no gradient yet, with the first step in which they will.
+    """
+    groups: dict[tuple[bool, float, int], dict[str, Any]] = {}
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad and name not in joining:
+            continue
+        layer = innermost(name, recipe.layer_rates)
+        factor = 1.0 if layer is None else recipe.layer_rates[layer]
+        spared = not recipe.decay_norm_and_bias and weight.ndim <= 1
+        group = groups.setdefault((spared, factor, joining.get(name, 0)), {"params": []})
+        group["params"].append(weight)
+    for (spared, factor, _), group in groups.items():
+        group["weight_decay"] = 0.0 if spared else recipe.weight_decay
+        group |= {"spared": True} if spared else {}
+        group |= {"rate_factor": factor} if recipe.layer_rates else {}
+    return [
+        groups[key] for key in sorted(groups, key=lambda key: key[0])
+    ]  # as they come, the spared ones last
 
 
 def set_learning_rate(optimizer: Optimizer, value: float) -> None:
-    """The rate of the next update, in all groups."""
+    """The rate of the next update, in all groups; those of layers with a factor have that many times the rate."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("rate_factor", 1.0)
 
 
 def set_weight_decay(optimizer: Optimizer, value: float) -> None:

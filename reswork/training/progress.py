@@ -20,7 +20,7 @@ class TrainingState:
 
     Args:
         step: updates made.
-        tensors: ``model/<name>``, ``optimizer/<place of the weight>/<name>``, ``average/<name>``,
+        tensors: ``model/<name>``, ``optimizer/<name of the weight>/<name>``, ``average/<name>``,
             ``recorder/<name>/<key>``. Those of a run that goes on are its own: copy them before its next step.
         values: the rest as JSON values. Where it is empty, and there are tensors of the model alone, the optimizer
             begins afresh, and schedule and order of the images go on at the step.
@@ -48,6 +48,22 @@ def load_weights(model: nn.Module, state: TrainingState) -> None:
     load_into(model, state.part("model"), f"the weights of step {state.step:,}")
 
 
+def leave_untrained(model: nn.Module, state: TrainingState) -> None:
+    """Let those weights want no gradient that wanted none in the training that the state is of.
+
+    Raises:
+        InvalidSetting: if the model has not all of them.
+    """
+    weights = dict(model.named_parameters())
+    for name in state.values.get("untrained", ()):
+        if name not in weights:
+            raise InvalidSetting(
+                "start",
+                f"step {state.step:,} left {name!r} untrained, which this network has not; go on with its own",
+            )
+        weights[name].requires_grad_(False)
+
+
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
     """`load_state_dict`, all or nothing, with one sentence where it does not fit."""
     check_tensors(model, tensors, what)
@@ -71,12 +87,12 @@ def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
         )
 
 
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What an optimizer remembers of each weight, as ``optimizer/<place of the weight>/<name>``."""
+def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """What an optimizer remembers of each weight of a model, as ``optimizer/<name of the weight>/<name>``."""
     return {
-        f"optimizer/{place}/{name}": value
-        for place, weight in enumerate(_weights(optimizer))
-        for name, value in optimizer.state.get(weight, {}).items()
+        f"optimizer/{name}/{key}": value
+        for name, weight in model.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
         if isinstance(value, Tensor)
     }
 
@@ -91,28 +107,31 @@ def optimizer_settings(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def load_optimizer(
-    optimizer: Optimizer, tensors: Mapping[str, Tensor], settings: list[dict[str, Any]]
+    optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor], settings: list[dict[str, Any]]
 ) -> None:
     """Give an optimizer its memory back, in the memory format of the weights.
 
     Args:
         optimizer: new, over the same weights.
-        tensors: as `optimizer_tensors` gives them, without ``optimizer/``.
+        model: whose weights they are.
+        tensors: as `optimizer_tensors` gives them, without ``optimizer/``; or with the places of the weights in the
+            optimizer instead of their names, as they were kept at first.
         settings: as `optimizer_settings` gives them.
 
     Raises:
         InvalidSetting: if they are of another optimizer or other weights.
     """
-    weights = _weights(optimizer)
+    held = [weight for group in optimizer.param_groups for weight in group["params"]]
+    known = {id(weight) for weight in held}
+    weights = {str(place): weight for place, weight in enumerate(held)}
+    weights |= {name: weight for name, weight in model.named_parameters() if id(weight) in known}
     sizes = [len(group["params"]) for group in optimizer.param_groups]
     if sizes != [each.get("params") for each in settings]:
         raise _misfit()
     for key, value in tensors.items():
-        place, _, name = key.partition("/")
-        if not place.isdecimal() or int(place) >= len(weights):
-            raise _misfit()
-        weight = weights[int(place)]
-        if value.shape not in (weight.shape, torch.Size()):
+        owner, _, name = key.rpartition("/")
+        weight = weights.get(owner)
+        if weight is None or value.shape not in (weight.shape, torch.Size()):
             raise _misfit()
         optimizer.state[weight][name] = _like(weight, value, on_device=bool(optimizer.defaults.get("fused")))
     for group, kept in zip(optimizer.param_groups, settings, strict=True):
@@ -125,10 +144,6 @@ def _like(weight: Tensor, value: Tensor, *, on_device: bool) -> Tensor:
     if value.shape == weight.shape and value.dim():
         return torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
     return value.detach().clone().to(weight.device if on_device else "cpu")
-
-
-def _weights(optimizer: Optimizer) -> list[Tensor]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _misfit() -> InvalidSetting:

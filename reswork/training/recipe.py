@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
@@ -16,6 +16,44 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Switch = Literal["auto", "on", "off"]
 
 _LARGEST = 1e300  # whole numbers beyond cannot be compared with others as floats
+
+
+class LayerNumbers(Mapping[str, float]):
+    """A number for each of some layers, by layer name; a dict that stays as it is and can be hashed.
+
+    Example:
+        >>> LayerNumbers({"layer1": 0.1, "fc": 1.0})
+        {'fc': 1.0, 'layer1': 0.1}
+    """
+
+    def __init__(self, values: Mapping[str, float] | None = None) -> None:
+        self._values = dict(sorted((values or {}).items()))
+
+    def __getitem__(self, layer: str) -> float:
+        return self._values[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def innermost(name: str, layers: Iterable[str]) -> str | None:
+    """The longest of some layer names that is a layer or weight itself, or that it lies within; None: there is none.
+
+    Example:
+        >>> innermost("layer1.0.conv1.weight", ("layer1", "layer1.0", "layer10", "fc"))
+        'layer1.0'
+    """
+    around = [layer for layer in layers if name == layer or name.startswith(f"{layer}.")]
+    return max(around, key=len, default=None)
 
 
 @dataclass(frozen=True)
@@ -56,6 +94,17 @@ class Recipe:
             batch, batch norm sees each part by itself.
         checkpoint_activations: compute blocks twice instead of keeping their activations.
         target_accuracy: test accuracy (a fraction) whose first reaching is noted as convergence.
+        layer_rates: factors on the learning rate of some layers and all that is in them, such as
+            ``{"layer1": 0.1, "fc": 10}``, by layer name (the dotted `named_modules` path); the longest name
+            that fits decides, and layers that none fits have the rate itself.
+        frozen: layers that stand still with all that is in them, such as ``("conv1", "bn1", "layer1")``: no
+            gradient, no weight decay, and their norms keep the statistics that they came with.
+        unfreeze_epochs: epochs after which frozen layers, or parts of them, join the training, fractions
+            allowed, such as ``{"layer1": 2}``. The optimizer begins afresh for them; the rate is the
+            schedule's of that step.
+        class_weights: what each class counts in the training loss, which becomes the weighted mean:
+            ``"balanced"`` (rare classes more, see `reswork.training.class_weights`), a number above 0 for each
+            class, or None: all alike. The loss of an evaluation counts all alike.
 
     Raises:
         InvalidSetting: naming the field, the value, what is accepted.
@@ -92,19 +141,29 @@ class Recipe:
     accumulate: int = 1
     checkpoint_activations: bool = False
     target_accuracy: float | None = None
+    layer_rates: Mapping[str, float] = field(default_factory=LayerNumbers)
+    frozen: tuple[str, ...] = ()
+    unfreeze_epochs: Mapping[str, float] = field(default_factory=LayerNumbers)
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        milestones: object = self.milestones
-        if isinstance(milestones, list):  # as JSON has it
-            object.__setattr__(self, "milestones", tuple(milestones))
+        for name in ("milestones", "frozen", "class_weights"):
+            value: object = getattr(self, name)
+            if isinstance(value, list):  # as JSON has it
+                object.__setattr__(self, name, tuple(value))
         self._check_sizes()
         self._check_numbers()
         self._check_choices()
+        self._check_layers()
+        for name in ("layer_rates", "unfreeze_epochs"):
+            object.__setattr__(self, name, LayerNumbers(getattr(self, name)))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**values, "milestones": list(self.milestones), "augmentation": self.augmentation.to_dict()}
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        dicts = {name: dict(value) for name, value in values.items() if isinstance(value, LayerNumbers)}
+        return {**values, **lists, **dicts, "augmentation": self.augmentation.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -190,6 +249,30 @@ class Recipe:
                 "nesterov", "nesterov=True needs optimizer='sgd' and a momentum above 0, such as momentum=0.9"
             )
 
+    def _check_layers(self) -> None:
+        if not _are_names(self.frozen):
+            raise InvalidSetting(
+                "frozen", f"frozen={self.frozen!r} must be layer names, such as ('conv1', 'bn1', 'layer1')"
+            )
+        for name, what in (
+            ("layer_rates", "factor on its learning rate"),
+            ("unfreeze_epochs", "number of epochs"),
+        ):
+            _layer_numbers(name, getattr(self, name), what)
+        for layer in self.unfreeze_epochs:
+            if innermost(layer, self.frozen) is None:
+                raise InvalidSetting(
+                    "unfreeze_epochs",
+                    f"unfreeze_epochs names {layer!r}, which is not frozen; name one of "
+                    f"frozen={self.frozen!r} or what is within, or freeze it too",
+                )
+        weights = self.class_weights
+        if not (weights is None or weights == "balanced" or _are_class_weights(weights)):
+            raise InvalidSetting(
+                "class_weights",
+                f"class_weights={weights!r} must be 'balanced', a number above 0 for each class, or None",
+            )
+
 
 def steps_per_epoch(recipe: Recipe, images: int) -> int:
     """Optimizer updates in one pass over so many training images."""
@@ -221,6 +304,33 @@ def _are_milestones(values: object) -> bool:
     if not isinstance(values, tuple):
         return False
     return all(isinstance(each, float) and 0 < each < 1 for each in values) and list(values) == sorted(values)
+
+
+def _are_names(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(each, str) and each for each in values)
+
+
+def _layer_numbers(name: str, values: object, what: str) -> None:
+    """Refuse what is not a number above 0 for each layer."""
+    if not isinstance(values, Mapping) or not _are_names(tuple(values)):
+        raise InvalidSetting(
+            name, f"{name}={values!r} must give layers by name a {what}, such as {{'fc': 2}}"
+        )
+    for layer, value in values.items():
+        if not _is_above_zero(value):
+            raise InvalidSetting(
+                name,
+                f"{name} gives {layer!r} {value!r}; its {what} must be above 0, and a layer that shall not learn "
+                "belongs in frozen",
+            )
+
+
+def _are_class_weights(values: object) -> bool:
+    return isinstance(values, tuple) and bool(values) and all(map(_is_above_zero, values))
+
+
+def _is_above_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LARGEST
 
 
 def _number(name: str, value: object) -> float:

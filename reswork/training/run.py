@@ -23,6 +23,7 @@ from reswork.training.events import (
     EvaluationStopped,
     Event,
     GradientsReady,
+    LayersUnfrozen,
     RunEnded,
     RunPaused,
     RunStarted,
@@ -38,12 +39,14 @@ from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.recorder import Listener
 from reswork.training.recorder_set import RecorderSet
+from reswork.training.remarks import note_frozen
 
 if TYPE_CHECKING:
     from reswork.recorders.recorder_controls import RecorderControls
 
 _SHORT_PAUSE_S = 1.0  # a longer one is saved, in case the kernel is ended meanwhile
-_WITHIN_A_STEP = (SettingChanged, BatchReady, GradientsReady)  # nobody is served between these and StepDone
+# nobody is served between these and StepDone
+_WITHIN_A_STEP = (SettingChanged, LayersUnfrozen, BatchReady, GradientsReady)
 
 __all__ = ["Run", "RunState", "RunThread", "active_runs"]
 
@@ -233,7 +236,8 @@ class Run(LiveRun):
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
 
-        A learning rate is exactly the next step's, and the rest of the schedule is scaled with it.
+        A learning rate is exactly the next step's, and the rest of the schedule is scaled with it; layers with a
+        factor in the recipe's ``layer_rates`` have that many times the rate, as before.
 
         Raises:
             InvalidSetting: for another setting, an impossible value, or a run that is over.
@@ -400,8 +404,12 @@ class Run(LiveRun):
                 self._convergence.look(event, self._pace.seconds)
             case SettingChanged():
                 self.history.note(event.step, event.name, value=event.value)
+            case LayersUnfrozen():
+                self.history.note(event.step, "unfrozen", layers=list(event.layers))
             case RunStarted():
                 self._mode, self._loop_state = event.choice, event.state
+                if self._start is None or not self._start.values:  # else it is noted already
+                    note_frozen(self.history, event)
                 if told := self._ranks.sentence(event.model):
                     self.history.note(event.step, "ranks", count=self._ranks.count, told=told)
                 self._pace.started()

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +14,7 @@ from reswork.training.averaging import MovingAverage
 from reswork.training.batches import Batch, Batches
 from reswork.training.checkpointing import checkpointed_blocks, checkpointing
 from reswork.training.failures import non_finite_loss
+from reswork.training.frozen_layers import FrozenLayers
 from reswork.training.loss_guard import LossGuard
 from reswork.training.modes import Mode
 from reswork.training.optimizers import (
@@ -25,6 +27,7 @@ from reswork.training.optimizers import (
 )
 from reswork.training.progress import (
     TrainingState,
+    leave_untrained,
     load_optimizer,
     load_weights,
     optimizer_settings,
@@ -46,6 +49,10 @@ class TrainStep:
         rates: (total steps,) scheduled learning rates.
         start: where to go on; its weights are put into the model.
         ranks: that make each step together.
+        class_weights: (K,) what each class counts in the loss; None: all alike.
+
+    Attributes:
+        frozen: the layers that stand still.
 
     Raises:
         InvalidSetting: if the start is of another network, optimizer or recipe.
@@ -60,19 +67,25 @@ class TrainStep:
         rates: list[float],
         start: TrainingState | None = None,
         ranks: Ranks = ALONE,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         if start is not None:
             load_weights(model, start)
+            leave_untrained(model, start)
         self.model = model
         self._ranks = ranks
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._untrained = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+        self.frozen = FrozenLayers(model, recipe, batches.per_epoch)
+        self.frozen.turn_to(max(1, start.step) if start is not None else 1)
         self._replicated = ranks.replicated(model)  # before anything copies the weights
-        self.optimizer = optimizer_for(model, recipe)
+        self.optimizer = optimizer_for(model, recipe, self.frozen.joining)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
         self._batches, self._recipe, self._mode, self._rates = batches, recipe, mode, rates
-        self._forward = torch.compile(self._replicated, dynamic=False) if mode.compile else self._replicated
+        self._forward = self._computing(self._replicated)
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
-        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = self._weights[0].device
+        self._class_weights = None if class_weights is None else torch.from_numpy(class_weights).to(self._device)
         self._guard = (
             None
             if self._device.type == "cpu"
@@ -91,12 +104,14 @@ class TrainStep:
             "rate_factor": self._factor,
             "optimizer": optimizer_settings(self.optimizer),
         }
+        if self._untrained:
+            values["untrained"] = self._untrained
         if self.average is not None:
             tensors |= {f"average/{name}": value for name, value in _tensors(self.average.model).items()}
             values["averaged_updates"] = self.average.updates
         if self._scaler is not None:
             values["scaler"] = self._scaler.state_dict()
-        return TrainingState(step, tensors | optimizer_tensors(self.optimizer), values)
+        return TrainingState(step, tensors | optimizer_tensors(self.optimizer, self.model), values)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -106,6 +121,25 @@ class TrainStep:
     def rate(self, step: int) -> float:
         """The learning rate of a step, from 1."""
         return self._rates[step - 1] * self._factor
+
+    def layer_rates(self, step: int) -> dict[str, float]:
+        """The learning rate of a step in those layers that have their own, as far as they are trained in it."""
+        return {
+            layer: self.rate(step) * factor
+            for layer, factor in self._recipe.layer_rates.items()
+            if not self.frozen.is_frozen(layer, step)
+        }
+
+    def unfreeze(self, step: int) -> tuple[str, ...]:
+        """Let the layers learn that join in this step; their names."""
+        layers = self.frozen.joins(step)
+        if layers:
+            self.frozen.turn_to(step)
+        if layers and self._replicated is not self.model:  # ranks share the gradients that were wanted at first
+            self._forward = self._replicated = self.model  # the old one lets go of the weights
+            self._replicated = self._ranks.replicated(self.model)
+            self._forward = self._computing(self._replicated)
+        return layers
 
     def change(self, name: str, value: float, step: int) -> None:
         """Use a setting from this step on; a learning rate also scales the rest of the schedule."""
@@ -132,14 +166,13 @@ class TrainStep:
                 weights stand still from the first bad loss on, within some steps of it.
         """
         self.seed(step)
-        images = len(batch.labels)
         *firsts, last = self._own(batch).parts(self._recipe.accumulate)
         with self._kept_activations(), self._ranks.joined_norms(self.model):
             found = []
             for part in firsts:
                 with self._ranks.without_sum(self._replicated):
-                    found.append(self._part(part, images, step))
-            found.append(self._part(last, images, step))
+                    found.append(self._part(part, batch, step))
+            found.append(self._part(last, batch, step))
         losses, rights = zip(*found, strict=True)
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         right = rights[0] if len(rights) == 1 else torch.stack(rights).sum()
@@ -181,24 +214,24 @@ class TrainStep:
     def _restore(self, start: TrainingState) -> None:
         values = start.values
         self._factor = float(values["rate_factor"])
-        load_optimizer(self.optimizer, start.part("optimizer"), values["optimizer"])
+        load_optimizer(self.optimizer, self.model, start.part("optimizer"), values["optimizer"])
         if self.average is not None:
             self.average.restore(start.part("average"), int(values["averaged_updates"]))
         if self._scaler is not None and "scaler" in values:
             self._scaler.load_state_dict(dict(values["scaler"]))
 
+    def _computing(self, replicated: nn.Module) -> Any:
+        return torch.compile(replicated, dynamic=False) if self._mode.compile else replicated
+
     def _own(self, batch: Batch) -> Batch:
         """This rank's share of a batch."""
         return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.labels)))
 
-    def _part(self, part: Batch, images: int, step: int) -> tuple[Tensor, Tensor]:
+    def _part(self, part: Batch, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the fraction right; its gradients are added to the weights'."""
         with self._mode.autocast():
             logits = self._forward(part.images)
-        loss, right = _loss_and_right(logits.float(), part, self._recipe.label_smoothing)
-        share = len(part.labels) / images
-        if share < 1:
-            loss, right = loss * share, right * share
+        loss, right = self._loss_and_right(logits.float(), part, batch)
         if self._guard is None and self._ranks.count == 1 and not math.isfinite(loss.item()):
             self._raise_if_bad(step)
         goal = loss if self._ranks.count == 1 else loss * self._ranks.count  # gradients are means over ranks
@@ -207,6 +240,26 @@ class TrainStep:
         else:  # the scaler leaves the weights alone where gradients are not finite
             self._scaler.scale(goal if self._guard is None else goal + self._guard.poison).backward()
         return loss.detach(), right
+
+    def _loss_and_right(self, logits: Tensor, part: Batch, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A part's share of the batch's loss and of the fraction right; for mixed images the mean over both labels."""
+        answers, share = logits.detach().argmax(1), len(part.labels) / len(batch.labels)
+        loss, right = self._loss(logits, part.labels, batch.labels), (answers == part.labels).float().mean()
+        if part.other_labels is not None and batch.other_labels is not None:
+            other = self._loss(logits, part.other_labels, batch.other_labels)
+            other_right = (answers == part.other_labels).float().mean()
+            loss, right = torch.lerp(other, loss, part.share), torch.lerp(other_right, right, part.share)
+        if share < 1:
+            return loss * share if self._class_weights is None else loss, right * share
+        return loss, right
+
+    def _loss(self, logits: Tensor, labels: Tensor, whole: Tensor) -> Tensor:
+        """Mean cross-entropy; with class weights, the share of a batch's weighted mean that these labels have."""
+        weights, smoothing = self._class_weights, self._recipe.label_smoothing
+        loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
+        if weights is None or len(labels) == len(whole):
+            return loss
+        return loss * (weights[labels].sum() / weights[whole].sum())
 
     def _watch(self, guard: LossGuard, loss: Tensor) -> None:
         bad = guard.first_bad(loss)
@@ -228,15 +281,3 @@ class TrainStep:
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-
-
-def _loss_and_right(logits: Tensor, batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and fraction right, each () float32; for mixed images the mean over both labels."""
-    answers = logits.detach().argmax(1)
-    loss = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-    right = (answers == batch.labels).float().mean()
-    if batch.other_labels is None:
-        return loss, right
-    other = F.cross_entropy(logits, batch.other_labels, label_smoothing=smoothing)
-    other_right = (answers == batch.other_labels).float().mean()
-    return torch.lerp(other, loss, batch.share), torch.lerp(other_right, right, batch.share)

@@ -14,6 +14,7 @@ from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun, RunState, problems_of
+from reswork.training.remarks import remarks_of
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
@@ -157,7 +158,8 @@ class RunView:
         self.status = w.HTML(_status_html(None))
         self.error = w.HTML(layout=w.Layout(display="none"))
         self.unsaved = w.HTML()
-        self.bar = w.VBox([self.row, self.status, self.unsaved, self.error])
+        self.remarks = w.HTML()
+        self.bar = w.VBox([self.row, self.status, self.remarks, self.unsaved, self.error])
         self.bar.add_class("reswork-note")
         self._enable(None)
 
@@ -245,6 +247,8 @@ class RunView:
         self.status.value = _status_html(run, self._asked)
         problem = problems_of(run.history)
         self.unsaved.value = error_html(problem) if problem else ""
+        remarks = remarks_of(run.history)
+        self.remarks.value = f'<div class="reswork-muted">{escape(remarks)}</div>' if remarks else ""
         if run.error and run.state is RunState.FAILED:
             self.show_error(str(run.error))
 

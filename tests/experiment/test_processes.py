@@ -30,6 +30,10 @@ HARD = rw.Recipe(
     mixup=0.3,
     augmentation=Augmentation(flip=True, crop_padding=1),
     label_smoothing=0.1,
+    frozen=("conv1", "bn1"),
+    unfreeze_epochs={"conv1": 1.5},
+    layer_rates={"fc": 2.0},
+    class_weights="balanced",
     **PLAIN,
 )
 

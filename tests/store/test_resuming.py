@@ -101,6 +101,69 @@ def test_every_optimizer_remembers(tmp_path: Path, optimizer: str) -> None:
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_frozen_layers_join_as_they_would_have(tmp_path: Path, optimizer: str) -> None:
+    """Stopped just before layer2 joins in step 21, just after, and later; 40 steps are an epoch."""
+    recipe = replace(
+        FAST, optimizer=optimizer, learning_rate=0.01, nesterov=False, steps=44,
+        frozen=("conv1", "bn1", "layer1", "layer2"), unfreeze_epochs={"layer2": 0.5, "layer1": 0.9},
+        layer_rates={"layer2": 0.3, "fc": 3.0}, class_weights="balanced",
+    )  # fmt: skip
+    begun(tmp_path / "whole", recipe=recipe).wait(120)
+    run = begun(tmp_path / "stopped", recipe=recipe, start=False)
+    for step in (20, 21, 30):
+        run.step(step - run.steps_done)
+        run.wait_until_still(60)
+        run.stop()
+        run.wait(60)
+        run = rw.load_run(tmp_path / "stopped").resume(start=False)
+    run.start()
+    run.wait(120)
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+    notes = [(note.step, note.kind) for note in run.history.notes if note.kind != "resumed"]
+    assert notes == [(0, "frozen"), (21, "unfrozen"), (37, "unfrozen")]
+
+
+def test_weights_frozen_by_hand_are_so_after_resuming(tmp_path: Path) -> None:
+    for name, stop in (("whole", None), ("stopped", 12)):
+        run = begun(tmp_path / name, recipe=replace(FAST, steps=24), start=False)
+        run.model.layer1.requires_grad_(False)
+        if stop:
+            run.step(stop)
+            run.wait_until_still(60)
+            run.stop()
+            run.wait(60)
+            run = rw.load_run(tmp_path / name).resume(start=False)
+        run.start()
+        run.wait(60)
+    assert not run.model.layer1[0].conv1.weight.requires_grad
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
+def test_what_an_optimizer_remembers_is_found_by_place_as_it_was_kept_at_first(tmp_path: Path) -> None:
+    recipe = replace(FAST, steps=30, decay_norm_and_bias=False)
+    begun(tmp_path / "whole", recipe=recipe).wait(60)
+    run = begun(tmp_path / "stopped", recipe=recipe, start=False)
+    run.step(11)
+    run.wait_until_still(60)
+    run.stop()
+    run.wait(60)
+    _, state, _ = Checkpoints(tmp_path / "stopped").newest()
+    names = [name for name, _ in run.model.named_parameters()]
+    dims = {name: weight.ndim for name, weight in run.model.named_parameters()}
+    order = [name for name in names if dims[name] > 1] + [name for name in names if dims[name] <= 1]
+    tensors = {key: value for key, value in state.tensors.items() if not key.startswith("optimizer/")} | {
+        f"optimizer/{order.index(key.rpartition('/')[0])}/{key.rpartition('/')[2]}": value
+        for key, value in state.part("optimizer").items()
+    }
+    again = rw.load_run(tmp_path / "stopped").resume(start=False)
+    assert again._start is not None and f"optimizer/{names[0]}/momentum_buffer" in again._start.tensors
+    again._start = replace(again._start, tensors=tensors)
+    again.start()
+    again.wait(60)
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
 def test_an_earlier_step_may_be_chosen(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reswork.training.pace.COST_SHARE", float("inf"))
     run = begun(tmp_path / "run", start=False, save_every_s=0.0)

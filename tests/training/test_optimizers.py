@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from reswork.models.network import resnet
 from reswork.training.optimizers import (
     is_fused,
     leave_weights_if,
@@ -87,3 +88,24 @@ def test_a_flag_on_the_device_keeps_the_weights(name, device, make_net):
     leave_weights_if(optimizer, torch.zeros((), device=device))
     optimizer.step()
     assert not all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_groups_have_the_factor_of_the_longest_name_and_join_together():
+    model = resnet(depth=None, form="cifar", stage_blocks=(1, 1), width=4)
+    recipe = Recipe(layer_rates={"layer1": 0.1, "layer1.0.bn1": 0.5, "fc": 10}, decay_norm_and_bias=False)
+    model.fc.requires_grad_(False)
+    joining = {"fc.weight": 7, "fc.bias": 7}
+    groups = parameter_groups(model, recipe, joining)
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    found = {name: group for group in groups for name in (names[id(each)] for each in group["params"])}
+    assert found.keys() == set(names.values())
+    for name, group in found.items():
+        factor = 0.5 if "layer1.0.bn1" in name else {"layer1": 0.1, "fc": 10}.get(name.split(".")[0], 1.0)
+        assert group["rate_factor"] == factor, name
+        assert group["weight_decay"] == (1e-4 if dict(model.named_parameters())[name].ndim > 1 else 0.0)
+        alone = {name for name, other in found.items() if other is group}
+        assert all(name.startswith("fc") for name in alone) == name.startswith("fc")
+    optimizer = optimizer_for(model, recipe, joining)
+    set_learning_rate(optimizer, 0.2)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.2, 0.2 * 0.1, 0.1, 2.0}
+    assert "rate_factor" not in parameter_groups(model, Recipe())[0]

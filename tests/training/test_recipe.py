@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ def test_json_round_trip_of_every_field():
     recipe = Recipe(
         epochs=3, steps=70, optimizer="adamw", learning_rate=1e-3, milestones=(0.3, 0.6), ema=0.99,
         augmentation=Augmentation(crop_padding=4, flip=True), channels_last=True, clip_norm=1.0,
-        target_accuracy=0.9,
+        target_accuracy=0.9, layer_rates={"layer1": 0.1, "fc": 10}, frozen=("conv1", "layer1"),
+        unfreeze_epochs={"layer1.0": 1.5}, class_weights=(1.0, 2.0),
     )  # fmt: skip
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert json.loads(recipe.to_json())["augmentation"]["flip"] is True
@@ -36,7 +38,11 @@ def test_missing_fields_keep_their_defaults_and_unknown_ones_are_named():
         ("schedule", "linear"), ("precision", "fp8"), ("compile", True), ("channels_last", "yes"),
         ("channels_last", 1),
         ("deterministic", "yes"), ("augmentation", {"flip": True}),
-        ("device", ""),
+        ("device", ""), ("layer_rates", {"fc": 0}), ("layer_rates", {"fc": True}), ("layer_rates", {"": 1.0}),
+        ("layer_rates", {1: 1.0}), ("layer_rates", [("fc", 1.0)]), ("layer_rates", {"fc": float("inf")}),
+        ("layer_rates", {"fc": "fast"}), ("frozen", "fc"), ("frozen", ("",)), ("frozen", (1,)), ("frozen", None),
+        ("unfreeze_epochs", {"fc": 1}), ("unfreeze_epochs", None), ("class_weights", "even"), ("class_weights", ()),
+        ("class_weights", (1.0, 0.0)), ("class_weights", (1.0, float("nan"))), ("class_weights", 2.0),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_under_its_own_name(field, value):
@@ -67,3 +73,36 @@ def test_only_three_settings_are_live():
     check_live_setting("learning_rate", 0.5)
     with pytest.raises(InvalidSetting, match="cannot be changed while a run goes on"):
         check_live_setting("batch_size", 3)
+
+
+def test_numbers_of_layers_are_frozen_hashed_and_written_as_objects():
+    given = {"layer1": 0.1, "fc": 10}
+    recipe = Recipe(layer_rates=given, frozen=["conv1"], class_weights=[1, 2])
+    given["fc"] = 3
+    assert recipe.layer_rates == {"fc": 10, "layer1": 0.1}
+    assert recipe == Recipe(layer_rates={"fc": 10, "layer1": 0.1}, frozen=("conv1",), class_weights=(1, 2))
+    assert hash(recipe) == hash(Recipe.from_json(recipe.to_json()))
+    assert hash(recipe) != hash(replace(recipe, layer_rates={}))
+    written = json.loads(recipe.to_json())
+    assert written["layer_rates"] == {"fc": 10, "layer1": 0.1}
+    assert (written["frozen"], written["unfreeze_epochs"], written["class_weights"]) == (
+        ["conv1"],
+        {},
+        [1, 2],
+    )
+    with pytest.raises(TypeError):
+        recipe.layer_rates["fc"] = 1
+
+
+def test_a_recipe_from_before_there_were_layers_loads():
+    old = Recipe(epochs=3).to_dict()
+    for name in ("layer_rates", "frozen", "unfreeze_epochs", "class_weights"):
+        del old[name]
+    assert Recipe.from_dict(old) == Recipe(epochs=3)
+
+
+def test_only_what_is_frozen_can_join_later():
+    with pytest.raises(InvalidSetting, match="'layer2', which is not frozen") as caught:
+        Recipe(frozen=("layer1", "layer20"), unfreeze_epochs={"layer2": 1})
+    assert caught.value.field == "unfreeze_epochs"
+    Recipe(frozen=("layer1",), unfreeze_epochs={"layer1.0.conv1": 0.5})

@@ -1,0 +1,68 @@
+"""What a person should know about a training that goes well, as its history tells."""
+
+from reswork.history import History
+from reswork.training.events import RunStarted
+
+_MOST_NAMES = 3
+
+
+def note_frozen(history: History, event: RunStarted) -> None:
+    """Note which layers stand still, and where statistics follow the images although the weights are frozen."""
+    found = event.frozen
+    if found is not None and found.layers:
+        history.note(
+            event.step,
+            "frozen",
+            layers=list(found.layers),
+            weights=found.weights,
+            norms=list(found.kept),
+            untrained=list(found.untrained),
+        )
+    if found is not None and found.moving:
+        history.note(event.step, "statistics_move", norms=list(found.moving))
+
+
+def remarks_of(history: History) -> str:
+    """What is frozen, what joined since, and whose statistics move, in sentences; ``""`` where nothing is."""
+    sentences = []
+    for note in history.notes:
+        about = note.details
+        norms = _names(about.get("norms"))
+        if note.kind == "frozen":
+            layers = _names(about.get("layers"))
+            sentences.append(f"{_told(layers)} {_is(layers)} frozen.")
+            if norms:
+                sentences.append(
+                    f"The statistics of {_told(norms)} would have followed the images and stay as they came."
+                )
+            if untrained := _names(about.get("untrained")):
+                sentences.append(
+                    f"{_told(untrained)} {'has' if len(untrained) == 1 else 'have'} never followed an image, so what "
+                    "stays is mean 0 and variance 1: freeze layers of a trained network."
+                )
+        elif note.kind == "unfrozen":
+            layers = _names(about.get("layers"))
+            sentences.append(f"From step {note.step:,} on {_told(layers)} learns again." if len(layers) == 1 else
+                             f"From step {note.step:,} on {_told(layers)} learn again.")  # fmt: skip
+        elif note.kind == "statistics_move":
+            sentences.append(
+                f"{_told(norms)} {_is(norms)} frozen by requires_grad_(False), but the statistics still follow the "
+                "images, so what the layer gives changes; name it in the recipe's frozen to keep both."
+            )
+    return " ".join(sentences)
+
+
+def _names(value: object) -> list[str]:
+    """From a file that somebody may have changed."""
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _told(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    if more > 1:
+        return f"{', '.join(names[:_MOST_NAMES])} and {more} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
