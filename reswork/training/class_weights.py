@@ -1,26 +1,23 @@
 """What each class counts in the training loss of unbalanced data."""
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from reswork.errors import InvalidSetting
 from reswork.training.recipe import Recipe
 
 
-def class_weights(recipe: Recipe, targets: Tensor, classes: int, ignored: int | None = None) -> Tensor | None:
+def class_weights(recipe: Recipe, counts: np.ndarray) -> np.ndarray | None:
     """The recipe's weight of each class; with ``"balanced"`` all classes together weigh the same.
 
-    A class has the weight ``n / (k * count)``, with n targets in k classes that occur, as scikit-learn's
-    ``compute_class_weight``; a class that never occurs has 0.
+    A class then has the weight ``n / (k * count)``, with n images (or pixels) in k classes that occur, as scikit-learn
+    does (``compute_class_weight``); a class that never occurs has 0.
 
     Args:
         recipe: with its ``class_weights``.
-        targets: of the training split: labels (N,), or masks (N, H, W), whose pixels are counted.
-        classes: K.
-        ignored: a target that counts nowhere; None: there is none.
+        counts: (K,) training images, for masks pixels, of each class, as `Dataset.class_counts` gives them.
 
     Returns:
-        (K,) float32 on the device of the targets; None where all classes count alike.
+        (K,) float32; None where all classes count alike.
 
     Raises:
         InvalidSetting: if the recipe has not one weight for each class.
@@ -29,19 +26,14 @@ def class_weights(recipe: Recipe, targets: Tensor, classes: int, ignored: int | 
     if wanted is None:
         return None
     if wanted != "balanced":
-        if len(wanted) != classes:
+        if len(wanted) != len(counts):
             raise InvalidSetting(
                 "class_weights",
-                f"class_weights has {len(wanted)} numbers, and the data {classes} classes; "
+                f"class_weights has {len(wanted)} numbers, and the data {len(counts)} classes; "
                 "give one for each, or 'balanced'",
             )
-        return torch.tensor(wanted, dtype=torch.float32, device=targets.device)
-    counts = torch.zeros(classes, dtype=torch.int64)
-    for part in targets.split(
-        1_000
-    ):  # masks are counted in pieces: as int64 they take eight times the memory
-        found = part.flatten() if ignored is None else part[part != ignored]
-        counts += torch.bincount(found.long().cpu(), minlength=classes)[:classes]
+        return np.array(wanted, np.float32)
     there = counts > 0
-    weights = torch.where(there, counts.sum() / (there.sum() * counts.clamp(min=1)), 0.0)
-    return weights.float().to(targets.device)
+    weights = np.zeros(len(counts))
+    weights[there] = counts.sum() / (there.sum() * counts[there])
+    return weights.astype(np.float32)

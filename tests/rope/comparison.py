@@ -8,6 +8,10 @@ ADDED: tuple[str, ...] = (
     "run.json/config/head",  # a network may end in a U-Net
     "series/weight_norm",  # a recorder of every run
     "files/*/training.json/recorders/weight_norms",
+    "run.json/recipe/layer_rates",  # fine-tuning: rates by layer, frozen layers, weights of the classes
+    "run.json/recipe/frozen",
+    "run.json/recipe/unfreeze_epochs",
+    "run.json/recipe/class_weights",
 )
 """What today's code has besides, on purpose: patterns such as ``"run.json/recipe/class_weights"``,
 ``"series/weight_norm"`` (a series, group or array, also in the metrics), ``"files/ranks.json"``, ``"notes/ranks"`` (a

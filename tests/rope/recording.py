@@ -315,13 +315,17 @@ def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def tensors_of(path: Path) -> dict[str, str]:
-    """A hash of each tensor of a file, and the file's own words, which come in no order."""
+    """A hash of each tensor of a file, and the file's own words, which come in no order.
+
+    What an optimizer remembers goes by its content: before the move by the place of the weight, since then by its name.
+    """
     with safe_open(path, "pt") as file:
         words = dict(sorted(file.metadata().items()))
-        return {
-            "words": digest(words),
-            **{key: tensor_digest(file.get_tensor(key)) for key in sorted(file.keys())},
-        }
+        found = {key: tensor_digest(file.get_tensor(key)) for key in sorted(file.keys())}
+    optimizer = {key: each for key, each in found.items() if key.startswith("optimizer/")}
+    memory = sorted(f"{key.rpartition('/')[2]} {each}" for key, each in optimizer.items())
+    rest = {key: each for key, each in found.items() if key not in optimizer}
+    return {"words": digest(words), **rest, **({"optimizer": digest(memory)} if memory else {})}
 
 
 if __name__ == "__main__":
