@@ -237,7 +237,9 @@ class ProcessRanks(Ranks):
 
     def even_statistics(self, model: nn.Module) -> None:
         """As `Ranks.even_statistics`; where norms are joined they are even already."""
-        moving = [norm for norm in _batch_norms(model) if norm.training]  # those of frozen layers stay as they are
+        moving = [
+            norm for norm in _batch_norms(model) if norm.training
+        ]  # those of frozen layers stay as they are
         statistics = [each for norm in moving for each in (norm.running_mean, norm.running_var)]
         found = [each for each in statistics if each is not None]
         if not found or _joins_norms(model):

@@ -85,7 +85,9 @@ class TrainStep:
         self._forward = self._computing(self._replicated)
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._device = self._weights[0].device
-        self._class_weights = None if class_weights is None else torch.from_numpy(class_weights).to(self._device)
+        self._class_weights = (
+            None if class_weights is None else torch.from_numpy(class_weights).to(self._device)
+        )
         self._guard = (
             None
             if self._device.type == "cpu"
@@ -135,7 +137,9 @@ class TrainStep:
         layers = self.frozen.joins(step)
         if layers:
             self.frozen.turn_to(step)
-        if layers and self._replicated is not self.model:  # ranks share the gradients that were wanted at first
+        if (
+            layers and self._replicated is not self.model
+        ):  # ranks share the gradients that were wanted at first
             self._forward = self._replicated = self.model  # the old one lets go of the weights
             self._replicated = self._ranks.replicated(self.model)
             self._forward = self._computing(self._replicated)
