@@ -41,10 +41,12 @@ def served_runs(folder: Path) -> Iterator[Callable[..., tuple[ProcessRun, rw.Run
     """Makes pairs: the run as a kernel sees it, and the one in the worker; at the end all are over."""
     ends: list[Callable[[], None]] = []
 
-    def make(recipe: rw.Recipe = RECIPE, *, default: bool = False) -> tuple[ProcessRun, rw.Run]:
+    def make(
+        recipe: rw.Recipe = RECIPE, *, default: bool = False, moments_bytes: int = 0
+    ) -> tuple[ProcessRun, rw.Run]:
         directory = folder / f"run{len(ends)}"
         directory.mkdir()
-        run, end = _served(directory, recipe, default=default)
+        run, end = _served(directory, recipe, default=default, moments_bytes=moments_bytes)
         ends.append(end)
         return run
 
@@ -56,12 +58,14 @@ def served_runs(folder: Path) -> Iterator[Callable[..., tuple[ProcessRun, rw.Run
 
 
 def _served(
-    directory: Path, recipe: rw.Recipe, *, default: bool
+    directory: Path, recipe: rw.Recipe, *, default: bool, moments_bytes: int
 ) -> tuple[tuple[ProcessRun, rw.Run], Callable[[], None]]:
     model, data = tiny(), small_digits()
     recorders = None if default else [rw.recorders.losses]
     description = describe(model, data, recipe)
-    inner = assemble_run(model, data, recipe, description, directory, recorders=recorders, moments_bytes=0)
+    inner = assemble_run(
+        model, data, recipe, description, directory, recorders=recorders, moments_bytes=moments_bytes
+    )
     private = private_folder()
     server = Server(inner, private, model.config.to_dict())
 

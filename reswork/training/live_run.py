@@ -86,7 +86,7 @@ class LiveRun(ABC):
         directory: its folder; None where it is not saved.
         recorder_controls: its recorders by their names in the catalogue, to be switched and paced; None for a `Run`
             that was put together by hand.
-        moments: the budget of the weights that it keeps; None where none are kept, or another process has it.
+        moments: the budget of the weights that it keeps; None where none are kept, or it is not known here.
     """
 
     is_live: ClassVar[Literal[True]] = True

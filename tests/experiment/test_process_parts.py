@@ -247,6 +247,31 @@ def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> No
     folder.rmdir()
 
 
+@pytest.mark.parametrize("engine", ["thread", "process"])
+def test_a_run_has_the_same_members_wherever_it_computes(engine, data, tmp_path) -> None:
+    net = tiny()
+    run = rw.train(net, data, RECIPE, engine=engine, directory=tmp_path / "run", start=False)
+    assert (run.is_live, run.name, run.directory) == (True, "run", tmp_path / "run")
+    assert run.config == net.config and run.data is data and run.pid is None
+    assert run.recorder_controls is not None and run.moments.most_bytes == 120_000_000
+    run.stop()
+    assert rw.load_run(tmp_path / "run").directory == run.directory
+
+
+def test_the_budget_of_moments_is_set_from_here(served, data) -> None:
+    remote, inner = served(moments_bytes=10**6)
+    remote.step(2)
+    remote.wait_until_still(20)
+    found = rw.moments(remote)
+    assert found.most_bytes == 10**6 and found.steps[0] == 0
+    found.most_bytes = 5 * 10**5
+    assert (inner.moments.most_bytes, remote.moments.most_bytes) == (5 * 10**5, 5 * 10**5)
+    with pytest.raises(rw.InvalidSetting, match="is no size"):
+        found.most_bytes = -1
+    without, _ = served()
+    assert rw.moments(without).most_bytes is None
+
+
 def test_what_a_process_cannot_build_is_refused_with_a_way_out(data, tmp_path) -> None:
     hooked, changed, double = tiny(), tiny(), tiny().double()
     hooked.layer1.register_forward_hook(lambda *_: None)
@@ -255,8 +280,13 @@ def test_what_a_process_cannot_build_is_refused_with_a_way_out(data, tmp_path) -
         with pytest.raises(rw.InvalidSetting, match="use engine='thread'") as caught:
             rw.train(model, data, RECIPE, engine="process", directory=tmp_path / "never")
         assert caught.value.field == "engine"
-    with pytest.raises(rw.InvalidSetting, match="CATALOGUE"):
+    own = r"networks of rw\.resnet with recorders of rw\.recorders\.CATALOGUE.*<lambda>.*use engine='thread'"
+    with pytest.raises(rw.InvalidSetting, match=own):
         rw.train(tiny(), data, RECIPE, engine="process", recorders=[lambda history: print])
+    waiting = rw.train(tiny(), data, RECIPE, engine="process", directory=tmp_path / "waiting", start=False)
+    with pytest.raises(rw.InvalidSetting, match=own):
+        waiting.add_recorder(lambda event: None)
+    waiting.stop()
     for wrong in ({"engine": "rocket"}, {"engine": "process", "when_kernel_ends": "explode"}):
         with pytest.raises(rw.InvalidSetting, match="choose"):
             rw.train(tiny(), data, RECIPE, **wrong)

@@ -1,9 +1,11 @@
-"""What a panel and `wait` tell of what went wrong beside a training."""
+"""What every run tells: what went wrong beside the training, and what it does not have."""
 
 import pytest
 
+from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.training.live_run import problems_of
+from reswork.training.run import Run
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,13 @@ def test_a_note_that_somebody_wrote_by_hand_is_no_error() -> None:
     history.note(0, "not_sent", recorder=[1])
     history.note(0, "recorder removed", **{"{error}": "{0}"})
     assert "unknown" in problems_of(history)
+
+
+def test_a_run_that_was_put_together_by_hand_says_what_it_does_not_have(tiny_net, tiny_data) -> None:
+    run = Run(tiny_net, tiny_data)
+    assert (run.directory, run.moments, run.recorder_controls, run.pid) == (None, None, None, None)
+    with pytest.raises(InvalidSetting, match="no process of its own; press Stop"):
+        run.kill()
+    for act in (run.add_recorder, run.remove_recorder):
+        with pytest.raises(InvalidSetting, match="'losses': this run was put together by hand"):
+            act("losses")

@@ -1,4 +1,4 @@
-"""The recorders of a run in another process: what the worker told of them, and requests to change them."""
+"""The recorders and moments of a run in another process: what is known of them here, and requests to change them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from reswork.errors import InvalidSetting
 from reswork.recorders import CATALOGUE, Price, SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
+from reswork.store.moment_keeper import check_budget
 
 if TYPE_CHECKING:
     from reswork.experiment.processes.process_run import ProcessRun
@@ -61,3 +62,26 @@ class ProcessRecorderControls(RecorderControls):
     def pace(self, name: str, every: int) -> None:
         """Have its interval set."""
         self._run.request("pace", name=name, every=every)
+
+
+class ProcessMoments:
+    """The budget of the moments that a worker keeps.
+
+    Args:
+        run: that the worker trains.
+        most_bytes: as the kernel that started it said, or the worker when this one was connected.
+    """
+
+    def __init__(self, run: "ProcessRun", most_bytes: int) -> None:
+        self._run = run
+        self._most_bytes = most_bytes
+
+    @property
+    def most_bytes(self) -> int:
+        """What all of them may have on the disk."""
+        return self._most_bytes
+
+    @most_bytes.setter
+    def most_bytes(self, count: int) -> None:
+        self._run.request("keep_moments", most_bytes=check_budget(count))
+        self._most_bytes = count

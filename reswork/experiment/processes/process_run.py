@@ -17,7 +17,7 @@ from reswork.experiment.processes.client import Client
 from reswork.experiment.processes.exit_reason import sentence_about, weights_left
 from reswork.experiment.processes.job import remove_private_folder
 from reswork.experiment.processes.portable import catalogue_name
-from reswork.experiment.processes.process_controls import ProcessRecorderControls
+from reswork.experiment.processes.process_controls import ProcessMoments, ProcessRecorderControls
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
 from reswork.recorders.recorder_controls import RecorderControls
@@ -70,6 +70,8 @@ class ProcessRun(LiveRun):
         self.steps_per_epoch = int(facts["steps_per_epoch"])
         self.when_kernel_ends = facts.get("when_kernel_ends")
         self.recorder_controls: RecorderControls = ProcessRecorderControls(self)
+        budget = facts.get("moments_bytes")
+        self.moments = None if budget is None else ProcessMoments(self, int(budget))
         self._launch = launch
         self._give_up = give_up
         self._changed = threading.Condition()  # guards what follows

@@ -39,6 +39,7 @@ class Server:
             "classes": list(run.classes),
             "total_steps": run.total_steps,
             "steps_per_epoch": run.steps_per_epoch,
+            "moments_bytes": None if run.moments is None else run.moments.most_bytes,
         }
         self._lock = threading.Lock()
         self._kernels: list[_Kernel] = []
@@ -171,9 +172,16 @@ class _Kernel:
             "limit": recorder_controls.limit,
             "switch": recorder_controls.switch,
             "pace": recorder_controls.pace,
+            "keep_moments": self._keep_moments,
             "follow": self._begin,
         }
         return requests[message["ask"]](**message.get("with", {}))
+
+    def _keep_moments(self, most_bytes: int) -> None:
+        moments = self._server.run.moments
+        if moments is None:
+            raise InvalidSetting("moments_bytes", "this run keeps no moments")
+        moments.most_bytes = most_bytes
 
     def _begin(self, marks: Mapping[str, Any]) -> None:
         """It knows so much of the history already, and wants the rest from now on."""

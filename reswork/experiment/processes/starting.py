@@ -92,6 +92,7 @@ def process_run(
         "total_steps": total_steps(recipe, len(data.train)),
         "steps_per_epoch": steps_per_epoch(recipe, len(data.train)),
         "when_kernel_ends": settings.when_kernel_ends,
+        "moments_bytes": None if settings.resumes else settings.moments_bytes or None,
     }
     return ProcessRun(directory, model, recipe, facts, data=data, launch=launch, give_up=give_up)
 
