@@ -13,8 +13,7 @@ from benchmarks.turns import Spread
 from reswork import datasets
 from reswork.datasets import Dataset, normalise
 from reswork.models.network import resnet
-from reswork.probes import EIGHT, Options, attributions
-from reswork.results import METHODS
+from reswork.probes import EIGHT, METHODS, Options, attributions
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
 

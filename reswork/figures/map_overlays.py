@@ -11,7 +11,7 @@ from reswork.errors import InvalidSetting
 from reswork.figures.canvas import COLOURS, about
 from reswork.figures.images import image_grid
 from reswork.figures.text import number
-from reswork.results import METHODS, Attribution
+from reswork.results import Attribution
 
 _FOR, _AGAINST = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermillion and blue: COLOURS 1 and 0
 _STRONGEST = 99.5  # percentile of |map| that gets the full colour: a single pixel does not dim the rest
@@ -118,7 +118,7 @@ def _grey(images: np.ndarray) -> np.ndarray:
 
 
 def _column(one: Attribution, between: str = ", ") -> str:
-    label = METHODS[one.method].label if one.method in METHODS else one.method
+    label = one.label or one.method
     return f"{label}{between}{one.layer}" if one.layer else label
 
 

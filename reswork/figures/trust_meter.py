@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
 from reswork.figures.text import distinct, escape
-from reswork.results import METHODS, Trust
+from reswork.results import Trust
 
 _MOST_LAYERS = 100
 _CURVES = about(
@@ -103,5 +103,4 @@ def _curve_traces(trust: Trust) -> list[dict[str, Any]]:
 def _summary(trust: Trust | None) -> str:
     if trust is None:
         return "No map was checked yet."
-    label = METHODS[trust.method].label if trust.method in METHODS else escape(trust.method)
-    return f"{label}: {trust.verdict}"
+    return f"{escape(trust.label or trust.method)}: {trust.verdict}"

@@ -1,7 +1,9 @@
 """Probes: questions to any trained network, which leave it as it was; answers are in `reswork.results`."""
 
 from reswork.probes.activations import activation_histograms
-from reswork.probes.attributing import EIGHT, attribution, attributions, stage_attributions
+from reswork.probes.attribution import EIGHT, attribution, attributions, stage_attributions
+from reswork.probes.attribution_methods import METHODS, MethodSpec
+from reswork.probes.baselines import BASELINES
 from reswork.probes.capture import watched
 from reswork.probes.channels import channel_examples, feature_maps
 from reswork.probes.kernels import filters
@@ -15,13 +17,13 @@ from reswork.probes.separability import linear_probe
 from reswork.probes.shortcut_paths import shortcut_shares
 from reswork.probes.similarity import cka
 from reswork.probes.targets import Difference, Top
-from reswork.results.attribution_texts import BASELINES, METHODS
 
 __all__ = [
     "BASELINES",
     "EIGHT",
     "METHODS",
     "Difference",
+    "MethodSpec",
     "Options",
     "Top",
     "activation_histograms",

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from reswork.probes.attribution_methods import Method
 from reswork.probes.baselines import Baseline, references
-from reswork.probes.explaining import Explainer, Method, explainer
+from reswork.probes.explainer import Explainer, explainer
 from reswork.probes.options import Options
 from reswork.probes.scalar_model import ScalarModel
 from reswork.probes.targets import Question, Target, question

@@ -1,5 +1,7 @@
 """What stands for "nothing": the pictures that methods compare with."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -10,6 +12,16 @@ from reswork.errors import InvalidSetting
 from reswork.probes.options import Options
 
 Baseline = Literal["black", "mean", "blur", "noise"] | Tensor
+
+
+BASELINES: Mapping[str, str] = MappingProxyType(
+    {
+        "black": "A black picture stands for nothing. Dark parts of the picture then get no attribution.",
+        "mean": "The picture's own mean colour stands for nothing. Parts of just that colour get no attribution.",
+        "blur": "The picture out of focus stands for nothing: it asks for detail, not for large areas of colour.",
+        "noise": "Noise with the picture's mean and spread stands for nothing; another seed is another nothing.",
+    }
+)
 
 
 def references(images: Tensor, baseline: Baseline, options: Options) -> tuple[Tensor, tuple[str, ...]]:

@@ -15,6 +15,8 @@ from captum.attr import (
     FeatureAblation,
     GuidedBackprop,
     InputXGradient,
+    IntegratedGradients,
+    Occlusion,
     Saliency,
 )
 from captum.metrics import infidelity, sensitivity_max
@@ -51,6 +53,66 @@ def deconvolution(scalar_model: ScalarModel, images: Tensor, weights: Tensor) ->
     """Only positive gradients passed back, (M, C, H, W); the net's calls must be separate."""
     with _silence():
         return Deconvolution(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
+
+
+def integrated_gradients(
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    steps: int,
+    at_once: int,
+) -> Tensor:
+    """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together."""
+    # nodes of the better rule take long to find, and beyond that many the midpoints are as good
+    rule = "gausslegendre" if steps <= 128 else "riemann_middle"
+    found = IntegratedGradients(scalar_model).attribute(
+        images,
+        references,
+        additional_forward_args=weights,
+        n_steps=steps,
+        method=rule,
+        internal_batch_size=max(at_once, len(images)),
+    )
+    return found.to(images.dtype)
+
+
+@torch.no_grad()
+def occlusion(
+    scalar_model: ScalarModel,
+    images: Tensor,
+    weights: Tensor,
+    references: Tensor,
+    *,
+    window: int,
+    stride: int,
+    at_once: int,
+) -> Tensor:
+    """Mean fall of the score over all patches that cover a pixel, (M, 1, H, W); many patches in one pass.
+
+    Args:
+        scalar_model: the net.
+        images: (M, C, H, W).
+        weights: (M, K).
+        references: (M, C, H, W), what a patch is covered with.
+        window: side of the patch, in pixels.
+        stride: from patch to patch; a last patch may reach over the edge.
+        at_once: pictures in one pass.
+    """
+    channels = images.shape[1]
+    parts = [
+        Occlusion(scalar_model).attribute(
+            image,
+            (channels, window, window),
+            (channels, stride, stride),
+            baselines=reference,
+            additional_forward_args=weight,
+            perturbations_per_eval=at_once,
+        )[:, :1]
+        for image, reference, weight in _parts(1, images, references, weights)
+    ]
+    return torch.cat(parts)
 
 
 def feature_ablation(

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reswork.errors import InvalidSetting
-from reswork.probes.attributing import scored_answers
+from reswork.probes.attribution import scored_answers
+from reswork.probes.attribution_methods import Method
 from reswork.probes.attribution_request import Settings, request_for
 from reswork.probes.baselines import Baseline
 from reswork.probes.captum_methods import largest_change, unexplained_share
-from reswork.probes.explaining import COMPLETE, Explainer, Method, check_method
+from reswork.probes.explainer import Explainer, check_method
 from reswork.probes.inpainting import inpainted
 from reswork.probes.isolation import OwnRandomness
 from reswork.probes.options import Options
@@ -26,7 +27,6 @@ from reswork.probes.targets import Target
 from reswork.results.attributions import Check, Finding, Trust
 
 _FRACTIONS = 11
-_LOCAL = ("saliency", "guided_backprop", "deconvolution")  # slopes; all others are amounts
 _INVISIBLE = 0.01  # of the picture's range
 
 
@@ -124,8 +124,8 @@ class _Case:
             )
         own, moved = curves[0], curves[1:]
         return Trust(
-            self.explain.method, 0, "", checks, fractions.astype(np.float32), own[0], own[1], moved[:, 0],
-            moved[:, 1], layers, correlations, time.perf_counter() - begin,
+            self.explain.method.name, 0, "", checks, fractions.astype(np.float32), own[0], own[1], moved[:, 0],
+            moved[:, 1], layers, correlations, time.perf_counter() - begin, self.explain.method.label,
         )  # fmt: skip
 
     def _pixels(self, values: Tensor) -> Tensor:
@@ -134,12 +134,12 @@ class _Case:
         return F.interpolate(summed, self.image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
 
     def _completeness(self) -> Check:
-        if self.explain.method not in COMPLETE or self.explain.smooth:
+        if not self.explain.method.complete or self.explain.smooth:
             return Check("completeness", math.nan, "not asked", "The method promises no sum.")
         with torch.no_grad():
             before = self.explain.scalar_model(self.image, self.weights)
             starts = self.reference
-            if self.explain.method == "gradient_shap":
+            if self.explain.method.noisy_baseline:
                 starts = noisy_baselines(self.image[0], self.reference[0], self.explain.options)
             after = self.explain.scalar_model(starts, self.weights.expand(len(starts), -1)).mean()
         change = float(before - after)
@@ -190,7 +190,7 @@ class _Case:
         if full.shape != self.image.shape:
             full = (self.map / self.image.shape[1]).expand_as(self.image)
         generator = np.random.default_rng(self.explain.options.seed)
-        local = self.explain.method in _LOCAL
+        local = self.explain.method.slope
         # amounts belong to a patch whatever its contrast; slopes are multiplied by what was taken away
         amounts = full if local else full / _nonzero(self.image - self.reference)
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from reswork.probes.baselines import drawn
+from reswork.probes.captum_methods import integrated_gradients
 from reswork.probes.options import Options
 from reswork.probes.scalar_model import ScalarModel
 
 _FIRST, _MOST = 32, 512  # steps
-_MOST_GAUSS = 128  # nodes; finding more takes long, and beyond that the midpoint rule is as good
 _GAP = 0.01
 Values = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -25,7 +24,11 @@ def completed_gradients(
     steps: int | None,
     at_once: int,
 ) -> Tensor:
-    """Integrated gradients, (M, C, H, W); without a number of steps, as many as completeness to 1 % takes."""
+    """Captum's integrated gradients, (M, C, H, W); without a number of steps, as many as completeness to 1 % takes.
+
+    Reference:
+        Sundararajan 2017, arXiv:1703.01365, equation 1.
+    """
     if steps is not None:
         return integrated_gradients(scalar_model, images, weights, references, steps=steps, at_once=at_once)
     with torch.no_grad():
@@ -46,46 +49,6 @@ def completed_gradients(
         if steps > _MOST:
             break
     return values
-
-
-def integrated_gradients(
-    scalar_model: ScalarModel,
-    images: Tensor,
-    weights: Tensor,
-    references: Tensor,
-    *,
-    steps: int,
-    at_once: int,
-) -> Tensor:
-    """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together.
-
-    Reference:
-        Sundararajan 2017, arXiv:1703.01365, equation 1.
-    """
-    places, shares = _nodes(steps)
-    steps_at_once = min(steps, at_once)
-    images_at_once = max(1, at_once // steps_at_once)
-    maps = []
-    for image, weight, reference in zip(
-        *(tensor.split(images_at_once) for tensor in (images, weights, references)), strict=True
-    ):
-        total = torch.zeros_like(image)
-        for place, share in zip(places.split(steps_at_once), shares.split(steps_at_once), strict=True):
-            place, share = (part.to(image).view(-1, 1, 1, 1, 1) for part in (place, share))
-            points = torch.lerp(reference, image, place)  # (s, m, C, H, W)
-            slopes = _gradients(scalar_model, points.flatten(0, 1), weight.repeat(len(points), 1))
-            total += (share * slopes.view_as(points)).sum(dim=0)
-        maps.append(total * (image - reference))
-    return torch.cat(maps)
-
-
-def _nodes(steps: int) -> tuple[Tensor, Tensor]:
-    """Places between 0 and 1 and what each counts, float64."""
-    if steps > _MOST_GAUSS:
-        places = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
-        return places, torch.full_like(places, 1 / steps)
-    roots, weights = np.polynomial.legendre.leggauss(steps)  # on -1 to 1
-    return torch.from_numpy((roots + 1) / 2), torch.from_numpy(weights / 2)
 
 
 def expected_gradients(

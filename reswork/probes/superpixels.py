@@ -111,7 +111,7 @@ def lime_values(
         shown = np.random.default_rng(seed).random((samples, count)) < 0.5
         shown[0] = True
         distance = 1 - np.sqrt(shown.mean(axis=1))  # of the cosine, to the whole picture
-        return _ridge(shown.astype(np.float64), scores(shown), np.exp(-((distance / 0.25) ** 2) / 2))
+        return _ridge(shown, scores(shown), np.exp(-((distance / 0.25) ** 2) / 2))
 
     return _maps(scalar_model, images, weights, references, regions, at_once, values, share=False)
 
@@ -183,17 +183,14 @@ def _constrained_fit(
 
 
 def _ridge(
-    shown: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    strength: float = 1e-2,
+    shown: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Coefficients (K,) of a weighted ridge regression with a free constant."""
-    weights = weights / weights.sum()
-    shown = shown - weights @ shown
-    scores = scores - weights @ scores
-    moments = shown.T @ (weights[:, None] * shown) + strength / len(shown) * np.eye(shown.shape[1])
-    return np.linalg.solve(moments, shown.T @ (weights * scores)).astype(np.float64)
+    from sklearn.linear_model import Ridge  # takes a second to import
+
+    fitted = Ridge(alpha=1e-2 / len(shown)).fit(shown, scores, sample_weight=weights / weights.sum())
+    coefficients: NDArray[np.float64] = fitted.coef_
+    return coefficients
 
 
 def _painted(values: NDArray[np.float64], region: Tensor, *, share: bool) -> Tensor:

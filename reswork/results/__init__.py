@@ -1,7 +1,6 @@
 """What probes found: frozen records of plain numbers and arrays, for figures and for your own use."""
 
 from reswork.results.activations import ActivationHistograms
-from reswork.results.attribution_texts import BASELINES, METHODS, MethodText
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.kernels import Filters
@@ -14,8 +13,6 @@ from reswork.results.separability import LinearProbe
 from reswork.results.similarity import Similarity
 
 __all__ = [
-    "BASELINES",
-    "METHODS",
     "ActivationHistograms",
     "Attribution",
     "ChannelExamples",
@@ -26,7 +23,6 @@ __all__ = [
     "LayerCost",
     "LayerTable",
     "LinearProbe",
-    "MethodText",
     "ReceptiveField",
     "RunNode",
     "SeedComparison",

@@ -31,6 +31,7 @@ class Attribution:
         smooth: noisy copies that the map is the mean of; 0: none.
         notes: sentences that a person should read beside the map.
         seconds: how long it took.
+        label: the method's name as people write it.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Attribution:
     smooth: int = 0
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    label: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -115,6 +117,7 @@ class Trust:
         layers: (L,) weights shuffled so far, from the answer on downwards, named by the last one.
         correlations: (L,) rank correlation of the map with that of the net with shuffled weights.
         seconds: how long it took.
+        label: the method's name as people write it.
     """
 
     method: str
@@ -129,6 +132,7 @@ class Trust:
     layers: tuple[str, ...]
     correlations: Floats
     seconds: float = 0.0
+    label: str = ""
 
     @property
     def finding(self) -> Finding:

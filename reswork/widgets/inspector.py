@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
-from reswork.probes import Difference
-from reswork.probes.explaining import Method
-from reswork.results import BASELINES, METHODS, Attribution, Trust
+from reswork.probes import BASELINES, METHODS, Difference
+from reswork.probes.attribution_methods import Name
+from reswork.results import Attribution, Trust
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import error_html, menu_field
 from reswork.widgets.latest_job import LatestJob
@@ -307,7 +307,7 @@ class InspectorPanel:
             found = probes.trust(
                 self.model,
                 self._input(),
-                method=cast(Method, one.method),
+                method=cast(Name, one.method),
                 target=self._asked(),
                 **self._settings(),
             )
@@ -470,7 +470,8 @@ def verdicts_html(maps: list[Attribution], checked: list[Trust], doing: str = ""
             word = "is being checked ..." if one.method == doing else "not checked"
         notes = "".join(f"<br>{escape(note)}" for note in one.notes)
         rows.append(
-            f"<tr><td><b>{escape(text.label)}</b></td><td>{escape(text.answers)}{notes}</td>"
+            f'<tr><td title="{escape(text.cost)}"><b>{escape(text.label)}</b></td>'
+            f"<td>{escape(text.answers)}{notes}</td>"
             f"<td>{word}</td><td>{one.seconds:.2f} s</td></tr>"
         )
     if not rows:

@@ -70,7 +70,7 @@ def _attribution(count: int = 2, method: str = "grad_cam", side: int = 8) -> Att
     scores = np.arange(1, count + 1, dtype=np.float32)
     return Attribution(
         method, values, (side, side), np.arange(count), ("1",) * count, scores, np.full(count, np.nan, np.float32),
-        layer="layer3",
+        layer="layer3", label={"grad_cam": "Grad-CAM", "occlusion": "Occlusion"}.get(method, ""),
     )  # fmt: skip
 
 
@@ -80,7 +80,18 @@ def _trust(layers: int = 6) -> Trust:
     names = tuple(f"layer1.{index}.conv1" for index in range(layers))
     fall = np.linspace(0.9, 0, layers, dtype=np.float32)
     return Trust(
-        "saliency", 0, "1", (check,), at, 1 - at, at, np.stack([1 - at] * 3), np.stack([at] * 3), names, fall
+        "saliency",
+        0,
+        "1",
+        (check,),
+        at,
+        1 - at,
+        at,
+        np.stack([1 - at] * 3),
+        np.stack([at] * 3),
+        names,
+        fall,
+        label="Saliency",
     )
 
 

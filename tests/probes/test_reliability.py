@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import reswork as rw
 from reswork.errors import InvalidSetting
 from reswork.probes import Options, attribution, trust
-from reswork.probes.explaining import explainer
+from reswork.probes.explainer import explainer
 from reswork.probes.private_copy import private_copy
 from reswork.probes.randomisation import rank_correlation, shuffled_cascade
 from reswork.probes.reliability import _Case, _masks

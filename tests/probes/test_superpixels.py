@@ -1,6 +1,8 @@
 import numpy as np
 import torch
 from captum import attr
+from captum._utils.models.linear_model import SkLearnRidge
+from torch.utils.data import DataLoader, TensorDataset
 
 from reswork.probes.scalar_model import ScalarModel
 from reswork.probes.superpixels import lime_values, shapley_values, superpixels
@@ -81,3 +83,35 @@ def test_the_least_regions(plain, images) -> None:
     with torch.no_grad():
         change = plain(images[:1])[0, 2] - plain(torch.zeros(1, 3, 16, 16))[0, 2]
     torch.testing.assert_close(found.sum(), change, rtol=1e-4, atol=1e-5)
+
+
+def test_lime_is_captums_where_the_same_regions_are_covered(plain, images) -> None:
+    """Captum draws from the global generators; given our covers it finds the same rule."""
+    scalar_model, weights, none, regions = _setting(plain, images[:1], 9)
+    count = int(regions.max()) + 1
+    shown = np.random.default_rng(0).random((256, count)) < 0.5
+    shown[0] = True
+    covers = iter(torch.from_numpy(shown).float()[:, None])
+
+    def nearness(original, perturbed, interpretable, **more):
+        distance = 1 - interpretable.mean().sqrt()
+        return torch.exp(-((distance / 0.25) ** 2) / 2)
+
+    class Weighed(SkLearnRidge):  # captum's weights do not sum up to 1
+        def fit(self, train_data, **more):
+            inputs, outputs, importance = train_data.dataset.tensors
+            normed = TensorDataset(inputs, outputs, importance / importance.sum())
+            return super().fit(DataLoader(normed, batch_size=len(normed)), **more)
+
+    theirs = attr.Lime(
+        plain,
+        Weighed(alpha=1e-2 / 256),
+        similarity_func=nearness,
+        perturb_func=lambda image, **more: next(covers),
+    ).attribute(
+        images[:1], none, target=3, feature_mask=regions[:, None], n_samples=256, perturbations_per_eval=64
+    )
+    ours = lime_values(
+        scalar_model, images[:1], weights, none, regions=regions, samples=256, at_once=64, seed=0
+    )  # fmt: skip
+    torch.testing.assert_close(ours, theirs[:, :1], rtol=1e-3, atol=1e-4)

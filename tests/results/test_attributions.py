@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from reswork.errors import InvalidSetting
-from reswork.results import BASELINES, METHODS, Attribution, Check, Trust
+from reswork.results import Attribution, Check, Trust
 from reswork.results.attributions import enlarged
 
 
@@ -60,16 +60,3 @@ def _trust(*findings: str) -> Trust:
 )
 def test_the_verdict_is_the_worst_finding(findings, finding, words) -> None:
     assert _trust(*findings).finding == finding and words in _trust(*findings).verdict
-
-
-def test_every_method_and_baseline_is_explained() -> None:
-    from typing import get_args
-
-    from reswork.probes.explaining import _METHODS, Method
-
-    assert set(METHODS) == set(_METHODS) == set(get_args(Method))
-    for text in METHODS.values():
-        assert text.answers.endswith("?") and len(text.answers) > 30
-        assert text.normal.endswith(".") and text.misleads.endswith(".") and len(text.misleads) > 30
-        assert any(source in text.reference for source in ("arXiv:", "doi:"))
-    assert set(BASELINES) == {"black", "mean", "blur", "noise"}

@@ -3,22 +3,17 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reswork.errors import InvalidSetting
+from reswork.probes.attribution_methods import METHODS, Method, MethodSpec, Name, class_activation
 from reswork.probes.attribution_request import AttributionRequest, Settings, request_for
 from reswork.probes.baselines import Baseline
-from reswork.probes.explaining import (
-    CLASS_ACTIVATION,
-    COMPLETE,
-    LAYERED,
-    REFERRING,
-    Method,
-    check_method,
-    class_activation,
-)
+from reswork.probes.explainer import check_method
 from reswork.probes.isolation import OwnRandomness
 from reswork.probes.layer_signals import signals
 from reswork.probes.options import Options
@@ -28,10 +23,7 @@ from reswork.probes.scalar_model import Output, ScalarModel, checked_images, fir
 from reswork.probes.targets import Question, Target, Top, question
 from reswork.results.attributions import COARSE, Attribution
 
-EIGHT: tuple[Method, ...] = (
-    "grad_cam", "saliency", "input_x_gradient", "guided_backprop", "deep_lift", "layer_cam", "integrated_gradients",
-    "occlusion",
-)  # fmt: skip
+EIGHT = cast(tuple[Name, ...], tuple(name for name, spec in METHODS.items() if spec.by_default))
 
 
 def attribution(
@@ -54,7 +46,7 @@ def attribution(
     Args:
         model: any module that takes (N, C, H, W).
         images: (N, C, H, W) float, prepared as for the training; or one image (C, H, W).
-        method: its name; `METHODS` has a few sentences about each.
+        method: its name, or a `MethodSpec` of your own; `METHODS` has a few sentences about each.
         target: a class, a class for each image, ``"predicted"``, ``Top(3)`` (three maps for each image) or
             ``Difference(3, 5)`` (why 3 rather than 5).
         layer: for ``grad_cam``, ``layer_cam`` and ``guided_grad_cam`` the dotted name of a layer; None: the
@@ -113,23 +105,22 @@ def attributions(
     Yields:
         One result for each method.
     """
-    for method in methods:
-        check_method(method, None, smooth)
+    specs = [check_method(method, None, smooth) for method in methods]
     options = options or Options()
-    for method in methods:
+    for spec in specs:
         begin = time.perf_counter()
         copied, notes = private_copy(model)
         scalar_model = ScalarModel(copied, output)
         taken = checked_images(scalar_model, images)
-        own_layer = layer if method in LAYERED else None
-        if method in CLASS_ACTIVATION and not smooth and not isinstance(target, Top):
+        own_layer = layer if spec.layer else None
+        if spec.of_layer is not None and not smooth and not isinstance(target, Top):
             with OwnRandomness():
-                found = _activation(scalar_model, taken, method, target, own_layer)
+                found = _activation(scalar_model, taken, spec, target, own_layer)
         else:
             with OwnRandomness() as randomness:
                 logits = scored_answers(scalar_model, taken)
             with randomness.if_drawn():
-                settings = Settings(method, target, own_layer, baseline, smooth, options)
+                settings = Settings(spec, target, own_layer, baseline, smooth, options)
                 found = _general(scalar_model, taken, logits, settings)
         all_notes = (*notes, *found.notes, *_coarse(found))
         yield replace(found, notes=all_notes, seconds=time.perf_counter() - begin)
@@ -160,7 +151,9 @@ def stage_attributions(
     Raises:
         InvalidSetting: for what does not fit, with what would.
     """
-    check_method(method, "", 0)
+    spec = check_method(method, "", 0)
+    if spec.of_layer is None:
+        raise InvalidSetting("method", f"method={spec.name!r}: layers are compared by grad_cam or layer_cam")
     begin = time.perf_counter()
     copied, notes = private_copy(model)
     scalar_model = ScalarModel(copied, output)
@@ -180,39 +173,40 @@ def stage_attributions(
     seconds = (time.perf_counter() - begin) / len(names)
     found = []
     for name, gradient in zip(names, gradients, strict=True):
-        maps = CLASS_ACTIVATION[method](kept.outputs[name], gradient).detach()
+        maps = spec.of_layer(kept.outputs[name], gradient).detach()
         scores = (kept.logits.detach() * weighed.weights).sum(1)
-        one = _result(method, maps, taken, weighed, scores, layer=name, notes=_called(name, kept.calls[name]))
+        one = _result(spec, maps, taken, weighed, scores, layer=name, notes=_called(name, kept.calls[name]))
         found.append(replace(one, notes=(*notes, *one.notes, *_coarse(one)), seconds=seconds))
     return tuple(found)
 
 
 def _activation(
-    scalar_model: ScalarModel, images: Tensor, method: str, target: Target, layer: str | None
+    scalar_model: ScalarModel, images: Tensor, spec: MethodSpec, target: Target, layer: str | None
 ) -> Attribution:
     """Class activation needs no forward beforehand: the target is taken from the one that it makes."""
+    assert spec.of_layer is not None
     asked: list[Question] = []
 
     def weigh(logits: Tensor) -> Tensor:
         asked.append(question(target, logits))
         return asked[-1].weights
 
-    maps, name, logits, calls = class_activation(scalar_model, images, method, layer, weigh)
+    maps, name, logits, calls = class_activation(scalar_model, images, spec.of_layer, layer, weigh)
     scores = (logits * asked[0].weights).sum(1)
-    return _result(method, maps, images, asked[0], scores, layer=name, notes=_called(name, calls))
+    return _result(spec, maps, images, asked[0], scores, layer=name, notes=_called(name, calls))
 
 
 def _general(scalar_model: ScalarModel, images: Tensor, logits: Tensor, settings: Settings) -> Attribution:
-    method = settings.method
     request = request_for(settings, scalar_model, images, logits)
     asked, explain = request.asked, request.explain
-    if method in LAYERED and explain.layer is None:
+    spec = explain.method
+    if spec.layer and explain.layer is None:
         explain = replace(explain, layer=list(signals(scalar_model, images[:1], None).outputs)[-1])
     values = explain.values(request.images, asked.weights, request.references)
-    found = _result(method, values, images, asked, request.scores, layer=explain.layer, notes=explain.notes())
-    if method in COMPLETE and not settings.smooth:
+    found = _result(spec, values, images, asked, request.scores, layer=explain.layer, notes=explain.notes())
+    if spec.complete and not settings.smooth:
         found = replace(found, reference_scores=_numbers(_without(scalar_model, request)))
-    if method in REFERRING:
+    if spec.baseline:
         name = settings.baseline if isinstance(settings.baseline, str) else "a given picture"
         found = replace(found, baseline=name, notes=(*found.notes, *request.notes))
     return replace(found, smooth=settings.smooth)
@@ -225,8 +219,8 @@ def scored_answers(scalar_model: ScalarModel, images: Tensor) -> Tensor:
 
 
 def _without(scalar_model: ScalarModel, request: AttributionRequest) -> Tensor:
-    """Scores of the baseline pictures, (M,); gradient SHAP has many for each."""
-    if request.explain.method != "gradient_shap":
+    """Scores of the baseline pictures, (M,); some methods have many for each."""
+    if not request.explain.method.noisy_baseline:
         return (scored_answers(scalar_model, request.references) * request.asked.weights).sum(1)
     pairs = zip(request.images, request.references, strict=True)
     each = (noisy_baselines(*pair, request.explain.options) for pair in pairs)
@@ -235,7 +229,7 @@ def _without(scalar_model: ScalarModel, request: AttributionRequest) -> Tensor:
 
 
 def _result(
-    method: str,
+    spec: MethodSpec,
     values: Tensor,
     images: Tensor,
     asked: Question,
@@ -245,7 +239,8 @@ def _result(
     notes: tuple[str, ...],
 ) -> Attribution:
     return Attribution(
-        method=method,
+        method=spec.name,
+        label=spec.label,
         values=_numbers(values),
         size=(images.shape[2], images.shape[3]),
         images=asked.rows.cpu().numpy(),

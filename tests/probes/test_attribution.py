@@ -12,8 +12,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 import reswork as rw
 from reswork.errors import InvalidSetting
 from reswork.probes import METHODS, Difference, Options, Top, attribution, attributions, stage_attributions
-from reswork.probes.explaining import COMPLETE, LAYERED
 
+COMPLETE = [name for name, spec in METHODS.items() if spec.complete]
+LAYERED = [name for name, spec in METHODS.items() if spec.layer]
 QUICK = Options(samples=4, superpixels=9, window=4, stride=4, steps=8)
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
@@ -72,6 +73,36 @@ def test_integrated_gradients_are_captums(plain, images) -> None:
     theirs = attr.IntegratedGradients(plain).attribute(images, torch.zeros_like(images), target=2, n_steps=40)
     ours = values(plain, images, method="integrated_gradients", target=2, options=Options(steps=40))
     torch.testing.assert_close(ours, theirs.float(), rtol=1e-5, atol=1e-5)
+
+
+def test_integrated_gradients_by_hand(plain, images) -> None:
+    """The midpoint rule with many small steps, one at a time."""
+    leaf, total = images * 0.2, torch.zeros_like(images)
+    for step in range(400):
+        point = torch.lerp(leaf, images, (step + 0.5) / 400).requires_grad_()
+        total += torch.autograd.grad(plain(point)[:, 2].sum(), point)[0] / 400
+    ours = values(
+        plain, images, method="integrated_gradients", target=2, baseline=leaf, options=Options(steps=100)
+    )
+    torch.testing.assert_close(ours, total * (images - leaf), rtol=0.02, atol=0.02 * float(total.abs().max()))
+
+
+@torch.no_grad()
+def test_occlusion_by_hand(plain, images) -> None:
+    window, stride, (height, width) = 6, 4, images.shape[2:]
+    falls, times = torch.zeros(len(images), 1, height, width), torch.zeros(height, width)
+    for top in range(0, height - window + stride, stride):
+        for left in range(0, width - window + stride, stride):
+            patch = (slice(top, top + window), slice(left, left + window))
+            covered = images.clone()
+            covered[:, :, *patch] = 0.3
+            falls[:, 0, *patch] += (plain(images) - plain(covered))[:, 1, None, None]
+            times[patch] += 1
+    ours = values(
+        plain, images, method="occlusion", target=1, baseline=torch.tensor(0.3),
+        options=Options(window=window, stride=stride),
+    )  # fmt: skip
+    torch.testing.assert_close(ours, falls / times, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
