@@ -7,6 +7,7 @@ from reswork.datasets.dataset import Dataset, Skipped, Split
 from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
+from reswork.datasets.mask_folders import masks
 from reswork.datasets.pictures import folder
 from reswork.datasets.preparation import Preparation
 
@@ -26,6 +27,7 @@ __all__ = [
     "fashion",
     "folder",
     "load",
+    "masks",
     "normalise",
     "npz",
     "preview",

@@ -1,4 +1,4 @@
-"""From anybody's arrays to uint8 images (N, C, H, W), labels and a data set."""
+"""From anybody's arrays to uint8 images (N, C, H, W), labels or masks, and a data set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
+from reswork.datasets.targets import IGNORED, MOST_MASK_CLASSES, strata
 from reswork.errors import InvalidSetting
 
 Layout = Literal["auto", "NCHW", "NHWC"]
@@ -34,21 +35,26 @@ def assembled(
     )
 
 
-def split_off(images: Tensor, labels: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
+def split_off(images: Tensor, targets: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
     """A training and a test split with the classes in the same proportions; both keep the images' order.
 
-    A class of two images or more has at least one in each.
+    A class of two images or more has at least one in each. Masks are balanced by the rarest class that each shows,
+    and there is at least one in the test split.
     """
     check_fraction(test_fraction)
-    numbers = labels.cpu().numpy()
+    whole = Split(images, targets)
+    numbers = strata(whole.target_kind, targets, MOST_MASK_CLASSES)
     is_test = np.zeros(len(numbers), bool)
     order = stratified_order(numbers, seed)
-    for label in np.unique(numbers):
-        of_class = order[numbers[order] == label]
-        most = len(of_class) - 1
-        is_test[of_class[: min(max(round(len(of_class) * test_fraction), 1), most)]] = True
+    if whole.target_kind == "masks":
+        is_test[order[: max(1, round(len(order) * test_fraction))]] = len(order) > 1
+    else:
+        for label in np.unique(numbers):
+            of_class = order[numbers[order] == label]
+            most = len(of_class) - 1
+            is_test[of_class[: min(max(round(len(of_class) * test_fraction), 1), most)]] = True
     chosen = torch.from_numpy(is_test)
-    return Split(images[~chosen], labels[~chosen]), Split(images[chosen], labels[chosen])
+    return whole.take(~chosen), whole.take(chosen)
 
 
 def check_fraction(test_fraction: float) -> None:
@@ -109,6 +115,37 @@ def to_labels(values: Any, field: str = "labels") -> tuple[Tensor, tuple[str, ..
             field, f"{field} from {array.min()} to {array.max()}: give numbers of classes, from 0"
         )
     return torch.from_numpy(array.astype(np.int64)), None
+
+
+def to_masks(values: Any, ignored: int | None = None, field: str = "masks") -> Tensor:
+    """Uint8, (N, H, W), numbers of classes from 0, and `IGNORED` where a pixel counts nowhere.
+
+    Args:
+        values: (N, H, W), (N, 1, H, W) or (N, H, W, 1); whole numbers from 0 to 254, True and False, or `ignored`.
+        ignored: the number of pixels that count nowhere, such as -1; None: 255.
+        field: what an error shall name.
+
+    Raises:
+        InvalidSetting: another shape, or numbers that are not whole, negative or above 254.
+    """
+    array = _array(values, field)
+    if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
+        array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
+    if array.ndim != 3 or array.dtype.kind in "US":
+        raise InvalidSetting(
+            field, f"{field} has the shape {array.shape}: give the class of each pixel as a number, (N, H, W)"
+        )
+    counts = array != (IGNORED if ignored is None else ignored)
+    valid = array[counts]
+    if valid.size and not (
+        valid.min() >= 0 and valid.max() < MOST_MASK_CLASSES and bool((valid == np.round(valid)).all())
+    ):
+        raise InvalidSetting(
+            field,
+            f"{field} with numbers from {valid.min()} to {valid.max()}: give whole numbers of classes, 0 to "
+            f"{MOST_MASK_CLASSES - 1}, and say with ignored= which number counts nowhere (255 unless told)",
+        )
+    return torch.from_numpy(np.where(counts, array, IGNORED).astype(np.uint8))
 
 
 def _array(values: Any, field: str) -> np.ndarray:

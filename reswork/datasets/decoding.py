@@ -58,9 +58,9 @@ def headers(files: Files, names: Sequence[str]) -> list[Header | str]:
         try:
             found[index] = header(files.read(names[index]))
         except (Unreadable, OSError) as error:
-            found[index] = _reason(error)
+            found[index] = reason_of(error)
 
-    _by_threads(len(names), read)
+    by_threads(len(names), read)
     return found
 
 
@@ -75,11 +75,11 @@ def decoded(
         try:
             values = pixels(files.read(names[index]), size, channels)
         except (Unreadable, OSError) as error:
-            reasons[index] = _reason(error)
+            reasons[index] = reason_of(error)
         else:
             images[index] = values.transpose(2, 0, 1) if channels == 3 else values
 
-    _by_threads(len(names), read)
+    by_threads(len(names), read)
     return images, reasons
 
 
@@ -90,7 +90,7 @@ def header(data: bytes) -> Header:
         Unreadable: no image of a known format, a floating-point one, or one with too many pixels.
     """
     try:
-        with _opened(data) as image:
+        with opened(data) as image:
             width, height = image.size
             # Pillow decodes a whole PNG to look for exif behind its pixels: that is not worth it here
             turned = image.format != "PNG" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
@@ -98,7 +98,7 @@ def header(data: bytes) -> Header:
     except Unreadable:
         raise
     except Exception as error:  # Pillow raises whatever a damaged file makes its parsers stumble over
-        raise Unreadable(_reason(error)) from error
+        raise Unreadable(reason_of(error)) from error
     return Header(width, height, mode) if turned else Header(height, width, mode)
 
 
@@ -118,7 +118,7 @@ def pixels(data: bytes, size: tuple[int, int], channels: int) -> np.ndarray:
     """
     height, width = size
     try:
-        with _opened(data) as image:
+        with opened(data) as image:
             image.draft(
                 None, (2 * max(size), 2 * max(size))
             )  # large JPEGs are decoded at half, a quarter ... size
@@ -129,10 +129,10 @@ def pixels(data: bytes, size: tuple[int, int], channels: int) -> np.ndarray:
     except Unreadable:
         raise
     except Exception as error:  # Pillow raises whatever a damaged file makes its parsers stumble over
-        raise Unreadable(_reason(error)) from error
+        raise Unreadable(reason_of(error)) from error
 
 
-def _opened(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
     """The image, its pixels not yet decoded."""
     if not data:
         raise Unreadable("empty file")
@@ -165,12 +165,13 @@ def _eight_bits(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, in a few words."""
     words = str(error) or type(error).__name__
     return "truncated" if "truncated" in words.lower() else words[:120]
 
 
-def _by_threads(count: int, work: Callable[[int], None]) -> None:
+def by_threads(count: int, work: Callable[[int], None]) -> None:
     """Do the work for each number; an error or an interrupt ends it without waiting for the rest."""
     workers = min(os.cpu_count() or 1, 16)
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]

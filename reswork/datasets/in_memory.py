@@ -8,29 +8,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from reswork.datasets.conversion import Layout, assembled, split_off, to_images, to_labels
+from reswork.datasets.conversion import Layout, assembled, split_off, to_images, to_labels, to_masks
 from reswork.datasets.dataset import Dataset, Split
 from reswork.datasets.places import existing
+from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
 
 # What others call them in their npz files: this project, Keras, MedMNIST, plain.
 SPLIT_KEYS = (
     ("train_images", "train_labels", "test_images", "test_labels"),
+    ("train_images", "train_masks", "test_images", "test_masks"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
-WHOLE_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "labels"))
+WHOLE_KEYS = (("images", "labels"), ("images", "masks"), ("x", "y"), ("X", "y"), ("data", "labels"))
 MOST_BYTES = 32 * 1024**3
 
 
 def arrays(
     train_images: Any,
-    train_labels: Any,
+    train_targets: Any,
     test_images: Any = None,
-    test_labels: Any = None,
+    test_targets: Any = None,
     *,
     classes: Sequence[str] | None = None,
     name: str = "arrays",
     layout: Layout = "auto",
+    ignored: int | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     source: str = "Arrays given by hand",
@@ -39,12 +42,14 @@ def arrays(
 
     Args:
         train_images: (N, H, W), (N, C, H, W) or (N, H, W, C); bytes, or floats from 0 to 1.
-        train_labels: (N,); numbers of classes from 0, or words.
+        train_targets: labels, (N,), numbers of classes from 0, or words; or masks, (N, H, W), the number of the
+            class of each pixel.
         test_images: like `train_images`; None: a part of the training images is split off.
-        test_labels: like `train_labels`.
+        test_targets: like `train_targets`.
         classes: names, in the order of the numbers; by default the words or numbers themselves.
         name: of the data set.
         layout: which axis of images holds the channels; ``auto`` takes one of length 1 or 3.
+        ignored: number in masks that counts nowhere; None: 255, unless there is 0 beside it only, and it is class 1.
         test_fraction: part that is split off, where no test images are given, the same for each class.
         seed: of that choice.
         source: a sentence about where the arrays are from.
@@ -56,30 +61,52 @@ def arrays(
         >>> arrays(np.zeros((10, 8, 8), np.uint8), [0, 1] * 5)
         Dataset('arrays', 8 + 2 images 1x8x8, 2 classes, on cpu)
     """
-    if (test_images is None) != (test_labels is None):
-        raise InvalidSetting("test_labels", "give both test_images and test_labels, or neither")
+    if (test_images is None) != (test_targets is None):
+        raise InvalidSetting("test_targets", "give both test_images and test_targets, or neither")
     images = to_images(train_images, layout, "train_images")
-    labels, words = to_labels(train_labels, "train_labels")
-    if test_images is None:
-        _same_length(images, labels, "train_labels")
-        train, test = split_off(images, labels, test_fraction, seed)
-        notes = [
-            f"{len(test):,} images, about {test_fraction:.0%} of each class, were set aside for the test."
-        ]
+    targets, test_numbers, words = _targets(train_targets, test_targets, ignored)
+    if test_numbers is None:
+        _same_length(images, targets, "train_targets")
+        train, test = split_off(images, targets, test_fraction, seed)
+        of_each = f", about {test_fraction:.0%} of each class," if train.target_kind == "labels" else ""
+        notes = [f"{len(test):,} images{of_each} were set aside for the test."]
     else:
-        test_numbers, test_words = to_labels(test_labels, "test_labels")
-        if (words is None) != (test_words is None):
-            raise InvalidSetting("test_labels", "labels are words in one split and numbers in the other")
-        if words is not None and test_words is not None:
-            words, labels, test_numbers = _common_words(words, labels, test_words, test_numbers)
         train, test = (
-            Split(images, labels),
+            Split(images, targets),
             Split(to_images(test_images, layout, "test_images"), test_numbers),
         )
         notes = []
-    highest = max((int(split.labels.max()) for split in (train, test) if len(split)), default=0)
+    highest = max((_highest(split) for split in (train, test) if len(split)), default=0)
     names = classes if classes is not None else words or [str(number) for number in range(highest + 1)]
     return assembled(name, train, test, [str(each) for each in names], source, notes=notes)
+
+
+def _targets(
+    train: Any, test: Any, ignored: int | None
+) -> tuple[torch.Tensor, torch.Tensor | None, tuple[str, ...] | None]:
+    """Labels or masks of both splits, and the class names where labels are words."""
+    if np.ndim(train) > 2:
+        given = (("train_targets", train), ("test_targets", test))
+        masks = [to_masks(values, ignored, field) for field, values in given if values is not None]
+        if ignored is None and all(each.unique().tolist() == [0, IGNORED] for each in masks):
+            masks = [each.clamp(max=1) for each in masks]
+        return masks[0], masks[1] if len(masks) > 1 else None, None
+    labels, words = to_labels(train, "train_targets")
+    if test is None:
+        return labels, None, words
+    test_labels, test_words = to_labels(test, "test_targets")
+    if (words is None) != (test_words is None):
+        raise InvalidSetting("test_targets", "labels are words in one split and numbers in the other")
+    if words is not None and test_words is not None:
+        words, labels, test_labels = _common_words(words, labels, test_words, test_labels)
+    return labels, test_labels, words
+
+
+def _highest(split: Split) -> int:
+    """The highest number of a class."""
+    if split.target_kind == "labels":
+        return int(split.labels.max())
+    return int((split.masks + 1).max()) - 1  # as bytes: the ignored 255 becomes 0
 
 
 def npz(
@@ -89,7 +116,8 @@ def npz(
 
     The file holds ``train_images``, ``train_labels``, ``test_images``, ``test_labels`` (or ``x_train``,
     ``y_train``, ``x_test``, ``y_test``), or only ``images`` and ``labels`` (or ``x``, ``y``), of which a part
-    is split off for the test; and, if you like, ``classes``, the names.
+    is split off for the test; and, if you like, ``classes``, the names. Masks are called ``train_masks``,
+    ``test_masks`` or ``masks`` instead of labels.
 
     Args:
         path: of the file.
@@ -150,6 +178,6 @@ def _common_words(
     return common, places[labels], test_places[test_labels]
 
 
-def _same_length(images: torch.Tensor, labels: torch.Tensor, field: str) -> None:
-    if len(images) != len(labels):
-        raise InvalidSetting(field, f"{len(labels):,} labels for {len(images):,} images: give one for each")
+def _same_length(images: torch.Tensor, targets: torch.Tensor, field: str) -> None:
+    if len(images) != len(targets):
+        raise InvalidSetting(field, f"{len(targets):,} targets for {len(images):,} images: give one for each")

@@ -43,9 +43,9 @@ def layout_of(names: Sequence[str], folders: Iterable[str] = ()) -> Layout:
     Raises:
         InvalidSetting: no images, no class folders, or one class only.
     """
-    images = [name for name in names if _is_image(name)]
+    images = [name for name in names if is_image(name)]
     if not images:
-        raise InvalidSetting("path", f"no images are there ({_kinds(names)}); {_advice()}")
+        raise InvalidSetting("path", f"no images are there ({kinds_in_words(names)}); {_advice()}")
     base = _base(images)
     inner = [name for name in images if name.startswith(base)]
     tops = _folders_with_images(inner, base)
@@ -83,9 +83,9 @@ def _assign(
             continue
         way = name[len(root) :].split("/")
         if len(way) == 1:
-            if _is_image(name):
+            if is_image(name):
                 layout.skipped.append(Skipped(name, "lies outside of the class folders"))
-        elif _is_image(name):
+        elif is_image(name):
             chosen.append((name, way[0]))
             classes.add(way[0])
         else:
@@ -143,11 +143,12 @@ def _note_unused(
         layout.notes.append(f"The {count:,} images in {top}/{reason} were not used.")
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether its ending is that of an image."""
     return PurePosixPath(name).suffix.lower() in EXTENSIONS
 
 
-def _kinds(names: Sequence[str]) -> str:
+def kinds_in_words(names: Sequence[str]) -> str:
     """What is there instead of images."""
     kinds = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names).most_common(4)
     return ", ".join(f"{count:,} files with {kind}" for kind, count in kinds) or "no files at all"

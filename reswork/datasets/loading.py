@@ -8,6 +8,7 @@ from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import npz
+from reswork.datasets.mask_folders import has_masks, masks
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
@@ -32,6 +33,8 @@ NAMES = tuple(_SOURCES)
 def load(name: str | os.PathLike[str]) -> Dataset:
     """The data set of this name, or from this path: a folder or zip of images, or an npz file.
 
+    A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
+
     Args:
         name: one of `NAMES`, or a path; ``./digits`` for a folder that is called like a set.
 
@@ -54,4 +57,6 @@ def load(name: str | os.PathLike[str]) -> Dataset:
             f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file: "
             f"{error.message}",
         ) from error
-    return npz(place) if place.suffix.lower() == ".npz" else folder(place)
+    if place.suffix.lower() == ".npz":
+        return npz(place)
+    return masks(place) if has_masks(place) else folder(place)

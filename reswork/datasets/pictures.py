@@ -56,10 +56,10 @@ def folder(
         InvalidSetting: nothing there, no images, no class folders, one class only, or too much for memory.
     """
     place = existing(path).resolve()
-    wanted = _checked_size(size)
+    wanted = checked_size(size)
     check_fraction(test_fraction)
     files = FolderFiles(place) if place.is_dir() else None
-    signature = files.signature if files else _file_signature(place)
+    signature = files.signature if files else file_signature(place)
     kept = cache_file(
         {"path": readable(str(place)), "size": wanted, "test_fraction": test_fraction, "seed": seed}
     )
@@ -94,7 +94,7 @@ def _read(
         layout = layout_of(files.names, files.folders)
         found = layout.train + layout.test
         is_train = np.arange(len(found)) < len(layout.train)
-        reading = _pixels_of(files, [name for name, _ in found], size)
+        reading = read_images(files, [name for name, _ in found], size)
     finally:
         files.close()
     usable = {
@@ -103,7 +103,7 @@ def _read(
     classes = sorted(usable)
     if len(classes) < 2:
         raise InvalidSetting(
-            "path", f"only {len(classes)} class has images that can be read; {_first(reading.skipped)}"
+            "path", f"only {len(classes)} class has images that can be read; {first_problem(reading.skipped)}"
         )
     number = {label: index for index, label in enumerate(classes)}
     labels = np.array([number.get(label, -1) for _, label in found])
@@ -138,15 +138,23 @@ class Reading:
     good: np.ndarray
     skipped: list[Skipped]
     notes: list[str]
+    sizes: list[tuple[int, int]]  # height and width before; (0, 0) where nothing could be read
 
 
-def _pixels_of(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[int, int] | None) -> Reading:
+def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[int, int] | None) -> Reading:
+    """Images of one size, the most common one unless another is wanted.
+
+    Raises:
+        InvalidSetting: none can be read, or too much for memory.
+    """
     surveyed = headers(files, names)
     known = [each for each in surveyed if isinstance(each, Header)]
     reasons = {index: each for index, each in enumerate(surveyed) if isinstance(each, str)}
     skipped = [Skipped(readable(names[index]), reason) for index, reason in reasons.items()]
     if not known:
-        raise InvalidSetting("path", f"none of the {len(names):,} images can be read; {_first(skipped)}")
+        raise InvalidSetting(
+            "path", f"none of the {len(names):,} images can be read; {first_problem(skipped)}"
+        )
     places = [index for index in range(len(names)) if index not in reasons]
     channels = 1 if all(each.is_grey for each in known) else 3
     target, notes = _target_size(known, size, channels)
@@ -160,7 +168,8 @@ def _pixels_of(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[
     if len(places) < len(names):
         images = np.zeros((len(names), *pixels.shape[1:]), np.uint8)
         images[places] = pixels
-    return Reading(images, good, skipped, notes + _mode_notes(known, channels))
+    sizes = [(each.height, each.width) if isinstance(each, Header) else (0, 0) for each in surveyed]
+    return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes)
 
 
 def _part(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split:
@@ -213,8 +222,12 @@ def _class_notes(
     return notes
 
 
-def _checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width."""
+def checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width.
+
+    Raises:
+        InvalidSetting: something else.
+    """
     if size is None:
         return None
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
@@ -236,10 +249,12 @@ def _check_memory(count: int, size: tuple[int, int], channels: int) -> None:
         )
 
 
-def _file_signature(place: Path) -> str:
+def file_signature(place: Path) -> str:
+    """Another one after the file was changed."""
     status = place.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _first(skipped: Sequence[Skipped]) -> str:
+def first_problem(skipped: Sequence[Skipped]) -> str:
+    """Words for the end of an error: why the first file could not be used."""
     return f"the first problem: {skipped[0]}" if skipped else "the others are empty"

@@ -69,16 +69,16 @@ def test_all_usual_types_become_bytes(kind: object) -> None:
         ((np.zeros((4, 0, 4), np.uint8), [0, 1, 0, 1]), "train_images"),
         ((np.array([["a"]]), [0]), "train_images"),
         ((np.array([object()]), [0]), "train_images"),
-        ((images(4, 2, 2), [0, 1, 0]), "train_labels"),
-        ((images(4, 2, 2), [0, 1, 0, -1]), "train_labels"),
-        ((images(4, 2, 2), [0, 1, 0, 0.5]), "train_labels"),
-        ((images(4, 2, 2), [0, 1, 0, np.nan]), "train_labels"),
-        ((images(4, 2, 2), [0, 1, 0, 10**9]), "train_labels"),
-        ((images(4, 2, 2), np.eye(4)), "train_labels"),
-        ((images(4, 2, 2), [0, 1, 0, 1], images(2, 2, 2)), "test_labels"),
+        ((images(4, 2, 2), [0, 1, 0]), "train_targets"),
+        ((images(4, 2, 2), [0, 1, 0, -1]), "train_targets"),
+        ((images(4, 2, 2), [0, 1, 0, 0.5]), "train_targets"),
+        ((images(4, 2, 2), [0, 1, 0, np.nan]), "train_targets"),
+        ((images(4, 2, 2), [0, 1, 0, 10**9]), "train_targets"),
+        ((images(4, 2, 2), np.eye(4)), "train_targets"),
+        ((images(4, 2, 2), [0, 1, 0, 1], images(2, 2, 2)), "test_targets"),
         ((images(4, 2, 2), [0, 1, 0, 1], images(2, 3, 3), [0, 1]), "test"),
         ((images(4, 2, 2), [0, 0, 0, 0]), "classes"),
-        ((images(4, 2, 2), ["a", "b", "a", "b"], images(2, 2, 2), [0, 1]), "test_labels"),
+        ((images(4, 2, 2), ["a", "b", "a", "b"], images(2, 2, 2), [0, 1]), "test_targets"),
         ((images(0, 2, 2), []), "train"),
     ],
 )
@@ -169,6 +169,68 @@ def test_npz_that_is_absent_damaged_or_of_something_else(
     monkeypatch.setattr(in_memory, "MOST_BYTES", 1000)
     with pytest.raises(InvalidSetting, match="unpacks to"):
         npz(good)
+
+
+def test_masks_as_arrays_of_any_whole_numbers() -> None:
+    masks = RANDOM.integers(0, 3, (20, 9, 8))
+    for given in (
+        masks,
+        masks.astype(np.float32),
+        torch.from_numpy(masks)[:, None],
+        masks[..., None].astype("i1"),
+    ):
+        data = arrays(images(20, 9, 8, 3), given, images(20, 9, 8, 3), given)
+        assert (data.target_kind, data.classes) == ("masks", ("0", "1", "2"))
+        assert np.array_equal(data.train.masks.numpy(), masks)
+    binary = arrays(images(4, 9, 8), masks[:4] > 0, classes=["ground", "thing"])
+    of_bytes = arrays(images(4, 9, 8), (masks[:4] > 0) * np.uint8(255), classes=["ground", "thing"])
+    assert torch.equal(binary.train.masks, of_bytes.train.masks)
+    assert binary.class_counts("train").min() > 0
+
+
+def test_ignored_pixels_of_arrays() -> None:
+    masks = RANDOM.integers(0, 3, (20, 9, 8))
+    by_default = arrays(images(20, 9, 8), np.where(masks == 2, 255, masks), images(20, 9, 8), masks)
+    told = arrays(images(20, 9, 8), np.where(masks == 2, -1, masks), images(20, 9, 8), masks, ignored=-1)
+    assert torch.equal(by_default.train.masks, told.train.masks)
+    assert by_default.class_counts("train").tolist() == [(masks == 0).sum(), (masks == 1).sum(), 0]
+
+
+def test_a_part_of_the_masks_is_split_off_with_their_images() -> None:
+    masks = RANDOM.integers(0, 3, (20, 9, 8)).astype(np.uint8)
+    data = arrays(masks, masks, test_fraction=0.25)
+    assert (len(data.train), len(data.test)) == (15, 5)
+    assert torch.equal(data.test.images[:, 0], data.test.masks)
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        (np.full((4, 2, 2), -1), "numbers from -1 to -1"),
+        (np.full((4, 2, 2), 300), "numbers from 300 to 300"),
+        (np.full((4, 2, 2), 0.5), "give whole numbers of classes"),
+        (np.full((4, 2, 2), np.nan), "give whole numbers of classes"),
+        (np.zeros((4, 2, 2, 2), int), "has the shape (4, 2, 2, 2)"),
+        (np.array([[["a"]]]), "has the shape (1, 1, 1)"),
+        (np.zeros((3, 2, 2), int), "3 targets for 4 images"),
+        (np.zeros((4, 2, 3), int), "masks of 2x3 pixels for images of 2x2"),
+        (np.zeros((4, 2, 2), int), "1 class(es)"),
+    ],
+)
+def test_masks_that_are_refused(masks: np.ndarray, sentence: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        arrays(images(4, 2, 2), masks)
+    assert sentence in caught.value.message
+
+
+def test_npz_with_masks(tmp_path: Path) -> None:
+    masks = np.arange(20 * 16).reshape(20, 4, 4) % 3
+    np.savez(tmp_path / "whole.npz", images=images(20, 4, 4), masks=masks)
+    keys = ("train_images", "train_masks", "test_images", "test_masks")
+    values = (images(20, 4, 4), masks, images(20, 4, 4), masks)
+    np.savez(tmp_path / "both.npz", **dict(zip(keys, values, strict=True)))
+    assert npz(tmp_path / "whole.npz").target_kind == "masks"
+    assert np.array_equal(npz(tmp_path / "both.npz").test.masks.numpy(), masks)
 
 
 def test_the_lossless_images_beside_the_checkout() -> None:

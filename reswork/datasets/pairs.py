@@ -1,0 +1,167 @@
+"""Which mask belongs to which image and which split, from the names alone."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from reswork.datasets.dataset import Skipped
+from reswork.datasets.files import readable
+from reswork.datasets.layout import TEST, TRAIN, is_image, kinds_in_words
+from reswork.errors import InvalidSetting
+
+IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "jpegimages", "photos", "leftimg8bit"))
+MASK_FOLDERS = frozenset(
+    (
+        "masks", "mask", "annotations", "annotation", "labels", "label", "segmentations", "segmentation",
+        "segmentationclass", "trimaps", "gt", "gtfine", "ground_truth", "groundtruth",
+    )
+)  # fmt: skip
+
+
+@dataclass
+class Pairs:
+    """Files of images with the files of their masks.
+
+    Args:
+        train: image and mask.
+        test: the same; empty where a part of `train` shall be split off.
+        skipped: images without mask and masks without image.
+        notes: sentences about what was understood and what was not used.
+    """
+
+    train: list[tuple[str, str]] = field(default_factory=list)
+    test: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def separated(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Images and masks of one folder, told apart by a folder on their way; each by its name without that folder."""
+    images: dict[str, str] = {}
+    masks: dict[str, str] = {}
+    for name in names:
+        way = name.split("/")
+        for place, part in enumerate(way[:-1]):
+            side = (
+                images if part.lower() in IMAGE_FOLDERS else masks if part.lower() in MASK_FOLDERS else None
+            )
+            if side is not None:
+                side["/".join(way[:place] + way[place + 1 :])] = name
+                break
+    return images, masks
+
+
+def pairs_of(images: Mapping[str, str], masks: Mapping[str, str], suffix: str | None = None) -> Pairs:
+    """Masks matched to images by their names without ending.
+
+    The way through folders counts as far as both have it: ``train/a/1.jpg`` has the mask ``train/a/1.png``, else
+    ``a/1.png``, else ``1.png`` where there is one such only.
+
+    Args:
+        images: name of each file by its name relative to the images' folder.
+        masks: the same of masks.
+        suffix: what a mask's name has behind the image's, such as ``_mask``; None finds it.
+
+    Raises:
+        InvalidSetting: no images, no masks, or no names in common.
+    """
+    for kind, found in (("images", images), ("masks", masks)):
+        if not any(is_image(name) for name in found):
+            raise InvalidSetting(kind, f"no image files are there for {kind} ({kinds_in_words(list(found))})")
+    image_names = [name for name in images if is_image(name)]
+    mask_names = [name for name in masks if is_image(name)]
+    pairs = Pairs()
+    ending = _found_suffix(image_names, mask_names) if suffix is None else suffix
+    if ending:
+        pairs.notes.append(f"A mask is called like its image with {ending!r} behind it.")
+    partner = _matched(image_names, mask_names, ending)
+    if not partner:
+        raise InvalidSetting(
+            "masks",
+            f"no mask is called like an image: images are {_examples(image_names)}, masks {_examples(mask_names)}; "
+            "name them alike, or say what masks have behind the name with suffix=",
+        )
+    pairs.skipped += [
+        Skipped(readable(images[name]), "has no mask") for name in image_names if name not in partner
+    ]
+    used = set(partner.values())
+    pairs.skipped += [
+        Skipped(readable(masks[name]), "has no image") for name in mask_names if name not in used
+    ]
+    _share_out(pairs, partner, images, masks)
+    return pairs
+
+
+def _share_out(
+    pairs: Pairs, partner: Mapping[str, str], images: Mapping[str, str], masks: Mapping[str, str]
+) -> None:
+    """To the splits whose folders are on the way, of the image or of the mask."""
+    of_split: dict[str, list[tuple[str, str]]] = {}
+    for image, mask in partner.items():
+        split = _split_of(image) or _split_of(mask)
+        of_split.setdefault(split, []).append((images[image], masks[mask]))
+    train = next((name for name in TRAIN if name in of_split), None)
+    if train is None:
+        pairs.train = [pair for found in of_split.values() for pair in found]
+        return
+    test = next((name for name in TEST if name in of_split), None)
+    pairs.train, pairs.test = of_split[train], of_split[test] if test else []
+    for name, found in of_split.items():
+        if name not in (train, test):
+            where = f"in {name}/" if name else "outside of the splits' folders"
+            pairs.notes.append(f"The {len(found):,} images {where} were not used.")
+
+
+def _split_of(name: str) -> str:
+    """The first folder on the way that is called like a split, in small letters."""
+    return next((part.lower() for part in name.split("/")[:-1] if part.lower() in (*TRAIN, *TEST)), "")
+
+
+def _matched(images: Sequence[str], masks: Sequence[str], suffix: str) -> dict[str, str]:
+    """The mask of each image that has one."""
+    partner: dict[str, str] = {}
+    for key in (_stem, _stem_in_split, _base):
+        free = set(partner.values())
+        of_images = _by_key([name for name in images if name not in partner], key, "")
+        of_masks = _by_key([name for name in masks if name not in free], key, suffix)
+        partner |= {of_images[each]: of_masks[each] for each in of_images if each in of_masks}
+    return {name: partner[name] for name in images if name in partner}
+
+
+def _by_key(names: Sequence[str], key: Callable[[str], str], suffix: str) -> dict[str, str]:
+    """Each name by its key, those left out that share one."""
+    keyed = [(key(name), name) for name in names]
+    keyed = [(each.removesuffix(suffix), name) for each, name in keyed if each.endswith(suffix)]
+    often = Counter(each for each, _ in keyed)
+    return {each: name for each, name in keyed if often[each] == 1}
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _stem_in_split(name: str) -> str:
+    way = _stem(name).split("/")
+    return "/".join([part for part in way[:-1] if part.lower() not in (*TRAIN, *TEST)] + way[-1:])
+
+
+def _base(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _found_suffix(images: Sequence[str], masks: Sequence[str]) -> str:
+    """What most masks have behind an image's name, from a sign that is no letter or digit on; often nothing."""
+    bases = {_base(name) for name in images}
+    seen: Counter[str] = Counter()
+    for base in map(_base, masks):
+        seen[""] += base in bases
+        for place, sign in enumerate(base):
+            if not sign.isalnum() and base[:place] in bases:
+                seen[base[place:]] += 1
+    return max(seen, key=lambda ending: (seen[ending], -len(ending)))
+
+
+def _examples(names: Sequence[str]) -> str:
+    words = ", ".join(repr(readable(name)) for name in names[:2])
+    return f"{words} ..." if len(names) > 2 else words
