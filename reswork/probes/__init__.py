@@ -10,7 +10,7 @@ from reswork.probes.kernels import filters
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import block_names, layer_names
 from reswork.probes.options import Options
-from reswork.probes.outlining import outline
+from reswork.probes.outline import outline
 from reswork.probes.receptive import receptive_field
 from reswork.probes.reliability import trust
 from reswork.probes.separability import linear_probe

@@ -6,7 +6,7 @@ from reswork.history import History
 from reswork.recorders import catalogue
 from reswork.recorders.budget import Budget
 from reswork.recorders.catalogue import *
-from reswork.recorders.forwarding import Forwarder
+from reswork.recorders.forwarder import Forwarder
 from reswork.recorders.mlflow import mlflow
 from reswork.recorders.price import Price, Timed
 from reswork.recorders.snapshot_observer import SnapshotObserver

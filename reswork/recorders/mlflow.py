@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reswork.recorders.forwarding import Forwarder, Point, check_installed
+from reswork.recorders.forwarder import Forwarder, Point, check_installed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reswork.recorders.forwarding import Forwarder, Point, check_installed
+from reswork.recorders.forwarder import Forwarder, Point, check_installed
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -10,7 +10,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.history import History
 from reswork.recorders import RecorderFactory, default_recorders, made_by
-from reswork.recorders.forwarding import introduce
+from reswork.recorders.forwarder import introduce
 from reswork.recorders.recorder_controls import RunRecorderControls
 from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper
 from reswork.store.writer import RunWriter

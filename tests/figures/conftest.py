@@ -9,20 +9,12 @@ from reswork import figures
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
+from reswork.recorders import CATALOGUE
 from reswork.results import Attribution, Check, ShortcutShares, Trust
 from tests.figures import made_results
 
-RECORDED = (
-    "update_ratios",
-    "update_profile",
-    "activations",
-    "dead_units",
-    "shortcut_and_branch",
-    "shortcut_cosine",
-    "shortcut_gradients",
-    "signal_variance",
-    "noise_scale",
-)
+VIEWS = [view for quantity in CATALOGUE for view in quantity.views]
+RECORDED = [view.figure for view in VIEWS]
 
 
 def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
@@ -43,6 +35,12 @@ def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
         history.record_vector("update_ratio", step, names, np.geomspace(1e-2, 1e-4, layers))
         _record_blocks(history, step, [name.removesuffix(".conv1") for name in names[1:-1]])
         history.record(step, {"noise_scale": 10.0 * step})
+    for group in {view.needs for view in VIEWS} - {
+        *history.names,
+        *history.groups,
+    }:  # whatever else there is of layers
+        for step in range(10, steps + 1, max(10, steps // 500)):
+            history.record_vector(group, step, names, np.geomspace(1.0, 10.0 * step, layers))
     return history
 
 
@@ -141,11 +139,7 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "loss_curves of three", figures.loss_curves({name: history for name in "abc"}, y_scale="log")
     yield "accuracy_curves", figures.accuracy_curves(history)
     yield "accuracy_curves of five", figures.accuracy_curves({name: history for name in "abcde"})
-    yield "learning_rate", figures.learning_rate(history)
     yield "schedule", figures.schedule(np.arange(steps), np.full(steps, 0.1), steps // 2)
-    yield "throughput", figures.throughput(history)
-    yield "gradient_norms", figures.gradient_norms(history)
-    yield "gradient_profile", figures.gradient_profile(history)
     yield "gradient_profile of two", figures.gradient_profile({"a": history, "b": history})
     yield "over_depth", figures.over_depth({"a": [1.0, 0.5, 0.1], "b": [0.0, float("nan")]}, of="signal")
     for name in RECORDED:
@@ -178,11 +172,7 @@ def empty_figures() -> dict[str, go.Figure]:
         "loss_curves": figures.loss_curves(nothing),
         "loss_curves of none": figures.loss_curves({}),
         "accuracy_curves": figures.accuracy_curves(nothing),
-        "learning_rate": figures.learning_rate(nothing),
         "schedule": figures.schedule([], []),
-        "throughput": figures.throughput(nothing),
-        "gradient_norms": figures.gradient_norms(nothing),
-        "gradient_profile": figures.gradient_profile(nothing),
         "gradient_profile of two": figures.gradient_profile({"a": nothing, "b": nothing}),
         "gradient_profile of none": figures.gradient_profile({}),
         "over_depth": figures.over_depth({"a": []}, of="signal"),

@@ -5,12 +5,11 @@ import pytest
 
 from reswork import figures
 from reswork.history import History
+from reswork.recorders import CATALOGUE
 
 LIVE = (
-    *("loss_curves", "accuracy_curves", "learning_rate", "throughput", "gradient_norms", "gradient_profile"),
-    *("update_ratios", "update_profile", "activations", "dead_units", "shortcut_and_branch"),
-    *("shortcut_cosine", "shortcut_gradients", "signal_variance", "noise_scale"),
-)
+    "loss_curves", "accuracy_curves", *(view.figure for quantity in CATALOGUE for view in quantity.views)
+)  # fmt: skip
 LIMIT_BYTES = 60_000
 
 

@@ -10,7 +10,7 @@ from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet
 from reswork.recorders import CATALOGUE, SENDERS, Listener, Timed, default_recorders, timed
-from reswork.recorders.forwarding import Forwarder
+from reswork.recorders.forwarder import Forwarder
 
 _DEFAULT = "default_recorders"
 

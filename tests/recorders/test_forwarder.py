@@ -16,8 +16,8 @@ from reswork.experiment.launch import train
 from reswork.history import History
 from reswork.models.network import ResNet
 from reswork.recorders import default_recorders, losses, tensorboard
-from reswork.recorders import forwarding as module
-from reswork.recorders.forwarding import Forwarding, Point
+from reswork.recorders import forwarder as module
+from reswork.recorders.forwarder import Forwarding, Point
 from reswork.store.saved_run import SavedRun, load_run
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
