@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reswork.store.run_table import runs
     from reswork.store.saved_run import SavedRun, load_run
     from reswork.store.seed_groups import seed_groups
+    from reswork.training.live_run import LiveRun
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
@@ -49,6 +50,7 @@ __all__ = [
     "Augmentation",
     "History",
     "InvalidSetting",
+    "LiveRun",
     "Moments",
     "ProcessRun",
     "Recipe",
@@ -108,6 +110,7 @@ _HOMES = {
     "Augmentation": "reswork.datasets.augmentation",
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
+    "LiveRun": "reswork.training.live_run",
     "Moments": "reswork.store.moments",
     "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",

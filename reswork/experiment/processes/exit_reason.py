@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-from reswork.store.directory import WEIGHTS_FILE
 from reswork.store.worker_file import WORKER_LOG
 
 _TAIL = 16 * 1024
@@ -33,12 +32,6 @@ def sentence_about(directory: Path, pid: int | None, code: int | None, *, began:
         + (f": {last.rstrip('.')}. " if last else "; ")
         + (f"{log[0].upper()}{log[1:]}." if last else f"{log}.")
     )
-
-
-def weights_left(directory: Path) -> Path | None:
-    """The final weights, where the worker has written them."""
-    path = directory / WEIGHTS_FILE
-    return path if path.is_file() else None
 
 
 def _last_line(path: Path) -> str:

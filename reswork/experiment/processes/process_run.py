@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.client import Client
-from reswork.experiment.processes.exit_reason import sentence_about, weights_left
+from reswork.experiment.processes.exit_reason import sentence_about
 from reswork.experiment.processes.job import remove_private_folder
 from reswork.experiment.processes.portable import catalogue_name
 from reswork.experiment.processes.process_controls import ProcessMoments, ProcessRecorderControls
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
 from reswork.recorders.recorder_controls import RecorderControls
+from reswork.store.directory import WEIGHTS_FILE
 from reswork.store.history_sync import HistoryFollower, marks
 from reswork.store.saved_run import load_run
 from reswork.store.worker_file import Worker
@@ -327,9 +328,10 @@ class ProcessRun(LiveRun):
             error = problem or WorkerFailed(
                 sentence_about(self.directory, self.pid, code, began=told is not None)
             )
-        weights = weights_left(self.directory) if told is not None and told.state.over else None
+        weights = self.directory / WEIGHTS_FILE
+        has_written_them = told is not None and told.state.over and weights.is_file()
         with self._changed:
-            self._lost = weights is None or not self._load(weights)
+            self._lost = not (has_written_them and self._load(weights))
             self._state, self._error = state, error
             self._changed.notify_all()
 
