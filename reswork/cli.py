@@ -85,6 +85,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument("--steps", type=int, help="updates, instead of epochs")
     recipe.add_argument("--batch-size", type=int)
     recipe.add_argument("--learning-rate", type=float)
+    recipe.add_argument("--class-weights", metavar="W", help="balanced, or a number for each class: 1,2,1")
     recipe.add_argument("--seed", type=int)
     recipe.add_argument("--device", help="auto, cpu, cuda, mps ...")
     recipe.add_argument("--precision", help="auto, fp32, bf16 or fp16")
@@ -205,7 +206,17 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
     }
     if "epochs" in changes and "steps" not in changes:
         changes["steps"] = None
+    if chosen.class_weights is not None:
+        changes["class_weights"] = _class_weights(chosen.class_weights)
     return replace(preset(chosen.preset).recipe, **changes)
+
+
+def _class_weights(text: str) -> Any:
+    """A word, or numbers between commas; the recipe says what is wrong with it."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return text
 
 
 def _follow(run: "LiveRun", interval_s: float) -> int:

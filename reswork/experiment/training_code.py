@@ -48,6 +48,10 @@ def training_code(recipe: Recipe, file: str, head: Head = "classifier") -> str:
         sections.append(_augment(recipe))
     if recipe.ema is not None:
         sections.append(_follow(recipe.ema))
+    if recipe.frozen or recipe.layer_rates:
+        sections.append(_INNERMOST)
+    if recipe.frozen:
+        sections.append(_freeze(recipe))
     sections += [_train(recipe, answers), answers.source, _LOAD.replace("(N,)", answers.shape), _main(file)]
     return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
 
@@ -58,6 +62,7 @@ def _check_masks(recipe: Recipe) -> None:
         "augmentation": recipe.augmentation != type(recipe.augmentation)(),
         "mixup": bool(recipe.mixup),
         "accumulate": recipe.accumulate > 1,
+        "class_weights": recipe.class_weights is not None,
     }
     for name, wanted in asked.items():
         if wanted:
@@ -163,6 +168,34 @@ def follow(average: nn.Module, model: nn.Module, updates: int) -> None:
 '''
 
 
+_INNERMOST = '''
+def innermost(name: str, layers) -> str | None:
+    """The longest of some layer names that a layer or weight has or lies within; None: there is none."""
+    return max((layer for layer in layers if f"{name}.".startswith(f"{layer}.")), key=len, default=None)
+'''
+
+
+def _freeze(recipe: Recipe) -> str:
+    return f'''
+FROZEN = {recipe.frozen!r}
+JOIN_AFTER = {dict(recipe.unfreeze_epochs)!r}  # epochs
+
+
+def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
+    """Let frozen layers stand still after `done` updates: no gradient, and norms that keep their statistics."""
+    def stands_still(name: str) -> bool:
+        later = innermost(name, JOIN_AFTER)
+        joins = later is not None and done >= max(1, round(JOIN_AFTER[later] * per_epoch))
+        return innermost(name, FROZEN) is not None and not joins
+
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(not stands_still(name))
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(not stands_still(name))
+'''
+
+
 def _train(recipe: Recipe, answers: _Answers) -> str:
     evaluated = "model" if recipe.ema is None else "average"
     lines = [
@@ -234,7 +267,21 @@ def _setup(recipe: Recipe) -> list[str]:
 def _optimizer(recipe: Recipe) -> list[str]:
     weights = "model.parameters()"
     lines = []
-    if not recipe.decay_norm_and_bias:
+    if recipe.layer_rates:
+        weights = "groups"
+        spared = (
+            f', "weight_decay": {recipe.weight_decay!r} if p.ndim > 1 else 0.0'
+            if not recipe.decay_norm_and_bias
+            else ""
+        )
+        lines = [
+            f"factors = {dict(recipe.layer_rates)!r}  # of the learning rate",
+            "groups = [",
+            f'    {{"params": [p], "factor": factors.get(innermost(name, factors), 1.0){spared}}}',
+            "    for name, p in model.named_parameters()",
+            "]",
+        ]
+    elif not recipe.decay_norm_and_bias:
         weights = "groups"
         lines = [
             "groups = [  # no weight decay for norms and biases",
@@ -248,7 +295,23 @@ def _optimizer(recipe: Recipe) -> list[str]:
     else:
         more = f"betas=({recipe.momentum!r}, 0.999)"
     kind = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer]
-    return [*lines, f"optimizer = torch.optim.{kind}({weights}, {rate}, {more}, {decay})"]
+    return [
+        *lines,
+        f"optimizer = torch.optim.{kind}({weights}, {rate}, {more}, {decay})",
+        *_class_weights(recipe),
+    ]
+
+
+def _class_weights(recipe: Recipe) -> list[str]:
+    if recipe.class_weights is None:
+        return []
+    if recipe.class_weights != "balanced":
+        return [f"class_weights = torch.tensor({list(map(float, recipe.class_weights))!r}, device=device)"]
+    return [
+        "counts = torch.bincount(train_labels, minlength=model.fc.out_features)",
+        "share = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))  # rare classes count more",
+        "class_weights = torch.where(counts > 0, share, 0.0)",
+    ]
 
 
 def _batch(recipe: Recipe) -> list[str]:
@@ -271,13 +334,16 @@ def _batch(recipe: Recipe) -> list[str]:
 def _update(recipe: Recipe, answers: _Answers) -> list[str]:
     scaled = recipe.precision == "fp16"
     parts = recipe.accumulate > 1
-    lines = _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
+    lines = ["freeze(model, step, per_epoch)"] * bool(recipe.frozen)
+    lines += _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
     if recipe.clip_norm is not None:
         lines += ["scaler.unscale_(optimizer)"] * scaled
         lines.append(f"nn.utils.clip_grad_norm_(model.parameters(), {recipe.clip_norm!r})")
     lines += [
         "for group in optimizer.param_groups:",
-        '    group["lr"] = learning_rate(step, total, per_epoch)',
+        '    group["lr"] = '
+        + 'group["factor"] * ' * bool(recipe.layer_rates)
+        + "learning_rate(step, total, per_epoch)",
     ]
     lines += ["scaler.step(optimizer)", "scaler.update()"] if scaled else ["optimizer.step()"]
     lines.append("optimizer.zero_grad()")
@@ -286,8 +352,10 @@ def _update(recipe: Recipe, answers: _Answers) -> list[str]:
 
 def _gradients_of_parts(recipe: Recipe, answers: _Answers) -> list[str]:
     names = "images, labels, others" if recipe.mixup else "images, labels"
-    weighted = _gradients(recipe, answers, "loss = loss * len(images) / batch", "whole += loss.detach()")
+    cut = [] if recipe.class_weights is not None else ["loss = loss * len(images) / batch"]
+    weighted = _gradients(recipe, answers, *cut, "whole += loss.detach()")
     return [
+        *["weight = class_weights[labels].sum()"] * (recipe.class_weights is not None),
         f"parts = max(1, min({recipe.accumulate}, len(images) // 2))  # their gradients add up",
         "batch, whole = len(images), torch.zeros((), device=device)",
         f"for {names} in zip(*(tensor.tensor_split(parts) for tensor in ({names}))):",
@@ -305,10 +373,15 @@ def _gradients(recipe: Recipe, answers: _Answers, *more: str) -> list[str]:
         lines = [f"with torch.autocast(device.type, torch.{dtype}{when}):", "    logits = forward(images)"]
     smooth = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
     smooth += answers.ignored
-    lines.append(f"loss = F.cross_entropy(logits.float(), labels{smooth})")
+    after = ""
+    if recipe.class_weights is not None:
+        smooth += ", weight=class_weights"
+        if recipe.accumulate > 1:  # a part's share of the weighted mean
+            smooth, after = f'{smooth}, reduction="sum"', " / weight"
+    lines.append(f"loss = F.cross_entropy(logits.float(), labels{smooth}){after}")
     if recipe.mixup:
         lines += [
-            f"other = F.cross_entropy(logits.float(), others{smooth})",
+            f"other = F.cross_entropy(logits.float(), others{smooth}){after}",
             "loss = share * loss + (1 - share) * other",
         ]
     backward = "scaler.scale(loss).backward()" if recipe.precision == "fp16" else "loss.backward()"

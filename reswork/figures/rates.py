@@ -1,6 +1,7 @@
 """Learning rate, its schedule beforehand, and speed: one line over the steps each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,13 @@ from numpy.typing import ArrayLike
 
 from reswork.figures.canvas import COLOURS, about, axis, canvas
 from reswork.figures.smoothing import Floats, finite, smoothed
-from reswork.figures.text import number
+from reswork.figures.text import escape, number
 
 if TYPE_CHECKING:
     from reswork.history import History
 
 _MOST_POINTS = 1_000
+_DASHES = ("dash", "dot", "dashdot", "longdash")
 
 _RATE = about(
     "The learning rate is how far each step moves the weights. This is what it really was at each step.",
@@ -44,6 +46,9 @@ class _Rates:
     x: Floats
     y: Floats
     current: tuple[float, float] | None = None  # step, rate
+    layers: tuple[
+        tuple[str, Floats, Floats], ...
+    ] = ()  # name, steps, rates of layers with a rate of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,30 +64,48 @@ def learning_rate(history: "History") -> go.Figure:
     """The learning rate that was used at each step: shows the schedule and every change by hand.
 
     Args:
-        history: of one run, with the series ``learning_rate``.
+        history: of one run, with the series ``learning_rate``, and ``learning_rate/<layer>`` of layers with their own.
 
     Returns:
-        Figure with one line.
+        Figure with a line for the rate, and one for each layer that has its own, from the step on that trains it.
     """
     series = history.series("learning_rate", max_points=_MOST_POINTS)
-    info = _Rates(series.steps.astype(np.float32), finite(series.values))
+    own = [name for name in history.names if name.startswith("learning_rate/")]
+    layers = [history.series(name, max_points=_MOST_POINTS) for name in own]
+    info = _Rates(
+        series.steps.astype(np.float32),
+        finite(series.values),
+        layers=tuple(
+            (each.name.partition("/")[2], each.steps.astype(np.float32), finite(each.values))
+            for each in layers
+        ),
+    )
     last = _last(info)
     summary = f"At step {last[0]:.0f} the learning rate is {number(last[1])}." if last else _NOTHING
     return _rates_figure(info, summary, _RATE)
 
 
-def schedule(steps: ArrayLike, rates: ArrayLike, current: int | None = None) -> go.Figure:
+def schedule(
+    steps: ArrayLike,
+    rates: ArrayLike,
+    current: int | None = None,
+    *,
+    factors: Mapping[str, float] | None = None,
+) -> go.Figure:
     """The planned learning rate, before the run or beside it.
 
     Args:
         steps: (n,) in rising order.
         rates: (n,) learning rates at these steps.
         current: mark this step, where the run is now; None: no mark.
+        factors: layers whose rate is so many times as high, such as ``Recipe.layer_rates``.
 
     Returns:
-        Figure with the plan and the mark.
+        Figure with the plan, a thinner line for each of these layers, and the mark.
     """
     info = _schedule_info(np.asarray(steps, np.float64), np.asarray(rates, np.float64), current)
+    own = tuple((layer, info.x, info.y * np.float32(factor)) for layer, factor in (factors or {}).items())
+    info = replace(info, layers=own)
     return _rates_figure(info, _schedule_summary(info), _SCHEDULE)
 
 
@@ -141,9 +164,25 @@ def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.F
             "y": info.y,
             "name": "learning rate",
             "line": {"color": COLOURS[0], "width": 2.5},
-            "showlegend": False,
+            "showlegend": bool(info.layers),
             "hovertemplate": "step %{x}: %{y:.4g}<extra></extra>",
         },
+        *(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": x,
+                "y": y,
+                "name": escape(name),
+                "line": {
+                    "color": COLOURS[place % len(COLOURS)],
+                    "width": 1.5,
+                    "dash": _DASHES[place % len(_DASHES)],
+                },
+                "hovertemplate": f"{escape(name)}, step %{{x}}: %{{y:.4g}}<extra></extra>",
+            }
+            for place, (name, x, y) in enumerate(info.layers, 2)
+        ),
         {
             "type": "scatter",
             "mode": "markers",

@@ -255,7 +255,7 @@ class Recipe:
                 "frozen", f"frozen={self.frozen!r} must be layer names, such as ('conv1', 'bn1', 'layer1')"
             )
         for name, what in (
-            ("layer_rates", "factor on its learning rate"),
+            ("layer_rates", "factor on the learning rate"),
             ("unfreeze_epochs", "number of epochs"),
         ):
             _layer_numbers(name, getattr(self, name), what)
@@ -320,7 +320,7 @@ def _layer_numbers(name: str, values: object, what: str) -> None:
         if not _is_above_zero(value):
             raise InvalidSetting(
                 name,
-                f"{name} gives {layer!r} {value!r}; its {what} must be above 0, and a layer that shall not learn "
+                f"{name} gives {layer!r} {value!r}; the {what} must be above 0, and a layer that shall not learn "
                 "belongs in frozen",
             )
 

@@ -161,3 +161,14 @@ def number_or_none(text: str) -> Any:
 def text_of(value: Any) -> str:
     """The other way round: None -> ``""``."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def layer_numbers(text: str) -> Any:
+    """Read numbers by layer name: ``"layer1: 0.1, fc: 10"`` -> ``{"layer1": 0.1, "fc": 10}``."""
+    pairs = [part.partition(":") for part in text.split(",") if part.strip()]
+    return {name.strip(): number_or_none(value) for name, _, value in pairs}
+
+
+def text_of_layer_numbers(values: Mapping[str, float]) -> str:
+    """The other way round."""
+    return ", ".join(f"{name}: {value:g}" for name, value in values.items())

@@ -12,7 +12,15 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.presets import PRESETS
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.schedules import learning_rates
-from reswork.widgets.form import Field, Form, menu_field, number_or_none, text_of
+from reswork.widgets.form import (
+    Field,
+    Form,
+    layer_numbers,
+    menu_field,
+    number_or_none,
+    text_of,
+    text_of_layer_numbers,
+)
 from reswork.widgets.live_figure import LiveFigure
 
 
@@ -49,14 +57,15 @@ class RecipePanel:
         self.form = Form(_fields(), self._update)
         self._sums = w.HTML()
         self.curve = LiveFigure(figures.schedule([], []))
-        more = w.Accordion(
+        self._more = more = w.Accordion(
             [
                 w.VBox(self.form.views("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup", "clip_norm",
                                        "ema", "target_accuracy")),
                 w.VBox(self.form.views("device", "precision", "channels_last", "compile", "accumulate",
                                        "checkpoint_activations", "deterministic", "seed")),
+                w.VBox(self.form.views("frozen", "unfreeze_epochs", "layer_rates", "class_weights")),
             ],
-            titles=("Regularisation", "Machine"),
+            titles=("Regularisation", "Machine", "Fine-tuning"),
         )  # fmt: skip
         left = w.VBox([
             w.HTML("<b>Presets</b>"), self.preset, self._explanation,
@@ -82,6 +91,10 @@ class RecipePanel:
         """Set the form to a recipe (its augmentation stands in the data panel)."""
         self.form.set(**{name: getattr(recipe, name) for name in self.form.fields})
 
+    def show_fine_tuning(self) -> None:
+        """Open the part of the form that names layers."""
+        self._more.selected_index = len(self._more.children) - 1
+
     def set_images(self, images: int) -> None:
         """Fit the schedule to another number of training images."""
         self._images = images
@@ -100,7 +113,8 @@ class RecipePanel:
             self.form.show_error(error.field, error.message, otherwise="epochs")
         else:
             self.form.clear_errors()
-            self.curve.show(figures.schedule(*learning_rates(self.recipe, self._images, points=400)))
+            planned = learning_rates(self.recipe, self._images, points=400)
+            self.curve.show(figures.schedule(*planned, factors=self.recipe.layer_rates))
             steps = total_steps(self.recipe, self._images)
             per_epoch = steps_per_epoch(self.recipe, self._images)
             self._sums.value = (
@@ -151,8 +165,35 @@ def _fields() -> dict[str, Field]:
         "checkpoint_activations": tick("Less memory", "Compute blocks twice instead of keeping activations."),
         "deterministic": tick("Repeatable", "Same result each time, a little slower."),
         "seed": typed("Seed", "", "Start of all randomness."),
+        "frozen": Field("Frozen layers", number("none, or conv1, bn1, layer1"),
+                        "These stand still, their norms too; for a network that was trained before.",
+                        read=_names, write=", ".join),
+        "unfreeze_epochs": Field("Join after", number("never, or layer1: 2"),
+                                 "Epochs after which frozen layers learn too.",
+                                 read=layer_numbers, write=text_of_layer_numbers),
+        "layer_rates": Field("Rates by layer", number("all alike, or layer1: 0.1, fc: 10"),
+                             "What the learning rate is multiplied by in a layer and all that is in it.",
+                             read=layer_numbers, write=text_of_layer_numbers),
+        "class_weights": Field("Class weights", number("all alike, balanced, or 1, 2, 1"),
+                               "What each class counts in the loss; balanced: rare classes more.",
+                               read=_class_weights, write=_text_of_class_weights),
     }  # fmt: skip
 
 
 def _fractions(text: str) -> tuple[Any, ...]:
     return tuple(number_or_none(part) for part in text.split(",") if part.strip())
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _class_weights(text: str) -> Any:
+    """Nothing, a word, or a number for each class."""
+    values = _fractions(text)
+    word = len(values) == 1 and isinstance(values[0], str)
+    return values[0] if word else values or None
+
+
+def _text_of_class_weights(value: Any) -> str:
+    return value if isinstance(value, str) else ", ".join(f"{each:g}" for each in value or ())

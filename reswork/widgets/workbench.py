@@ -15,8 +15,9 @@ from reswork.experiment import processes
 from reswork.experiment.launch import train
 from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
-from reswork.models.network import resnet
+from reswork.models.network import ResNet, resnet
 from reswork.store import AnyRun, SavedRun
+from reswork.training.checks import check_layers
 from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
@@ -152,7 +153,9 @@ class Workbench(w.VBox):
             self._check_forms()
             assert self.config is not None and self.recipe is not None
             torch.manual_seed(self.recipe.seed)
-            run = train(resnet(self.config), self.data, self.recipe, **self.engine.settings)
+            model = resnet(self.config)
+            self._check_layers(model, self.recipe)
+            run = train(model, self.data, self.recipe, **self.engine.settings)
             self.watch(run)
         finally:
             self._starting.release()
@@ -200,6 +203,16 @@ class Workbench(w.VBox):
                 raise InvalidSetting(
                     form, f"The {form} form holds a value that cannot be used; see the red sentence."
                 )
+
+    def _check_layers(self, model: ResNet, recipe: Recipe) -> None:
+        """Refuse layer names that this network has not, under their field."""
+        try:
+            check_layers(model, recipe)
+        except InvalidSetting as error:
+            self.pages.value = "Recipe"
+            self.recipe_panel.form.show_error(error.field, error.message, otherwise="frozen")
+            self.recipe_panel.show_fine_tuning()
+            raise
 
     def _turn_to(self, page: str) -> None:
         for name, sheet in self._sheets.items():

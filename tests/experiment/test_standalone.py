@@ -50,6 +50,24 @@ RECIPES: dict[str, Recipe] = {
     "nesterov": Recipe(nesterov=True, decay_norm_and_bias=False, clip_norm=0.5, label_smoothing=0.1),
     "adam": Recipe(optimizer="adam", learning_rate=0.001, schedule="one_cycle", ema=0.9),
     "adamw": Recipe(optimizer="adamw", learning_rate=0.001, schedule="step", warmup_epochs=2, accumulate=3),
+    "fine-tuning": Recipe(
+        frozen=("conv1", "bn1", "layer1"),
+        unfreeze_epochs={"layer1": 2},
+        layer_rates={"layer1": 0.3, "fc": 2.0},
+        class_weights="balanced",
+        label_smoothing=0.1,
+        decay_norm_and_bias=False,
+        learning_rate=0.02,
+    ),
+    "fine-tuning in parts": Recipe(
+        frozen=("layer1", "layer2"),
+        unfreeze_epochs={"layer2.0": 1},
+        class_weights=(1.0, 5.0, 0.2, 2.0, 1.0),
+        accumulate=3,
+        optimizer="adam",
+        learning_rate=0.001,
+        clip_norm=1.0,
+    ),
     "constant": Recipe(
         schedule="constant", warmup_epochs=1.5, ema=0.99, accumulate=2, checkpoint_activations=True
     ),
@@ -181,6 +199,7 @@ FULL = Recipe(
     steps=5, batch_size=8, mixup=0.2, accumulate=2, ema=0.9, precision="bf16", deterministic=True, clip_norm=1.0,
     augmentation=Augmentation(crop_padding=2, flip=True, translate=1, cutout=3), decay_norm_and_bias=False,
     label_smoothing=0.1, checkpoint_activations=True, schedule="one_cycle", optimizer="adamw", learning_rate=0.01,
+    layer_rates={"fc": 2.0}, frozen=("conv1", "layer1"), unfreeze_epochs={"conv1": 1}, class_weights="balanced",
 )  # fmt: skip
 
 

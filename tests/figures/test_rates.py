@@ -59,3 +59,18 @@ def test_hand_made_speed():
     assert _throughput_figure(_Speeds(empty, empty, empty, empty, None)).layout.meta["summary"] == (
         "No speed recorded yet."
     )
+
+
+def test_layers_with_a_rate_of_their_own_have_a_line_each_with_another_dash():
+    figure = schedule([1, 2, 3], [0.1, 0.2, 0.1], factors={"fc": 10, "<b>": 0.5})
+    base, fc, odd, _mark = figure.data
+    assert (base.name, fc.name, odd.name) == ("learning rate", "fc", "&lt;b&gt;")
+    np.testing.assert_allclose(fc.y, [1, 2, 1], rtol=1e-6)
+    assert len({base.line.color, fc.line.color, odd.line.color}) == 3
+    assert fc.line.dash != odd.line.dash
+    history = History()
+    history.record(1, {"learning_rate": 0.1})
+    history.record(2, {"learning_rate": 0.2, "learning_rate/layer1": 0.02})
+    base, layer, _mark = learning_rate(history).data
+    assert (layer.name, list(layer.x)) == ("layer1", [2])
+    np.testing.assert_allclose(layer.y, [0.02], rtol=1e-6)

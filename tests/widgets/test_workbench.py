@@ -145,6 +145,21 @@ def test_a_failing_start_is_told_and_nothing_is_lost(workbench, monkeypatch) -> 
     assert bench.run is None
 
 
+def test_a_layer_that_the_network_has_not_is_told_under_its_field(workbench) -> None:
+    bench = workbench()
+    bench.recipe_panel.form.fields["frozen"].control.value = "conv1, layer9"
+    bench.run_view.start.click()
+    assert bench.pages.value == "Recipe"
+    assert "'layer9'" in bench.recipe_panel.form.fields["frozen"].error
+    assert "'layer9'" in bench.run_view.error.value.replace("&#x27;", "'")
+    assert bench.run is None
+    bench.recipe_panel.form.fields["frozen"].control.value = "conv1, bn1"
+    bench.run_view.start.click()
+    bench.run.wait(60)
+    bench.run_view.refresh()
+    assert "conv1 and bn1 are frozen" in bench.run_view.remarks.value
+
+
 def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) -> None:
     def opened_and_closed() -> list[weakref.ref]:
         data = rw.datasets.digits()
