@@ -18,6 +18,7 @@ from reswork import figures
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.sheet import spec_sheet
+from reswork.tasks import Classification
 from reswork.widgets.live_figure import LiveFigure
 
 ROUNDS = 15
@@ -26,7 +27,7 @@ SHORT, LONG = 100, 100_000
 
 PLOTS: dict[str, Callable[[History], go.Figure]] = {
     "loss": figures.loss_curves,
-    "accuracy": figures.accuracy_curves,
+    "accuracy": lambda history: figures.metric_curves(history, Classification.metrics),
     "gradient norms": figures.gradient_norms,
     "gradient profile": figures.gradient_profile,
     "learning rate": figures.learning_rate,

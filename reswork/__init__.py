@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders, results
+    from reswork import datasets, figures, probes, recorders, results, tasks
     from reswork.datasets.augmentation import Augmentation
     from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
@@ -91,6 +91,7 @@ __all__ = [
     "show_code",
     "spec_sheet",
     "spec_table",
+    "tasks",
     "train",
     "train_seeds",
     "unet",
@@ -104,6 +105,7 @@ _MODULES = {
     "probes": "reswork.probes",
     "recorders": "reswork.recorders",
     "results": "reswork.results",
+    "tasks": "reswork.tasks",
 }
 
 _HOMES = {

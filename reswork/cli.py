@@ -65,7 +65,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
     parser.add_argument("--search", default="", metavar="WORDS", help="only rows with all these words")
     parser.add_argument("--sort", default="created", metavar="COLUMN",
-                        help="created, name, state, network, data, step, accuracy, loss, seed, note")  # fmt: skip
+                        help="created, name, state, network, data, step, score, loss, seed, note")  # fmt: skip
     parser.add_argument("--reverse", action="store_true", help="the other way round")
 
 
@@ -249,21 +249,22 @@ def _progress_line(run: "LiveRun") -> str:
     history = run.history
     parts = [f"step {run.steps_done}/{run.total_steps}"]
     for label, name, form in (
-        ("loss", "loss/train", "{:.3f}"),
-        ("test top-1", "top1/test", "{:.1%}"),
-        ("images/s", "images_per_second", "{:,.0f}"),
+        ("loss", "loss/train", ".3f"),
+        (f"test {run.headline.label}", run.headline.test, run.headline.form),
+        ("images/s", "images_per_second", ",.0f"),
     ):
         value = history.last(name)
         if value is not None:
-            parts.append(f"{label} {form.format(value)}")
+            parts.append(f"{label} {value:{form}}")
     if run.seconds_left is not None and not run.done:
         parts.append(f"{run.seconds_left:,.0f} s left")
     return "  ".join(parts)
 
 
 def _result_line(run: "LiveRun") -> str:
-    accuracy = run.history.last("top1/test")
-    told = "" if accuracy is None else f", {accuracy:.1%} of the test images right"
+    metric = run.headline
+    score = run.history.last(metric.test)
+    told = "" if score is None else f", test {metric.label} {metric.told(score)}"
     return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"
 
 
@@ -279,7 +280,7 @@ def _runs(chosen: argparse.Namespace) -> int:
     if not found:
         print(f"no runs in {runs_folder(chosen.runs)}; 'reswork train' or a notebook makes the first one")
         return 0
-    rows = [("run", "network", "data", "state", "step", "test top-1", "test loss")]
+    rows = [("run", "network", "data", "state", "step", "test score", "test loss")]
     for run in found:
         summary = run.summary()
         rows.append(
@@ -289,7 +290,7 @@ def _runs(chosen: argparse.Namespace) -> int:
                 _plain(summary["data"]),
                 summary["state"],
                 f"{summary['step']}/{summary['total_steps']}" if not run.unreadable else "",
-                "" if summary["top1/test"] is None else f"{summary['top1/test']:.1%}",
+                run.told_score,
                 "" if summary["loss/test"] is None else f"{summary['loss/test']:.3f}",
             )
         )

@@ -83,6 +83,7 @@ def _begun(
     """A new run, recorded and saved like one in a kernel."""
     from reswork.experiment.processes.portable import recorders_from_specs
     from reswork.store.assembly import assemble_run
+    from reswork.tasks import task_of_kind
     from reswork.training.recipe import Recipe
 
     return assemble_run(
@@ -93,6 +94,7 @@ def _begun(
         directory,
         recorders=[partial(recorders_from_specs, job.recorders)],
         moments_bytes=job.moments_bytes,
+        task=task_of_kind(job.task),
         state=state,
         save_every_s=job.save_every_s,
     )

@@ -41,7 +41,7 @@ def test_runs_prints_a_table(capsys: pytest.CaptureFixture[str], folder: Path) -
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     head, *rows = shown.splitlines()
-    assert head.split() == ["run", "network", "data", "state", "step", "test", "top-1", "test", "loss"]
+    assert head.split() == ["run", "network", "data", "state", "step", "test", "score", "test", "loss"]
     (row,) = [line for line in rows if line.startswith("mine")]
     assert row.split()[1:5] == ["Plain-8", "digits", "finished", "10/10"]
     assert "evil?[2J: there is no run.json in it" in rows

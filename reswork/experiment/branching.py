@@ -23,7 +23,7 @@ from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
 
 _SCHEDULED = ("epochs", "steps", "learning_rate", "schedule", "warmup_epochs", "milestones", "decay_factor",
-              "target_accuracy")  # fmt: skip # what may change without touching what the optimizer remembers
+              "target_score")  # fmt: skip # what may change without touching what the optimizer remembers
 
 
 def branch(
@@ -102,7 +102,7 @@ def tree_of(found: "list[SavedRun]") -> tuple[RunNode, ...]:
             0 if run.parent is None else int(run.parent["step"]),
             () if run.parent is None else told_changes(run.parent["changes"]),
             run.state_word,
-            run.progress.get("top1/test"),
+            "" if run.headline is None else run.headline.told(run.score),
         )
         for run in found
         if run.unreadable is None

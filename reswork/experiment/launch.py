@@ -17,6 +17,7 @@ from reswork.store.assembly import assemble_run
 from reswork.store.description import describe, model_label
 from reswork.store.directory import check_name, claim_directory, create_run_directory
 from reswork.store.moment_keeper import DEFAULT_BYTES, check_budget
+from reswork.tasks import Task
 from reswork.training.live_run import LiveRun
 from reswork.training.pace import EVERY_S, check_every_s
 from reswork.training.progress import TrainingState
@@ -36,6 +37,7 @@ def train(
     parent: Mapping[str, Any] | None = None,
     state: TrainingState | None = None,
     moments_bytes: int = DEFAULT_BYTES,
+    task: Task | None = None,
     engine: Engine = "thread",
     when_kernel_ends: WhenKernelEnds = "stop",
 ) -> LiveRun:
@@ -45,7 +47,8 @@ def train(
     as it goes; where it cannot be written the run goes on, and ``run.history.notes`` says why.
 
     Args:
-        model: any network that takes (N, C, H, W) and gives logits (N, classes); it is trained in place.
+        model: any network that takes (N, C, H, W) and gives what the task judges, such as logits (N, classes); it
+            is trained in place.
         data: what to learn.
         recipe: how; None: the defaults of `Recipe`.
         directory: a new or empty folder for this run; None: a new one under ``runs``.
@@ -58,6 +61,7 @@ def train(
         parent: of a branch, as `describe` takes it.
         state: begin here instead of at step 0, such as in a branch.
         moments_bytes: disk for the weights of earlier steps, see `reswork.moments`; 0: none are kept.
+        task: what is learned; None: as the data's targets say.
         engine: ``"thread"`` trains in this kernel, any network. ``"process"`` trains a network of `resnet` in a process
             of its own, with its own memory; it takes some seconds to begin, gives the same losses to the last bit, and
             the model gets its final weights when the run is over.
@@ -79,9 +83,11 @@ def train(
     check_every_s(save_every_s)
     folder_name = check_name(name) if name is not None else default_name(model)
     if engine != "thread":
-        settings = ProcessSettings(engine, when_kernel_ends, recorders, save_every_s, moments_bytes, state)
+        settings = ProcessSettings(
+            engine, when_kernel_ends, recorders, save_every_s, moments_bytes, state, task=task
+        )
         settings.check(model)
-    description = describe(model, data, recipe, parent)
+    description = describe(model, data, recipe, parent, task)
     run: LiveRun
     if engine == "thread":
         assembled = partial(
@@ -92,6 +98,7 @@ def train(
             description,
             recorders=recorders,
             moments_bytes=moments_bytes,
+            task=task,
             state=state,
             save_every_s=save_every_s,
         )

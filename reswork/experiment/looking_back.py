@@ -1,7 +1,7 @@
 """`look_back`: what a network of an earlier moment answers, and what changed between two moments."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.experiment.pinned_examples import first_of_each_class, frame_of
+from reswork.results.metrics import Metric
 from reswork.results.pinned_examples import Frame
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import AnyRun
-from reswork.training.evaluation import Evaluation, evaluate
+from reswork.tasks import Evaluation, Task, task_for
+from reswork.training.evaluation import evaluate
 
 MOST_PICTURES = 1_000  # of the test split, that a moment is judged by
 
@@ -28,9 +30,10 @@ class Look:
         sentence: why it is of another step than was asked for; empty where it is not.
         pictures: (M,) places of the pinned pictures in the test split.
         frame: answers to them and where it looked.
-        found: metrics and confusion matrix on the first pictures of the test split; None: not yet computed.
+        found: metrics and tables on the first pictures of the test split; None: not yet computed.
         counted: how many pictures those were.
         classes: names.
+        task: that judges.
     """
 
     name: str
@@ -42,6 +45,12 @@ class Look:
     found: Evaluation | None
     counted: int
     classes: tuple[str, ...]
+    task: Task
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that says most."""
+        return self.task.metrics[0]
 
 
 def look_back(
@@ -51,8 +60,9 @@ def look_back(
     *,
     pictures: Sequence[int] | None = None,
     most: int = MOST_PICTURES,
+    task: Task | None = None,
 ) -> Look:
-    """The network of a run at a step, with its answers to a few pictures and its confusion matrix.
+    """The network of a run at a step, with its answers to a few pictures and its metrics.
 
     Everything is computed from the weights that the run kept; give ``.model`` to any probe for more.
 
@@ -62,47 +72,42 @@ def look_back(
         data: whose test pictures it answers.
         pictures: places of pinned pictures in the test split; None: one of each of the first four classes.
         most: test pictures that it is judged by.
+        task: what judges it; None: as the data's targets say.
 
     Raises:
         InvalidSetting: if the run kept no moments, or a picture is not there.
 
     Example:
-        >>> look_back(run, 40, data).found.metrics["top1"]  # doctest: +SKIP
+        >>> look_back(run, 40, data).found.metrics["loss"]  # doctest: +SKIP
     """
-    look = first_look(moments(run), run.name, step, data, pictures)
+    look = first_look(moments(run), run.name, step, data, pictures, task)
     return with_judgement(look, data, most)
 
 
 def first_look(
-    found: Moments, name: str, step: int, data: Dataset, pictures: Sequence[int] | None = None
+    found: Moments,
+    name: str,
+    step: int,
+    data: Dataset,
+    pictures: Sequence[int] | None = None,
+    task: Task | None = None,
 ) -> Look:
     """The quick part of `look_back`: the network and the pinned pictures."""
-    moment = found.at(step)
+    moment, task = found.at(step), task or task_for(data)
     chosen = first_of_each_class(data) if pictures is None else tuple(pictures)
-    frame = frame_of(moment.model, data, chosen, moment.step)
-    return Look(name, moment.step, moment.model, moment.sentence, chosen, frame, None, 0, data.classes)
+    frame = frame_of(moment.model, data, chosen, moment.step, task)
+    return Look(name, moment.step, moment.model, moment.sentence, chosen, frame, None, 0, data.classes, task)
 
 
 def with_judgement(
     look: Look, data: Dataset, most: int = MOST_PICTURES, stopped: Callable[[], bool] = lambda: False
 ) -> Look:
-    """The slow part: metrics and confusion matrix; unchanged where ``stopped`` became true meanwhile."""
+    """The slow part: metrics and tables; unchanged where ``stopped`` became true meanwhile."""
     device = next(look.model.parameters()).device
     part = data.test.take(slice(most)).to(device)
-    found = evaluate(
-        look.model,
-        part,
-        mean=data.mean,
-        std=data.std,
-        classes=len(data.classes),
-        batch_size=250,
-        stopped=stopped,
-    )
-    if found is None:
-        return look
-    return Look(
-        look.name, look.step, look.model, look.sentence, look.pictures, look.frame, found, len(part), look.classes
-    )  # fmt: skip
+    judged = replace(data, test=part, extras={})
+    found = evaluate(look.model, judged, look.task, batch_size=250, stopped=stopped)
+    return look if found is None else replace(look, found=found, counted=len(part))
 
 
 def what_changed(before: Look, after: Look) -> tuple[str, ...]:
@@ -123,36 +128,32 @@ def what_changed(before: Look, after: Look) -> tuple[str, ...]:
 def _judged(before: Look, after: Look) -> list[str]:
     assert before.found is not None and after.found is not None
     old, new = before.found, after.found
-    right, was = new.metrics["top1"], old.metrics["top1"]
+    metric = after.headline
+    score, was = (metric.told(each.metrics.get(metric.name)) or "unknown" for each in (new, old))
     sentences = [
-        f"{after.name} at step {after.step:,} names {right:.1%} of {after.counted:,} test pictures right, "
-        f"{before.name} at step {before.step:,} {was:.1%}; the loss is {new.loss:.3f} against {old.loss:.3f}."
+        f"On {after.counted:,} test pictures the {metric.label} of {after.name} at step {after.step:,} is {score}, of "
+        f"{before.name} at step {before.step:,} {was}; the loss is {new.loss:.3f} against {old.loss:.3f}."
     ]
-    shares, were = _right_of_each(new.confusion), _right_of_each(old.confusion)
+    shares, were = new.by_class, old.by_class
+    if shares.shape != were.shape or not len(shares):
+        return sentences
     gains = np.nan_to_num(shares - were)
     for index, word in ((int(gains.argmax()), "gained"), (int(gains.argmin()), "lost")):
         if (gains[index] > 0) == (word == "gained") and abs(gains[index]) >= 0.01:
             sentences.append(
-                f"{after.classes[index]} {word} most: {were[index]:.0%} right before, {shares[index]:.0%} after."
+                f"{after.classes[index]} {word} most: {were[index]:.0%} before, {shares[index]:.0%} after."
             )
     return sentences
-
-
-def _right_of_each(confusion: np.ndarray) -> np.ndarray:
-    """(K,) share of each class that is named right."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares: np.ndarray = np.diag(confusion) / confusion.sum(axis=1)
-    return shares
 
 
 def _answered(before: Look, after: Look) -> list[str]:
     if before.pictures != after.pictures:
         return []
-    names = after.classes
+    names, old, new = after.classes, before.frame.answers, after.frame.answers
     changed = [
-        f"picture {place}, {names[old]} before and {names[new]} after"
-        for place, old, new in zip(before.pictures, before.frame.answers, after.frame.answers, strict=True)
-        if old != new
+        f"picture {place}, {old.told(row, names)} before and {new.told(row, names)} after"
+        for row, place in enumerate(before.pictures)
+        if new.differs(old, row)
     ]
     if not changed:
         return [f"All {len(after.pictures)} pinned pictures keep their answers."]

@@ -7,6 +7,7 @@ from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
 from reswork.results.pinned_examples import Frame
+from reswork.tasks import Task, task_for
 
 MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
 
@@ -20,6 +21,7 @@ class PinnedExamples:
     Args:
         data: where the pictures are from.
         pictures: places in the test split; None: the first one of each of the first four classes.
+        task: what is learned; None: as the data's targets say.
         most: frames that are kept.
 
     Raises:
@@ -27,9 +29,15 @@ class PinnedExamples:
     """
 
     def __init__(
-        self, data: Dataset, pictures: tuple[int, ...] | None = None, *, most: int = MOST_FRAMES
+        self,
+        data: Dataset,
+        pictures: tuple[int, ...] | None = None,
+        *,
+        task: Task | None = None,
+        most: int = MOST_FRAMES,
     ) -> None:
         self.data = data
+        self.task = task or task_for(data)
         self.pictures = first_of_each_class(data) if pictures is None else tuple(pictures)
         _check_places(self.pictures, data)
         self.frames: tuple[Frame, ...] = ()
@@ -49,11 +57,13 @@ class PinnedExamples:
         """
         if self.frames and self.frames[-1].step == step:
             return
-        frame = frame_of(snapshot, self.data, self.pictures, step)
+        frame = frame_of(snapshot, self.data, self.pictures, step, self.task)
         self.frames = thinned((*self.frames, frame), self._most)
 
 
-def frame_of(model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: int) -> Frame:
+def frame_of(
+    model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: int, task: Task | None = None
+) -> Frame:
     """What a network answers to a few test pictures, and where it looks.
 
     Raises:
@@ -62,11 +72,11 @@ def frame_of(model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: i
     _check_places(pictures, data)
     weight = next(model.parameters())
     images = normalise(data.test.images[list(pictures)].to(weight.device), data.mean, data.std)
+    task = task or task_for(data)
     with torch.no_grad():
-        chances = model(images).float().softmax(1)
-    best = chances.max(1)
-    found = attribution(model, images, method="grad_cam", target=best.indices.tolist())
-    return Frame(step, found.maps, best.indices.cpu().numpy(), best.values.cpu().numpy())
+        answers = task.answers(task.call(model, images))
+    found = attribution(model, images, method="grad_cam", target=answers.classes.tolist())
+    return Frame(step, found.maps, answers)
 
 
 def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.history import History
+from reswork.results.metrics import Metric
 from reswork.results.seed_comparison import SeedComparison
+from reswork.tasks import TASKS
 from reswork.training.live_run import RunState
 
 _LEVEL = 0.05
 _FEW = 5  # runs in a group below which the spread itself is poorly known
-_SHARES = ("top1/", "top5/")  # fractions, told in percent
 
 
 def compare_seeds(
-    a: Any, b: Any, *, series: str = "top1/test", names: tuple[str, str] | None = None
+    a: Any, b: Any, *, series: str | None = None, names: tuple[str, str] | None = None
 ) -> SeedComparison:
     """Whether the runs of one group end higher than those of another by more than seeds alone explain.
 
@@ -26,7 +27,7 @@ def compare_seeds(
     Args:
         a: what `train_seeds` returned, or a sequence of runs, saved runs or histories.
         b: the other group.
-        series: what to compare.
+        series: what to compare; None: the headline metric on the test split.
         names: what to call the groups; None: what their runs are called.
 
     Raises:
@@ -38,13 +39,15 @@ def compare_seeds(
     Example:
         >>> def run(accuracy):
         ...     history = History()
-        ...     history.record(1, {"top1/test": accuracy})
+        ...     history.record(1, {"loss/test": accuracy})
         ...     return history
-        >>> found = compare_seeds([run(0.90), run(0.91)], [run(0.93), run(0.93)], names=("plain", "residual"))
+        >>> groups = [run(0.90), run(0.91)], [run(0.93), run(0.93)]
+        >>> found = compare_seeds(*groups, series="loss/test", names=("plain", "residual"))
         >>> found.larger_than_spread, round(found.difference, 3), round(found.p_value, 3)
         (False, 0.025, 0.126)
     """
     groups = [_members(a, "a"), _members(b, "b")]
+    series = series if series is not None else _headline(groups[0][0])
     values = tuple(tuple(_last_value(run, series) for run in group) for group in groups)
     first, second = values
     called = names if names is not None else _names(a, b, groups)
@@ -62,6 +65,16 @@ def _members(group: Any, argument: str) -> list[Any]:
     if not members:
         raise InvalidSetting(argument, f"{argument} holds no run; give at least one, better three or more")
     return members
+
+
+def _headline(run: Any) -> str:
+    """The series of the metric that says most, by what a run learns, or by what a history has."""
+    metric: Metric | None = getattr(run, "headline", None)
+    if metric is not None:
+        return metric.test
+    known = [task.metrics[0].test for task in TASKS.values()]
+    history: History = run if isinstance(run, History) else run.history
+    return next((name for name in known if name in history.names), known[0])
 
 
 def _last_value(run: Any, series: str) -> float:
@@ -199,4 +212,9 @@ def _chance(p_value: float) -> str:
 
 
 def _is_share(series: str) -> bool:
-    return series.startswith(_SHARES)
+    """Whether it is of a metric that is a fraction, told in percent."""
+    return any(
+        series.startswith(f"{metric.name}/") and metric.is_share
+        for task in TASKS.values()
+        for metric in task.metrics
+    )

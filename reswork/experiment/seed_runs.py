@@ -15,8 +15,10 @@ from reswork.experiment.processes import Engine, WhenKernelEnds
 from reswork.history import History
 from reswork.models.network import ResNet, resnet
 from reswork.recorders import RecorderFactory
+from reswork.results.metrics import Metric
 from reswork.store.directory import check_name
 from reswork.store.moment_keeper import DEFAULT_BYTES
+from reswork.tasks import Task
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.pace import EVERY_S
 from reswork.training.recipe import Recipe
@@ -60,6 +62,11 @@ class SeedRuns:
     def current(self) -> LiveRun:
         """The run that goes on, or the last one."""
         return self.runs[-1]
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What judges them, the headline first."""
+        return self.current.metrics
 
     @property
     def histories(self) -> tuple[History, ...]:
@@ -157,6 +164,7 @@ def train_seeds(
     start: bool = True,
     save_every_s: float = EVERY_S,
     moments_bytes: int = DEFAULT_BYTES,
+    task: Task | None = None,
     engine: Engine = "thread",
     when_kernel_ends: WhenKernelEnds = "stop",
 ) -> SeedRuns:
@@ -176,6 +184,7 @@ def train_seeds(
         start: False gives runs that wait for ``start()``.
         save_every_s: seconds between two checkpoints.
         moments_bytes: disk for the weights of earlier steps of each run.
+        task: what is learned; None: as the data's targets say.
         engine: where each computes.
         when_kernel_ends: what a process of its own does then.
 
@@ -201,6 +210,7 @@ def train_seeds(
             start=False,
             save_every_s=save_every_s,
             moments_bytes=moments_bytes,
+            task=task,
             engine=engine,
             when_kernel_ends=when_kernel_ends,
         )

@@ -7,7 +7,7 @@ from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.cursor import with_cursor
-from reswork.figures.curves import accuracy_curves, loss_curves
+from reswork.figures.curves import loss_curves, metric_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.film_strip import film_strip
 from reswork.figures.histograms import activation_histograms
@@ -27,7 +27,6 @@ from reswork.figures.similarity import cka
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
-    "accuracy_curves",
     "activation_histograms",
     "attribution_maps",
     "channel_examples",
@@ -44,6 +43,7 @@ __all__ = [
     "learning_rate",
     "linear_probe",
     "loss_curves",
+    "metric_curves",
     "network",
     "noise_scale",
     "over_depth",

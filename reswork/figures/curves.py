@@ -1,4 +1,4 @@
-"""Learning curves: loss and accuracy over the steps of one run, or of several drawn over each other."""
+"""Learning curves: loss and score over the steps of one run, or of several drawn over each other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
 from reswork.figures.seed_bands import Band, band_trace, curve_band, point_band, spread_bars
 from reswork.figures.smoothing import Floats, finite, smoothed
 from reswork.figures.text import escape, number
+from reswork.results.metrics import Metric
 
 if TYPE_CHECKING:
     from reswork.history import History
@@ -31,14 +32,6 @@ _LOSS = about(
     "If it rises or stays flat, lower the learning rate. If training falls on while the test markers "
     "rise, the network learns by heart: add augmentation or weight decay.",
 )
-_ACCURACY = about(
-    "The share of pictures named right. Line: training pictures. Markers: test pictures, which it never "
-    "trained on; top-5 counts as right when the answer is among its five best guesses.",
-    "It climbs steeply, then levels off; test ends somewhat below training. With ten classes guessing "
-    "gives 10 %.",
-    "A wide gap between training and test: add augmentation. Both low: train longer, or use a deeper "
-    "network.",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +50,7 @@ class _Run:
     raw: _Points
     calm: _Points
     test: _Points
-    more: _Points  # top-5; empty for the loss
+    more: _Points  # a second metric; empty for the loss
     group: "_Group | None" = None  # of several runs under one name
 
 
@@ -101,17 +94,32 @@ def loss_curves(
     return _loss_figure(_runs_info(runs, "loss"), y_scale, show)
 
 
-def accuracy_curves(runs: "History | Mapping[str, History | Sequence[History]]") -> go.Figure:
-    """Share of pictures named right, in percent, over steps: training (smoothed), test top-1 and top-5.
+def metric_curves(
+    runs: "History | Mapping[str, History | Sequence[History]]", metrics: Sequence[Metric]
+) -> go.Figure:
+    """A task's headline metric over steps: of the training batches (smoothed), and of the test split.
 
     Args:
-        runs: one history, or several by name, or groups as in `loss_curves`; top-5 is drawn for one run only.
+        runs: one history, or several by name, or groups as in `loss_curves`.
+        metrics: of the task, such as ``run.metrics``, the headline first; the second one is drawn too where there is
+            one run only.
 
     Returns:
-        Figure with the traces of each run in the order: every step, smoothed, test, and top-5; bands come
-        before all of them.
+        Figure with the traces of each run in the order: every step, smoothed, test, and the second metric; bands
+        come before all of them. Shares are in percent.
+
+    Example:
+        >>> from reswork.history import History
+        >>> history = History()
+        >>> history.record(5, {"iou/test": 0.25})
+        >>> iou = Metric("iou", "mean IoU", ".1%", True, "The overlap of mask and truth over their union.")
+        >>> metric_curves(history, [iou]).layout.meta["summary"]
+        'Test mean IoU 25 % at step 5.'
     """
-    return _accuracy_figure(_runs_info(runs, "top1", more="top5/test", factor=100.0))
+    headline, more = metrics[0], metrics[1:2]
+    factor = 100.0 if headline.is_share else 1.0
+    info = _runs_info(runs, headline.name, more=more[0].test if more else None, factor=factor)
+    return _metric_figure(info, headline, more[0].label if more else "")
 
 
 def _runs_info(
@@ -174,15 +182,28 @@ def _loss_figure(
     )
 
 
-def _accuracy_figure(info: list[_Run]) -> go.Figure:
-    traces = _one_run(info[0], " %") if _is_single(info) else _many_runs(info, " %")
-    title = "accuracy, %" if _is_single(info) or not info else "accuracy, %<br>(lines train, markers test)"
+def _metric_figure(info: list[_Run], metric: Metric, second: str) -> go.Figure:
+    unit = " %" if metric.is_share else ""
+    title = f"{metric.label}, %" if metric.is_share else metric.label
+    limits = {"rangemode": "nonnegative", "autorangeoptions": {"clipmin": 0, "clipmax": 102}}
     return canvas(
-        traces,
-        summary=_summary(info, "accuracy", " %"),
-        explained=_explained(_ACCURACY, info),
+        _one_run(info[0], unit, second) if _is_single(info) else _many_runs(info, unit),
+        summary=_summary(info, metric.label, unit),
+        explained=_explained(_about_metric(metric), info),
         x=_steps_axis(),
-        y=axis(title, rangemode="nonnegative", autorangeoptions={"clipmin": 0, "clipmax": 102}),
+        y=axis(
+            title if _is_single(info) or not info else f"{title}<br>(lines train, markers test)",
+            **(limits if metric.is_share else {}),
+        ),
+    )
+
+
+def _about_metric(metric: Metric) -> Mapping[str, str]:
+    way = "climbs" if metric.higher_is_better else "falls"
+    return about(
+        f"{metric.explained} Line: training pictures. Markers: test pictures, which it never trained on.",
+        f"It {way} steeply, then levels off; test ends somewhat worse than training.",
+        "A wide gap between training and test: add augmentation. Both poor: train longer, or use a deeper network.",
     )
 
 
@@ -203,16 +224,15 @@ def _steps_axis() -> dict[str, Any]:
     return axis("step", rangemode="nonnegative")
 
 
-def _one_run(run: _Run, unit: str) -> list[dict[str, Any]]:
+def _one_run(run: _Run, unit: str, second: str = "") -> list[dict[str, Any]]:
     blue, orange, green = COLOURS[:3]
-    label = "train, top-1" if unit else "train"
     traces = [
         _line(run.raw, "each step", blue, unit, opacity=0.3, width=1, legend=False),
-        _line(run.calm, label, blue, unit, width=2.5),
-        _marks(run.test, "test, top-1" if unit else "test", orange, "circle", "dash", unit),
+        _line(run.calm, "train", blue, unit, width=2.5),
+        _marks(run.test, "test", orange, "circle", "dash", unit),
     ]
-    if unit:
-        traces.append(_marks(run.more, "test, top-5", green, "diamond", "dot", unit))
+    if second:
+        traces.append(_marks(run.more, f"test, {second}", green, "diamond", "dot", unit))
     return traces
 
 

@@ -50,18 +50,14 @@ def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[st
 
 
 def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
-    return f"{frame.step}: {_name(int(frame.answers[row]), classes)}"
-
-
-def _name(answer: int, classes: Sequence[str]) -> str:
-    return str(classes[answer]) if answer < len(classes) else str(answer)
+    return f"{frame.step}: {frame.answers.told(row, classes)}"
 
 
 def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
     last = frames[-1]
     answers = ", ".join(
-        f"{_name(int(answer), classes)} ({100 * sure:.0f} %)"
-        for answer, sure in zip(last.answers[:8], last.probabilities[:8], strict=True)
+        f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
+        for row, sure in enumerate(last.answers.sure[:8])
     )
     if len(frames) == 1:
         return f"At step {last.step} the answers are {answers}."

@@ -123,7 +123,7 @@ def _changes(node: RunNode, row: int) -> dict[str, Any]:
 
 
 def _result(node: RunNode) -> str:
-    return node.state if node.accuracy is None else f"{node.accuracy:.1%}"
+    return node.score or node.state
 
 
 def _summary(nodes: Sequence[RunNode], count: int) -> str:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
 from reswork.recorders.shadow_model import ShadowModel, see_output
+from reswork.tasks import Task
 from reswork.training.recorder import Recorder
 
 
@@ -41,7 +42,7 @@ class _Activations:
                 see_output(relu, self._units, place)
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, task: Task) -> Tensor:
         """(3, B)."""
         self._twin.run(model, images)
         shares: list[Tensor | None] = [

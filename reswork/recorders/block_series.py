@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from reswork.history import History
 from reswork.recorders.collector import Collector
 from reswork.recorders.shadow_model import ShadowModel
+from reswork.tasks import Task
 from reswork.training.events import BatchReady, CheckpointDue, EpochDone, Event, RunEnded, RunPaused
 from reswork.training.interval import Interval
 from reswork.training.recorder import BaseRecorder
 
-View = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, images, labels -> (quantities, blocks)
+View = Callable[[nn.Module, Tensor, Tensor, Task], Tensor]  # model, inputs, targets -> (quantities, blocks)
 
 
 class BlockSeries(BaseRecorder):
@@ -62,7 +63,8 @@ class BlockSeries(BaseRecorder):
         elif not self._idle and self.interval.due(event.step):
             view = self._view or self._prepared(event)
             if view is not None:
-                seen = view(event.model, event.images[: self._images], event.labels[: self._images])
+                count = self._images
+                seen = view(event.model, event.inputs[:count], event.targets[:count], event.task)
                 self._collector.add(event.step, seen)
 
     def _prepared(self, event: BatchReady) -> View | None:

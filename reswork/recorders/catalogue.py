@@ -71,8 +71,8 @@ class Quantity:
 
 CATALOGUE: tuple[Quantity, ...] = (
     Quantity(
-        "losses", "loss and accuracy", "The loss falls, fast at first; single batches jump about it.",
-        losses, 1, ("loss/train", "top1/train"),
+        "losses", "loss and score", "The loss falls, fast at first; single batches jump about it.",
+        losses, 1, ("loss/train",),
     ),
     Quantity(
         "learning_rate", "learning rate", "It follows the schedule; a jump is a change by hand.",
@@ -139,8 +139,8 @@ CATALOGUE: tuple[Quantity, ...] = (
     ),
     Quantity(
         "evaluation", "test metrics of each epoch",
-        "Accuracy rises and then levels off; a test loss that rises again means overfitting.",
-        evaluation, 1, ("loss/test", "top1/test", "confusion/test"),
+        "The score rises and then levels off; a test loss that rises again means overfitting.",
+        evaluation, 1, ("loss/test",),
     ),
 )  # fmt: skip
 

@@ -6,10 +6,10 @@ from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def evaluation(history: History) -> Recorder:
-    """A recorder of each epoch's test metrics, its number and seconds, and of the last confusion matrix.
+    """A recorder of each epoch's test metrics, its number and seconds, and of the last tables.
 
-    Series ``loss/test``, ``top1/test``, ``top5/test``, ``precision/test``, ``recall/test``, ``f1/test``,
-    ``epoch``, ``seconds/epoch`` (training alone); array ``confusion/test`` (K, K), rows are the true classes.
+    Series ``loss/test``, ``epoch``, ``seconds/epoch`` (training alone) and those of the task's metrics, such as
+    ``top1/test``; arrays as the task has them, such as ``confusion/test`` (K, K), rows are the true classes.
     """
     return _Evaluation(history)
 
@@ -27,5 +27,5 @@ class _Evaluation(BaseRecorder):
             self._history.record(
                 event.step, {**metrics, "epoch": event.epoch, "seconds/epoch": event.seconds}
             )
-            if event.metrics:
-                self._history.keep("confusion/test", event.step, event.confusion)
+            for name, table in event.tables.items():
+                self._history.keep(f"{name}/test", event.step, table)

@@ -130,7 +130,7 @@ class Forwarding(BaseRecorder):
             self._sender.start(self._run_name, self._settings | facts, self._again)
         if isinstance(event, RunEnded):
             self._hand_over(event.step)
-            self._sender.finish(event.state, self._patience_s)
+            self._sender.finish(event.state.name, self._patience_s)
         elif not isinstance(event, StepDone) or time.monotonic() >= self._due:
             self._hand_over(event.step)
             self._due = time.monotonic() + self._interval_s

@@ -1,4 +1,4 @@
-"""Loss and accuracy of every training step."""
+"""Loss and score of every training step."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def losses(history: History) -> Recorder:
-    """A recorder of ``loss/train`` and ``top1/train``, of each batch before its update.
+    """A recorder of ``loss/train`` and the headline metric, such as ``top1/train``, of each batch before its update.
 
     Read from them whether the net learns at all and how noisy its batches are.
     """
@@ -24,13 +24,15 @@ class _Losses(BaseRecorder):
     def __init__(self, history: History) -> None:
         self._history = history
         self._collector = Collector(self._write)
+        self._metric = ""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StepDone):
-            self._collector.add(event.step, torch.stack((event.loss, event.top1)))
+            self._metric = event.metric
+            self._collector.add(event.step, torch.stack((event.loss, event.score)))
         else:
             self._collector.flush()
 
     def _write(self, steps: np.ndarray, values: np.ndarray) -> None:  # (n,), (n, 2)
         self._history.extend("loss/train", steps, values[:, 0])
-        self._history.extend("top1/train", steps, values[:, 1])
+        self._history.extend(f"{self._metric}/train", steps, values[:, 1])

@@ -82,7 +82,7 @@ class _NoiseScale(BaseRecorder):
             case StepDone():
                 if self._pair is not None:  # (2,): |g1 - g2|^2 / 2 and g1 . g2
                     self._collector.add(
-                        event.step, torch.stack([self._pair[0] * event.images, self._pair[1]])
+                        event.step, torch.stack([self._pair[0] * event.examples, self._pair[1]])
                     )
                     self._pair = None
             case _:

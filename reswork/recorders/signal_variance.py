@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
 from reswork.recorders.shadow_model import ShadowModel, Summands
+from reswork.tasks import Task
 from reswork.training.recorder import Recorder
 
 
@@ -40,7 +41,7 @@ class _SignalVariance:
         self._clear()
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, task: Task) -> Tensor:
         """(2, B)."""
         self._twin.run(model, images)
         found = table([self._streams, self._branches], images)

@@ -2,13 +2,15 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reswork.history import History
 from reswork.recorders.block_series import BlockSeries, table
 from reswork.recorders.shadow_model import ShadowModel, Summands
+from reswork.tasks import Task
+from reswork.training.recipe import Recipe
 from reswork.training.recorder import Recorder
 
+_PLAIN = Recipe()  # its loss: no smoothing, no weights of classes
 _GROUPS = ("shortcut_size", "branch_size", "shortcut_branch_cosine", "shortcut_gradient", "branch_gradient")
 
 
@@ -25,7 +27,7 @@ def shortcut_and_branch(history: History, every: int = 50, images: int = 32) -> 
     and 0.5, and most of the gradient comes over the shortcuts.
 
     Measured on the first images of the step's batch, with the weights of the step and the plain mean
-    cross-entropy, in training mode and single precision, on a copy of the model. Not a number where a block has
+    loss, in training mode and single precision, on a copy of the model. Not a number where a block has
     no shortcut or no branch.
 
     Args:
@@ -54,12 +56,11 @@ class _ShortcutAndBranch:
         self._summands = Summands(twin, self._look, handing_on_copies=True)
         self._clear()
 
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, task: Task) -> Tensor:
         """(5, B)."""
         try:
             with torch.enable_grad():
-                logits = self._twin.run(model, images)
-                loss = F.cross_entropy(logits.float(), labels)
+                loss = task.loss(self._twin.run(model, images).float(), targets, _PLAIN)
             self._split_gradients(loss)
             return table(self._rows, images)
         finally:

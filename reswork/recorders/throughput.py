@@ -36,7 +36,7 @@ class _Throughput(BaseRecorder):
         now = time.perf_counter()
         if isinstance(event, StepDone) and self._begin is not None:
             self._last, self._step = now, event.step
-            self._images += event.images
+            self._images += event.examples
             if now - self._begin >= self._interval_s:
                 self._write()
                 self._begin = now

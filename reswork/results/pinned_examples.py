@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reswork.results.answers import Answers
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -12,11 +14,9 @@ class Frame:
     Attributes:
         step: updates so far.
         maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM).
-        answers: (M,) int64, the class that it named.
-        probabilities: (M,) float32, how sure it was, 0 to 1.
+        answers: what it said.
     """
 
     step: int
     maps: np.ndarray
-    answers: np.ndarray
-    probabilities: np.ndarray
+    answers: Answers

@@ -15,7 +15,7 @@ class RunNode:
         from_step: updates that its first weights had.
         changes: what was changed at the branch, a few words each, such as ``learning_rate 0.1 -> 0.01``.
         state: a word, such as ``finished``.
-        accuracy: on the test pictures, a fraction; None: unknown.
+        score: the headline metric on the test pictures, as a person reads it; empty: unknown.
     """
 
     name: str
@@ -24,7 +24,7 @@ class RunNode:
     from_step: int = 0
     changes: tuple[str, ...] = ()
     state: str = ""
-    accuracy: float | None = None
+    score: str = ""
 
 
 def family(nodes: Iterable[RunNode], name: str) -> tuple[RunNode, ...]:

@@ -9,7 +9,7 @@ class SeedComparison:
 
     Attributes:
         names: of the two groups.
-        series: what is compared, such as ``"top1/test"``.
+        series: what is compared, such as ``"loss/test"``.
         values: the last value of each run, of both groups.
         means: of each group.
         deviations: standard deviation in each group (divided by n - 1); None for a single run.

@@ -14,6 +14,7 @@ from reswork.recorders.forwarder import introduce
 from reswork.recorders.recorder_controls import RunRecorderControls
 from reswork.store.moment_keeper import DEFAULT_BYTES, MomentKeeper
 from reswork.store.writer import RunWriter
+from reswork.tasks import Task
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 from reswork.training.run import Run
@@ -30,6 +31,7 @@ def assemble_run(
     recorders: Sequence[RecorderFactory] | None = None,
     history: History | None = None,
     moments_bytes: int = DEFAULT_BYTES,
+    task: Task | None = None,
     state: TrainingState | None = None,
     save_every_s: float | None = None,
     continued: tuple[FileLock, int] | None = None,
@@ -46,6 +48,7 @@ def assemble_run(
         recorders: factories of its recorders; None: the default ones.
         history: the record so far of one that goes on; None: a new one.
         moments_bytes: disk for the weights of earlier steps; 0: none are kept.
+        task: what is learned; None: as the data's targets say.
         state: begin here instead of at step 0; the recorders take back what they had then.
         save_every_s: seconds between two checkpoints; None: as in ``state``, else the usual ones.
         continued: as `RunWriter` takes it, of one that goes on in its own folder.
@@ -74,6 +77,7 @@ def assemble_run(
         history=history,
         recorders=made,
         name=name,
+        task=task,
         start=state,
         save_every_s=save_every_s,
     )

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class RunCheckpoint:
     Attributes:
         path: its folder.
         step: updates made.
-        score: test accuracy there, a fraction; None where it was not evaluated.
+        score: the task's headline metric there, on the test split; None where it was not evaluated.
         metrics_bytes: how much of the run's metrics belongs to it.
     """
 
@@ -58,13 +58,21 @@ class Checkpoints:
         self._folder = directory / FOLDER
         self._keep_last = keep_last
 
-    def save(self, state: TrainingState, *, score: float | None, metrics_bytes: int) -> Path:
+    def save(
+        self,
+        state: TrainingState,
+        *,
+        score: float | None,
+        metrics_bytes: int,
+        higher_is_better: bool = True,
+    ) -> Path:
         """Write one more, and delete those that need not be kept.
 
         Args:
             state: of the run, between two steps.
-            score: test accuracy of this moment, None where it was not evaluated.
+            score: the task's headline metric at this moment, None where it was not evaluated.
             metrics_bytes: size of the run's metrics at this moment.
+            higher_is_better: which of the scores is the best one.
 
         Returns:
             Its folder.
@@ -87,7 +95,7 @@ class Checkpoints:
             synchronise(self._folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        self._forget_old()
+        self._forget_old(max if higher_is_better else min)
         return target
 
     def sweep(self) -> None:
@@ -155,13 +163,13 @@ class Checkpoints:
                 f"a checkpoint needs {needed / 2**20:,.0f} MiB and the disk has {free / 2**20:,.0f} MiB left",
             )
 
-    def _forget_old(self) -> None:
+    def _forget_old(self, best: Callable[..., Any]) -> None:
         """Keep the last ones and the best; what cannot be deleted stays."""
         found = self.all()
         scored = [each for each in found if each.score is not None]
         kept = {each.path for each in found[: self._keep_last]}
         if scored:
-            kept.add(max(scored, key=lambda each: each.score or 0.0).path)
+            kept.add(best(scored, key=lambda each: each.score or 0.0).path)
         for each in found:
             if each.path not in kept:
                 _delete(each.path)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.models.config import ResNetConfig
+from reswork.tasks import Task, task_for
 from reswork.training.recipe import Recipe
 
 FORMAT = 1
@@ -18,7 +19,11 @@ _PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "safetensors")
 
 
 def describe(
-    model: nn.Module, data: Dataset, recipe: Recipe, parent: Mapping[str, Any] | None = None
+    model: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    parent: Mapping[str, Any] | None = None,
+    task: Task | None = None,
 ) -> dict[str, Any]:
     """Everything about a run that is known before it starts, as JSON values.
 
@@ -28,6 +33,7 @@ def describe(
         recipe: how.
         parent: for a branch, the ``run`` that it left, at which ``step``, and the ``changes``: each setting's old
             and new value.
+        task: what is learned; None: as the data's targets say.
     """
     config = getattr(model, "config", None)
     return {
@@ -39,6 +45,7 @@ def describe(
             "label": model_label(model),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         },
+        "task": (task or task_for(data)).kind,
         "recipe": recipe.to_dict(),
         "data": {
             "name": data.name,

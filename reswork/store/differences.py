@@ -84,6 +84,7 @@ def settings_of(run: SavedRun) -> dict[str, str]:
     network: dict[str, Any] = {} if run.config is None else run.config.resolved().to_dict()
     data = {"name": run.dataset_name, "content": run.dataset_hash[:12], "classes": len(run.classes)}
     parts = {
+        "task": {"kind": run.task_kind},
         "network": {"kind": run.model_label, **network},
         "recipe": recipe,
         "augmentation": augmentation,

@@ -80,7 +80,7 @@ def export_pictures(run: SavedRun, folder: str | Path) -> list[Path]:
         InvalidSetting: if the run cannot be read, kaleido or the browser is missing, or nothing can be written.
     """
     (run,) = _checked(run)
-    drawn = {**curves({run.name: run.history}), **figures_of(run)}
+    drawn = {**curves({run.name: run.history}, run.metrics), **figures_of(run)}
     paths = {title: Path(folder) / f"{_file_name(title)}.png" for title in drawn}
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from reswork.store.atomic_files import sweep
 from reswork.store.description import weights_of
 from reswork.store.moment_file import FlatLayout, Slot, file_name, moments_in
 from reswork.store.moment_plan import MOST_MOMENTS, planned_steps, superfluous
-from reswork.training.events import Event, RunEnded, RunStarted, StepDone
+from reswork.training.events import Event, RunEnded, RunStarted, RunState, StepDone
 from reswork.training.progress import TrainingState
 from reswork.training.recorder import BaseRecorder
 
@@ -168,7 +168,7 @@ class MomentKeeper(BaseRecorder):
     def _end(self, event: RunEnded) -> None:
         """The last moment, unless it is there; after a failure the statistics of the norms may be spoilt."""
         self.wait()
-        if self._model is not None and event.state.upper() != "FAILED":
+        if self._model is not None and event.state is not RunState.FAILED:
             self._averaged = False  # the model has the average by now
             self._take(event.step)
         with self._changed:

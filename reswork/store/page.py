@@ -11,7 +11,7 @@ from reswork.errors import InvalidSetting
 from reswork.figures.embedding import embedded, plotly_script
 from reswork.figures.text import number
 from reswork.store.differences import compare_settings, settings_of
-from reswork.store.run_figures import curves, figures_of
+from reswork.store.run_figures import curves, figures_of, metrics_among
 from reswork.store.saved_run import SavedRun
 from reswork.store.seed_groups import seed_groups
 
@@ -73,14 +73,14 @@ def _table_of(runs: list[SavedRun]) -> str:
 
 def _together(runs: list[SavedRun]) -> list[str]:
     """Curves over each other; runs that differ only in the seed also as mean and band."""
-    parts = [_drawn(curves({run.name: run.history for run in runs}), "all")]
+    parts = [_drawn(curves({run.name: run.history for run in runs}, metrics_among(runs)), "all")]
     groups = seed_groups(runs)
     if len(groups) < len(runs):
         means = {
             name: [run.history for run in group] if len(group) > 1 else group[0].history
             for name, group in groups.items()
         }
-        parts += ["<h2>Mean and band over seeds</h2>", _drawn(curves(means), "seeds")]
+        parts += ["<h2>Mean and band over seeds</h2>", _drawn(curves(means, metrics_among(runs)), "seeds")]
     if len(runs) > 1:
         parts += [
             "<h2>Settings that differ</h2>",
@@ -115,13 +115,12 @@ def _note(run: SavedRun) -> str:
 
 def _facts(run: SavedRun) -> dict[str, str]:
     last = run.history.last
-    top1 = last("top1/test")
     return {
         "state": run.state_word,
         "network": run.model_label,
         "data": run.dataset_name,
         "steps": f"{int(run.progress.get('step', 0)):,} of {run.total_steps:,}",
-        "test accuracy": "" if top1 is None else f"{top1:.1%}",
+        "test score": run.told_score,
         "test loss": "" if last("loss/test") is None else number(last("loss/test")),
         "seed": str(run.recipe.seed),
         "begun": f"{run.created.astimezone():%Y-%m-%d %H:%M}",

@@ -28,6 +28,7 @@ from reswork.store.directory import METRICS_FILE, RUN_FILE, taken_lock
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, load_run
+from reswork.tasks import Task, task_of_kind
 from reswork.training.progress import TrainingState, check_tensors
 from reswork.training.run import Run
 
@@ -41,6 +42,7 @@ def resume(
     data: Dataset | None = None,
     step: int | None = None,
     recorders: Sequence[RecorderFactory] = (),
+    task: Task | None = None,
     start: bool = True,
 ) -> Run:
     """Go on with a run that was stopped, interrupted or failed, in its own folder.
@@ -58,6 +60,7 @@ def resume(
         recorders: factories of more recorders than those that it had. A run that was sent to TensorBoard or MLflow is
             sent on where they are given again, such as ``[rw.recorders.tensorboard("logs")]``: where to send to is
             not taken from a folder that somebody else may have made. Else the history notes ``not_sent``.
+        task: needed where reswork does not have it.
         start: False gives a run that waits for ``run.start()``.
 
     Raises:
@@ -75,6 +78,7 @@ def resume(
                 "run",
                 f"run {saved.name!r} made all its {saved.total_steps:,} steps; train a new one for more",
             )
+        task = task if task is not None else task_of_kind(saved.task_kind)
         checkpoint, state, problems = Checkpoints(saved.directory).newest(step)
         model = model if model is not None else _network(saved, state)
         history = read_history(saved.directory / METRICS_FILE, checkpoint.metrics_bytes)
@@ -88,6 +92,7 @@ def resume(
             recorders=[partial(_recorders, state), *recorders],
             history=history,
             moments_bytes=_moments_bytes(state),
+            task=task,
             state=state,
             continued=(lock, checkpoint.metrics_bytes),
         )

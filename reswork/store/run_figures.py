@@ -6,14 +6,27 @@ from typing import Any
 from reswork import figures
 from reswork.history import History
 from reswork.recorders import CATALOGUE
+from reswork.results.metrics import Metric
 from reswork.store.saved_run import SavedRun
 
 Figure = Any  # plotly is known to the figures alone
 
 
-def curves(histories: Mapping[str, History | Sequence[History]]) -> dict[str, Figure]:
-    """Loss and accuracy of several runs over each other, by title."""
-    return {"Loss": figures.loss_curves(histories), "Accuracy": figures.accuracy_curves(histories)}
+def curves(
+    histories: Mapping[str, History | Sequence[History]], metrics: Sequence[Metric]
+) -> dict[str, Figure]:
+    """Loss and headline metric of several runs over each other, by title."""
+    drawn = {"Loss": figures.loss_curves(histories)}
+    if metrics:
+        drawn[f"{metrics[0].label[0].upper()}{metrics[0].label[1:]}"] = figures.metric_curves(
+            histories, metrics
+        )
+    return drawn
+
+
+def metrics_among(runs: Sequence[SavedRun]) -> tuple[Metric, ...]:
+    """What judges most of some runs, the first one's where there are several tasks."""
+    return next((run.metrics for run in runs if run.metrics), ())
 
 
 def figures_of(run: SavedRun) -> dict[str, Figure]:

@@ -36,12 +36,12 @@ _COLUMNS: dict[str, Callable[[SavedRun], Any]] = {
     "network": lambda run: run.model_label,
     "data": lambda run: run.dataset_name,
     "step": lambda run: int(run.progress.get("step", 0)),
-    "accuracy": lambda run: run.progress.get("top1/test"),
+    "score": lambda run: run.score,
     "loss": lambda run: run.progress.get("loss/test"),
     "seed": lambda run: run.recipe.seed if run.unreadable is None else None,
 }
 COLUMNS = (*_COLUMNS, "note")
-FALLING = ("created", "step", "accuracy")  # the largest first, unless somebody says otherwise
+FALLING = ("created", "step", "score")  # the largest first, unless somebody says otherwise
 
 
 class RunTable:
@@ -88,7 +88,7 @@ def runs(
     Args:
         root: the folder of all runs; None: ``runs``, or what ``RESWORK_RUNS`` says.
         search: words that must all stand somewhere in a run's row: its name, state, network, data, numbers, note.
-        sort: ``"created"``, ``"name"``, ``"state"``, ``"network"``, ``"data"``, ``"step"``, ``"accuracy"``,
+        sort: ``"created"``, ``"name"``, ``"state"``, ``"network"``, ``"data"``, ``"step"``, ``"score"``,
             ``"loss"``, ``"seed"`` or ``"note"``; runs without such a value come last.
         falling: the largest first; None: as one mostly wants this column.
 
@@ -108,6 +108,7 @@ def row_of(run: SavedRun) -> RunRow:
     cells = {name: _words(name, value) for name, value in values.items()}
     if run.unreadable is None:
         cells["step"] = f"{values['step']:,} of {run.total_steps:,}"
+    cells["score"] = run.told_score
     problem = run.unreadable or run.error or ""
     begun = f"{run.created.astimezone():%Y-%m-%d %H:%M}"
     text = " ".join([*cells.values(), begun, note, problem]).casefold()
@@ -167,8 +168,6 @@ def _words(column: str, value: Any) -> str:
     if column == "created":
         local = value.astimezone()
         return f"{local:%Y-%m-%d}" if local.year != datetime.now().year else f"{local:%d %b %H:%M}"
-    if column == "accuracy":
-        return f"{value:.1%}"
     if column == "loss":
         return f"{value:.3f}"
     if column == "note":

@@ -21,6 +21,7 @@ from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.results.metrics import Metric
 from reswork.store.atomic_files import read_json
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.deletion import delete_run
@@ -37,6 +38,7 @@ from reswork.store.directory import (
 from reswork.store.notes import read_note, write_note
 from reswork.store.replay import last_step, read_history
 from reswork.store.worker_file import living_worker
+from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun
 from reswork.training.progress import check_tensors
 from reswork.training.recipe import Recipe
@@ -63,6 +65,7 @@ class SavedRun:
     interrupted: bool = False
     error: str | None = None  # why a FAILED run failed
     config: ResNetConfig | None = None  # None: a network that was not built here
+    task_kind: str = CLASSIFICATION
     recipe: Recipe = field(default_factory=Recipe)
     model_label: str = ""
     parameters: int = 0
@@ -77,6 +80,27 @@ class SavedRun:
     parent: Mapping[str, Any] | None = None  # of a branch: run, step, changes (setting -> old and new)
     unreadable: str | None = None
     pid: int | None = None  # of the process of its own that trains it now
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What judges it, the headline first; empty for a task that reswork does not have."""
+        return metrics_of(self.task_kind)
+
+    @property
+    def headline(self) -> Metric | None:
+        """The metric that a table shows."""
+        return next(iter(self.metrics), None)
+
+    @property
+    def score(self) -> float | None:
+        """The headline metric on the test split so far; None: not known."""
+        return None if self.headline is None else self.progress.get(self.headline.test)
+
+    @property
+    def told_score(self) -> str:
+        """The score with its name, such as ``91.4% accuracy``; empty where it is not known."""
+        metric, score = self.headline, self.score
+        return "" if metric is None or score is None else f"{metric.told(score)} {metric.label}"
 
     @cached_property
     def history(self) -> History:
@@ -221,7 +245,7 @@ class SavedRun:
         return self.unreadable is None and ended_early and bool(Checkpoints(self.directory).all())
 
     def summary(self) -> dict[str, Any]:
-        """What a table of runs shows: name, network, data, state, step, test loss and accuracy, seconds."""
+        """What a table of runs shows: name, network, data, state, step, test loss and score, seconds."""
         return {
             "name": self.name,
             "created": self.created.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
@@ -232,7 +256,8 @@ class SavedRun:
             "step": int(self.progress.get("step", 0)),
             "total_steps": self.total_steps,
             "loss/test": self.progress.get("loss/test"),
-            "top1/test": self.progress.get("top1/test"),
+            "metric": "" if self.headline is None else self.headline.label,
+            "score": self.score,
             "images_per_second": self.progress.get("images_per_second"),
             "problem": self.unreadable or self.error,
         }
@@ -369,6 +394,7 @@ def _read(path: Path) -> SavedRun:
         interrupted=interrupted,
         error=None if error is None else f"{error['type']}: {error['message']}",
         config=None if values["config"] is None else ResNetConfig.from_dict(values["config"]),
+        task_kind=str(values.get("task", CLASSIFICATION)),
         recipe=Recipe.from_dict(values["recipe"]),
         model_label=str(model["label"]),
         parameters=int(model["parameters"]),

@@ -15,6 +15,7 @@ from reswork.store.checkpoints import Checkpoints
 from reswork.store.description import weights_of
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
+from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
 from reswork.training.recorder import BaseRecorder
 
@@ -78,6 +79,9 @@ class RunWriter(BaseRecorder):
         self._changed = True
         self._model: nn.Module | None = None
         self._step = 0
+        self._metric = next(
+            iter(metrics_of(str(description.get("task", CLASSIFICATION)))), None
+        )  # the headline
         self._checkpoints.sweep()
         sweep(directory)
         write_json(directory / RUN_FILE, self._values)
@@ -98,6 +102,7 @@ class RunWriter(BaseRecorder):
         self._step = event.step
         match event:
             case RunStarted():
+                self._metric = event.task.metrics[0]
                 self._set(
                     state="RUNNING", mode=event.mode, device=event.device, total_steps=event.total_steps
                 )
@@ -110,7 +115,7 @@ class RunWriter(BaseRecorder):
                 self._set(progress=self._progress(event.step))
             case RunEnded():
                 self._set(
-                    state=event.state.upper(), error=_told(event.error), progress=self._progress(event.step)
+                    state=event.state.name, error=_told(event.error), progress=self._progress(event.step)
                 )
         if isinstance(event, RunStarted | StepDone | EpochDone):
             self._model = event.model
@@ -120,7 +125,8 @@ class RunWriter(BaseRecorder):
         self._changed = True
 
     def _progress(self, step: int) -> dict[str, Any]:
-        names = ("epoch", "loss/test", "top1/test", "images_per_second")
+        score = [] if self._metric is None else [self._metric.test]
+        names = ("epoch", "loss/test", *score, "images_per_second")
         numbers = {name: self._history.last(name) for name in names}
         return {"step": step} | {
             name: value for name, value in numbers.items() if value is not None and abs(value) < float("inf")
@@ -145,10 +151,16 @@ class RunWriter(BaseRecorder):
 
         def write() -> None:
             self._log.flush(to_disk=True)
-            last = self._history.series("top1/test")
+            assert self._metric is not None
+            last = self._history.series(self._metric.test)
             evaluated = len(last) > 0 and int(last.steps[-1]) == event.step
             score = float(last.values[-1]) if evaluated and math.isfinite(last.values[-1]) else None
-            self._checkpoints.save(event.state(), score=score, metrics_bytes=self._log.size)
+            self._checkpoints.save(
+                event.state(),
+                score=score,
+                metrics_bytes=self._log.size,
+                higher_is_better=self._metric.higher_is_better,
+            )
 
         problem = None
         try:

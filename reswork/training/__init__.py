@@ -1,7 +1,8 @@
 """Training: `fit`, the loop as a generator of events, and `Run`, which pulls it in a thread."""
 
+from reswork.tasks import Evaluation
 from reswork.training.controls import Controls
-from reswork.training.evaluation import Evaluation, evaluate
+from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
     CheckpointDue,

@@ -14,26 +14,26 @@ from reswork.training.recipe import Recipe, steps_per_epoch
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images ready for the network with their labels; ``share`` of each label belongs to ``labels``."""
+    """Inputs ready for the model with their targets; of a mixed one ``share`` belongs to ``targets``."""
 
-    images: Tensor  # (N, C, H, W) float32
-    labels: Tensor  # (N,) int64
-    other_labels: Tensor | None = None  # (N,) int64, of the image mixed in
+    inputs: Tensor  # (N, C, H, W) float32
+    targets: Tensor  # as the data set has them, such as (N,) int64 labels
+    other_targets: Tensor | None = None  # of the inputs mixed in
     share: float = 1.0
 
     def rows(self, rows: slice) -> "Batch":
-        """Some of its images, with what belongs to them."""
-        others = None if self.other_labels is None else self.other_labels[rows]
-        return Batch(self.images[rows], self.labels[rows], others, self.share)
+        """Some of its inputs, with what belongs to them."""
+        others = None if self.other_targets is None else self.other_targets[rows]
+        return Batch(self.inputs[rows], self.targets[rows], others, self.share)
 
     def parts(self, count: int) -> "list[Batch]":
-        """The same batch in so many nearly equal parts, each of at least two images."""
-        count = max(1, min(count, len(self.images) // 2))
+        """The same batch in so many nearly equal parts, each of at least two inputs."""
+        count = max(1, min(count, len(self.inputs) // 2))
         if count == 1:
             return [self]
-        images, labels = self.images.tensor_split(count), self.labels.tensor_split(count)
-        others = self.other_labels.tensor_split(count) if self.other_labels is not None else [None] * count
-        return [Batch(*part, self.share) for part in zip(images, labels, others, strict=True)]
+        inputs, targets = self.inputs.tensor_split(count), self.targets.tensor_split(count)
+        others = self.other_targets.tensor_split(count) if self.other_targets is not None else [None] * count
+        return [Batch(*part, self.share) for part in zip(inputs, targets, others, strict=True)]
 
 
 class Batches:
@@ -45,7 +45,7 @@ class Batches:
 
     def __init__(self, data: Dataset, recipe: Recipe, *, channels_last: bool) -> None:
         self._images = len(data.train)
-        self._device = data.train.labels.device
+        self._device = data.train.targets.device
         self._prepare = Preparation(
             data.train, data.mean, data.std, recipe.augmentation, channels_last=channels_last
         )
@@ -76,5 +76,5 @@ class Batches:
         """Mixup (arXiv 1710.09412): each image with its neighbour, which is a random one already."""
         random = np.random.default_rng(derived_seed(self._recipe.seed, "mixup", step))
         share = float(random.beta(self._recipe.mixup, self._recipe.mixup))
-        images = torch.lerp(batch.images.roll(1, 0), batch.images, share)
-        return Batch(images, batch.labels, batch.labels.roll(1), share)
+        inputs = torch.lerp(batch.inputs.roll(1, 0), batch.inputs, share)
+        return Batch(inputs, batch.targets, batch.targets.roll(1, 0), share)

@@ -1,29 +1,31 @@
 """What is checked before the first step, so that a wrong net or data set gives a sentence and not a stack."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.tasks import Task
 from reswork.training.evaluation import evaluating
 from reswork.training.failures import is_out_of_memory
 from reswork.training.recipe import Recipe, innermost
 
 
-def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe) -> None:
+def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe, task: Task) -> None:
     """Refuse what cannot be trained.
 
     Raises:
-        InvalidSetting: for fewer than two training images, a shift as large as an image, labels without a
-            class, nothing to train, a net that cannot take these images or does not give (N, K) logits.
+        InvalidSetting: for fewer than two training images, a shift as large as an image, targets or settings that
+            the task cannot use, nothing to train, a net that cannot take these images or does not give what the
+            task judges.
     """
     count = len(data.train)
     if count < 2:
         raise InvalidSetting("data", f"{data.name} has {count} training image(s); at least 2 are needed")
     recipe.augmentation.check(data.input_shape)
-    for name, split in (("training", data.train), ("test", data.test)):
-        _check_labels(name, split.labels, len(data.classes))
+    task.check_data(data)
+    task.check_recipe(recipe)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise InvalidSetting(
             "model",
@@ -31,7 +33,7 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe) -> No
             "call requires_grad_(True) on those to train",
         )
     check_layers(model, recipe)
-    _check_logits(model, data)
+    _check_output(model, data, task)
 
 
 def check_layers(model: nn.Module, recipe: Recipe) -> None:
@@ -59,25 +61,13 @@ def check_layers(model: nn.Module, recipe: Recipe) -> None:
         )
 
 
-def _check_labels(name: str, labels: Tensor, classes: int) -> None:
-    if not len(labels):
-        return
-    low, high = (int(value) for value in labels.aminmax())
-    if low < 0 or high >= classes:
-        raise InvalidSetting(
-            "labels",
-            f"the {name} labels go from {low} to {high}, but there are {classes} classes; "
-            f"use 0 to {classes - 1}, or name all classes",
-        )
-
-
-def _check_logits(model: nn.Module, data: Dataset) -> None:
+def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
     """One pass of two images in evaluation mode: no weight, statistic or random state changes."""
     images = normalise(data.train.images[:2], data.mean, data.std, torch.float32, torch.contiguous_format)
     shape = tuple(images.shape[1:])
     try:
         with evaluating(model), torch.no_grad():
-            logits = model(images)
+            output = task.call(model, images, data.train.targets[:2])
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         if is_out_of_memory(error):
             raise
@@ -87,17 +77,4 @@ def _check_logits(model: nn.Module, data: Dataset) -> None:
             f"{type(model).__name__} cannot take images of shape (C, H, W) = {shape} ({reason}); "
             f"build it for in_channels={shape[0]} and images of {shape[1]}x{shape[2]}",
         ) from error
-    classes = len(data.classes)
-    if not isinstance(logits, Tensor):
-        raise InvalidSetting(
-            "model",
-            f"{type(model).__name__} returns a {type(logits).__name__}; it must return logits as one tensor "
-            f"(N, {classes}), so wrap it in a module that picks them",
-        )
-    if logits.shape != (2, classes):
-        raise InvalidSetting(
-            "num_classes",
-            f"for 2 images {type(model).__name__} gives a tensor of shape {tuple(logits.shape)}, and "
-            f"{data.name} has {classes} classes; the shape must be (2, {classes}): "
-            f"build it with num_classes={classes}",
-        )
+    task.check_output(model, output, data)

@@ -1,28 +1,29 @@
-"""When a run first reached the accuracy that its recipe aims at."""
+"""When a run first reached the score that its recipe aims at."""
 
 from reswork.history import History
+from reswork.results.metrics import Metric
 from reswork.training.events import EpochDone
 
 
 class Convergence:
-    """Notes the first epoch whose test accuracy reaches a target.
+    """Notes the first epoch whose headline metric reaches a target on the test split.
 
     Args:
-        target: fraction; None: nothing is noted.
-        history: gets the note ``converged`` (accuracy, epoch, seconds) and the series ``steps_to_target``.
+        target: of the metric; None: nothing is noted.
+        metric: the task's headline.
+        history: gets the note ``converged`` (target, score, epoch, seconds) and the series ``steps_to_target``.
     """
 
-    def __init__(self, target: float | None, history: History) -> None:
+    def __init__(self, target: float | None, metric: Metric, history: History) -> None:
         self._target = None if "steps_to_target" in history.names else target  # noted before the run went on
-        self._history = history
+        self._metric, self._history = metric, history
 
     def look(self, event: EpochDone, seconds: float) -> None:
-        """Compare the accuracy of an epoch, so many seconds after the start."""
-        target, reached = self._target, event.metrics.get("top1", 0.0)
-        if target is None or reached < target:
+        """Compare the score of an epoch, so many seconds after the start."""
+        target, score = self._target, event.metrics.get(self._metric.name)
+        if target is None or score is None or not self._metric.reaches(score, target):
             return
         self._target = None
         self._history.record(event.step, {"steps_to_target": event.step})
-        self._history.note(
-            event.step, "converged", target_accuracy=target, top1=reached, epoch=event.epoch, seconds=seconds
-        )
+        found = {"target": target, self._metric.name: score, "epoch": event.epoch, "seconds": seconds}
+        self._history.note(event.step, "converged", **found)

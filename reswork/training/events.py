@@ -2,13 +2,31 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 from torch import Tensor, nn
 
+from reswork.tasks import Task
 from reswork.training.frozen_layers import FrozenReport
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
+
+
+class RunState(Enum):
+    """Where a run is; the last three are for good."""
+
+    READY = "ready"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,7 @@ class RunStarted:
     device: str
     mode: str  # the chosen mode and its reason, a sentence
     choice: Mode  # the same, to compute with
+    task: Task  # what is learned
     state: Callable[[], TrainingState]  # of the moment; to be called between two steps, within a later event
     frozen: FrozenReport | None = None  # what stands still
 
@@ -45,7 +64,7 @@ class LayersUnfrozen:
 
 @dataclass(frozen=True, slots=True)
 class BatchReady:
-    """Before the forward pass of a step: the weights are the old ones, the images are those that it will use.
+    """Before the forward pass of a step: the weights are the old ones, the inputs are those that it will use.
 
     ``step`` is the number that this update will have. Only told when somebody listens.
     """
@@ -53,8 +72,9 @@ class BatchReady:
     step: int
     epoch: int
     model: nn.Module
-    images: Tensor  # (N, C, H, W) float32, augmented and normalised; not to be changed
-    labels: Tensor  # (N,) int64; not to be changed
+    inputs: Tensor  # (N, C, H, W) float32, augmented and normalised; not to be changed
+    targets: Tensor  # as the task has them, such as (N,) int64 labels; not to be changed
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +91,14 @@ class GradientsReady:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One optimizer update is made; ``loss`` and ``top1`` stay on the device until somebody looks."""
+    """One optimizer update is made; ``loss`` and ``score`` stay on the device until somebody looks."""
 
     step: int  # updates so far, from 1
     epoch: int  # from 1
     loss: Tensor  # () float32, of this batch, before the update
-    top1: Tensor  # () float32, fraction right
-    images: int  # in this batch
+    score: Tensor  # () float32, the headline metric of this batch
+    metric: str  # name of the headline metric
+    examples: int  # in this batch
     learning_rate: float  # that made this update
     model: nn.Module
     layer_rates: Mapping[str, float] = field(default_factory=dict)  # in layers with a rate of their own
@@ -90,8 +111,10 @@ class EpochDone:
     step: int
     epoch: int
     seconds: float  # of training in this epoch: without evaluation and pauses
-    metrics: dict[str, float]  # loss, top1, top5, precision, recall, f1 on the test split; fractions
-    confusion: np.ndarray  # (K, K) int64, rows are the true classes
+    metrics: Mapping[
+        str, float
+    ]  # loss and the task's metrics on the test split; empty where that has no images
+    tables: Mapping[str, np.ndarray]  # such as confusion (K, K), as the task's evaluation has them
     model: nn.Module  # the one evaluated: the averaged one where the recipe asks for EMA
 
 
@@ -120,10 +143,10 @@ class RunPaused:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """Nothing more will come; ``state`` is FINISHED, STOPPED or FAILED."""
+    """Nothing more will come."""
 
     step: int
-    state: str
+    state: RunState  # FINISHED, STOPPED or FAILED
     error: BaseException | None
 
 

@@ -42,7 +42,7 @@ def non_finite_loss(
     step: int, model: nn.Module, batch: Batch, mode: Mode, recipe: Recipe, rate: float
 ) -> NonFiniteLoss:
     """The error for a step whose loss is not finite, after looking for the layer where it began."""
-    layer = first_bad_layer(model, batch.images, mode)
+    layer = first_bad_layer(model, batch.inputs, mode)
     if layer is not None and not all(weight.isfinite().all() for weight in _own_weights(model, layer)):
         remedy = "Its weights are not finite themselves: lower the learning rate"
     else:

@@ -3,7 +3,6 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -13,6 +12,9 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
+from reswork.results.metrics import Metric
+from reswork.tasks import Task
+from reswork.training.events import RunState
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe, check_live_setting
 from reswork.training.recorder import Listener
@@ -31,22 +33,6 @@ _PROBLEMS = (  # kind of note, the kind that says it is over, the sentence
     ("recorder removed", "recorder started", "{recorder} failed and was taken off: {error}."),
 )
 _UNKNOWN = dict.fromkeys(("reason", "recorder", "error"), "unknown")  # in a file that somebody changed
-
-
-class RunState(Enum):
-    """Where a run is; the last three are for good."""
-
-    READY = "ready"
-    RUNNING = "running"
-    PAUSED = "paused"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
 
 
 def problems_of(history: History) -> str:
@@ -77,6 +63,7 @@ class LiveRun(ABC):
         is_live: True; False for one from disk, `SavedRun`, which tells the same but cannot be steered.
         model: what is trained.
         name: for lists and logs.
+        task: what is learned.
         recipe: how it is trained.
         history: the record so far.
         dataset_name: of the data set.
@@ -92,6 +79,7 @@ class LiveRun(ABC):
     is_live: ClassVar[Literal[True]] = True
     model: nn.Module
     name: str
+    task: Task
     recipe: Recipe
     history: History
     dataset_name: str
@@ -104,6 +92,16 @@ class LiveRun(ABC):
     _changed: "Condition"  # guards the state and the error, and tells of their changes
     _state: RunState
     _error: BaseException | None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What judges it, the headline first."""
+        return self.task.metrics
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that tables show and by which the best checkpoint is kept."""
+        return self.task.metrics[0]
 
     @property
     def state(self) -> RunState:

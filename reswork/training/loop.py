@@ -5,12 +5,12 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 
-import numpy as np
 import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.tasks import Evaluation, Task, task_for
 from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training
 from reswork.training.class_weights import class_weights
@@ -43,6 +43,7 @@ def fit(
     data: Dataset,
     recipe: Recipe | None = None,
     *,
+    task: Task | None = None,
     controls: Controls | None = None,
     start: TrainingState | None = None,
     ranks: Ranks = ALONE,
@@ -55,9 +56,10 @@ def fit(
     run's device, in evaluation mode, with the averaged weights where the recipe asks for an average.
 
     Args:
-        model: gives logits (N, K) for images (N, C, H, W); trained in place.
-        data: with K classes; moved to the device as a whole.
+        model: takes images (N, C, H, W) and gives what the task judges, such as logits (N, K); trained in place.
+        data: moved to the device as a whole.
         recipe: None: the defaults.
+        task: what is learned; None: as the data's targets say.
         controls: changes and an end that somebody asks for while it runs.
         start: go on from here instead of from the model's weights and step 0, in the mode of then.
         ranks: that train it together, each with this call. What the first one's ``controls`` and ``start`` say holds
@@ -79,7 +81,7 @@ def fit(
         >>> [event.step for event in fit(net, digits(), Recipe(steps=3)) if isinstance(event, StepDone)]
         [1, 2, 3]
     """
-    recipe, controls = recipe or Recipe(), controls or Controls()
+    recipe, controls, task = recipe or Recipe(), controls or Controls(), task or task_for(data)
     device, why = choose_device(ranks.device_name(recipe.device))
     with ExitStack() as stack:
         stack.enter_context(ranks.together(device))
@@ -88,21 +90,22 @@ def fit(
         stack.callback(model.eval)
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
-        check_before_training(model, here, recipe)
+        check_before_training(model, here, recipe, task)
         _check_shares(recipe, here, ranks)
         mode = _mode_of(start, device)
         if mode is None and ranks.is_first:
-            mode = choose_mode(recipe, model, here, device, why, lambda: controls.stop)
+            mode = choose_mode(recipe, model, here, device, why, lambda: controls.stop, task=task)
         if ranks.count > 1:
             start, mode = ranks.agreed_state(start), _agreed(mode, device, ranks)
         assert mode is not None
         if not ranks.agree(controls.stop):
-            yield from _steps(model, here, recipe, mode, controls, start, ranks)
+            yield from _steps(model, here, task, recipe, mode, controls, start, ranks)
 
 
 def _steps(
     model: nn.Module,
     data: Dataset,
+    task: Task,
     recipe: Recipe,
     mode: Mode,
     controls: Controls,
@@ -114,18 +117,18 @@ def _steps(
     batches = Batches(data, recipe, channels_last=mode.channels_last)
     rates = learning_rates(recipe, len(data.train))[1].tolist()
     weights = class_weights(recipe, data.class_counts())
-    train_step = TrainStep(model, batches, recipe, mode, rates, start, ranks, weights)
+    train_step = TrainStep(model, batches, task, recipe, mode, rates, start, ranks, weights)
     place = _Place(train_step, start, batches.per_epoch, total)
-    images = min(recipe.batch_size, len(data.train))
+    examples, metric = min(recipe.batch_size, len(data.train)), task.metrics[0].name
     told = "; ".join(filter(None, (str(mode), ranks.sentence(model))))
     frozen = train_step.frozen.report()
     try:
         yield RunStarted(
-            place.step, model, total, batches.per_epoch, mode.device, told, mode, place.state, frozen
+            place.step, model, total, batches.per_epoch, mode.device, told, mode, task, place.state, frozen
         )
         clock = _Clock(controls)
         if not (
-            yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)
+            yield from _evaluation(place, train_step, data, task, mode, controls, clock, ranks)
         ):  # it may stop there
             return
         for step in range(place.step + 1, total + 1):
@@ -138,16 +141,16 @@ def _steps(
             batch = batches.cut(step)
             train_step.seed(step)
             if controls.wants_batches:
-                yield BatchReady(step, epoch, model, batch.images, batch.labels)
-            loss, top1 = train_step.backward(batch, step)
+                yield BatchReady(step, epoch, model, batch.inputs, batch.targets, task)
+            loss, score = train_step.backward(batch, step)
             del batch  # its memory is free before the next one is cut
             if controls.wants_gradients:
                 yield GradientsReady(step, epoch, model)
             train_step.apply(step)
             place.made(step)
             rate, layer_rates = train_step.rate(step), train_step.layer_rates(step)
-            yield StepDone(step, epoch, loss, top1, images, rate, model, layer_rates)
-            if not (yield from _evaluation(place, train_step, data, mode, controls, clock, ranks)):
+            yield StepDone(step, epoch, loss, score, metric, examples, rate, model, layer_rates)
+            if not (yield from _evaluation(place, train_step, data, task, mode, controls, clock, ranks)):
                 return
     finally:
         train_step.release()
@@ -160,6 +163,7 @@ def _evaluation(
     place: "_Place",
     train_step: TrainStep,
     data: Dataset,
+    task: Task,
     mode: Mode,
     controls: Controls,
     clock: "_Clock",
@@ -170,23 +174,13 @@ def _evaluation(
         return True
     train_step.settle()
     model, seconds = train_step.evaluated, clock.lap()
-    found = evaluate(
-        model,
-        data.test,
-        mean=data.mean,
-        std=data.std,
-        classes=len(data.classes),
-        mode=mode,
-        stopped=lambda: controls.stop,
-        ranks=ranks,
-    )
+    found = evaluate(model, data, task, mode=mode, stopped=lambda: controls.stop, ranks=ranks)
     if found is None and (controls.stop or len(data.test)):
         yield EvaluationStopped(place.step, train_step.model)
         return False
-    nothing = np.zeros((len(data.classes),) * 2, np.int64)  # where there are no test images
-    metrics, confusion = (found.metrics, found.confusion) if found is not None else ({}, nothing)
+    found = found or Evaluation({})  # where there are no test images
     place.evaluated = True
-    yield EpochDone(place.step, place.epoch, seconds, metrics, confusion, model)
+    yield EpochDone(place.step, place.epoch, seconds, found.metrics, found.tables, model)
     clock.lap()
     return True
 

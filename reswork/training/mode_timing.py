@@ -3,14 +3,14 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from reswork.datasets.dataset import Dataset
-from reswork.training.batches import Batches
+from reswork.tasks import Task, task_for
+from reswork.training.batches import Batch, Batches
 from reswork.training.modes import Mode, Precision, has_cpu_bf16, mode_by_rule, with_compilation
 from reswork.training.recipe import Recipe, total_steps
 
@@ -30,6 +30,8 @@ def choose_mode(
     device: torch.device,
     why: str,
     stopped: Callable[[], bool] = lambda: False,
+    *,
+    task: Task | None = None,
 ) -> Mode:
     """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second or two.
 
@@ -43,6 +45,7 @@ def choose_mode(
         device: chosen before.
         why: the device's reason, which begins the sentence.
         stopped: asked between steps; true ends the trial early.
+        task: what is learned; None: as the data's targets say.
 
     Returns:
         The mode, with its reason.
@@ -55,15 +58,16 @@ def choose_mode(
         cause = "deterministic" if recipe.deterministic else f"only {steps} steps" if short else ""
         reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps)
-    images, labels = _some_images(recipe, model, data, rule)
-    seconds = _time_in_turns(modes, model, images, labels, stopped)
+    trial = _Trial(task or task_for(data), recipe)
+    batch = _some_images(trial, model, data, rule)
+    seconds = _time_in_turns(modes, model, batch, trial, stopped)
     if not seconds:
         return rule
     best = _fastest(seconds)
-    rates = ", ".join(f"{_short(mode)} {len(images) / took:.0f}" for mode, took in seconds.items())
+    rates = ", ".join(f"{_short(mode)} {len(batch.inputs) / took:.0f}" for mode, took in seconds.items())
     timed = f"timed here in images per second: {rates}" if len(seconds) > 1 else rule.reason
     chosen = replace(best, reason=f"{why}; {timed}")
-    whole = min(recipe.batch_size, len(data.train)) / len(images)
+    whole = min(recipe.batch_size, len(data.train)) / len(batch.inputs)
     return with_compilation(chosen, recipe, model, seconds[best] * whole, steps)
 
 
@@ -78,23 +82,30 @@ def _candidates(recipe: Recipe, rule: Mode, device: torch.device) -> list[Mode]:
     return [replace(rule, precision=each, channels_last=form) for form in formats for each in wanted]
 
 
-def _some_images(
-    recipe: Recipe, model: nn.Module, data: Dataset, mode: Mode
-) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class _Trial:
+    """What a step of the run computes."""
+
+    task: Task
+    recipe: Recipe
+
+
+def _some_images(trial: _Trial, model: nn.Module, data: Dataset, mode: Mode) -> Batch:
     """A real batch, or as many of its images as take about 0.12 s, found by two steps of a few images."""
+    recipe = trial.recipe
     batch = Batches(data, recipe, channels_last=False).cut(1).parts(recipe.accumulate)[0]
-    trial = copy.deepcopy(model).train()
-    few, labels = batch.images[:_FIRST_IMAGES], batch.labels[:_FIRST_IMAGES]
-    took = min(_step_seconds(trial, mode, few, labels) for _ in range(2))
-    count = max(_FIRST_IMAGES, round(len(few) * _STEP_S / took))
-    return batch.images[:count], batch.labels[:count]
+    model = copy.deepcopy(model).train()
+    few = Batch(batch.inputs[:_FIRST_IMAGES], batch.targets[:_FIRST_IMAGES])
+    took = min(_step_seconds(model, mode, few, trial) for _ in range(2))
+    count = max(_FIRST_IMAGES, round(len(few.inputs) * _STEP_S / took))
+    return Batch(batch.inputs[:count], batch.targets[:count])
 
 
 def _time_in_turns(
     modes: list[Mode],
     model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    batch: Batch,
+    trial: _Trial,
     stopped: Callable[[], bool],
 ) -> dict[Mode, float]:
     """Shortest seconds of one step in each mode; those that fall far behind are not timed to the end."""
@@ -108,21 +119,22 @@ def _time_in_turns(
                 return seconds
             if mode not in arms:
                 arms[mode] = copy.deepcopy(model).train().to(memory_format=mode.memory_format)
-            took = _step_seconds(arms[mode], mode, images.to(memory_format=mode.memory_format), labels)
+            same = replace(batch, inputs=batch.inputs.to(memory_format=mode.memory_format))
+            took = _step_seconds(arms[mode], mode, same, trial)
             seconds[mode] = min(took, seconds.get(mode, took)) if round_ > 1 else took
         least = min(seconds.values())
         modes = [mode for mode in modes if seconds[mode] < _HOPELESS * least]
     return seconds
 
 
-def _step_seconds(model: nn.Module, mode: Mode, images: torch.Tensor, labels: torch.Tensor) -> float:
-    device = images.device
+def _step_seconds(model: nn.Module, mode: Mode, batch: Batch, trial: _Trial) -> float:
+    device, task = batch.inputs.device, trial.task
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         _wait(device)
         begin = time.perf_counter()
         with mode.autocast():
-            logits = model(images)
-        F.cross_entropy(logits.float(), labels).backward()
+            output = task.call(model, batch.inputs, batch.targets)
+        task.loss(output, batch.targets, trial.recipe).backward()
         _wait(device)
         seconds = time.perf_counter() - begin
     model.zero_grad()

@@ -15,6 +15,7 @@ ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Switch = Literal["auto", "on", "off"]
 
+_FORMER = {"target_accuracy": "target_score"}  # names in files that were written before
 _LARGEST = 1e300  # whole numbers beyond cannot be compared with others as floats
 
 
@@ -93,7 +94,8 @@ class Recipe:
         accumulate: parts that each batch is cut into to need less memory; the update stays one per
             batch, batch norm sees each part by itself.
         checkpoint_activations: compute blocks twice instead of keeping their activations.
-        target_accuracy: test accuracy (a fraction) whose first reaching is noted as convergence.
+        target_score: value of the task's headline metric on the test split, such as an accuracy of 0.9, whose first
+            reaching is noted as convergence.
         layer_rates: factors on the learning rate of some layers and all that is in them, such as
             ``{"layer1": 0.1, "fc": 10}``, by layer name (the dotted `named_modules` path); the longest name
             that fits decides, and layers that none fits have the rate itself.
@@ -140,7 +142,7 @@ class Recipe:
     compile: Switch = "auto"
     accumulate: int = 1
     checkpoint_activations: bool = False
-    target_accuracy: float | None = None
+    target_score: float | None = None
     layer_rates: Mapping[str, float] = field(default_factory=LayerNumbers)
     frozen: tuple[str, ...] = ()
     unfreeze_epochs: Mapping[str, float] = field(default_factory=LayerNumbers)
@@ -169,6 +171,7 @@ class Recipe:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The recipe that `to_dict` described; fields that are missing keep their defaults."""
         known = {each.name for each in fields(cls)}
+        data = {_FORMER.get(name, name): value for name, value in data.items()}
         for name in data:
             if name not in known:
                 raise InvalidSetting(
@@ -219,8 +222,8 @@ class Recipe:
             _above_zero("clip_norm", self.clip_norm)
         if self.ema is not None:
             _between("ema", self.ema, 0.0, 1.0)
-        if self.target_accuracy is not None:
-            _between("target_accuracy", self.target_accuracy, 0.0, 1.0, closed=True)
+        if self.target_score is not None:
+            _between("target_score", self.target_score, 0.0, 1.0, closed=True)
         if not _are_milestones(self.milestones):
             raise InvalidSetting(
                 "milestones",

@@ -14,6 +14,7 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
+from reswork.tasks import Task, task_for
 from reswork.training.controls import Controls, SnapshotRequest
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
@@ -86,6 +87,7 @@ class Run(LiveRun):
         recorders: callables that take an event, in the run's thread; a `Recorder` says for which kinds it is
             called. One that raises is taken off, and the training goes on.
         name: for lists and logs.
+        task: what is learned; None: as the data's targets say.
         start: go on from here, with the model's weights, optimizer and recorders as they were then.
         save_every_s: seconds between two ``CheckpointDue`` events; None: as in ``start``, else 30. There is one before
             the first step, one at the end of an epoch where saving is quick, and one when the run is stopped or
@@ -109,11 +111,13 @@ class Run(LiveRun):
         history: History | None = None,
         recorders: Iterable[Listener] = (),
         name: str | None = None,
+        task: Task | None = None,
         start: TrainingState | None = None,
         save_every_s: float | None = None,
     ) -> None:
         self.model = model
         self.recipe = recipe or Recipe()
+        self.task = task or task_for(data)
         self.history = history if history is not None else History()
         self.name = name or f"{type(model).__name__} on {data.name}"
         self.dataset_name = data.name
@@ -121,7 +125,7 @@ class Run(LiveRun):
         self.total_steps = total_steps(self.recipe, len(data.train))
         self.steps_per_epoch = steps_per_epoch(self.recipe, len(data.train))
         self._data = data
-        self._convergence = Convergence(self.recipe.target_accuracy, self.history)
+        self._convergence = Convergence(self.recipe.target_score, self.task.metrics[0], self.history)
         self._controls = Controls()
         self._start = start
         self._ranks = ALONE
@@ -231,7 +235,7 @@ class Run(LiveRun):
                 self._state = RunState.STOPPED
             self._changed.notify_all()
         if never_began:  # there is no thread that could tell
-            self._recorder_set.tell(RunEnded(self._steps_done, RunState.STOPPED.name, None))
+            self._recorder_set.tell(RunEnded(self._steps_done, RunState.STOPPED, None))
 
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
@@ -319,6 +323,7 @@ class Run(LiveRun):
             self.model,
             self._data,
             self.recipe,
+            task=self.task,
             controls=self._controls,
             start=self._start,
             ranks=self._ranks,
@@ -332,7 +337,7 @@ class Run(LiveRun):
         except BaseException as raised:
             error = raised
             traceback.clear_frames(raised.__traceback__)  # they hold batches and activations
-        self._recorder_set.tell(RunEnded(self._steps_done, state.name, error))
+        self._recorder_set.tell(RunEnded(self._steps_done, state, error))
         with self._changed:
             self._state, self._error = state, error
             self._changed.notify_all()

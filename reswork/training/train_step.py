@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from reswork.tasks import Task
 from reswork.training.averaging import MovingAverage
 from reswork.training.batches import Batch, Batches
 from reswork.training.checkpointing import checkpointed_blocks, checkpointing
@@ -44,6 +44,7 @@ class TrainStep:
     Args:
         model: on the mode's device and in its memory format; trained in place.
         batches: that it learns from.
+        task: what it learns.
         recipe: of the run.
         mode: how to compute.
         rates: (total steps,) scheduled learning rates.
@@ -62,6 +63,7 @@ class TrainStep:
         self,
         model: nn.Module,
         batches: Batches,
+        task: Task,
         recipe: Recipe,
         mode: Mode,
         rates: list[float],
@@ -81,7 +83,8 @@ class TrainStep:
         self._replicated = ranks.replicated(model)  # before anything copies the weights
         self.optimizer = optimizer_for(model, recipe, self.frozen.joining)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
-        self._batches, self._recipe, self._mode, self._rates = batches, recipe, mode, rates
+        self._batches, self._task, self._recipe = batches, task, recipe
+        self._mode, self._rates = mode, rates
         self._forward = self._computing(self._replicated)
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._device = self._weights[0].device
@@ -163,7 +166,7 @@ class TrainStep:
         """Gradients of a step's batch into the weights; each rank computes its share of it, and gets all of them.
 
         Returns:
-            Loss and fraction right, both () float32 on the device, without graph.
+            Loss and score, both () float32 on the device, without graph.
 
         Raises:
             NonFiniteLoss: on a processor before a bad loss does anything; on an accelerator, where the
@@ -177,11 +180,11 @@ class TrainStep:
                 with self._ranks.without_sum(self._replicated):
                     found.append(self._part(part, batch, step))
             found.append(self._part(last, batch, step))
-        losses, rights = zip(*found, strict=True)
+        losses, scores = zip(*found, strict=True)
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-        right = rights[0] if len(rights) == 1 else torch.stack(rights).sum()
+        score = scores[0] if len(scores) == 1 else torch.stack(scores).sum()
         if self._ranks.count > 1:
-            loss, right = self._ranks.sum(loss, right)
+            loss, score = self._ranks.sum(loss, score)
             if self._guard is None and not math.isfinite(loss.item()):
                 self._raise_if_bad(step)  # all ranks do
             self._ranks.even_statistics(self.model)
@@ -189,7 +192,7 @@ class TrainStep:
             self._scaler.unscale_(self.optimizer)
         if self._guard is not None:
             self._watch(self._guard, loss)
-        return loss, right
+        return loss, score
 
     def apply(self, step: int) -> None:
         """Change the weights, and forget the gradients."""
@@ -229,13 +232,13 @@ class TrainStep:
 
     def _own(self, batch: Batch) -> Batch:
         """This rank's share of a batch."""
-        return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.labels)))
+        return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.targets)))
 
     def _part(self, part: Batch, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """One part's share of the loss and of the fraction right; its gradients are added to the weights'."""
+        """One part's share of the loss and of the score; its gradients are added to the weights'."""
         with self._mode.autocast():
-            logits = self._forward(part.images)
-        loss, right = self._loss_and_right(logits.float(), part, batch)
+            output = self._task.call(self._forward, part.inputs, part.targets)
+        loss, score = self._loss_and_score(output, part, batch)
         if self._guard is None and self._ranks.count == 1 and not math.isfinite(loss.item()):
             self._raise_if_bad(step)
         goal = loss if self._ranks.count == 1 else loss * self._ranks.count  # gradients are means over ranks
@@ -243,27 +246,28 @@ class TrainStep:
             goal.backward()
         else:  # the scaler leaves the weights alone where gradients are not finite
             self._scaler.scale(goal if self._guard is None else goal + self._guard.poison).backward()
-        return loss.detach(), right
+        return loss.detach(), score
 
-    def _loss_and_right(self, logits: Tensor, part: Batch, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A part's share of the batch's loss and of the fraction right; for mixed images the mean over both labels."""
-        answers, share = logits.detach().argmax(1), len(part.labels) / len(batch.labels)
-        loss, right = self._loss(logits, part.labels, batch.labels), (answers == part.labels).float().mean()
-        if part.other_labels is not None and batch.other_labels is not None:
-            other = self._loss(logits, part.other_labels, batch.other_labels)
-            other_right = (answers == part.other_labels).float().mean()
-            loss, right = torch.lerp(other, loss, part.share), torch.lerp(other_right, right, part.share)
-        if share < 1:
-            return loss * share if self._class_weights is None else loss, right * share
-        return loss, right
+    def _loss_and_score(self, output: Any, part: Batch, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A part's share of the batch's loss and score; for mixed inputs the mean over both targets."""
+        task = self._task
+        loss, score = self._loss(output, part.targets, batch.targets), task.score(output, part.targets)
+        if part.other_targets is not None and batch.other_targets is not None:
+            other = self._loss(output, part.other_targets, batch.other_targets)
+            other_score = task.score(output, part.other_targets)
+            loss, score = torch.lerp(other, loss, part.share), torch.lerp(other_score, score, part.share)
+        if len(part.targets) < len(batch.targets):
+            share = task.weight(part.targets) / task.weight(batch.targets)
+            return loss * share if self._class_weights is None else loss, score * share
+        return loss, score
 
-    def _loss(self, logits: Tensor, labels: Tensor, whole: Tensor) -> Tensor:
-        """Mean cross-entropy; with class weights, the share of a batch's weighted mean that these labels have."""
-        weights, smoothing = self._class_weights, self._recipe.label_smoothing
-        loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
-        if weights is None or len(labels) == len(whole):
+    def _loss(self, output: Any, targets: Tensor, whole: Tensor) -> Tensor:
+        """The mean loss; with class weights, the share of a batch's weighted mean that these targets have."""
+        task, weights = self._task, self._class_weights
+        loss = task.loss(output, targets, self._recipe, weights)
+        if weights is None or len(targets) == len(whole):
             return loss
-        return loss * (weights[labels].sum() / weights[whole].sum())
+        return loss * (task.weight(targets, weights) / task.weight(whole, weights))
 
     def _watch(self, guard: LossGuard, loss: Tensor) -> None:
         bad = guard.first_bad(loss)

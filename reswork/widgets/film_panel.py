@@ -106,7 +106,8 @@ class FilmPanel:
                 raise InvalidSetting(
                     "pictures", f"{self._pinned.value!r} are no pictures; give one to six whole numbers"
                 )
-            film = PinnedExamples(self._data, tuple(numbers))
+            task = self._run.task if self._run is not None else None
+            film = PinnedExamples(self._data, tuple(numbers), task=task)
         except InvalidSetting as error:
             self._tell(error.message)
             return

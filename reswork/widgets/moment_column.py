@@ -66,7 +66,8 @@ class MomentColumn:
         self.look = look
         self._show_facts(look)
         if look.found is not None:
-            self.confusion.show(figures.confusion_matrix(look.found.confusion, look.classes))
+            table = look.found.tables.get("confusion", np.zeros((0, 0)))
+            self.confusion.show(figures.confusion_matrix(table, look.classes))
 
     def _show_facts(self, look: Look) -> None:
         self._facts.value = facts_html(look)
@@ -76,7 +77,8 @@ def facts_html(look: Look) -> str:
     """Run, step and numbers of a moment; the sentence where it is of another step than was asked for."""
     facts = [f"<b>{escape(look.name)}</b>, step {look.step:,}"]
     if look.found is not None:
-        facts.append(f"{look.found.metrics['top1']:.1%} of {look.counted:,} test pictures right")
+        score = look.headline.told(look.found.metrics.get(look.headline.name))
+        facts.append(f"{look.headline.label} {score} on {look.counted:,} test pictures")
         facts.append(f"loss {look.found.loss:.3f}")
     else:
         facts.append("test pictures are being counted ...")

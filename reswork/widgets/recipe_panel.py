@@ -60,7 +60,7 @@ class RecipePanel:
         self._more = more = w.Accordion(
             [
                 w.VBox(self.form.views("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup", "clip_norm",
-                                       "ema", "target_accuracy")),
+                                       "ema", "target_score")),
                 w.VBox(self.form.views("device", "precision", "channels_last", "compile", "accumulate",
                                        "checkpoint_activations", "deterministic", "seed")),
                 w.VBox(self.form.views("frozen", "unfreeze_epochs", "layer_rates", "class_weights")),
@@ -155,7 +155,7 @@ def _fields() -> dict[str, Field]:
         "mixup": typed("Mixup", "", "Blends pairs of pictures; 0 is off, 0.2 is usual."),
         "clip_norm": typed("Clip gradient at", "off", "Largest length of the whole gradient."),
         "ema": typed("Average weights", "off, or 0.999", "Test a running average of the weights."),
-        "target_accuracy": typed("Target accuracy", "none, or 0.9", "Note the step at which the test reaches it."),
+        "target_score": typed("Target score", "none, or 0.9", "Note the step at which the test reaches it."),
         "device": Field("Device", w.Text(continuous_update=False), "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
         "precision": menu_field("Precision", "Number format of the heavy work.", "auto", "fp32", "bf16", "fp16"),
         "channels_last": menu_field("Channels last", "Memory order of pictures; mostly faster.",

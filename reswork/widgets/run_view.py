@@ -13,6 +13,7 @@ from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
+from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.training.remarks import remarks_of
 from reswork.widgets.form import error_html
@@ -48,6 +49,7 @@ class RunView:
         self._beside: Mapping[str, History | Sequence[History]] = {}
         self._moment: int | None = None  # the step that is looked back at
         self._counted: np.ndarray | None = None  # its confusion matrix
+        self._metrics = metrics_of(CLASSIFICATION)
         self._lock = threading.RLock()
         self._drawn_version: Any = None
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
@@ -65,6 +67,7 @@ class RunView:
             self._asked = ""
             self._moment = self._counted = None
             self._drawn_version = None
+            self._metrics = run.metrics or self._metrics
             self._can_go_on = self._go_on_with is not None and not run.is_live and run.can_be_resumed
             if run.is_live:
                 self.rate.value = run.recipe.learning_rate
@@ -79,7 +82,7 @@ class RunView:
             self._drawn_version = None
             if self.run is None:
                 self.loss.show(figures.loss_curves(self._beside))
-                self.accuracy.show(figures.accuracy_curves(self._beside))
+                self.score.show(figures.metric_curves(self._beside, self._metrics))
         self.refresh()
 
     def turn_to(self, step: int | None, confusion: np.ndarray | None = None) -> None:
@@ -166,13 +169,13 @@ class RunView:
     def _make_plots(self) -> None:
         empty = History()
         self.loss = LiveFigure(figures.loss_curves({}))
-        self.accuracy = LiveFigure(figures.accuracy_curves({}))
+        self.score = LiveFigure(figures.metric_curves({}, self._metrics))
         self.heat = LiveFigure(figures.gradient_norms(empty))
         self.profile = LiveFigure(figures.gradient_profile(empty))
         self.rates = LiveFigure(figures.learning_rate(empty))
         self.speed = LiveFigure(figures.throughput(empty))
         self.confusion: LiveFigure | None = None
-        self.plots = w.Box([self.loss, self.accuracy, self.heat, self.profile, self.rates, self.speed])
+        self.plots = w.Box([self.loss, self.score, self.heat, self.profile, self.rates, self.speed])
         self.plots.add_class("reswork-grid")
 
     @property
@@ -258,7 +261,7 @@ class RunView:
         step = self._moment
         for plot, figure in (
             (self.loss, figures.loss_curves(curves)),
-            (self.accuracy, figures.accuracy_curves(curves)),
+            (self.score, figures.metric_curves(curves, self._metrics)),
             (self.heat, figures.gradient_norms(history)),
             (self.rates, figures.learning_rate(history)),
             (self.speed, figures.throughput(history)),
@@ -290,8 +293,8 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     facts.append(f"step {steps:,} of {total:,}" if total else f"step {steps:,}")
     if (loss := last("loss/train")) is not None:
         facts.append(f"loss {loss:.3f}")
-    if (top1 := last("top1/test")) is not None:
-        facts.append(f"test accuracy {top1:.1%}")
+    if (metric := run.headline) is not None and (score := last(metric.test)) is not None:
+        facts.append(f"test {metric.label} {metric.told(score)}")
     if (rate := last("learning_rate")) is not None:
         facts.append(f"learning rate {rate:.3g}")
     if (speed := last("images_per_second")) is not None:

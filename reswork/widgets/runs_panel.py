@@ -27,7 +27,7 @@ HEADS = {
     "network": "network",
     "data": "data",
     "step": "step",
-    "accuracy": "accuracy",
+    "score": "score",
     "loss": "loss",
     "seed": "seed",
     "created": "begun",

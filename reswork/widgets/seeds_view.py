@@ -15,7 +15,7 @@ from reswork.widgets.tree import close_tree
 
 
 class SeedsView(w.VBox):
-    """A Stop button, a line for each seed, and loss and accuracy as mean and band.
+    """A Stop button, a line for each seed, and loss and score as mean and band.
 
     Args:
         runs: what `reswork.train_seeds` returned.
@@ -27,11 +27,11 @@ class SeedsView(w.VBox):
         self.stop = w.Button(description="Stop", tooltip="End the run that goes on, and begin no other")
         self.stop.on_click(lambda _button: self._stop())
         self.status, self.error = w.HTML(), w.HTML()
-        self.loss, self.accuracy = (
+        self.loss, self.score = (
             LiveFigure(figures.loss_curves({})),
-            LiveFigure(figures.accuracy_curves({})),
+            LiveFigure(figures.metric_curves({}, runs.metrics)),
         )
-        plots = w.Box([self.loss, self.accuracy])
+        plots = w.Box([self.loss, self.score])
         plots.add_class("reswork-grid")
         self.children = (PageAssets(), w.HBox([self.stop]), self.status, self.error, plots)
         self.add_class("reswork")
@@ -47,7 +47,7 @@ class SeedsView(w.VBox):
         self.error.value = error_html(str(self.runs.error)) if self.runs.error is not None else ""
         curves = {self.runs.name: self.runs.histories}
         self.loss.show(figures.loss_curves(curves))
-        self.accuracy.show(figures.accuracy_curves(curves))
+        self.score.show(figures.metric_curves(curves, self.runs.metrics))
         return going_on
 
     def close(self) -> None:
@@ -70,6 +70,7 @@ def _status(runs: SeedRuns) -> str:
 
 
 def _line(seed: int, run: LiveRun) -> str:
-    top1 = run.history.last("top1/test")
-    told = "" if top1 is None else f", test accuracy {top1:.1%}"
+    metric = run.headline
+    score = run.history.last(metric.test)
+    told = "" if score is None else f", test {metric.label} {metric.told(score)}"
     return f"seed {seed}: {run.state.value}, step {run.steps_done:,} of {run.total_steps:,}{told}"

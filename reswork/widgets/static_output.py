@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from IPython.display import display
 from PIL import Image, ImageDraw, ImageFont
 
 from reswork.history import History, Series
+from reswork.results.metrics import Metric
 from reswork.store import AnyRun
 
 WIDTH, HEIGHT = 760, 240
@@ -44,7 +46,7 @@ def still_bundle(run: AnyRun | None) -> dict[str, str]:
         text = "A picture of the last state will stand here, and stays when the notebook is saved."
         return {"text/plain": text, "text/html": _paragraph(text)}
     text = still_text(run)
-    picture = base64.b64encode(still_png(run.history)).decode()
+    picture = base64.b64encode(still_png(run.history, run.metrics)).decode()
     image = f'<img alt="{escape(text)}" src="data:image/png;base64,{picture}" width="{WIDTH}">'
     return {"text/plain": text, "text/html": f"<details><summary>{escape(text)}</summary>{image}</details>"}
 
@@ -58,20 +60,20 @@ def still_text(run: AnyRun) -> str:
     for name, label, form in (
         ("loss/train", "training loss", ".3f"),
         ("loss/test", "test loss", ".3f"),
-        ("top1/test", "test accuracy", ".1%"),
+        *((metric.test, f"test {metric.label}", metric.form) for metric in run.metrics[:1]),
     ):
         if (value := last(name)) is not None:
             parts.append(f"{label} {value:{form}}")
     return ", ".join(parts)
 
 
-def still_png(history: History) -> bytes:
-    """Loss and accuracy over steps, side by side, as a PNG of 760 x 240 pixels on white."""
+def still_png(history: History, metrics: Sequence[Metric]) -> bytes:
+    """Loss and headline metric over steps, side by side, as a PNG of 760 x 240 pixels on white."""
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     half = WIDTH // 2
     for left, title, names in (
         (0, "loss", ("loss/train", "loss/test")),
-        (half, "accuracy", ("top1/train", "top1/test")),
+        *((half, metric.label, (metric.train, metric.test)) for metric in metrics[:1]),
     ):
         _draw_axes(image, left, title, [history.series(name, max_points=600) for name in names])
     out = io.BytesIO()

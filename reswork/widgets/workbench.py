@@ -51,7 +51,7 @@ class Workbench(w.VBox):
 
     Example:
         >>> workbench = Workbench()                     # doctest: +SKIP
-        >>> workbench.run.history.last("top1/test")     # doctest: +SKIP
+        >>> workbench.run.history.last("loss/test")     # doctest: +SKIP
     """
 
     def __init__(
@@ -260,9 +260,9 @@ class Workbench(w.VBox):
             self._follow_saved(run)
 
     def _moment_seen(self, look: Look) -> None:
-        """Give the network of an earlier moment to the inspector, and its confusion matrix to the plots."""
+        """Give the network of an earlier moment to the inspector, and its tables to the plots."""
         if look.found is not None:
-            self.run_view.turn_to(self.time_machine.step, look.found.confusion)
+            self.run_view.turn_to(self.time_machine.step, look.found.tables.get("confusion"))
             return
         self._newest = look.model, look.step
         if self.pages.value == "Inspect":

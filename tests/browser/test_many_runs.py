@@ -60,9 +60,9 @@ def press(page: Any, label: str) -> None:
 def test_search_sort_tick_note_delete_and_save(lab: Any, page: Any, browser: Any) -> None:
     root = lab.folder / "runs"
     wait_names(page, ["try-25", "try-24"])
-    press(page, "accuracy")
+    press(page, "score")
     page.wait_for_selector(".reswork-runs th[aria-sort=descending]")
-    press(page, "accuracy ▼")
+    press(page, "score ▼")
     wait_names(page, ["try-00", "try-01"])
     press(page, "Next page")
     wait_names(page, ["try-12", "try-13"])

@@ -28,22 +28,22 @@ def run(digits, tmp_path_factory):
 def test_a_look_at_the_last_step_finds_what_the_run_itself_measured(run, digits) -> None:
     look = rw.look_back(run, 20, digits)
     assert look.counted == 500
-    assert np.array_equal(look.found.confusion, run.history.array("confusion/test")[1])
+    assert np.array_equal(look.found.tables["confusion"], run.history.array("confusion/test")[1])
     assert look.found.loss == pytest.approx(run.history.last("loss/test"), rel=1e-5)
     images = rw.datasets.normalise(digits.test.images[list(look.pictures)], digits.mean, digits.std)
     with torch.no_grad():
         chances = run.model(images).softmax(1)
-    assert look.frame.answers.tolist() == chances.argmax(1).tolist()
-    assert look.frame.probabilities == pytest.approx(chances.max(1).values.numpy(), rel=1e-4)
+    assert look.frame.answers.classes.tolist() == chances.argmax(1).tolist()
+    assert look.frame.answers.sure == pytest.approx(chances.max(1).values.numpy(), rel=1e-4)
 
 
 def test_what_changed_names_accuracy_classes_pictures_and_weights(run, digits) -> None:
     before, after = rw.look_back(run, 0, digits), rw.look_back(run, 20, digits)
     told = " ".join(rw.what_changed(before, after))
     top1 = after.found.metrics["top1"]
-    assert f"step 20 names {top1:.1%} of 500 test pictures right" in told
+    assert f"On 500 test pictures the accuracy of {run.name} at step 20 is {top1:.1%}" in told
     assert "gained most" in told and "weights moved by" in told
-    changed = sum(before.frame.answers != after.frame.answers)
+    changed = sum(before.frame.answers.classes != after.frame.answers.classes)
     assert f"{changed} of 4 pinned pictures get another answer" in told
     same = " ".join(rw.what_changed(after, after))
     assert "No weight differs." in same and "keep their answers" in same and "most" not in same

@@ -6,10 +6,11 @@ import reswork as rw
 from reswork.errors import InvalidSetting
 from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_class, thinned
 from reswork.results import Frame
+from reswork.results.answers import ClassAnswers
 
 
 def frame(step: int) -> Frame:
-    return Frame(step, np.zeros((1, 2, 2), np.float32), np.zeros(1, np.int64), np.ones(1, np.float32))
+    return Frame(step, np.zeros((1, 2, 2), np.float32), ClassAnswers(np.ones((1, 1), np.float32)))
 
 
 def test_frames_hold_the_networks_own_answers_and_maps() -> None:
@@ -21,8 +22,8 @@ def test_frames_hold_the_networks_own_answers_and_maps() -> None:
     (only,) = film.frames
     images = rw.datasets.normalise(data.test.images[[3, 5]], data.mean, data.std)
     chances = net(images).softmax(1)
-    assert only.answers.tolist() == chances.argmax(1).tolist()
-    np.testing.assert_allclose(only.probabilities, chances.max(1).values.detach().numpy(), rtol=1e-5)
+    assert only.answers.classes.tolist() == chances.argmax(1).tolist()
+    np.testing.assert_allclose(only.answers.sure, chances.max(1).values.detach().numpy(), rtol=1e-5)
     map_ = rw.probes.attribution(net, images, method="grad_cam").maps
     np.testing.assert_allclose(only.maps, map_, rtol=1e-4, atol=1e-6)
 

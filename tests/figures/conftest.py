@@ -11,10 +11,14 @@ from reswork.models.config import ResNetConfig
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.recorders import CATALOGUE
 from reswork.results import Attribution, Check, ShortcutShares, Trust
+from reswork.tasks import Classification
 from tests.figures import made_results
 
 VIEWS = [view for quantity in CATALOGUE for view in quantity.views]
 RECORDED = [view.figure for view in VIEWS]
+
+
+METRICS = Classification.metrics
 
 
 def _history(steps: int = 60, layers: int = 8, epochs: int = 3) -> History:
@@ -137,8 +141,8 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     sheet = spec_sheet(ResNetConfig(depth=20))
     yield "loss_curves", figures.loss_curves(history)
     yield "loss_curves of three", figures.loss_curves({name: history for name in "abc"}, y_scale="log")
-    yield "accuracy_curves", figures.accuracy_curves(history)
-    yield "accuracy_curves of five", figures.accuracy_curves({name: history for name in "abcde"})
+    yield "metric_curves", figures.metric_curves(history, METRICS)
+    yield "metric_curves of five", figures.metric_curves({name: history for name in "abcde"}, METRICS)
     yield "schedule", figures.schedule(np.arange(steps), np.full(steps, 0.1), steps // 2)
     yield "gradient_profile of two", figures.gradient_profile({"a": history, "b": history})
     yield "over_depth", figures.over_depth({"a": [1.0, 0.5, 0.1], "b": [0.0, float("nan")]}, of="signal")
@@ -171,7 +175,7 @@ def empty_figures() -> dict[str, go.Figure]:
     return {
         "loss_curves": figures.loss_curves(nothing),
         "loss_curves of none": figures.loss_curves({}),
-        "accuracy_curves": figures.accuracy_curves(nothing),
+        "metric_curves": figures.metric_curves(nothing, METRICS),
         "schedule": figures.schedule([], []),
         "gradient_profile of two": figures.gradient_profile({"a": nothing, "b": nothing}),
         "gradient_profile of none": figures.gradient_profile({}),

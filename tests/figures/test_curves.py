@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
-from reswork.figures import accuracy_curves, loss_curves
+from reswork.figures import loss_curves, metric_curves
 from reswork.figures.curves import _loss_figure, _Points, _Run, _runs_info
 from reswork.history import History
+from reswork.tasks import Classification
+
+METRICS = Classification.metrics
 
 
 def points(*values: float) -> _Points:
@@ -21,10 +24,10 @@ def test_info_holds_what_was_recorded(make_history):
 
 
 def test_accuracy_is_in_percent(make_history):
-    figure = accuracy_curves(make_history(60))
+    figure = metric_curves(make_history(60), METRICS)
     train, test, top5 = figure.data[1:]
-    assert test.name == "test, top-1" and set(test.y) == {75.0}
-    assert top5.name == "test, top-5" and np.allclose(top5.y, 95.0)
+    assert test.name == "test" and set(test.y) == {75.0}
+    assert top5.name == "test, top-5 accuracy" and np.allclose(top5.y, 95.0)
     assert 0 < train.y[0] < train.y[-1] < 100
     assert "%" in figure.layout.yaxis.title.text
 

@@ -2,12 +2,13 @@ import numpy as np
 
 from reswork.figures import film_strip
 from reswork.results import Frame
+from reswork.results.answers import ClassAnswers
 
 
 def frames(count: int, pictures: int = 2) -> list[Frame]:
     maps = np.ones((pictures, 8, 8), np.float32)
     return [
-        Frame(10 * k, maps, np.arange(pictures), np.full(pictures, 0.5, np.float32))
+        Frame(10 * k, maps, ClassAnswers((np.eye(pictures, 9) * 0.5).astype(np.float32)))
         for k in range(1, count + 1)
     ]
 

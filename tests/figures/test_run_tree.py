@@ -7,8 +7,8 @@ from reswork.history import History
 from reswork.results import RunNode, family
 
 NODES = (
-    RunNode("a", 90, state="finished", accuracy=0.5),
-    RunNode("b", 60, "a", 30, ("learning_rate 0.1 → 0.01",), "stopped", 0.75),
+    RunNode("a", 90, state="finished", score="50.0%"),
+    RunNode("b", 60, "a", 30, ("learning_rate 0.1 → 0.01",), "stopped", "75.0%"),
     RunNode("c", 90, "b", 45, ("shortcuts_off none → layer2.0",), "running"),
 )
 

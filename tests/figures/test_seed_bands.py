@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reswork.figures import accuracy_curves, loss_curves
+from reswork.figures import loss_curves, metric_curves
 from reswork.figures.seed_bands import curve_band, point_band
 from reswork.history import History, Series
+from reswork.tasks import Classification
 from tests.figures.test_canvas import checked
+
+METRICS = Classification.metrics
 
 
 def history(values: list[float], test: dict[int, float] | None = None, every: int = 1) -> History:
@@ -94,7 +97,7 @@ def test_a_group_is_one_line_with_a_band_and_bars_in_one_colour() -> None:
 
 
 def test_accuracy_bands_are_in_percent_and_a_run_that_is_behind_is_told() -> None:
-    figure = accuracy_curves({"mine": (history([0.5] * 20), history([0.7] * 10))})
+    figure = metric_curves({"mine": (history([0.5] * 20), history([0.7] * 10))}, METRICS)
     assert figure.data[0].y.tolist() == pytest.approx([70.0] * 10 + [50.0] * 10 + [50.0] * 20)
     assert (
         "50 % on average, 50 to 50 (1 of them so far); no test accuracy yet." in figure.layout.meta["summary"]

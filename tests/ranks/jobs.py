@@ -98,7 +98,7 @@ def train_with(ranks: Ranks, model: Net, settings: dict[str, Any]) -> dict[str, 
     for event in fit(model, toy(), recipe(**settings), ranks=ranks):
         match event:
             case BatchReady() if ranks.is_first:
-                found["batches"].append(event.images.clone())
+                found["batches"].append(event.inputs.clone())
             case GradientsReady() if "gradients" not in found:
                 found["gradients"] = {
                     name: weight.grad.clone()
@@ -120,11 +120,9 @@ def evaluated(batch_size: int) -> dict[str, Any] | None:
     """The evaluation of a network that all ranks have alike."""
     data, model = toy(test=45), Net("batch")
     with torchrun_ranks() as ranks, ranks.together(torch.device("cpu")):
-        found = evaluate(
-            model, data.test, mean=data.mean, std=data.std, classes=4, batch_size=batch_size, ranks=ranks
-        )
+        found = evaluate(model, data, batch_size=batch_size, ranks=ranks)
     assert found is not None
-    return {**found.metrics, "confusion": found.confusion.tolist()}
+    return {**found.metrics, **{name: table.tolist() for name, table in found.tables.items()}}
 
 
 def mishap(rank: int, step: int, what: str) -> dict[str, Any]:

@@ -9,16 +9,19 @@ from torch.nn import functional as F
 from reswork.history import History
 from reswork.models.network import resnet
 from reswork.recorders import activations, shortcut_and_branch, signal_variance
+from reswork.tasks import Classification
 from reswork.training.events import BatchReady, RunEnded
+from reswork.training.live_run import RunState
 
 LABELS = torch.arange(8) % 4
+TASK = Classification()
 
 
 def measured(make, model: nn.Module, images: Tensor) -> History:
     history = History()
     recorder = make(history)
-    recorder(BatchReady(1, 1, model.train(), images, LABELS[: len(images)]))
-    recorder(RunEnded(1, "FINISHED", None))
+    recorder(BatchReady(1, 1, model.train(), images, LABELS[: len(images)], TASK))
+    recorder(RunEnded(1, RunState.FINISHED, None))
     return history
 
 
@@ -182,8 +185,8 @@ def test_at_the_start_the_stream_grows_linearly_and_starts_anew_at_each_stage():
     model = resnet(depth=32, order="pre", shortcut="B", num_classes=4)
     history = History()
     recorder = signal_variance(history)
-    recorder(BatchReady(1, 1, model.train(), images, torch.arange(32) % 4))
-    recorder(RunEnded(1, "FINISHED", None))
+    recorder(BatchReady(1, 1, model.train(), images, torch.arange(32) % 4, TASK))
+    recorder(RunEnded(1, RunState.FINISHED, None))
     streams = torch.tensor(row(history, "stream_variance")).reshape(3, 5)
     branches = torch.tensor(row(history, "branch_variance")).reshape(3, 5)
     growth = streams.diff(dim=1)

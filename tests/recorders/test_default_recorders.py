@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_the_events(net, data, make_recipe):
     seen = []
     for event in fit(net, data, make_recipe()):
         if isinstance(event, StepDone):
-            seen.append((event.loss.item(), event.top1.item()))
+            seen.append((event.loss.item(), event.score.item()))
         for recorder in recorders:
             if type(event) in recorder.events:
                 recorder(event)
@@ -83,7 +83,7 @@ def test_the_collector_hands_over_in_order_and_seldom():
 def test_a_loss_that_is_not_finite_is_recorded_as_such(net):
     history = History()
     recorder = losses(history)
-    recorder(StepDone(1, 1, torch.tensor(float("nan")), torch.tensor(0.0), 32, 0.1, net))
+    recorder(StepDone(1, 1, torch.tensor(float("nan")), torch.tensor(0.0), "top1", 32, 0.1, net))
     recorder(RunPaused(1))
     assert np.isnan(history.last("loss/train"))
 

@@ -5,6 +5,7 @@ from torch import nn
 from reswork.history import History
 from reswork.recorders import gradient_norms
 from reswork.training.events import GradientsReady, RunEnded
+from reswork.training.live_run import RunState
 from reswork.training.loop import fit
 
 
@@ -36,7 +37,7 @@ def test_frozen_and_idle_layers_are_zero_so_that_the_layers_stay_the_same():
     recorder(GradientsReady(1, 1, model))
     model["a"].weight.grad = None
     recorder(GradientsReady(2, 1, model))
-    recorder(RunEnded(2, "FINISHED", None))
+    recorder(RunEnded(2, RunState.FINISHED, None))
     vectors = history.vectors("grad_norm")
     assert vectors.labels == ("a", "b", "frozen")
     assert vectors.values[1, 0] == 0 and (vectors.values[:, 2] == 0).all()
@@ -50,7 +51,7 @@ def test_a_model_without_such_layers_records_nothing_and_says_so():
     recorder = gradient_norms(history, every=1)
     recorder(GradientsReady(1, 1, model))
     recorder(GradientsReady(2, 1, model))
-    recorder(RunEnded(2, "FINISHED", None))
+    recorder(RunEnded(2, RunState.FINISHED, None))
     assert history.groups == ()
     (note,) = history.notes
     assert (note.kind, note.details["recorder"]) == ("nothing to record", "gradient_norms")

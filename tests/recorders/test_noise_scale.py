@@ -9,6 +9,7 @@ from reswork.history import History
 from reswork.recorders import noise_scale
 from reswork.training.events import GradientsReady, RunEnded, StepDone
 from reswork.training.interval import Interval
+from reswork.training.live_run import RunState
 from reswork.training.loop import fit
 
 
@@ -23,8 +24,8 @@ def test_it_finds_the_noise_of_a_problem_that_knows_it():
         noise = torch.randn(1, 50, generator=generator) * deviation / batch**0.5
         model.weight.grad = true + noise
         recorder(GradientsReady(step, 1, model))
-        recorder(StepDone(step, 1, torch.zeros(()), torch.zeros(()), batch, 0.1, model))
-    recorder(RunEnded(2000, "FINISHED", None))
+        recorder(StepDone(step, 1, torch.zeros(()), torch.zeros(()), "top1", batch, 0.1, model))
+    recorder(RunEnded(2000, RunState.FINISHED, None))
     assert history.series("noise_scale/noise").values.mean() == pytest.approx(24.5, rel=0.03)
     assert history.series("noise_scale/signal").values.mean() == pytest.approx(0.5, rel=0.03)
     assert np.nanmedian(history.series("noise_scale").values[50:]) == pytest.approx(49, rel=0.1)
@@ -48,7 +49,7 @@ def test_in_a_training_it_is_the_noise_over_the_whole_data_set(make_recipe):
     for event in fit(net, data, recipe):
         if type(event) in recorder.events:
             recorder(event)
-    recorder(RunEnded(600, "FINISHED", None))
+    recorder(RunEnded(600, RunState.FINISHED, None))
 
     pixels = ((split.images / 255 - 0.5) / 0.3).flatten(1).double()
     wrong = net.double()(pixels.reshape(-1, 3, 4, 4)).softmax(1) - nn.functional.one_hot(labels, 4)
@@ -67,8 +68,8 @@ def test_a_gap_between_the_steps_makes_no_pair():
     for step in (1, 4, 6):
         model.weight.grad = torch.ones(1, 2)
         recorder(GradientsReady(step, 1, model))
-        recorder(StepDone(step, 1, torch.zeros(()), torch.zeros(()), 8, 0.1, model))
-    recorder(RunEnded(6, "FINISHED", None))
+        recorder(StepDone(step, 1, torch.zeros(()), torch.zeros(()), "top1", 8, 0.1, model))
+    recorder(RunEnded(6, RunState.FINISHED, None))
     assert history.names == ()
 
 

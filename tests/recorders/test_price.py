@@ -48,7 +48,7 @@ class Worker(BaseRecorder):
 def steps(clock: Clock, recorders: list, count: int, begin: int = 1, step_s: float = 0.1) -> None:
     for step in range(begin, begin + count):
         clock.now += step_s
-        event = StepDone(step, 1, torch.zeros(()), torch.zeros(()), 32, 0.1, MODEL)
+        event = StepDone(step, 1, torch.zeros(()), torch.zeros(()), "top1", 32, 0.1, MODEL)
         for recorder in recorders:
             recorder(event)
 
@@ -74,7 +74,7 @@ def test_evaluations_and_pauses_are_no_steps(clock):
     budget(RunPaused(5))
     clock.now += 50
     steps(clock, [budget], 5, begin=6)
-    budget(EpochDone(10, 1, 1.0, {}, torch.zeros(1).numpy(), MODEL))
+    budget(EpochDone(10, 1, 1.0, {}, {}, MODEL))
     clock.now += 50
     steps(clock, [budget], 5, begin=11)
     assert max(budget._steps_s) == pytest.approx(0.1)
@@ -217,8 +217,8 @@ def test_the_time_of_the_gpu_counts_without_waiting_for_it():
     recorder.events = (StepDone,)  # type: ignore[attr-defined]
     timed = Timed("a", recorder)
     for step in range(1, 6):
-        timed(StepDone(step, 1, work[0, 0], work[0, 0], 32, 0.1, model))
+        timed(StepDone(step, 1, work[0, 0], work[0, 0], "top1", 32, 0.1, model))
     queued = timed.spent_s
     torch.cuda.synchronize()
-    timed(StepDone(6, 1, work[0, 0], work[0, 0], 32, 0.1, model))
+    timed(StepDone(6, 1, work[0, 0], work[0, 0], "top1", 32, 0.1, model))
     assert timed.measurement_s is not None and timed.measurement_s > queued / 5

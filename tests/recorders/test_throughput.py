@@ -1,11 +1,12 @@
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from reswork.history import History
 from reswork.recorders import memory, throughput
+from reswork.tasks import Classification
 from reswork.training.events import EpochDone, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.live_run import RunState
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
 
@@ -21,13 +22,15 @@ def clock(monkeypatch):
 
 
 def done(step: int) -> StepDone:
-    return StepDone(step, 1, torch.tensor(1.0), torch.tensor(0.5), 50, 0.1, MODEL)
+    return StepDone(step, 1, torch.tensor(1.0), torch.tensor(0.5), "top1", 50, 0.1, MODEL)
 
 
 def test_images_per_second_leave_out_warming_up_pauses_and_evaluations(clock):
     history = History()
     recorder = throughput(history)
-    recorder(RunStarted(0, MODEL, 100, 10, "cpu", "", Mode("cpu"), lambda: TrainingState(0)))
+    recorder(
+        RunStarted(0, MODEL, 100, 10, "cpu", "", Mode("cpu"), Classification(), lambda: TrainingState(0))
+    )
     clock[0] += 40  # compiling
     recorder(done(1))
     step = 1
@@ -38,10 +41,10 @@ def test_images_per_second_leave_out_warming_up_pauses_and_evaluations(clock):
             recorder(done(step))
         clock[0] += wait
         if event is EpochDone:
-            recorder(EpochDone(step, 1, 1.0, {}, np.zeros((1, 1)), MODEL))
+            recorder(EpochDone(step, 1, 1.0, {}, {}, MODEL))
         if event is RunPaused:
             recorder(RunPaused(step))
-    recorder(RunEnded(step, "FINISHED", None))
+    recorder(RunEnded(step, RunState.FINISHED, None))
     values = history.series("images_per_second").values
     assert len(values) >= 3
     assert values == pytest.approx([500] * len(values))
@@ -53,7 +56,7 @@ def test_a_run_shorter_than_an_interval_still_has_a_value(clock):
     recorder(done(1))
     clock[0] += 0.01
     recorder(done(2))
-    recorder(RunEnded(2, "FINISHED", None))
+    recorder(RunEnded(2, RunState.FINISHED, None))
     assert history.last("images_per_second") == pytest.approx(5000)
 
 
@@ -75,5 +78,5 @@ def test_memory_of_the_gpu():
         pytest.skip("there is no CUDA device")
     history = History()
     held = torch.empty(2**24, device="cuda")
-    memory(history)(StepDone(1, 1, held[0], held[0], 1, 0.1, MODEL))
+    memory(history)(StepDone(1, 1, held[0], held[0], "top1", 1, 0.1, MODEL))
     assert history.last("memory/bytes") >= 2**26

@@ -41,8 +41,8 @@ def test_frozen_layers_are_there_and_stand_still(net, data, make_recipe) -> None
 def test_nothing_of_the_graph_is_kept(net) -> None:
     recorder = weight_norms(History(), every=1)
     zero = torch.zeros(())
-    recorder(StepDone(1, 1, zero, zero, 8, 0.1, net))
-    recorder(StepDone(2, 1, zero, zero, 8, 0.1, net))
+    recorder(StepDone(1, 1, zero, zero, "top1", 8, 0.1, net))
+    recorder(StepDone(2, 1, zero, zero, "top1", 8, 0.1, net))
     assert [value.requires_grad for value in recorder._collector._values] == [False]
 
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 ADDED: tuple[str, ...] = (
+    "run.json/task",
     "run.json/config/head",  # a network may end in a U-Net
     "series/weight_norm",  # a recorder of every run
     "files/*/training.json/recorders/weight_norms",

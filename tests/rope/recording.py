@@ -30,6 +30,7 @@ STOPPED = Path(__file__).parents[1] / "store" / "runs_of_before" / "stopped"
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 CLOCK_SERIES = ("images_per_second", "memory/bytes", "device/utilisation")
 CLOCK_FIELDS = ("created", "versions")  # of run.json
+RENAMED = {"target_score": "target_accuracy", "target": "target_accuracy"}  # settings and details of notes
 SHARED_SERIES = (
     "loss/train",
     "top1/train",
@@ -163,7 +164,7 @@ def record(name: str, root: Path) -> dict[str, Any]:
         "losses": losses_of(run),
         "weights": weights_of(run.model),
         "series": dict(series_of(run.history.to_dict())),
-        "notes": run.history.to_dict()["notes"],
+        "notes": renamed(run.history.to_dict()["notes"]),
         **folder_of(folder),
     }
 
@@ -178,7 +179,7 @@ def data_of(name: str) -> Any:
 def recipe_of(training: Training) -> Any:
     """The recipe of a training, with nothing in it that would be timed."""
     fixed = {"precision": "fp32", "channels_last": False, "compile": "off", "device": "cpu"}
-    return rw.Recipe(**{"steps": STEPS, "batch_size": 64, **fixed, **training.recipe})
+    return rw.Recipe.from_dict({"steps": STEPS, "batch_size": 64, **fixed, **training.recipe})
 
 
 def straight(model: nn.Module, data: Any, recipe: Any, folder: Path) -> Any:
@@ -283,11 +284,20 @@ def folder_of(folder: Path) -> dict[str, Any]:
     lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
     form["metrics.jsonl"] = all(line == json.dumps(json.loads(line)) + "\n" for line in lines)
     return {
-        "run.json": {key: value for key, value in values.items() if key not in CLOCK_FIELDS},
-        "metrics.jsonl": [line for text in lines if (line := without_clock(json.loads(text))) is not None],
+        "run.json": renamed({key: value for key, value in values.items() if key not in CLOCK_FIELDS}),
+        "metrics.jsonl": [
+            line for text in lines if (line := without_clock(renamed(json.loads(text)))) is not None
+        ],
         "form": form,  # whether the bytes are those that follow from the values
         "files": dict(files_of(folder)),
     }
+
+
+def renamed(values: Any) -> Any:
+    """JSON values with the names of before the move, where a name was changed on purpose."""
+    if isinstance(values, dict):
+        return {RENAMED.get(key, key): renamed(value) for key, value in values.items()}
+    return [renamed(value) for value in values] if isinstance(values, list) else values
 
 
 def without_clock(line: dict[str, Any]) -> dict[str, Any] | None:

@@ -19,7 +19,9 @@ from reswork.errors import InvalidSetting
 from reswork.models.network import ResNet, resnet
 from reswork.store.checkpoint import open_checkpoint
 from reswork.store.foreign_weights import entries_in, state_dict_in
+from reswork.tasks import Classification
 from reswork.training.events import RunEnded, RunStarted
+from reswork.training.live_run import RunState
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
 from tests.places import PRETRAINED, SHARED
@@ -110,8 +112,12 @@ def test_half_precision_weights_become_a_network_that_runs(tmp_path: Path) -> No
 def test_a_run_opens_too(made_writer: Any) -> None:
     writer, _ = made_writer()
     network = resnet(depth=8, width=2, in_channels=1, num_classes=2)
-    writer(RunStarted(0, network, 1, 1, "cpu", "as it comes", Mode("cpu"), lambda: TrainingState(0)))
-    writer(RunEnded(1, "FINISHED", None))
+    writer(
+        RunStarted(
+            0, network, 1, 1, "cpu", "as it comes", Mode("cpu"), Classification(), lambda: TrainingState(0)
+        )
+    )
+    writer(RunEnded(1, RunState.FINISHED, None))
     found = open_checkpoint(writer.directory)
     assert same(found.model, network.state_dict())
     assert "from run 'made'" in found.sentence

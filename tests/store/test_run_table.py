@@ -47,8 +47,8 @@ def test_all_words_of_a_search_must_stand_in_the_row(three: Path, search: str, f
 @pytest.mark.parametrize(
     ("sort", "falling", "found"),
     [
-        ("accuracy", None, ["wide", "deep", "other"]),
-        ("accuracy", False, ["deep", "wide", "other"]),
+        ("score", None, ["wide", "deep", "other"]),
+        ("score", False, ["deep", "wide", "other"]),
         ("loss", None, ["wide", "deep", "other"]),
         ("name", None, ["deep", "other", "wide"]),
         ("name", True, ["wide", "other", "deep"]),

@@ -14,6 +14,7 @@ from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE
 from reswork.store.run_table import runs
 from reswork.store.saved_run import SavedRun, load_run
 from reswork.store.writer import RunWriter
+from reswork.tasks import Classification
 from reswork.training.events import RunEnded, RunStarted
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
@@ -24,9 +25,9 @@ Make = Callable[..., tuple[RunWriter, History]]
 
 def _finish(made: tuple[RunWriter, History], model: ResNet, state: str = "FINISHED") -> RunWriter:
     writer, history = made
-    writer(RunStarted(0, model, 8, 4, "cpu", "fp32", Mode("cpu"), lambda: TrainingState(0)))
+    writer(RunStarted(0, model, 8, 4, "cpu", "fp32", Mode("cpu"), Classification(), lambda: TrainingState(0)))
     history.record(1, {"loss/train": 0.5, "loss/test": 0.7, "top1/test": 0.75})
-    writer(RunEnded(1, state, None))
+    writer(RunEnded(1, RunState[state], None))
     return writer
 
 
@@ -41,7 +42,7 @@ def test_a_finished_run_comes_back_with_everything(
     assert (run.dataset_name, run.classes, run.input_shape) == ("tiny", ("<b>one</b>", "two"), (1, 8, 8))
     assert run.history.last("loss/train") == 0.5
     assert run.mode == "fp32"
-    assert run.summary()["top1/test"] == 0.75
+    assert run.summary()["score"] == 0.75
     assert run.summary()["step"] == 1
     assert "finished" in repr(run)
     network = run.model()
@@ -68,7 +69,9 @@ def test_a_run_that_goes_on_is_running_and_one_without_a_writer_interrupted(
 ) -> None:
     writer, history = made_writer()
     history.record(3, {"loss/train": 0.5})
-    writer(RunStarted(0, tiny_net, 8, 4, "cpu", "fp32", Mode("cpu"), lambda: TrainingState(0)))
+    writer(
+        RunStarted(0, tiny_net, 8, 4, "cpu", "fp32", Mode("cpu"), Classification(), lambda: TrainingState(0))
+    )
     going_on = load_run("made", tmp_path)
     assert (going_on.state, going_on.interrupted, going_on.state_word) == (RunState.RUNNING, False, "running")
     writer._lock.release()

@@ -3,7 +3,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,7 +14,9 @@ from reswork.store import writer as writer_module
 from reswork.store.directory import LOCK_FILE, METRICS_FILE, RUN_FILE, WEIGHTS_FILE, has_writer
 from reswork.store.replay import read_history
 from reswork.store.writer import RunWriter
+from reswork.tasks import Classification
 from reswork.training.events import EpochDone, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.live_run import RunState
 from reswork.training.modes import Mode
 from reswork.training.progress import TrainingState
 
@@ -23,15 +24,25 @@ Make = Callable[..., tuple[RunWriter, History]]
 
 
 def _started(model: ResNet) -> RunStarted:
-    return RunStarted(0, model, 8, 4, "cpu", "fp32 on the processor", Mode("cpu"), lambda: TrainingState(0))
+    return RunStarted(
+        0,
+        model,
+        8,
+        4,
+        "cpu",
+        "fp32 on the processor",
+        Mode("cpu"),
+        Classification(),
+        lambda: TrainingState(0),
+    )
 
 
 def _step(step: int, model: ResNet) -> StepDone:
-    return StepDone(step, 1, torch.tensor(0.5), torch.tensor(0.5), 8, 0.1, model)
+    return StepDone(step, 1, torch.tensor(0.5), torch.tensor(0.5), "top1", 8, 0.1, model)
 
 
 def _epoch(step: int, model: ResNet) -> EpochDone:
-    return EpochDone(step, 1, 1.0, {"loss": 0.4}, np.eye(2, dtype=np.int64), model)
+    return EpochDone(step, 1, 1.0, {"loss": 0.4}, {}, model)
 
 
 def _json(writer: RunWriter) -> dict[str, object]:
@@ -53,7 +64,7 @@ def test_the_folder_says_what_it_is_before_the_first_step(made_writer: Make) -> 
 def test_the_state_follows_the_events(made_writer: Make, tiny_net: ResNet) -> None:
     writer, history = made_writer(interval_s=0.0)
     states = []
-    ended = RunEnded(3, "FINISHED", None)
+    ended = RunEnded(3, RunState.FINISHED, None)
     for event in (_started(tiny_net), _step(1, tiny_net), RunPaused(1), _step(2, tiny_net), ended):
         writer(event)
         states.append(_json(writer)["state"])
@@ -77,7 +88,7 @@ def test_metrics_are_written_at_most_once_an_interval_and_at_the_end(
         history.record(step, {"loss/train": 1.0})
         writer(_step(step, tiny_net))
         assert step - len(read_history(path).series("loss/train")) < 6
-    writer(RunEnded(10, "STOPPED", None))
+    writer(RunEnded(10, RunState.STOPPED, None))
     assert len(read_history(path).series("loss/train")) == 10
 
 
@@ -87,7 +98,7 @@ def test_final_weights_are_those_last_evaluated(made_writer: Make, tiny_net: Res
     writer(_started(tiny_net))
     writer(_step(1, tiny_net))
     writer(_epoch(1, averaged))
-    writer(RunEnded(1, "FINISHED", None))
+    writer(RunEnded(1, RunState.FINISHED, None))
     saved = load_file(writer.directory / WEIGHTS_FILE)
     assert saved.keys() == averaged.state_dict().keys()
     assert all(torch.equal(saved[name], value) for name, value in averaged.state_dict().items())
@@ -98,7 +109,7 @@ def test_final_weights_are_those_last_evaluated(made_writer: Make, tiny_net: Res
 def test_a_failed_run_leaves_its_error_and_weights(made_writer: Make, tiny_net: ResNet) -> None:
     writer, _ = made_writer()
     writer(_started(tiny_net))
-    writer(RunEnded(0, "FAILED", ArithmeticError("the loss is NaN at step 1")))
+    writer(RunEnded(0, RunState.FAILED, ArithmeticError("the loss is NaN at step 1")))
     assert _json(writer)["error"] == {"type": "ArithmeticError", "message": "the loss is NaN at step 1"}
     assert (writer.directory / WEIGHTS_FILE).is_file()
 
@@ -124,7 +135,7 @@ def test_a_full_disk_is_told_once_and_made_good(
     writer(_step(6, tiny_net))
     assert writer.error is None
     assert [note.kind for note in history.notes] == ["not_saved", "saved_again"]
-    writer(RunEnded(6, "FINISHED", None))
+    writer(RunEnded(6, RunState.FINISHED, None))
     assert read_history(writer.directory / METRICS_FILE).to_dict() == history.to_dict()
 
 

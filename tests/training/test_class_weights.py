@@ -79,7 +79,7 @@ def test_the_loss_is_torchs_weighted_mean(
     batches, expected = Batches(data, recipe, channels_last=False), []
     for step in range(1, 13):
         batch = batches.cut(step)
-        loss = criterion(model(batch.images), batch.labels)
+        loss = criterion(model(batch.inputs), batch.targets)
         expected.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

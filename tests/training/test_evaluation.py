@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reswork.datasets.dataset import Split
+from reswork.datasets.dataset import Dataset, Split
 from reswork.training.evaluation import evaluate
 from reswork.training.modes import Mode
 
@@ -22,22 +22,23 @@ class Lookup(nn.Module):
         return self.logits[numbers]
 
 
-def case(classes: int, count: int = 200, present: int | None = None) -> tuple[Lookup, Split, torch.Tensor]:
+def case(classes: int, count: int = 200, present: int | None = None) -> tuple[Lookup, Dataset, torch.Tensor]:
     generator = torch.Generator().manual_seed(classes)
     labels = torch.randint(present or classes, (count,), generator=generator)
     logits = torch.randn(count, classes, generator=generator) + F.one_hot(labels, classes)
     images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
-    return Lookup(logits), Split(images, labels), logits
+    split = Split(images, labels)
+    names = tuple(map(str, range(classes)))
+    return Lookup(logits), Dataset("toy", split, split, names, (0.0,), (1.0,), "made up"), logits
 
 
 @pytest.mark.parametrize(("classes", "present"), [(2, None), (4, None), (10, None), (10, 6)])
 @pytest.mark.parametrize("batch_size", [7, 500])
 def test_every_metric_equals_scikit_learn(classes, present, batch_size, device):
-    model, split, logits = case(classes, present=present)
-    found = evaluate(
-        model.to(device), split.to(device), mean=(0.0,), std=(1.0,), classes=classes, batch_size=batch_size
-    )
+    model, data, logits = case(classes, present=present)
+    found = evaluate(model.to(device), data.to(device), batch_size=batch_size)
     assert found is not None
+    split = data.test
     truth, answers = split.labels.numpy(), logits.argmax(1).numpy()
     every = {"labels": sorted(set(truth) | set(answers)), "average": "macro", "zero_division": 0}
     expected = {
@@ -51,7 +52,7 @@ def test_every_metric_equals_scikit_learn(classes, present, batch_size, device):
     assert found.metrics == pytest.approx(expected, abs=1e-5)
     assert found.loss == found.metrics["loss"]
     np.testing.assert_array_equal(
-        found.confusion, sklearn.metrics.confusion_matrix(truth, answers, labels=range(classes))
+        found.tables["confusion"], sklearn.metrics.confusion_matrix(truth, answers, labels=range(classes))
     )
 
 
@@ -59,7 +60,7 @@ def test_each_part_keeps_its_own_mode_and_statistics(make_net, make_data):
     model, data = make_net().train(), make_data()
     model[1].eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    evaluate(model, data.test, mean=data.mean, std=data.std, classes=4)
+    evaluate(model, data)
     assert [module.training for module in model] == [True, False, True, True, True, True, True]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -71,18 +72,15 @@ def test_it_ends_between_two_batches_when_asked(make_net, make_data):
         asked.append(True)
         return len(asked) > 2
 
-    found = evaluate(
-        make_net(), data.test, mean=data.mean, std=data.std, classes=4, batch_size=8, stopped=stopped
-    )
+    found = evaluate(make_net(), data, batch_size=8, stopped=stopped)
     assert found is None
     assert len(asked) == 3
 
 
 def test_bf16_gives_nearly_the_same(make_net, make_data):
     data, model = make_data(), make_net()
-    options = {"mean": data.mean, "std": data.std, "classes": 4}
-    plain = evaluate(model, data.test, **options)
-    short = evaluate(model, data.test, mode=Mode("cpu", "bf16", channels_last=True), **options)
+    plain = evaluate(model, data)
+    short = evaluate(model, data, mode=Mode("cpu", "bf16", channels_last=True))
     assert plain is not None
     assert short is not None
     assert short.loss == pytest.approx(plain.loss, abs=0.02)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from reswork.tasks import Classification
 from reswork.training.batches import Batches
 from reswork.training.events import GradientsReady, RunStarted, StepDone
 from reswork.training.failures import NonFiniteLoss, OutOfMemory, is_out_of_memory
@@ -69,7 +70,7 @@ def test_an_endless_wait_free_run_stops_where_it_went_bad(make_data, make_recipe
     recipe, data = make_recipe(steps=60, schedule="constant", learning_rate=1e38), make_data()
     model = plain_net()
     batches = Batches(data, recipe, channels_last=False)
-    train_step = TrainStep(model, batches, recipe, Mode("cpu"), [recipe.learning_rate] * 60)
+    train_step = TrainStep(model, batches, Classification(), recipe, Mode("cpu"), [recipe.learning_rate] * 60)
     train_step._guard = LossGuard(torch.device("cpu"), every=8)
     weights = []
     with pytest.raises(NonFiniteLoss) as caught:

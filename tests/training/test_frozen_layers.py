@@ -87,7 +87,7 @@ def by_hand(model: nn.Module, data: Any, recipe: Recipe, joins: int) -> list[flo
         for weight in parts["layer1"]:
             weight.requires_grad = step >= joins
         batch = batches.cut(step)
-        loss = F.cross_entropy(model(batch.images), batch.labels)
+        loss = F.cross_entropy(model(batch.inputs), batch.targets)
         loss.backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_([*parts["rest"], *parts["layer1"]], recipe.clip_norm)

@@ -41,9 +41,9 @@ def test_the_events_come_in_order(make_net, make_data, make_recipe):
     assert (ended.step, ended.epoch) == (7, 2)
     assert ended.seconds > 0
     assert set(ended.metrics) == {"loss", "top1", "top5", "precision", "recall", "f1"}
-    assert ended.confusion.sum() == 40
+    assert ended.tables["confusion"].sum() == 40
     steps = [event for event in events if isinstance(event, StepDone)]
-    assert [(e.step, e.epoch, e.images) for e in steps][4:6] == [(5, 1, 32), (6, 2, 32)]
+    assert [(e.step, e.epoch, e.examples) for e in steps][4:6] == [(5, 1, 32), (6, 2, 32)]
 
 
 def test_it_equals_a_loop_written_by_hand(make_net, make_data, make_recipe):
@@ -57,7 +57,7 @@ def test_it_equals_a_loop_written_by_hand(make_net, make_data, make_recipe):
     batches, expected = Batches(data, recipe, channels_last=False), []
     for step in range(1, 13):
         batch = batches.cut(step)
-        loss = F.cross_entropy(model(batch.images), batch.labels)
+        loss = F.cross_entropy(model(batch.inputs), batch.targets)
         expected.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -220,7 +220,7 @@ def test_the_batch_that_is_told_is_the_one_that_is_used(make_net, make_data, mak
     assert [event.step for event in told] == list(range(1, 9))
     for event in told:
         batch = batches.cut(event.step)
-        assert torch.equal(event.images, batch.images) and torch.equal(event.labels, batch.labels)
+        assert torch.equal(event.inputs, batch.inputs) and torch.equal(event.targets, batch.targets)
 
 
 def test_batches_and_gradients_are_told_only_to_who_wants_them(make_net, make_data, make_recipe):
@@ -243,7 +243,7 @@ def test_stop_is_seen_within_an_evaluation(make_net, make_data, make_recipe):
 def test_data_sets_smaller_than_a_batch_or_not_a_multiple_of_it(count, make_net, make_data, make_recipe):
     data = make_data(train=count, test=1)
     images = [
-        event.images
+        event.examples
         for event in fit(make_net(), data, make_recipe(steps=3, accumulate=4, checkpoint_activations=True))
         if isinstance(event, StepDone)
     ]
@@ -264,7 +264,7 @@ def test_each_epoch_takes_every_image_once_in_a_new_order(make_data, make_recipe
     data = replace(data, train=Split(marked, data.train.labels), mean=(0.0,) * 3, std=(1 / 255,) * 3)
     batches = Batches(data, make_recipe(), channels_last=True)
     epochs = [
-        torch.cat([batches.cut(step).images[:, 0, 0, 0] for step in range(first, first + 5)]).round().long()
+        torch.cat([batches.cut(step).inputs[:, 0, 0, 0] for step in range(first, first + 5)]).round().long()
         for first in (1, 6)
     ]
     assert [sorted(epoch.tolist()) for epoch in epochs] == [list(range(160))] * 2

@@ -12,7 +12,7 @@ def test_json_round_trip_of_every_field():
     recipe = Recipe(
         epochs=3, steps=70, optimizer="adamw", learning_rate=1e-3, milestones=(0.3, 0.6), ema=0.99,
         augmentation=Augmentation(crop_padding=4, flip=True), channels_last=True, clip_norm=1.0,
-        target_accuracy=0.9, layer_rates={"layer1": 0.1, "fc": 10}, frozen=("conv1", "layer1"),
+        target_score=0.9, layer_rates={"layer1": 0.1, "fc": 10}, frozen=("conv1", "layer1"),
         unfreeze_epochs={"layer1.0": 1.5}, class_weights=(1.0, 2.0),
     )  # fmt: skip
     assert Recipe.from_json(recipe.to_json()) == recipe
@@ -33,7 +33,7 @@ def test_missing_fields_keep_their_defaults_and_unknown_ones_are_named():
         ("seed", 2**63), ("accumulate", 0), ("accumulate", 65), ("learning_rate", 0.0),
         ("learning_rate", float("nan")), ("learning_rate", "0.1"), ("momentum", 1.0), ("momentum", -0.1),
         ("weight_decay", -1e-4), ("warmup_epochs", -1), ("label_smoothing", 1.0), ("mixup", -1.0),
-        ("decay_factor", 1.1), ("clip_norm", 0.0), ("ema", 1.0), ("target_accuracy", 1.5),
+        ("decay_factor", 1.1), ("clip_norm", 0.0), ("ema", 1.0), ("target_score", 1.5),
         ("milestones", (0.7, 0.5)), ("milestones", (0.5, 1.0)), ("optimizer", "rmsprop"),
         ("schedule", "linear"), ("precision", "fp8"), ("compile", True), ("channels_last", "yes"),
         ("channels_last", 1),

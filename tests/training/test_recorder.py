@@ -6,6 +6,7 @@ import pytest
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.training.events import Event, RunEnded, StepDone
+from reswork.training.live_run import RunState
 from reswork.training.recorder import EVENTS, BaseRecorder, FunctionRecorder, Recorder, as_recorder
 from reswork.training.run import Run
 
@@ -26,7 +27,7 @@ def test_the_base_has_all_that_a_recorder_has_but_the_call() -> None:
     assert isinstance(recorder, Recorder) and as_recorder(recorder) is recorder
     assert (recorder.name, recorder.interval, recorder.state()) == ("Counts", None, {})
     with pytest.raises(NotImplementedError):
-        BaseRecorder()(RunEnded(1, "FINISHED", None))
+        BaseRecorder()(RunEnded(1, RunState.FINISHED, None))
     named = type("Named", (Counts,), {"name": "mine"})()
     assert named.name == "mine"
 

@@ -79,7 +79,7 @@ def test_from_start_to_finish(make_run):
     assert isinstance(events[0], RunStarted)
     ended = events[-1]
     assert isinstance(ended, RunEnded)
-    assert (ended.step, ended.state, ended.error) == (8, "FINISHED", None)
+    assert (ended.step, ended.state, ended.error) == (8, RunState.FINISHED, None)
     assert "finished, step 8 of 8" in repr(run)
 
 
@@ -425,7 +425,7 @@ def test_waiting(make_run):
 
 
 def test_convergence_is_noted_once(make_run):
-    run = make_run(epochs=12, steps=None, target_accuracy=0.7)
+    run = make_run(epochs=12, steps=None, target_score=0.7)
     run.start()
     run.wait(20)
     (note,) = [note for note in run.history.notes if note.kind == "converged"]

@@ -62,7 +62,7 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     machine.scrubber.slider.value = step
     settle(machine)
     view = bench.run_view
-    for figure in (view.loss, view.accuracy, view.rates):
+    for figure in (view.loss, view.score, view.rates):
         assert cursor(figure)[-1] == step
     assert f"step {step}" in machine.scrubber.told.value
     assert machine.column.look.step == step

@@ -21,6 +21,7 @@ from reswork.experiment.processes.portable import config_of, recorder_specs
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.store.moment_keeper import DEFAULT_BYTES
+from reswork.tasks import TASKS, Task
 from reswork.training.pace import EVERY_S
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
@@ -45,6 +46,7 @@ class ProcessSettings:
         state: where to begin instead of at step 0.
         resumes: go on with what is in the run's folder; recorders are then those that come to its own.
         step: go on from the newest checkpoint at or before this step; None: the newest.
+        task: what is learned, one of those that reswork has; None: as the data's targets say.
     """
 
     engine: Engine = "process"
@@ -55,6 +57,7 @@ class ProcessSettings:
     state: TrainingState | None = None
     resumes: bool = False
     step: int | None = None
+    task: Task | None = None
 
     def check(self, model: nn.Module) -> None:
         """Refuse what a process of its own cannot do, before anything is written.
@@ -72,6 +75,12 @@ class ProcessSettings:
             )
         config_of(model)
         recorder_specs(self.recorders)
+        if self.task is not None and TASKS.get(self.task.kind) != self.task:
+            raise InvalidSetting(
+                "task",
+                f"engine='process' makes its task anew from its kind, and {self.task.kind!r} is not one of "
+                f"{', '.join(map(repr, TASKS))}; use engine='thread'",
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class Job:
         resumes: whether it goes on with what is in the run's folder, and then only the recorders above are used.
         step: from which it goes on at the latest.
         state: step and values of the state to begin with, whose tensors lie beside the job; None: step 0.
+        task: kind of what is learned.
         kernel: number of the process that started it.
         when_kernel_ends: whether it stops then, or goes on.
         threads: that torch may use.
@@ -106,6 +116,7 @@ class Job:
     resumes: bool
     step: int | None
     state: dict[str, Any] | None
+    task: str
     kernel: int
     when_kernel_ends: WhenKernelEnds
     threads: int
@@ -118,7 +129,7 @@ def private_folder() -> Path:
 
 
 def make_job(
-    model: nn.Module, recipe: Recipe, description: Mapping[str, Any], settings: ProcessSettings
+    model: nn.Module, task: Task, recipe: Recipe, description: Mapping[str, Any], settings: ProcessSettings
 ) -> Job:
     """The job that this process gives to a new one."""
     state = settings.state
@@ -133,6 +144,7 @@ def make_job(
         resumes=settings.resumes,
         step=settings.step,
         state=None if state is None else {"step": state.step, "values": dict(state.values)},
+        task=task.kind,
         kernel=os.getpid(),
         when_kernel_ends=settings.when_kernel_ends,
         threads=torch.get_num_threads(),

@@ -25,6 +25,7 @@ from reswork.store.directory import WEIGHTS_FILE
 from reswork.store.history_sync import HistoryFollower, marks
 from reswork.store.saved_run import load_run
 from reswork.store.worker_file import Worker
+from reswork.tasks import task_of_kind
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe
@@ -67,6 +68,7 @@ class ProcessRun(LiveRun):
         self._data = data
         self.dataset_name = str(facts["dataset_name"])
         self.classes = tuple(str(name) for name in facts["classes"])
+        self.task = task_of_kind(str(facts["task"]))
         self.total_steps = int(facts["total_steps"])
         self.steps_per_epoch = int(facts["steps_per_epoch"])
         self.when_kernel_ends = facts.get("when_kernel_ends")

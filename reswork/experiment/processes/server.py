@@ -37,6 +37,7 @@ class Server:
             "recipe": run.recipe.to_dict(),
             "dataset_name": run.dataset_name,
             "classes": list(run.classes),
+            "task": run.task.kind,
             "total_steps": run.total_steps,
             "steps_per_epoch": run.steps_per_epoch,
             "moments_bytes": None if run.moments is None else run.moments.most_bytes,

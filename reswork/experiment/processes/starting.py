@@ -34,6 +34,7 @@ from reswork.store.directory import METRICS_FILE, RUN_FILE, runs_folder, taken_l
 from reswork.store.replay import read_history
 from reswork.store.saved_run import SavedRun, find_run
 from reswork.store.worker_file import WORKER_LOG, Worker, living_worker, worker_of, write_worker
+from reswork.tasks import task_for, task_of_kind
 from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
@@ -68,10 +69,13 @@ def process_run(
     if not settings.resumes:
         write_json(directory / RUN_FILE, {**values, "state": "READY"})
 
+    task = settings.task or task_for(data)
+
     def launch() -> tuple[Worker, subprocess.Popen[bytes]]:
         folder = private_folder()
         try:
-            write_job(folder, make_job(model, recipe, description, settings), model, data, settings.state)
+            job = make_job(model, task, recipe, description, settings)
+            write_job(folder, job, model, data, settings.state)
             process = _started(directory, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,6 +93,7 @@ def process_run(
     facts = {
         "dataset_name": data.name,
         "classes": data.classes,
+        "task": task.kind,
         "total_steps": total_steps(recipe, len(data.train)),
         "steps_per_epoch": steps_per_epoch(recipe, len(data.train)),
         "when_kernel_ends": settings.when_kernel_ends,
@@ -127,7 +132,11 @@ def resume_in_process(
         raise InvalidSetting("run", f"run {saved.name!r} is {saved.state_word}, and cannot go on")
     data = saved.check_data(data) if data is not None else saved.load_data()
     settings = ProcessSettings(
-        when_kernel_ends=when_kernel_ends, recorders=list(recorders), resumes=True, step=step
+        when_kernel_ends=when_kernel_ends,
+        recorders=list(recorders),
+        resumes=True,
+        step=step,
+        task=task_of_kind(saved.task_kind),
     )
     run = process_run(_network(saved.config), data, saved.recipe, saved.directory, {}, settings)
     if start:

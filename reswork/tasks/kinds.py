@@ -1,0 +1,41 @@
+"""The tasks that reswork knows, by kind and by data set."""
+
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.results.metrics import Metric
+from reswork.tasks.classification import Classification
+from reswork.tasks.task import Task
+
+CLASSIFICATION = "classification"  # what runs learned that were stored before there were tasks
+TASKS: dict[str, Task] = {task.kind: task for task in (Classification(),)}
+_BY_TARGETS: dict[str, Task] = {"labels": TASKS[CLASSIFICATION]}
+
+
+def task_for(data: Dataset) -> Task:
+    """What is to be learned from a data set, by its targets.
+
+    Example:
+        >>> from reswork.datasets import digits
+        >>> task_for(digits()).kind
+        'classification'
+    """
+    return _BY_TARGETS[data.target_kind]
+
+
+def task_of_kind(kind: str) -> Task:
+    """The task of a run that was stored.
+
+    Raises:
+        InvalidSetting: for one that reswork does not have.
+    """
+    if kind not in TASKS:
+        raise InvalidSetting(
+            "task",
+            f"task={kind!r} is not one of {', '.join(map(repr, TASKS))}; hand the task over as task=",
+        )
+    return TASKS[kind]
+
+
+def metrics_of(kind: str) -> tuple[Metric, ...]:
+    """What judges the models of a task, the headline first; empty for one that reswork does not have."""
+    return TASKS[kind].metrics if kind in TASKS else ()
