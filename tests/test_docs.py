@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import reswork as rw
 from docs.drawings import drawing
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +44,19 @@ def test_the_way_of_a_batch_names_what_is_there() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_names_and_files_that_a_page_speaks_of_are_there(page: Path) -> None:
+    """Public names such as ``rw.figures.cka``, and modules in backticks, from the root or from the package on."""
+    text = page.read_text(encoding="utf-8")
+    for dotted in sorted(set(re.findall(r"\brw((?:\.\w+)+)", text))):
+        found: object = rw
+        for name in dotted[1:].split("."):
+            found = getattr(found, name) if isinstance(found, ModuleType) else found
+    new = set(re.findall(r"^\| `([\w/.]+)` \| new", text, re.MULTILINE))
+    for path in sorted(set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|js|css))`", text)) - new):
+        assert any((home / path).exists() for home in (ROOT, ROOT / "reswork")), f"{page.name}: {path}"
 
 
 @pytest.mark.parametrize(
