@@ -72,12 +72,14 @@ def test_keeps_the_wanted_type_and_refuses_what_does_not_fit() -> None:
 
 
 @pytest.mark.gpu
-def test_on_an_accelerator_nothing_waits_for_it() -> None:
+@pytest.mark.parametrize("kind", ["labels", "masks"])
+def test_on_an_accelerator_nothing_waits_for_it(kind: str) -> None:
     if not torch.accelerator.is_available():
         pytest.skip("no accelerator that torch can use")
     device = torch.accelerator.current_accelerator()
     assert device is not None
-    split = made().to(device)
+    split = made() if kind == "labels" else Split(made().images, made().images[:, 0].clone())
+    split = split.to(device)
     prepare = Preparation(split, MEAN, STD, ALL, channels_last=True)
     indices = torch.arange(32, device=device)
     generator = torch.Generator(device).manual_seed(0)
@@ -85,8 +87,8 @@ def test_on_an_accelerator_nothing_waits_for_it() -> None:
     if device.type == "cuda":
         torch.cuda.set_sync_debug_mode("error")
     try:
-        images, labels = prepare(indices, generator)
+        images, targets = prepare(indices, generator)
     finally:
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("default")
-    assert images.device.type == labels.device.type == device.type
+    assert images.device.type == targets.device.type == device.type
