@@ -63,7 +63,7 @@ def test_a_killed_kernel_costs_no_run(lab, page) -> None:
     press(page, "Pause")  # a pause has a checkpoint; otherwise there is one every 30 seconds
     wait_state(page, "paused")
     held = page.evaluate(STEP)
-    until(page, lambda: list(newest_run(lab).path.glob(f"checkpoints/step-*{held}")))
+    until(page, lambda: list(newest_run(lab).directory.glob(f"checkpoints/step-*{held}")))
     press(page, "Resume")
     wait_step(page, held + 50)
     (kernel,) = [session["kernel"]["id"] for session in lab.api("sessions")]

@@ -62,7 +62,7 @@ def test_a_run_that_is_being_written_is_refused_untouched(tmp_path: Path) -> Non
 
 
 def test_a_run_whose_process_has_just_begun_is_refused_untouched(tmp_path: Path) -> None:
-    path = made_run(tmp_path, "mine", state="RUNNING", progress={}).path
+    path = made_run(tmp_path, "mine", state="RUNNING", progress={}).directory
     write_worker(path, worker_of(os.getpid(), tmp_path))
     (run,) = runs(tmp_path)
     before = _everything(tmp_path)

@@ -131,7 +131,7 @@ def test_many_runs_are_looked_at_and_not_opened_the_second_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = made_run(tmp_path, "run-0")
-    text = (model.path / RUN_FILE).read_bytes()
+    text = (model.directory / RUN_FILE).read_bytes()
     for number in range(1, 60):
         (tmp_path / f"run-{number}").mkdir()
         (tmp_path / f"run-{number}" / RUN_FILE).write_bytes(text)
