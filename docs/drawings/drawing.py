@@ -21,7 +21,7 @@ FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-
 WAY = (
     (0, 0, "Split", "datasets/dataset.py", "all images, uint8, on the device of the training", BLUE),
     (1, 0, "Batches", "training/batches.py", "cut, augmented, normalised: a function of seed and step", BLUE),
-    (2, 0, "TrainStep", "training/train_step.py", "forward, loss, backward, update", BLUE),
+    (2, 0, "TrainStep", "training/train_step.py", "forward, the task's loss, backward, update", BLUE),
     (3, 0, "events", "training/events.py", "frozen; numbers stay on the device until somebody looks", BLUE),
     (4, 0, "recorders", "recorders/catalogue.py", "each hears the events that it asked for", BLUE),
     (4, 1, "History", "history.py", "series by name, under a lock; anybody reads a copy", ORANGE),
