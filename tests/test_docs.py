@@ -68,6 +68,7 @@ def test_a_folder_of_pages_lists_them_all(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
 def test_the_reference_builds_without_warnings(tmp_path: Path) -> None:
     """The very command of `make docs`, with another folder."""
@@ -75,7 +76,7 @@ def test_the_reference_builds_without_warnings(tmp_path: Path) -> None:
     (command,) = [line for line in shown.stdout.splitlines() if "/pdoc " in line]
     arguments = command.partition("/pdoc ")[2].replace("build/reference", str(tmp_path)).split()
     done = subprocess.run(
-        [sys.executable, "-m", "pdoc", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=170,
+        [sys.executable, "-m", "pdoc", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=390,
         env={**os.environ, "PYTHONWARNINGS": command.partition("PYTHONWARNINGS=")[2].split()[0]},
     )  # fmt: skip
     assert done.returncode == 0 and "arn" not in done.stderr, done.stderr
