@@ -13,14 +13,14 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.results.answers import ClassAnswers
 from reswork.results.metrics import Metric
-from reswork.tasks.task import Evaluation
+from reswork.tasks.task import Evaluation, Meter
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
 
     from reswork.training.recipe import Recipe
 
-_METRICS = (
+_METRICS: tuple[Metric, ...] = (
     Metric("top1", "accuracy", ".1%", True, "The share of images that are named right."),
     Metric("top5", "top-5 accuracy", ".1%", True, "The share with the right answer among the five best guesses."),
     Metric("precision", "precision", ".1%", True, "Of what is called a class, the share that is right; mean of all."),
@@ -105,7 +105,7 @@ class Classification:
         """Fraction right."""
         return (output.detach().argmax(1) == targets).float().mean()
 
-    def meter(self, data: Dataset, device: torch.device) -> "ClassMeter":
+    def meter(self, data: Dataset, device: torch.device) -> Meter:
         """Accuracy, precision, recall, F1 and confusion, by torchmetrics."""
         return ClassMeter(len(data.classes), device)
 
