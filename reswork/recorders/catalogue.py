@@ -35,13 +35,14 @@ class View:
         figure: its name in `reswork.figures`; it is called with a history.
         title: its heading among others.
         needs: the series or group without which there is nothing to draw.
-        inside: whether the page Inside shows it.
+        inside: where on the page Inside it stands, 1 at the top; those of one number as they stand in the catalogue;
+            None: it is not there.
     """
 
     figure: str
     title: str
     needs: str
-    inside: bool = True
+    inside: int | None = 9
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ CATALOGUE: tuple[Quantity, ...] = (
     Quantity(
         "learning_rate", "learning rate", "It follows the schedule; a jump is a change by hand.",
         learning_rate, 1, ("learning_rate",),
-        (View("learning_rate", "Learning rate", "learning_rate", inside=False),),
+        (View("learning_rate", "Learning rate", "learning_rate", inside=None),),
     ),
     Quantity(
         "gradient_norms", "gradient norm of each layer",
         "Over depth within a factor of about ten; all of them shrink as the net gets better.",
         gradient_norms, 10, ("grad_norm",),
-        (View("gradient_norms", "Gradient norm of each layer", "grad_norm", inside=False),
-         View("gradient_profile", "Gradient norm over depth", "grad_norm", inside=False),),
+        (View("gradient_norms", "Gradient norm of each layer", "grad_norm", inside=None),
+         View("gradient_profile", "Gradient norm over depth", "grad_norm", inside=None),),
     ),
     Quantity(
         "update_ratios", "update of each layer, |dw| / |w|",
@@ -103,24 +104,24 @@ CATALOGUE: tuple[Quantity, ...] = (
         "activations", "mean, deviation and dead units of each block",
         "Deviations of about 1 that change slowly over depth, and at most a few per cent of dead units.",
         activations, 50, ("activation_mean", "activation_std", "dead_share"),
-        (View("activations", "Activations", "activation_std"),
-         View("dead_units", "Dead units", "dead_share"),),
+        (View("activations", "Activations", "activation_std", inside=3),
+         View("dead_units", "Dead units", "dead_share", inside=3),),
     ),
     Quantity(
         "shortcut_and_branch", "shortcut against branch of each block",
         "The branch is the smaller one in a trained net, and most of the gradient comes over the shortcut.",
         shortcut_and_branch, 50,
         ("shortcut_size", "branch_size", "shortcut_branch_cosine", "shortcut_gradient", "branch_gradient"),
-        (View("shortcut_and_branch", "Shortcut and branch", "shortcut_size"),
-         View("shortcut_cosine", "Shortcut against branch, direction", "shortcut_branch_cosine"),
-         View("shortcut_gradients", "Gradient over shortcut and branch", "shortcut_gradient"),),
+        (View("shortcut_and_branch", "Shortcut and branch", "shortcut_size", inside=1),
+         View("shortcut_cosine", "Shortcut against branch, direction", "shortcut_branch_cosine", inside=1),
+         View("shortcut_gradients", "Gradient over shortcut and branch", "shortcut_gradient", inside=1),),
     ),
     Quantity(
         "signal_variance", "variance of stream and branch",
         "With batch norm the branch's is about 1, the stream's grows by that at each block and starts anew "
         "at a stage.",
         signal_variance, 50, ("stream_variance", "branch_variance"),
-        (View("signal_variance", "Variance of the signal", "stream_variance"),),
+        (View("signal_variance", "Variance of the signal", "stream_variance", inside=2),),
     ),
     Quantity(
         "noise_scale", "gradient noise scale",
@@ -131,7 +132,7 @@ CATALOGUE: tuple[Quantity, ...] = (
     Quantity(
         "throughput", "images per second", "Level after the first steps.", throughput, 1,
         ("images_per_second",),
-        (View("throughput", "Images per second", "images_per_second", inside=False),),
+        (View("throughput", "Images per second", "images_per_second", inside=None),),
     ),
     Quantity(
         "memory", "memory and use of the device", "Level after the first steps; rising memory is a leak.",

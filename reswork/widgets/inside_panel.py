@@ -15,7 +15,8 @@ from reswork.store import AnyRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 
-PLOTS = tuple(view.figure for quantity in CATALOGUE for view in quantity.views if view.inside)
+_PLACES = [(view.inside, view.figure) for quantity in CATALOGUE for view in quantity.views if view.inside]
+PLOTS = tuple(figure for _, figure in sorted(_PLACES, key=lambda place: place[0]))
 
 
 class InsidePanel:

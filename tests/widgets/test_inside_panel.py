@@ -35,6 +35,13 @@ def wait_for(condition, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
+def test_the_plots_begin_with_the_blocks() -> None:
+    assert PLOTS == (
+        "shortcut_and_branch", "shortcut_cosine", "shortcut_gradients", "signal_variance", "activations", "dead_units",
+        "update_ratios", "update_profile", "weight_norms", "noise_scale",
+    )  # fmt: skip
+
+
 def test_every_recorder_has_its_price_and_every_plot_its_numbers(panel, run) -> None:
     wait_for(lambda: run.steps_done > 120)
     run.pause()
