@@ -134,6 +134,7 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     from reswork.models.network import resnet
     from reswork.models.sheet import spec_sheet
     from reswork.store.saved_run import load_run
+    from reswork.tasks import task_for
 
     if chosen.resume:
         saved = load_run(chosen.resume)
@@ -142,11 +143,7 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     recipe = _recipe(chosen)
     data = datasets.load(chosen.data or "fashion")
     config = ResNetConfig(
-        depth=chosen.depth,
-        residual=not chosen.plain,
-        width=chosen.width,
-        in_channels=data.input_shape[0],
-        num_classes=len(data.classes),
+        depth=chosen.depth, residual=not chosen.plain, width=chosen.width, **task_for(data).head(data)
     )
     sheet = spec_sheet(config, data.input_shape)
     print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")

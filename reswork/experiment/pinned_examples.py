@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
+from reswork.results.answers import MaskAnswers
 from reswork.results.pinned_examples import Frame
 from reswork.tasks import Task, task_for
 
@@ -48,6 +49,13 @@ class PinnedExamples:
         """(M, C, H, W) uint8, the pinned pictures."""
         return self.data.test.images[list(self.pictures)].cpu()
 
+    @property
+    def truth(self) -> Tensor | None:
+        """(M, H, W) uint8, their true masks; None where the targets are no masks."""
+        if self.data.target_kind != "masks":
+            return None
+        return self.data.test.masks[list(self.pictures)].cpu()
+
     def shoot(self, snapshot: nn.Module, step: int) -> None:
         """Add a frame; nothing happens where the newest one is of the same step.
 
@@ -75,6 +83,8 @@ def frame_of(
     task = task or task_for(data)
     with torch.no_grad():
         answers = task.answers(task.call(model, images))
+    if isinstance(answers, MaskAnswers):
+        return Frame(step, None, answers)
     found = attribution(model, images, method="grad_cam", target=answers.classes.tolist())
     return Frame(step, found.maps, answers)
 
@@ -88,10 +98,21 @@ def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:
 
 
 def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
-    """Places of the first test picture of each of the first classes."""
+    """Places of the first test picture of each of the first classes; of masks, of the first ones that show each."""
+    if data.target_kind == "masks":
+        return _showing_each_class(data.test.masks.cpu(), len(data.classes))[:count]
     labels = data.test.labels.cpu()
     places = [(labels == label).nonzero() for label in range(len(data.classes))]
     return tuple(int(found[0]) for found in places if len(found))[:count]
+
+
+def _showing_each_class(masks: Tensor, classes: int) -> tuple[int, ...]:
+    """Another image for each class but the first, which is mostly the ground and on all of them."""
+    found: list[int] = []
+    for label in range(1, classes):
+        shows = (masks == label).flatten(1).any(1).nonzero().flatten().tolist()
+        found += [place for place in shows if place not in found][:1]
+    return tuple(found) or (0,)
 
 
 def thinned(frames: tuple[Frame, ...], most: int) -> tuple[Frame, ...]:

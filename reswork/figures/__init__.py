@@ -16,6 +16,7 @@ from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.layer_costs import layer_table
 from reswork.figures.layers import *
 from reswork.figures.map_overlays import attribution_maps
+from reswork.figures.masks import class_colours, class_iou, mask_overlays, under_masks
 from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
@@ -31,7 +32,9 @@ __all__ = [
     "attribution_maps",
     "channel_examples",
     "cka",
+    "class_colours",
     "class_counts",
+    "class_iou",
     "confusion_matrix",
     "cost_by_layer",
     "feature_maps",
@@ -43,6 +46,7 @@ __all__ = [
     "learning_rate",
     "linear_probe",
     "loss_curves",
+    "mask_overlays",
     "metric_curves",
     "network",
     "noise_scale",
@@ -54,6 +58,7 @@ __all__ = [
     "shortcut_attributions",
     "throughput",
     "trust_curves",
+    "under_masks",
     "with_cursor",
 ]
 __all__ += blocks.__all__  # what a run records of each block

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,7 +17,7 @@ _MOST_COUNTED = 20  # classes whose counts are written into the cells
 _MOST_CELLS = 100  # rows and columns
 
 _ABOUT = about(
-    "Each row holds the test pictures of one true class; the columns say what the network called them. A "
+    "Each row holds the test pictures (or pixels) of one true class; the columns say what the network called them. A "
     "bright diagonal means right answers; anything bright elsewhere is a habit of confusing two classes.",
     "The diagonal is brightest, and look-alikes (shirt and T-shirt, cat and dog) share a few wrong answers.",
     "Look at pictures of the most confused pair: could you tell them apart at this size?",
@@ -33,7 +33,9 @@ class _Confusion:
     summary: str
 
 
-def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> go.Figure:
+def confusion_matrix(
+    matrix: ArrayLike, classes: Sequence[str], *, of: Literal["pictures", "pixels"] = "pictures"
+) -> go.Figure:
     """Share of each true class (rows) that was given each answer (columns); counts up to 20 classes.
 
     Read from it which classes are confused; the summary names the worst pair.
@@ -41,6 +43,7 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> go.Figure:
     Args:
         matrix: (K, K) counts, rows true, columns predicted.
         classes: (K,) names.
+        of: what was counted; pixels are told as shares of their row.
 
     Returns:
         Figure with one map; over 100 classes neighbours share a row.
@@ -48,10 +51,10 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> go.Figure:
     Raises:
         InvalidSetting: if the matrix is not (K, K) for K classes.
     """
-    return _confusion_figure(_confusion_info(np.asarray(matrix), tuple(map(str, classes))))
+    return _confusion_figure(_confusion_info(np.asarray(matrix), tuple(map(str, classes)), of), of)
 
 
-def _confusion_info(matrix: np.ndarray, classes: tuple[str, ...]) -> _Confusion:
+def _confusion_info(matrix: np.ndarray, classes: tuple[str, ...], of: str = "pictures") -> _Confusion:
     if matrix.size == 0:
         matrix = np.zeros((len(classes), len(classes)))
     if matrix.shape != (len(classes), len(classes)):
@@ -65,17 +68,17 @@ def _confusion_info(matrix: np.ndarray, classes: tuple[str, ...]) -> _Confusion:
         counts = np.add.reduceat(np.add.reduceat(counts, starts, axis=0), starts, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    summary = _summary(matrix, classes)
+    summary = _summary(matrix, classes, of)
     return _Confusion(classes[::per_row], counts, shares.astype(np.float32), per_row, summary)
 
 
-def _summary(matrix: np.ndarray, classes: tuple[str, ...]) -> str:
+def _summary(matrix: np.ndarray, classes: tuple[str, ...], of: str) -> str:
     total = float(matrix.sum()) if matrix.size else 0.0
     if not total:
         return "No answers counted yet."
     right = float(np.trace(matrix))
     wrong = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
-    text = f"{right:.0f} of {total:.0f} pictures are named right ({100 * right / total:.1f} %)"
+    text = f"{right:.0f} of {total:.0f} {of} are named right ({100 * right / total:.1f} %)"
     if not wrong.any():
         return text + "."
     true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
@@ -83,7 +86,7 @@ def _summary(matrix: np.ndarray, classes: tuple[str, ...]) -> str:
     return f"{text}; the most frequent error is {classes[predicted]} for {classes[true]}, {count:.0f} times."
 
 
-def _confusion_figure(info: _Confusion) -> go.Figure:
+def _confusion_figure(info: _Confusion, of: str = "pictures") -> go.Figure:
     names = distinct(info.names, 16)
     few = len(names) <= _MOST_COUNTED and info.per_row == 1
     trace: dict[str, Any] = {
@@ -105,7 +108,8 @@ def _confusion_figure(info: _Confusion) -> go.Figure:
         },
     }
     if few:
-        trace["text"] = [[f"{count:.0f}" for count in row] for row in info.counts]
+        shown = info.counts if of == "pictures" else info.shares
+        trace["text"] = [["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in shown]
         trace["texttemplate"] = "%{text}"
         trace["hovertemplate"] = "true %{y}, predicted %{x}: %{text}, %{z:.1f} % of the row<extra></extra>"
     note = f" ({info.per_row} classes a row)" if info.per_row > 1 else ""

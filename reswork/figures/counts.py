@@ -1,7 +1,8 @@
-"""How many pictures of each class a data set holds."""
+"""How many pictures of each class a data set holds, or pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -29,14 +30,17 @@ class _Counts:
     summary: str
 
 
-def class_counts(counts: Mapping[str, ArrayLike], classes: Sequence[str]) -> go.Figure:
-    """Pictures of each class in each split.
+def class_counts(
+    counts: Mapping[str, ArrayLike], classes: Sequence[str], *, of: Literal["pictures", "pixels"] = "pictures"
+) -> go.Figure:
+    """Pictures of each class in each split, or pixels where each has one.
 
     Read from it whether the classes are balanced.
 
     Args:
         counts: split name ("train", "test") to (K,) counts.
         classes: (K,) names.
+        of: what was counted.
 
     Returns:
         Figure with one bar a class and split; over 200 classes neighbours share a bar.
@@ -44,10 +48,10 @@ def class_counts(counts: Mapping[str, ArrayLike], classes: Sequence[str]) -> go.
     Raises:
         InvalidSetting: if a split has not one count for each class.
     """
-    return _counts_figure(_counts_info(counts, tuple(map(str, classes))))
+    return _counts_figure(_counts_info(counts, tuple(map(str, classes)), of), of)
 
 
-def _counts_info(counts: Mapping[str, ArrayLike], classes: tuple[str, ...]) -> _Counts:
+def _counts_info(counts: Mapping[str, ArrayLike], classes: tuple[str, ...], of: str = "pictures") -> _Counts:
     per_bar = -(-len(classes) // _MOST_CLASSES) or 1
     starts = np.arange(0, len(classes), per_bar)
     splits = []
@@ -60,10 +64,10 @@ def _counts_info(counts: Mapping[str, ArrayLike], classes: tuple[str, ...]) -> _
             )
         pooled = np.add.reduceat(array, starts) if len(classes) else array
         splits.append((str(name), pooled.astype(np.float32)))
-    return _Counts(classes[::per_bar], tuple(splits), per_bar, _counts_summary(counts, classes))
+    return _Counts(classes[::per_bar], tuple(splits), per_bar, _counts_summary(counts, classes, of))
 
 
-def _counts_summary(counts: Mapping[str, ArrayLike], classes: tuple[str, ...]) -> str:
+def _counts_summary(counts: Mapping[str, ArrayLike], classes: tuple[str, ...], of: str) -> str:
     if not classes or not counts:
         return "No classes to count."
     parts = []
@@ -75,11 +79,11 @@ def _counts_summary(counts: Mapping[str, ArrayLike], classes: tuple[str, ...]) -
             if array[low] == array[high]
             else f"from {array[low]:.0f} ({classes[low]}) to {array[high]:.0f} ({classes[high]}) a class"
         )
-        parts.append(f"{name}: {array.sum():.0f} pictures, {spread}")
+        parts.append(f"{name}: {array.sum():.0f} {of}, {spread}")
     return f"{len(classes)} classes; " + "; ".join(parts) + "."
 
 
-def _counts_figure(info: _Counts) -> go.Figure:
+def _counts_figure(info: _Counts, of: str = "pictures") -> go.Figure:
     names = distinct(info.names, 18)
     traces = [
         {
@@ -88,7 +92,7 @@ def _counts_figure(info: _Counts) -> go.Figure:
             "y": values,
             "name": split,
             "marker": {"color": COLOURS[index % len(COLOURS)], "pattern": {"shape": PATTERNS[index % 4]}},
-            "hovertemplate": "%{x}: %{y:,.0f} pictures",
+            "hovertemplate": f"%{{x}}: %{{y:,.0f}} {of}",
         }
         for index, (split, values) in enumerate(info.splits)
     ]
@@ -98,6 +102,6 @@ def _counts_figure(info: _Counts) -> go.Figure:
         summary=info.summary,
         explained=_ABOUT,
         x=axis("class" + note, type="category", showgrid=False),
-        y=axis("pictures", rangemode="tozero"),
+        y=axis(of, rangemode="tozero"),
         bargap=0.25,
     )

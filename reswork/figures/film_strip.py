@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
+from reswork.figures.masks import under_masks
+from reswork.results.answers import MaskAnswers
 from reswork.results.pinned_examples import Frame
 
 _ABOUT = about(
@@ -19,8 +21,21 @@ _ABOUT = about(
     "that class.",
 )
 
+_ABOUT_MASKS = about(
+    "A row for each pinned picture, a column for each moment: each pixel has the colour of the class that it was "
+    "given; the first class, which is mostly the ground, has none. Before the answer stands the step.",
+    "In the first columns there is one class or noise; then the things appear, and their outlines sharpen.",
+    "When a thing never appears, weigh rare classes more; when outlines stay coarse, train longer.",
+)
 
-def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[str] = ()) -> go.Figure:
+
+def film_strip(
+    images: np.ndarray,
+    frames: Sequence[Frame],
+    classes: Sequence[str] = (),
+    *,
+    truth: np.ndarray | None = None,
+) -> go.Figure:
     """Pinned pictures in rows, moments in columns.
 
     Read from it when the network began to look at the right place, and whether it changes its mind.
@@ -29,6 +44,7 @@ def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[st
         images: (M, C, H, W) uint8, the pinned pictures.
         frames: from ``experiment.film.PinnedExamples``, oldest first.
         classes: names of the classes.
+        truth: (M, H, W) uint8, the true masks, for answers that are masks; they stand before the moments.
 
     Returns:
         Figure with one picture made of all.
@@ -38,15 +54,27 @@ def film_strip(images: np.ndarray, frames: Sequence[Frame], classes: Sequence[st
         mosaic = mosaic_of(np.zeros((0, 3, 1, 1), np.uint8))
         return mosaic_figure(mosaic, summary="No moments yet.", explained=_ABOUT)
     columns = [images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)]
-    columns += [laid_over(images, frame.maps) for frame in frames]
+    before = ["picture"]
+    if truth is not None:
+        columns.append(under_masks(images, truth))
+        before.append("true mask")
+    columns += [_seen(images, frame) for frame in frames]
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
     titles = [
         title
         for row in range(len(images))
-        for title in ("picture", *(_title(frame, row, classes) for frame in frames))
+        for title in (*before, *(_title(frame, row, classes) for frame in frames))
     ]
-    mosaic = mosaic_of(tiles, tuple(titles), 1 + len(frames))
-    return mosaic_figure(mosaic, summary=_summary(frames, classes), explained=_ABOUT)
+    mosaic = mosaic_of(tiles, tuple(titles), len(columns))
+    explained = _ABOUT if frames[-1].maps is not None else _ABOUT_MASKS
+    return mosaic_figure(mosaic, summary=_summary(frames, classes), explained=explained)
+
+
+def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:
+    """(M, 3, H, W) uint8: the masks that were answered, or where the network looked."""
+    if isinstance(frame.answers, MaskAnswers):
+        return under_masks(images, frame.answers.masks)
+    return laid_over(images, frame.maps) if frame.maps is not None else images
 
 
 def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:

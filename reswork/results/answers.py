@@ -32,12 +32,38 @@ class ClassAnswers:
         """The answer for one image in a word."""
         return _name(int(self.classes[row]), names)
 
-    def differs(self, other: "ClassAnswers", row: int) -> bool:
+    def differs(self, other: "Answers", row: int) -> bool:
         """Whether another model says something else about an image."""
-        return bool(self.classes[row] != other.classes[row])
+        return not isinstance(other, ClassAnswers) or bool(self.classes[row] != other.classes[row])
 
 
-Answers = ClassAnswers
+@dataclass(frozen=True, eq=False)
+class MaskAnswers:
+    """One class for each pixel of each image.
+
+    Attributes:
+        masks: (N, H, W) uint8, classes.
+        sure: (N,) float32, the probability of the chosen class, mean over the pixels.
+    """
+
+    masks: np.ndarray
+    sure: np.ndarray
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """The classes of one image in words, the first class, which is mostly the ground, only where it is alone."""
+        counts = np.bincount(self.masks[row].reshape(-1))
+        shown = sorted(np.flatnonzero(counts[1:]) + 1, key=lambda k: -counts[k])
+        return ", ".join(_name(int(k), names) for k in shown[:2]) or _name(0, names)
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model gives more than a tenth of an image's pixels another class."""
+        if not isinstance(other, MaskAnswers):
+            return True
+        return float((self.masks[row] != other.masks[row]).mean()) > _ANOTHER
+
+
+Answers = ClassAnswers | MaskAnswers
+_ANOTHER = 0.1  # of the pixels of an image: fewer are no other answer
 
 
 def _name(index: int, names: Sequence[str]) -> str:

@@ -47,7 +47,3 @@ class Metric:
     def reaches(self, value: float, target: float) -> bool:
         """Whether a value is as good as a target, or better."""
         return value >= target if self.higher_is_better else value <= target
-
-    def best(self, values: list[float]) -> int:
-        """Place of the best of some values, the first one of equals."""
-        return values.index(max(values) if self.higher_is_better else min(values))

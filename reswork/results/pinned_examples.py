@@ -13,10 +13,11 @@ class Frame:
 
     Attributes:
         step: updates so far.
-        maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM).
+        maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM); None for
+            answers that are masks.
         answers: what it said.
     """
 
     step: int
-    maps: np.ndarray
+    maps: np.ndarray | None
     answers: Answers

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from reswork import figures
 from reswork.history import History
 from reswork.recorders import CATALOGUE
@@ -29,6 +31,22 @@ def metrics_among(runs: Sequence[SavedRun]) -> tuple[Metric, ...]:
     return next((run.metrics for run in runs if run.metrics), ())
 
 
+def figures_of_table(confusion: np.ndarray, classes: Sequence[str], kind: str) -> dict[str, Figure]:
+    """What is drawn of an evaluation's table: which classes are taken for which; of pixels first each class's IoU.
+
+    Args:
+        confusion: (K, K), rows are the true classes.
+        classes: (K,) names.
+        kind: of the task.
+    """
+    if kind != "segmentation":
+        return {"Confusion matrix": figures.confusion_matrix(confusion, classes)}
+    return {
+        "IoU of each class": figures.class_iou(confusion, classes),
+        "Confusion of pixels": figures.confusion_matrix(confusion, classes, of="pixels"),
+    }
+
+
 def figures_of(run: SavedRun) -> dict[str, Figure]:
     """By title: what is drawn of one run alone, where it was recorded, and its confusion matrix."""
     history = run.history
@@ -37,5 +55,5 @@ def figures_of(run: SavedRun) -> dict[str, Figure]:
     found: dict[str, Figure] = {view.title: getattr(figures, view.figure)(history) for view in views}
     kept = history.array("confusion/test")
     if kept is not None and kept[1].shape == (len(run.classes), len(run.classes)):
-        found["Confusion matrix"] = figures.confusion_matrix(kept[1], run.classes)
+        found |= figures_of_table(kept[1], run.classes, run.task_kind)
     return found

@@ -1,7 +1,9 @@
 """Tasks: what is learned, how it is judged and what an output says."""
 
 from reswork.tasks.classification import Classification
+from reswork.tasks.explained import explained_model
 from reswork.tasks.kinds import CLASSIFICATION, TASKS, metrics_of, task_for, task_of_kind
+from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Evaluation, Meter, Task
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "Classification",
     "Evaluation",
     "Meter",
+    "Segmentation",
     "Task",
+    "explained_model",
     "metrics_of",
     "task_for",
     "task_of_kind",

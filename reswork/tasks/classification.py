@@ -46,6 +46,10 @@ class Classification:
         Raises:
             InvalidSetting: in one sentence.
         """
+        if data.target_kind != "labels":
+            raise InvalidSetting(
+                "task", f"{data.name} has masks; classification learns from one label for each image"
+            )
         classes = len(data.classes)
         for name, split in (("training", data.train), ("test", data.test)):
             if not len(split.labels):
@@ -84,7 +88,7 @@ class Classification:
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data."""
-        return {"in_channels": data.input_shape[0], "num_classes": len(data.classes)}
+        return {"in_channels": data.input_shape[0], "num_classes": len(data.classes), "head": "classifier"}
 
     def call(self, model: Callable[..., Any], inputs: Tensor, targets: Tensor | None = None) -> Any:
         """Logits (N, K), float32."""
@@ -112,6 +116,10 @@ class Classification:
     def answers(self, output: Tensor) -> ClassAnswers:
         """The probability of each class."""
         return ClassAnswers(output.detach().float().softmax(1).cpu().numpy())
+
+    def right(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Whether the most probable class is the true one."""
+        return output.argmax(1) == targets
 
     def explained(self, output: Tensor, reference: Tensor | None = None) -> Tensor:
         """The logits themselves."""

@@ -127,6 +127,9 @@ class Task(Protocol):
     def answers(self, output: Any) -> Answers:
         """What an output says, as plain arrays."""
 
+    def right(self, output: Any, targets: Tensor) -> Tensor:
+        """Whether each image is answered well enough to be called right, (N,) bool."""
+
     def explained(self, output: Any, reference: Any = None) -> Tensor:
         """The numbers that an attribution method explains, (N, K) float32 with graph: one for each class.
 

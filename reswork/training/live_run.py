@@ -99,6 +99,11 @@ class LiveRun(ABC):
         return self.task.metrics
 
     @property
+    def task_kind(self) -> str:
+        """The task's name, as a run from disk has it."""
+        return self.task.kind
+
+    @property
     def headline(self) -> Metric:
         """The metric that tables show and by which the best checkpoint is kept."""
         return self.task.metrics[0]

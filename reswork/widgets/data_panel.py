@@ -19,6 +19,7 @@ MENU = {
     "Fashion: clothes": "fashion",
     "Digits: handwritten": "digits",
     "Shapes: drawn": "shapes",
+    "Scenes: drawn, with masks": "scenes",
     "CIFAR-10 (download)": "cifar10",
     "CIFAR-100 (download)": "cifar100",
     "My own pictures": "own",
@@ -159,7 +160,13 @@ def _menu_value(data: Dataset) -> str:
 
 
 def _examples(data: Dataset) -> Any:
-    """A few pictures, of each class in turn."""
+    """A few pictures, of each class in turn; of masks, each with its mask over it."""
+    if data.target_kind == "masks":
+        images, masks = (
+            part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.masks)
+        )
+        pairs = np.stack([in_colour(images), figures.under_masks(images, masks)], axis=1)  # (N, 2, 3, H, W)
+        return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), ["picture", "mask"] * len(images))
     labels = data.train.labels.cpu().numpy()
     rounds = -(-EXAMPLES // len(data.classes))
     by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
@@ -169,14 +176,32 @@ def _examples(data: Dataset) -> Any:
 
 
 def _augmented(data: Dataset, augmentation: Augmentation, picture: int) -> Any:
-    """One picture as it is, then as the network may see it."""
+    """One picture as it is, then as the network may see it; with its mask where it has one."""
+    if data.target_kind == "masks":
+        return _augmented_masks(data, augmentation, picture)
     images = datasets.preview(data, augmentation, picture=picture, n=9)
     return figures.image_grid(images.numpy(), ["original"] + ["augmented"] * (len(images) - 1))
 
 
+def _augmented_masks(data: Dataset, augmentation: Augmentation, picture: int) -> Any:
+    image, mask = (part[picture : picture + 1].cpu() for part in (data.train.images, data.train.masks))
+    many = image.expand(8, -1, -1, -1), mask.expand(8, -1, -1)
+    images, masks = datasets.augment_with_masks(*many, augmentation, torch.Generator().manual_seed(0))
+    images, masks = torch.cat([image, images]), torch.cat([mask, masks])
+    titles = ["original"] + ["augmented"] * 8
+    return figures.image_grid(figures.under_masks(images.numpy(), masks.numpy()), titles)
+
+
+def in_colour(images: np.ndarray) -> np.ndarray:
+    """(N, 3, H, W) of images with any number of channels."""
+    return images[:, :3] if images.shape[1] >= 3 else np.repeat(images[:, :1], 3, axis=1)
+
+
 def _counts(data: Dataset) -> Any:
     return figures.class_counts(
-        {"train": data.class_counts("train"), "test": data.class_counts("test")}, data.classes
+        {"train": data.class_counts("train"), "test": data.class_counts("test")},
+        data.classes,
+        of="pixels" if data.target_kind == "masks" else "pictures",
     )
 
 

@@ -15,6 +15,7 @@ from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html, number_or_none
+from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
 
@@ -62,7 +63,8 @@ class FilmPanel:
         self._pinned.observe(lambda _change: self._repin(), names="value")
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
-        self.view = w.VBox([self._pinned, self._error, self.strip])
+        self._legend = w.HTML()
+        self.view = w.VBox([self._pinned, self._error, self.strip, self._legend])
         self.view.add_class("reswork-film")
         self.refresher = Refresher(self._shoot, interval_s=min(_GLANCE_S, interval_s), share=1)
 
@@ -138,7 +140,9 @@ class FilmPanel:
         return max(self.observer.interval_s, (self.observer.look_s or 0.0) / SHARE if self._alone else 0.0)
 
     def _draw(self, film: PinnedExamples) -> None:
-        self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes))
+        truth = None if film.truth is None else film.truth.numpy()
+        self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
+        self._legend.value = "" if truth is None else legend_html(film.data.classes)
 
     def _tell(self, message: str) -> None:
         self._error.value = error_html(message) if message else ""

@@ -19,9 +19,12 @@ from reswork.errors import InvalidSetting
 from reswork.probes import BASELINES, METHODS, Difference
 from reswork.probes.attribution_methods import Name
 from reswork.results import Attribution, Trust
+from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.tasks import explained_model, task_for
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import error_html, menu_field
 from reswork.widgets.latest_job import LatestJob
+from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.sketch import Sketch
 
@@ -46,7 +49,7 @@ class InspectorPanel:
         self.model: nn.Module | None = None
         self._answering: nn.Module | None = None  # a copy of it, for answers alone
         self._lock = threading.Lock()
-        self._data = data
+        self._data, self._task = data, task_for(data)
         self._sheet: Any = None
         self._layer: str | None = None
         self._maps: list[Attribution] = []
@@ -74,7 +77,7 @@ class InspectorPanel:
 
     def set_data(self, data: Dataset) -> None:
         """Take pictures and classes from another data set."""
-        self._data = data
+        self._data, self._task = data, task_for(data)
         self._index.max = len(data.test) - 1
         names = [escape_menu(name) for name in data.classes]
         self._target.options = [("what it answers", -1), *((name, k) for k, name in enumerate(names))]
@@ -117,9 +120,18 @@ class InspectorPanel:
         self._upload.observe(self._uploaded, names="value")
         self._sketch = Sketch(self._changed)
         self._answer = w.HTML()
+        self.masks = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self.masks.add_class("reswork-masks")
         self._error = w.HTML(layout=w.Layout(display="none"))
         self.left = w.VBox(
-            [self._index, w.HBox([step, wrong, self._upload]), self._sketch, self._answer, self._error]
+            [
+                self._index,
+                w.HBox([step, wrong, self._upload]),
+                self._sketch,
+                self.masks,
+                self._answer,
+                self._error,
+            ]
         )
 
     def _make_right(self) -> None:
@@ -244,21 +256,34 @@ class InspectorPanel:
         yield from self._paged()
 
     def _show_answer(self) -> None:
-        """The five best answers, from a copy that no job looks at meanwhile."""
+        """The five best answers, or the mask beside the true one, from a copy that no job looks at meanwhile."""
+        self.masks.layout.display = None if self._data.target_kind == "masks" else "none"
         if self.model is None:
             return
         self._show_error("")
         with self._lock:
-            chances = self._logits().float().softmax(1)[0].cpu()
-        true = int(self._data.test.labels[self._index.value]) if self._is_untouched() else None
-        self._answer.value = answer_html(chances, self._data.classes, true)
+            output = self._output()
+        answers = self._task.answers(output)
+        truth = self._data.test.targets[self._index.value].cpu() if self._is_untouched() else None
+        if isinstance(answers, ClassAnswers):
+            true = None if truth is None else int(truth)
+            self._answer.value = answer_html(
+                torch.from_numpy(answers.probabilities[0]), self._data.classes, true
+            )
+            return
+        shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
+        titles = ["answer", "true mask"][: len(shown)]
+        self.masks.show(figures.mask_overlays(self._sketch.picture[None], shown, titles, self._data.classes))
+        score = None if truth is None else float(self._task.score(output.cpu(), truth[None]))
+        self._answer.value = mask_html(answers, self._data.classes, self._task.metrics[0].told(score))
 
     def _coloured(self) -> Iterator[None]:
         if self.model is None:
             return
         self._sheet = probes.outline(self.model, self._input())
         quantity = self._quantity.value
-        values = block_values(self.model, self._input(), quantity) if quantity != "none" else {}
+        model = self._explained() if quantity == "share" else self.model
+        values = block_values(model, self._input(), quantity) if quantity != "none" else {}
         names = {block.name for block in self._sheet.blocks}
         selected = self._layer if self._layer in names else None
         self.drawing.show(figures.network(self._sheet, values, selected))
@@ -274,7 +299,8 @@ class InspectorPanel:
             self._show_stages()
             yield
         else:
-            self.shares.show(figures.shortcut_attributions(probes.shortcut_shares(self.model, self._input())))
+            found = probes.shortcut_shares(self._explained(), self._input())
+            self.shares.show(figures.shortcut_attributions(found))
             yield
 
     def _feature_maps(self) -> Iterator[None]:
@@ -290,7 +316,7 @@ class InspectorPanel:
         self._maps = []
         self._show_attributions()
         for found in probes.attributions(
-            self.model, self._input(), methods=METHOD_CHOICE, target=self._asked(), **self._settings()
+            self._explained(), self._input(), methods=METHOD_CHOICE, target=self._asked(), **self._settings()
         ):
             self._maps = [*self._maps, found]
             self._show_attributions()
@@ -305,7 +331,7 @@ class InspectorPanel:
             self._show_verdicts(checked, doing=one.method)
             yield
             found = probes.trust(
-                self.model,
+                self._explained(),
                 self._input(),
                 method=cast(Name, one.method),
                 target=self._asked(),
@@ -325,8 +351,10 @@ class InspectorPanel:
             places = order[start : start + 250]
             images = normalise(split.images[places].to(self._device()), self._data.mean, self._data.std)
             with torch.no_grad():
-                answers = self.model(images).argmax(1).cpu()
-            bad = (answers != split.labels[places].cpu()).nonzero()
+                right = self._task.right(
+                    self._task.call(self.model, images).cpu(), split.targets[places].cpu()
+                )
+            bad = (~right).nonzero()
             if len(bad):
                 self._index.value = places[int(bad[0])]
                 return
@@ -344,15 +372,31 @@ class InspectorPanel:
         picture = torch.from_numpy(self._sketch.picture)[None].to(self._device())
         return normalise(picture, self._data.mean, self._data.std)
 
-    def _logits(self) -> Tensor:
+    def _output(self) -> Tensor:
+        """(1, K) or (1, K, H, W) logits."""
         assert self._answering is not None
         with probes.watched(self._answering, []) as seen:
             answer = seen(self._input())
-        if not isinstance(answer, Tensor) or answer.dim() != 2:
+        dimensions, what = (4, "pixel") if self._data.target_kind == "masks" else (2, "picture")
+        if not isinstance(answer, Tensor) or answer.dim() != dimensions:
             raise InvalidSetting(
-                "model", "The network must answer each picture with one number for each class."
+                "model", f"The network must answer each {what} with one number for each class."
             )
-        return answer
+        return answer.float()
+
+    def _explained(self) -> nn.Module:
+        """The network as attribution wants it: one number for each class."""
+        assert self.model is not None
+        return explained_model(self.model, self._task, self._input())
+
+    def _answered(self) -> int:
+        """The class that it answers; of masks the one with most pixels besides the first, mostly the ground."""
+        with self._lock:
+            answers = self._task.answers(self._output())
+        if isinstance(answers, ClassAnswers):
+            return int(answers.classes[0])
+        counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
+        return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
 
     def _is_untouched(self) -> bool:
         original = self._data.test.images[self._index.value].cpu().numpy()
@@ -361,10 +405,11 @@ class InspectorPanel:
     def _asked(self) -> Any:
         target, against = self._target.value, self._against.value
         if against < 0:
-            return "predicted" if target < 0 else target
+            if target < 0 and self._data.target_kind == "labels":
+                return "predicted"
+            return self._answered() if target < 0 else target
         if target < 0:
-            with self._lock:
-                target = int(self._logits().argmax())
+            target = self._answered()
         return target if target == against else Difference(target, against)
 
     def _settings(self) -> dict[str, Any]:
@@ -383,7 +428,7 @@ class InspectorPanel:
 
     def _show_stages(self) -> None:
         assert self.model is not None
-        found = probes.stage_attributions(self.model, self._input(), target=self._asked())
+        found = probes.stage_attributions(self._explained(), self._input(), target=self._asked())
         self.stages.show(figures.attribution_maps(self._sketch.picture[None], found, self._data.classes))
 
     def _show_verdicts(self, checked: list[Trust], doing: str = "") -> None:
@@ -455,6 +500,23 @@ def answer_html(chances: Tensor, classes: tuple[str, ...], true: int | None) -> 
         right = int(best.indices[0]) == true
         told = f"It is <b>{escape(_name(true, classes))}</b>: {'right' if right else 'wrong'}."
     return f'<div>{told}</div><div class="reswork-answer">{"".join(rows)}</div>'
+
+
+def mask_html(answers: MaskAnswers, classes: tuple[str, ...], score: str) -> str:
+    """How much of the picture each class is given, and how well that fits."""
+    counts = np.bincount(answers.masks[0].reshape(-1), minlength=len(classes))
+    shares = 100 * counts / counts.sum()
+    rows = [
+        f'<span>{escape(_name(int(k), classes))}</span><i><b style="width:{shares[k]:.1f}%"></b></i>'
+        f"<span>{shares[k]:.1f} %</span>"
+        for k in np.argsort(-shares, kind="stable")[:_BEST]
+        if shares[k]
+    ]
+    told = f"Mean IoU of this picture: <b>{score}</b>." if score else "A picture of your own."
+    return (
+        f"<div>{told}</div>{legend_html(classes)}<div>Share of the pixels that it calls so:</div>"
+        f'<div class="reswork-answer">{"".join(rows)}</div>'
+    )
 
 
 def verdicts_html(maps: list[Attribution], checked: list[Trust], doing: str = "") -> str:

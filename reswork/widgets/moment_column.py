@@ -34,7 +34,7 @@ class MomentColumn:
         self.drawing = LiveFigure(figures.image_grid(nothing))
         self.confusion = LiveFigure(figures.confusion_matrix(np.zeros((0, 0)), ()))
         titled = [
-            ("Pinned pictures: answers, and where it looks", self.strip),
+            ("Pinned pictures: answers, and where it looks or what it marks", self.strip),
             ("Feature maps of the first of them", self.maps),
             ("Weights of that layer", self.filters),
             ("Blocks", self.drawing),
@@ -50,7 +50,8 @@ class MomentColumn:
         self.look = look
         self._show_facts(look)
         images = data.test.images[list(look.pictures)].cpu().numpy()
-        self.strip.show(figures.film_strip(images, [look.frame], look.classes))
+        masks = data.test.masks[list(look.pictures)].cpu().numpy() if data.target_kind == "masks" else None
+        self.strip.show(figures.film_strip(images, [look.frame], look.classes, truth=masks))
 
     def show_inside(self, look: Look, data: Dataset, layer: str, quantity: str) -> None:
         """Feature maps, weights and drawing, for the first of the pinned pictures."""
@@ -67,7 +68,10 @@ class MomentColumn:
         self._show_facts(look)
         if look.found is not None:
             table = look.found.tables.get("confusion", np.zeros((0, 0)))
-            self.confusion.show(figures.confusion_matrix(table, look.classes))
+            pixels = look.task.kind == "segmentation"
+            self.confusion.show(
+                figures.confusion_matrix(table, look.classes, of="pixels" if pixels else "pictures")
+            )
 
     def _show_facts(self, look: Look) -> None:
         self._facts.value = facts_html(look)

@@ -13,6 +13,7 @@ from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
+from reswork.store.run_figures import figures_of_table
 from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.training.remarks import remarks_of
@@ -174,7 +175,7 @@ class RunView:
         self.profile = LiveFigure(figures.gradient_profile(empty))
         self.rates = LiveFigure(figures.learning_rate(empty))
         self.speed = LiveFigure(figures.throughput(empty))
-        self.confusion: LiveFigure | None = None
+        self.tables: dict[str, LiveFigure] = {}  # by title
         self.plots = w.Box([self.loss, self.score, self.heat, self.profile, self.rates, self.speed])
         self.plots.add_class("reswork-grid")
 
@@ -274,12 +275,19 @@ class RunView:
             else (step, self._counted)
         )
         if kept is not None:
-            figure = figures.confusion_matrix(kept[1], run.classes)
-            if self.confusion is None:
-                self.confusion = LiveFigure(figure)
-                self.plots.children = (*self.plots.children, self.confusion)
+            self._show_tables(figures_of_table(kept[1], run.classes, run.task_kind))
+
+    def _show_tables(self, drawn: Mapping[str, Any]) -> None:
+        """Figures of the last evaluation's table, each with a place of its own from when there is one."""
+        for title, figure in drawn.items():
+            if title in self.tables:
+                self.tables[title].show(figure)
             else:
-                self.confusion.show(figure)
+                self.tables[title] = LiveFigure(figure)
+        shown = [self.tables[title] for title in drawn]
+        others = [plot for plot in self.plots.children if plot not in self.tables.values()]
+        if [*others, *shown] != list(self.plots.children):
+            self.plots.children = (*others, *shown)
 
 
 def _status_html(run: AnyRun | None, asked: str = "") -> str:

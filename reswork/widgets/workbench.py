@@ -17,6 +17,7 @@ from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.store import AnyRun, SavedRun
+from reswork.tasks import task_for
 from reswork.training.checks import check_layers
 from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
@@ -285,7 +286,7 @@ class Workbench(w.VBox):
 
     def _data_changed(self) -> None:
         data = self.data_panel.data
-        self.build.set_input(data.input_shape, len(data.classes))
+        self.build.set_input(data.input_shape, len(data.classes), task_for(data).head(data)["head"])
         if hasattr(self, "recipe_panel"):
             self.recipe_panel.set_images(len(data.train))
             self.recipe_panel.set_augmentation(self.data_panel.augmentation or Augmentation())

@@ -68,7 +68,7 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     assert machine.column.look.step == step
     assert "step 12" not in view.profile.frame["data"][-1]["name"]
     assert f"{step}:" in str(machine.column.strip.frame["layout"]["annotations"])
-    assert view.confusion.summary == machine.column.confusion.summary
+    assert view.tables["Confusion matrix"].summary == machine.column.confusion.summary
     bench.pages.value = "Inspect"
     assert (
         "The network after" in bench.inspector._note.value and f"{step} steps" in bench.inspector._note.value

@@ -53,7 +53,7 @@ def test_start_trains_what_the_forms_say_and_everything_is_drawn(workbench, smal
     wait_for(lambda: state(bench) == "finished")
     assert bench.pages.value == "Train"
     view = bench.run_view
-    wait_for(lambda: view.confusion is not None)
+    wait_for(lambda: "Confusion matrix" in view.tables)
     wait_for(lambda: view.loss.numbers["1/x"][1] == (12,))  # the smoothed curve has a point a step
     assert view.start.disabled is False and view.pause.disabled is True
     assert "&lt;b&gt;" not in str(bench.run_view.status.value)
