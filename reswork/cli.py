@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -168,13 +167,11 @@ def _train_with_others(ranks: "Ranks") -> int:
     from reswork import datasets
     from reswork.models.config import ResNetConfig
     from reswork.models.network import resnet
-    from reswork.training.failures import NonFiniteLoss
-    from reswork.training.loop import fit
-    from reswork.training.ranks import RankFailed
+    from reswork.training.loop import train_along
+    from reswork.training.ranks import disregard_signals
     from reswork.training.recipe import Recipe
 
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)
+    disregard_signals()
     try:
         job = ranks.agree(dict[str, Any]())
     except RuntimeError:  # the first one could not begin, and says why
@@ -183,13 +180,7 @@ def _train_with_others(ranks: "Ranks") -> int:
     if data.fingerprint != job["hash"]:
         raise RuntimeError(f"{job['data']!r} holds other images here than for the first rank")
     model = resnet(ResNetConfig.from_dict(job["config"]))
-    try:
-        deque(fit(model, data, Recipe.from_dict(job["recipe"]), ranks=ranks), maxlen=0)
-    except (InvalidSetting, NonFiniteLoss):  # the first rank has the same
-        return 0
-    except RankFailed:
-        return 1
-    return 0
+    return train_along(model, data, Recipe.from_dict(job["recipe"]), ranks)
 
 
 def _recipe(chosen: argparse.Namespace) -> "Recipe":

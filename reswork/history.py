@@ -144,6 +144,18 @@ class History:
 
     # --- reading -------------------------------------------------------------------------------
 
+    def become(self, other: "History") -> None:
+        """Hold what another one holds, and nothing else, such as where a run goes on from an earlier step.
+
+        Args:
+            other: not used by anyone else afterwards.
+        """
+        with other._lock:
+            held = other._series, other._groups, other._arrays, other._notes
+        with self._lock:
+            self._series, self._groups, self._arrays, self._notes = held
+            self._version += 1
+
     @property
     def version(self) -> int:
         """A number that grows at every write: unchanged means that nothing needs drawing."""

@@ -21,6 +21,7 @@ from reswork.store import worker_file
 from reswork.store.assembly import assemble_run
 from reswork.store.description import describe
 from reswork.store.worker_file import WORKER_FILE, worker_of
+from reswork.training.ranks import ALONE
 
 RECIPE = rw.Recipe(
     steps=40, batch_size=32, device="cpu", precision="fp32", compile="off", channels_last=False
@@ -98,7 +99,8 @@ def _served(
 class ThreadWorker:
     """A worker that is a thread here, as `subprocess.Popen` is used: everything of it is real but the process."""
 
-    def __init__(self, directory: Path, folder: Path) -> None:
+    def __init__(self, directory: Path, folder: Path, ranks: int) -> None:
+        assert not ranks
         self.pid = os.getpid()
         self._thread = threading.Thread(target=self._work, args=(directory, folder))
         self._thread.start()
@@ -112,7 +114,7 @@ class ThreadWorker:
         while not (directory / WORKER_FILE).exists():  # the kernel's part writes it, with this same number
             time.sleep(0.001)
         try:
-            worker._work(directory, folder)
+            worker._work(directory, folder, ALONE)
         finally:
             shutil.rmtree(folder)
 
@@ -121,7 +123,7 @@ class ThreadWorker:
 def workers_in_threads() -> Iterator[None]:
     """`rw.train(..., engine="process")` makes a `ThreadWorker` from now on."""
 
-    def watch(run: rw.Run, _order: object) -> None:
+    def watch(run: rw.Run, _order: object, _agent: object) -> None:
         while not run.done:
             run.wait_for_change(run.state, run.steps_done, 1.0)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
-from reswork.experiment.processes import Engine, ProcessSettings, WhenKernelEnds, process_run
+from reswork.experiment.processes import Engine, ProcessSettings, WhenKernelEnds, check_ranks, process_run
 from reswork.recorders import RecorderFactory
 from reswork.store.assembly import assemble_run
 from reswork.store.description import describe, model_label
@@ -40,6 +40,8 @@ def train(
     task: Task | None = None,
     engine: Engine = "thread",
     when_kernel_ends: WhenKernelEnds = "stop",
+    ranks: int | None = None,
+    restarts: int = 0,
 ) -> LiveRun:
     """Train a network in the background, recorded and saved; returns at once.
 
@@ -64,9 +66,12 @@ def train(
         task: what is learned; None: as the data's targets say.
         engine: ``"thread"`` trains in this kernel, any network. ``"process"`` trains a network of `resnet` in a process
             of its own, with its own memory; it takes some seconds to begin, gives the same losses to the last bit, and
-            the model gets its final weights when the run is over.
+            the model gets its final weights when the run is over. ``"torchrun"`` trains it in several such processes,
+            each with its part of every batch.
         when_kernel_ends: what a process of its own does when this kernel ends or is restarted: ``"stop"``, after
             saving, or ``"go_on"``; `attach` takes it up again.
+        ranks: processes of ``"torchrun"``; None: one for each GPU, at least two.
+        restarts: how often they go on from the last checkpoint by themselves where one of them fails or dies.
 
     Returns:
         The run, steered in the same way wherever it computes; ``run.name`` is its folder's name, for `load_run`.
@@ -82,9 +87,18 @@ def train(
     check_budget(moments_bytes)
     check_every_s(save_every_s)
     folder_name = check_name(name) if name is not None else default_name(model)
+    check_ranks(engine, ranks, restarts)
     if engine != "thread":
         settings = ProcessSettings(
-            engine, when_kernel_ends, recorders, save_every_s, moments_bytes, state, task=task
+            engine,
+            when_kernel_ends,
+            recorders,
+            save_every_s,
+            moments_bytes,
+            state,
+            task=task,
+            ranks=ranks,
+            restarts=restarts,
         )
         settings.check(model)
     description = describe(model, data, recipe, parent, task)

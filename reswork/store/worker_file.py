@@ -1,5 +1,6 @@
 """Which process trains a run: the file ``worker.json`` in its folder, and whether that process is alive."""
 
+import contextlib
 import json
 import platform
 from dataclasses import dataclass
@@ -43,6 +44,17 @@ class Worker:
             return found if same and found.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None
+
+
+def kill_all(process: psutil.Process) -> None:
+    """End a process and those that it started, at once."""
+    try:
+        found = [*process.children(recursive=True), process]
+    except psutil.Error:
+        found = [process]
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
 
 
 def worker_of(pid: int, folder: Path) -> Worker:

@@ -1,6 +1,7 @@
 """The training loop: a generator that tells what happens at each moment at which it is safe to look."""
 
 import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -27,12 +28,12 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
-from reswork.training.failures import memory_failures_explained
+from reswork.training.failures import NonFiniteLoss, memory_failures_explained
 from reswork.training.mode_timing import choose_mode
 from reswork.training.modes import Mode, choose_device
 from reswork.training.progress import TrainingState
 from reswork.training.randomness import global_state
-from reswork.training.ranks import ALONE, Ranks
+from reswork.training.ranks import ALONE, RankFailed, Ranks
 from reswork.training.recipe import Recipe, total_steps
 from reswork.training.schedules import learning_rates
 from reswork.training.train_step import TrainStep
@@ -100,6 +101,23 @@ def fit(
         assert mode is not None
         if not ranks.agree(controls.stop):
             yield from _steps(model, here, task, recipe, mode, controls, start, ranks)
+
+
+def train_along(
+    model: nn.Module, data: Dataset, recipe: Recipe, ranks: Ranks, task: Task | None = None
+) -> int:
+    """What a rank does that is not the first; it ends with the first one, which tells what went wrong.
+
+    Returns:
+        Exit status of its process: 1 where another rank failed or died without the first one's knowing.
+    """
+    try:
+        deque(fit(model, data, recipe, task=task, ranks=ranks), maxlen=0)
+    except (InvalidSetting, NonFiniteLoss):  # the first rank has the same
+        return 0
+    except RankFailed:
+        return 1
+    return 0
 
 
 def _steps(

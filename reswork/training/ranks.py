@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -25,6 +27,7 @@ _MEET_S = 60.0  # that the ranks may take to find each other
 _FOR_EVER = timedelta(
     days=365
 )  # a pause may be long; a rank that dies is told by its connections and heartbeats
+_STORE_S = 5.0  # it may have gone with torchrun
 _WORDS_S = 3.0  # from a lost connection to what the lost rank said
 _END_S = 25.0  # that the others wait for the first rank to have written the run
 _KEEPS_BUFFERS: dict[str, Any] = {  # the first name from torch 2.14 on
@@ -129,8 +132,10 @@ class ProcessRanks(Ranks):
         self._control: dist.ProcessGroup | None = _group("gloo")  # between the steps
         self._data: dist.ProcessGroup | None = self._control  # within them
         processes = [RankProcess.from_json(self._store.get(f"process/{rank}")) for rank in range(count)]
+        store.set_timeout(timedelta(seconds=_STORE_S))
         self._heartbeats = Heartbeats(self._store, index, processes)
         self._processes, self._has_left = processes, False
+        warnings.filterwarnings("ignore", "Grad strides do not match", UserWarning)  # those of 1x1 planes
 
     def device_name(self, wanted: str) -> str:
         """Each rank of a machine its own GPU, where there are so many."""
@@ -360,6 +365,12 @@ class ProcessRanks(Ranks):
 
 _REMEDY = "The run goes on from its last checkpoint, with any number of ranks."
 ALONE = Ranks()
+
+
+def disregard_signals() -> None:
+    """Let a rank that is not the first end with the first one only, whatever a terminal or torchrun asks of all."""
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from reswork.experiment.processes.starting import newest_going_on, resume_in_pro
 from reswork.experiment.processes.status import status_from, status_message
 from reswork.store.history_sync import HistoryDelta, HistoryFollower, marks
 from reswork.store.worker_file import Worker, living_worker, worker_of, write_worker
+from reswork.tasks import task_for
 from reswork.training.failures import NonFiniteLoss
 from reswork.training.progress import TrainingState
 from tests import served_runs
@@ -226,7 +227,9 @@ def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> No
     folder = private_folder()
     assert folder.stat().st_mode & 0o077 == 0
     state = TrainingState(3, {"model/fc.bias": model.fc.bias.detach()}, {"seconds": 0.1})
-    job = make_job(model, RECIPE, {"a": 1}, ProcessSettings(state=state, when_kernel_ends="go_on"))
+    job = make_job(
+        model, task_for(data), RECIPE, {"a": 1}, ProcessSettings(state=state, when_kernel_ends="go_on")
+    )
     write_job(folder, job, model, data, state)
     again, built, images, begin = read_job(folder)
     assert (again, again.kernel, again.when_kernel_ends) == (job, os.getpid(), "go_on")

@@ -18,7 +18,8 @@ from tests.faults.training import NET, save_at_every_step
 class _Forked:
     """A worker that was forked instead of started, which takes no seconds; as `subprocess.Popen` is used."""
 
-    def __init__(self, directory: Path, folder: Path) -> None:
+    def __init__(self, directory: Path, folder: Path, ranks: int) -> None:
+        assert not ranks
         self.pid = os.fork()
         if self.pid == 0:
             self._work(directory, folder)

@@ -27,9 +27,11 @@ from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
 
 JOB_FILE = "job.json"
+RANKS_FILE = "ranks"  # in which ranks find each other
+_MOST_RANKS = 64
 WEIGHTS, DATA, STATE = "model.safetensors", "data.safetensors", "state.safetensors"
 
-Engine = Literal["thread", "process"]
+Engine = Literal["thread", "process", "torchrun"]
 WhenKernelEnds = Literal["stop", "go_on"]
 
 
@@ -38,7 +40,7 @@ class ProcessSettings:
     """How a process of its own is used.
 
     Args:
-        engine: has to be ``"process"``.
+        engine: ``"process"`` or ``"torchrun"``.
         when_kernel_ends: whether it stops, or goes on, when the kernel that started it ends.
         recorders: factories of the catalogue, `default_recorders`, `tensorboard` and `mlflow`; None: the default ones.
         save_every_s: seconds between two checkpoints.
@@ -47,6 +49,8 @@ class ProcessSettings:
         resumes: go on with what is in the run's folder; recorders are then those that come to its own.
         step: go on from the newest checkpoint at or before this step; None: the newest.
         task: what is learned, one of those that reswork has; None: as the data's targets say.
+        ranks: processes that torchrun starts; None: one for each GPU, at least two.
+        restarts: how often such a run goes on from its last checkpoint by itself where a rank fails or dies.
     """
 
     engine: Engine = "process"
@@ -58,6 +62,15 @@ class ProcessSettings:
     resumes: bool = False
     step: int | None = None
     task: Task | None = None
+    ranks: int | None = None
+    restarts: int = 0
+
+    @property
+    def count(self) -> int:
+        """Of ranks; 0 where torchrun has nothing to do with it."""
+        if self.engine != "torchrun":
+            return 0
+        return self.ranks or max(2, torch.cuda.device_count())
 
     def check(self, model: nn.Module) -> None:
         """Refuse what a process of its own cannot do, before anything is written.
@@ -65,8 +78,11 @@ class ProcessSettings:
         Raises:
             InvalidSetting: with what to do instead.
         """
-        if self.engine != "process":
-            raise InvalidSetting("engine", f"engine={self.engine!r} is unknown; choose 'thread' or 'process'")
+        if self.engine not in ("process", "torchrun"):
+            raise InvalidSetting(
+                "engine", f"engine={self.engine!r} is unknown; choose 'thread', 'process' or 'torchrun'"
+            )
+        check_ranks(self.engine, self.ranks, self.restarts)
         check_system()
         if self.when_kernel_ends not in get_args(WhenKernelEnds):
             raise InvalidSetting(
@@ -81,6 +97,24 @@ class ProcessSettings:
                 f"engine='process' makes its task anew from its kind, and {self.task.kind!r} is not one of "
                 f"{', '.join(map(repr, TASKS))}; use engine='thread'",
             )
+
+
+def check_ranks(engine: str, ranks: object, restarts: object) -> None:
+    """Refuse numbers of processes and restarts that cannot be.
+
+    Raises:
+        InvalidSetting: with what to do instead.
+    """
+    for name, value, least in (("ranks", ranks, 1), ("restarts", restarts, 0)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST_RANKS:
+            raise InvalidSetting(
+                name, f"{name}={value!r} must be a whole number from {least} to {_MOST_RANKS}"
+            )
+    if engine != "torchrun" and (ranks is not None or restarts):
+        name = "ranks" if ranks is not None else "restarts"
+        raise InvalidSetting(name, f"{name}= is for engine='torchrun', and this is engine={engine!r}")
 
 
 @dataclass(frozen=True)
@@ -102,7 +136,7 @@ class Job:
         task: kind of what is learned.
         kernel: number of the process that started it.
         when_kernel_ends: whether it stops then, or goes on.
-        threads: that torch may use.
+        threads: that torch may use in each process.
         matmul_precision: torch's setting.
     """
 
@@ -147,7 +181,7 @@ def make_job(
         task=task.kind,
         kernel=os.getpid(),
         when_kernel_ends=settings.when_kernel_ends,
-        threads=torch.get_num_threads(),
+        threads=max(1, torch.get_num_threads() // max(1, settings.count)),
         matmul_precision=torch.get_float32_matmul_precision(),
     )
 
@@ -170,8 +204,13 @@ def write_job(
     (folder / JOB_FILE).write_text(json.dumps(asdict(job)))
 
 
-def read_job(folder: Path) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
-    """The job, the network with its weights, the data set, and where to begin; their files are removed."""
+def read_job(folder: Path, *, keep: bool = False) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
+    """The job, the network with its weights, the data set, and where to begin; their files are removed.
+
+    Args:
+        folder: the private one.
+        keep: leave them, as others read them too.
+    """
     job = Job(**json.loads((folder / JOB_FILE).read_text()))
     model = resnet(ResNetConfig.from_dict(job.config))
     model.load_state_dict(load_file(folder / WEIGHTS))
@@ -182,7 +221,7 @@ def read_job(folder: Path) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
     if job.state is not None:
         tensors = {name: value.clone() for name, value in load_file(folder / STATE).items()}
         state = TrainingState(tensors=tensors, **job.state)
-    for name in (WEIGHTS, DATA, STATE):
+    for name in () if keep else (WEIGHTS, DATA, STATE):
         (folder / name).unlink(missing_ok=True)
     return job, model, data, state
 
@@ -190,7 +229,7 @@ def read_job(folder: Path) -> tuple[Job, ResNet, Dataset, TrainingState | None]:
 def remove_private_folder(folder: Path) -> None:
     """Delete what a killed worker left: the files that belong there, and the folder if nothing else is in it."""
     with contextlib.suppress(OSError):
-        for name in (JOB_FILE, WEIGHTS, DATA, STATE, SOCKET_FILE):
+        for name in (JOB_FILE, WEIGHTS, DATA, STATE, SOCKET_FILE, RANKS_FILE):
             (folder / name).unlink(missing_ok=True)
         for path in folder.glob("snapshot-*.safetensors"):
             path.unlink()

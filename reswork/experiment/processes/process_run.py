@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,13 +22,16 @@ from reswork.experiment.processes.process_controls import ProcessMoments, Proces
 from reswork.experiment.processes.status import Status, WorkerFailed, status_from
 from reswork.history import History
 from reswork.recorders.recorder_controls import RecorderControls
-from reswork.store.directory import WEIGHTS_FILE
+from reswork.store.checkpoints import Checkpoints
+from reswork.store.directory import METRICS_FILE, WEIGHTS_FILE
 from reswork.store.history_sync import HistoryFollower, marks
+from reswork.store.replay import read_history
 from reswork.store.saved_run import load_run
-from reswork.store.worker_file import Worker
+from reswork.store.worker_file import Worker, kill_all
 from reswork.tasks import task_of_kind
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.modes import Mode
+from reswork.training.ranks import RankFailed
 from reswork.training.recipe import Recipe
 from reswork.training.recorder import Listener
 from reswork.training.run import RunThread
@@ -59,6 +63,7 @@ class ProcessRun(LiveRun):
         history: History | None = None,
         launch: Callable[[], tuple[Worker, subprocess.Popen[bytes] | None]],
         give_up: Callable[[], None] = lambda: None,
+        relaunch: Callable[[], tuple[Worker, subprocess.Popen[bytes]]] | None = None,
     ) -> None:
         self.directory: Path = directory
         self.name = directory.name
@@ -77,6 +82,8 @@ class ProcessRun(LiveRun):
         self.moments = None if budget is None else ProcessMoments(self, int(budget))
         self._launch = launch
         self._give_up = give_up
+        self._relaunch = relaunch
+        self._restarts = int(facts.get("restarts", 0))  # that are left
         self._changed = threading.Condition()  # guards what follows
         self._state = RunState.READY
         self._error: BaseException | None = None
@@ -197,7 +204,7 @@ class ProcessRun(LiveRun):
             self._killed = True
             process = self._client.worker.process
         if process is not None:
-            process.kill()
+            kill_all(process)
 
     def set(self, **settings: float) -> None:
         """Change learning_rate, weight_decay or momentum from the next step on; the history notes it.
@@ -281,6 +288,41 @@ class ProcessRun(LiveRun):
         RunThread(self, self._follow).start()
 
     def _follow(self) -> None:
+        problem, code = self._followed()
+        while problem is None and self._restarted():
+            problem, code = self._followed()
+        self._finish(problem, code)
+
+    def _restarted(self) -> bool:
+        """Go on from the last checkpoint with new processes, where ranks were lost; whether that is so."""
+        told, relaunch = self._status, self._relaunch
+        lost = told is None or not told.state.over or isinstance(told.error, RankFailed)
+        if relaunch is None or self._killed or not lost or not self._restarts:
+            return False
+        try:
+            checkpoint, _, _ = Checkpoints(self.directory).newest()
+            earlier = read_history(self.directory / METRICS_FILE, checkpoint.metrics_bytes)
+        except (InvalidSetting, OSError, ValueError):  # nothing to go on from
+            return False
+        self._restarts -= 1
+        with self._changed:
+            paused = self._state is RunState.PAUSED
+            try:
+                worker, self._process = relaunch()
+            except OSError as error:
+                self.history.note(self.steps_done, "not_restarted", reason=str(error))
+                return False
+            self.history.become(earlier)  # as the new processes begin with
+            self._follower = HistoryFollower(self.history)
+            self._status = None
+            self._client = Client(worker, self._take)
+            for what in ("pause", "start") if paused else ("start",):
+                self._client.ask(what)
+            self._changed.notify_all()
+        return True
+
+    def _followed(self) -> tuple[Exception | None, int | None]:
+        """Until the process has ended, or cannot be followed any more: why, and its return code where it is ours."""
         client, problem = self._client, None
         assert client is not None
         try:
@@ -289,8 +331,7 @@ class ProcessRun(LiveRun):
             )
         except Exception as error:  # a worker of another version, or lines that make no sense
             problem = error
-        code = None if problem is not None else self._end_of_process()
-        self._finish(problem, code)
+        return problem, None if problem is not None else self._end_of_process()
 
     def _end_of_process(self) -> int | None:
         """Its return code, where it is ours."""
@@ -302,7 +343,7 @@ class ProcessRun(LiveRun):
         try:
             code = self._process.wait(_LONGEST_END_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            kill_all(psutil.Process(self._process.pid))
             code = self._process.wait()
         remove_private_folder(self._client.worker.folder)  # a killed one could not clean up
         return code

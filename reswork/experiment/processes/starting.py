@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.connection import PROTOCOL, connect
 from reswork.experiment.processes.job import (
+    Engine,
     ProcessSettings,
     WhenKernelEnds,
     make_job,
@@ -29,6 +32,7 @@ from reswork.experiment.processes.process_run import ProcessRun
 from reswork.history import History
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.recorders.forwarder import Forwarder
 from reswork.store.atomic_files import write_json
 from reswork.store.directory import METRICS_FILE, RUN_FILE, runs_folder, taken_lock
 from reswork.store.replay import read_history
@@ -71,12 +75,12 @@ def process_run(
 
     task = settings.task or task_for(data)
 
-    def launch() -> tuple[Worker, subprocess.Popen[bytes]]:
+    def launched(settings: ProcessSettings) -> tuple[Worker, subprocess.Popen[bytes]]:
         folder = private_folder()
         try:
             job = make_job(model, task, recipe, description, settings)
             write_job(folder, job, model, data, settings.state)
-            process = _started(directory, folder)
+            process = _started(directory, folder, settings.count)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -84,6 +88,10 @@ def process_run(
         write_worker(directory, worker)
         lock.release()
         return worker, process
+
+    def relaunched() -> tuple[Worker, subprocess.Popen[bytes]]:
+        sent = [each for each in settings.recorders or () if isinstance(each, Forwarder)]
+        return launched(replace(settings, resumes=True, step=None, state=None, recorders=sent))
 
     def give_up() -> None:
         if not settings.resumes:
@@ -97,9 +105,19 @@ def process_run(
         "total_steps": total_steps(recipe, len(data.train)),
         "steps_per_epoch": steps_per_epoch(recipe, len(data.train)),
         "when_kernel_ends": settings.when_kernel_ends,
+        "restarts": settings.restarts,
         "moments_bytes": None if settings.resumes else settings.moments_bytes or None,
     }
-    return ProcessRun(directory, model, recipe, facts, data=data, launch=launch, give_up=give_up)
+    return ProcessRun(
+        directory,
+        model,
+        recipe,
+        facts,
+        data=data,
+        launch=partial(launched, settings),
+        give_up=give_up,
+        relaunch=relaunched,
+    )
 
 
 def resume_in_process(
@@ -109,6 +127,9 @@ def resume_in_process(
     step: int | None = None,
     recorders: Sequence[Any] = (),
     when_kernel_ends: WhenKernelEnds = "stop",
+    engine: Engine = "process",
+    ranks: int | None = None,
+    restarts: int = 0,
     start: bool = True,
 ) -> ProcessRun:
     """Go on with a run from disk in a process of its own, equal to the last bit, like ``saved.resume()`` does here.
@@ -120,6 +141,9 @@ def resume_in_process(
         recorders: more of them, as `resume` takes them; no other ones than those of the catalogue and `tensorboard`
             and `mlflow`.
         when_kernel_ends: as for `train`.
+        engine: ``"process"``, or ``"torchrun"`` with any number of ranks, whatever it was before.
+        ranks: as for `train`.
+        restarts: as for `train`.
         start: False gives a run that waits for ``run.start()``.
 
     Raises:
@@ -132,13 +156,18 @@ def resume_in_process(
         raise InvalidSetting("run", f"run {saved.name!r} is {saved.state_word}, and cannot go on")
     data = saved.check_data(data) if data is not None else saved.load_data()
     settings = ProcessSettings(
-        when_kernel_ends=when_kernel_ends,
-        recorders=list(recorders),
+        engine,
+        when_kernel_ends,
+        list(recorders),
         resumes=True,
         step=step,
         task=task_of_kind(saved.task_kind),
+        ranks=ranks,
+        restarts=restarts,
     )
-    run = process_run(_network(saved.config), data, saved.recipe, saved.directory, {}, settings)
+    network = _network(saved.config)
+    settings.check(network)
+    run = process_run(network, data, saved.recipe, saved.directory, {}, settings)
     if start:
         run.start()
     return run
@@ -201,11 +230,12 @@ def newest_going_on(root: str | Path | None = None) -> LiveRun | None:
     return None
 
 
-def _started(directory: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    """The process, in a session of its own: what ends the kernel and its group does not reach it."""
+def _started(directory: Path, folder: Path, ranks: int) -> "subprocess.Popen[bytes]":
+    """The process, which starts ranks if there shall be any, in a session of its own: the kernel's end spares it."""
     with (directory / WORKER_LOG).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "reswork.worker", str(directory.resolve()), str(folder)],
+            [sys.executable, "-P", "-m", "reswork.worker", str(directory.resolve()), str(folder)]
+            + ([str(ranks)] if ranks else []),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -10,6 +10,7 @@ from reswork.recorders.recorder_controls import RecorderControl
 from reswork.training.failures import NonFiniteLoss, OutOfMemory
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.modes import Mode
+from reswork.training.ranks import RankFailed
 
 
 class WorkerFailed(RuntimeError):
@@ -88,6 +89,8 @@ def _raised(told: Mapping[str, Any]) -> BaseException:
             return error
         case "OutOfMemory":
             return OutOfMemory(message)
+        case "RankFailed":
+            return RankFailed(message)
         case "InvalidSetting":
             return InvalidSetting(str(told.get("field", "")), message)
     return WorkerFailed(f"{told['type']}: {message}")
