@@ -20,7 +20,7 @@ _ORDERS: tuple[Order, ...] = ("post", "pre", "relu_only_pre", "bn_after_addition
 _SHORTCUTS: tuple[Shortcut, ...] = ("A", "B", "C")
 
 
-def recognised(shapes: Shapes) -> ResNetConfig | None:
+def recognised(shapes: Shapes, order: Order | None = None) -> ResNetConfig | None:
     """The settings of the network that has exactly these weights, or None if it cannot be built here.
 
     Different networks can have the same weights: shortcuts of type A have none, so a plain network looks the
@@ -28,6 +28,7 @@ def recognised(shapes: Shapes) -> ResNetConfig | None:
 
     Args:
         shapes: of each tensor, by its name as torchvision names it; batch norms' counters may be missing.
+        order: of norm and convolution, where it is known; None: the most usual that fits.
 
     Example:
         >>> model = ResNet(ResNetConfig(depth=32, num_classes=7))
@@ -37,9 +38,40 @@ def recognised(shapes: Shapes) -> ResNetConfig | None:
     """
     wanted = {name: shape for name, shape in shapes.items() if not name.endswith(COUNTER)}
     for config in _candidates(wanted):
-        if _same(shapes, _shapes_of(config)):
+        if (order is None or config.order == order) and has_shapes(config, shapes):
             return _tidied(config)
     return None
+
+
+def with_usual_stem(shapes: Shapes) -> Shapes | None:
+    """The same shapes with a stem as wide as the first stage and, if it is deep, half as wide before; None: no such.
+
+    Stems of other widths (ResNet-S, tiered stems) differ from ours in these numbers alone.
+    """
+    try:
+        width = shapes["layer1.0.conv1.weight"][0]
+        last = "conv1.6" if "conv1.0.weight" in shapes else "conv1"
+        found = dict(shapes)
+        for name, shape in shapes.items():
+            if name in ("layer1.0.conv1.weight", "layer1.0.downsample.0.weight"):
+                found[name] = (shape[0], width, *shape[2:])
+            elif name.startswith(("conv1.", "bn1.")) and shape:
+                half = max(1, width // 2)
+                outputs = width if name.startswith((last, "bn1.")) else half
+                inputs = (
+                    (shape[1] if name in ("conv1.weight", "conv1.0.weight") else half,)
+                    if len(shape) > 1
+                    else ()
+                )
+                found[name] = (outputs, *inputs, *shape[2:])
+    except (KeyError, IndexError):
+        return None
+    return found
+
+
+def has_shapes(config: ResNetConfig, shapes: Shapes) -> bool:
+    """Whether a network of these settings has exactly such tensors; batch norms' counters may be missing."""
+    return _same(shapes, _shapes_of(config))
 
 
 def _candidates(shapes: Shapes) -> Iterator[ResNetConfig]:

@@ -3,25 +3,27 @@
 import os
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from reswork.errors import InvalidSetting
 from reswork.store.atomic_files import open_regular
+from reswork.store.file_kinds import kind_of_file
+from reswork.store.stand_ins import load_inertly
 
 _LONGEST_HEADER = 4 * 1024**2  # bytes; about 40,000 tensors
-_DEPTH = 4  # how deep a state dict may lie in other dicts
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 
 
-def read_weights(path: Path, most_bytes: int) -> Any:
-    """What a ``.pt``, ``.pth``, ``.th`` or ``.safetensors`` file holds; only tensors and plain values.
+def read_weights(path: Path, most_bytes: int) -> tuple[Any, tuple[str, ...]]:
+    """What a ``.pt``, ``.pth``, ``.th`` or ``.safetensors`` file holds, and the classes that were not made.
+
+    Nothing in the file is run: objects of classes that PyTorch does not know as harmless become stand-ins.
 
     Args:
         path: the file.
@@ -34,17 +36,19 @@ def read_weights(path: Path, most_bytes: int) -> Any:
     try:
         if _is_safetensors(path):
             _check_header(path)
-            return load_file(path)
+            return load_file(path), ()
+        other = kind_of_file(path)
+        if other is not None:
+            raise InvalidSetting("path", other)
         _check_unpacked_size(path, most_bytes)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_inertly(path)
     except InvalidSetting:
         raise
     except pickle.UnpicklingError as error:
         raise InvalidSetting("path", _refusal(path, error)) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0] or "it ends too early"
         raise InvalidSetting(
-            "path", f"{path.name!r} is truncated or no checkpoint: {reason}; get the file anew"
+            "path", f"{path.name!r} is truncated or no checkpoint: {_reason(error)}; get the file anew"
         ) from error
     except Exception as error:  # torch raises whatever a damaged file makes it stumble over
         raise InvalidSetting(
@@ -52,15 +56,15 @@ def read_weights(path: Path, most_bytes: int) -> Any:
         ) from error
 
 
-def state_dict_in(content: Any) -> dict[str, Tensor]:
-    """The mapping with the most tensors, wherever it lies, under names without what wrappers put before them.
+def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under names without what wrappers put before all of them.
 
     Example:
-        >>> list(state_dict_in({"epoch": 3, "state_dict": {"module.fc.weight": torch.zeros(2, 3)}}))
+        >>> list(plain_names({"module.fc.weight": torch.zeros(2, 3)}))
         ['fc.weight']
     """
-    found: dict[str, Tensor] = max(_tensor_mappings(content, _DEPTH), key=len, default={})
-    for _ in range(_DEPTH):
+    found = dict(tensors)
+    for _ in range(len(_PREFIXES)):
         for prefix in _PREFIXES:
             if found and all(name.startswith(prefix) for name in found):
                 found = {name.removeprefix(prefix): value for name, value in found.items()}
@@ -78,15 +82,6 @@ def entries_in(content: Any) -> dict[str, int | float | str]:
         if isinstance(value, Tensor) and value.dim() == 0 and len(content) < 20
     }
     return {**plain, **numbers}
-
-
-def _tensor_mappings(content: Any, depth: int) -> Iterator[dict[str, Tensor]]:
-    if not isinstance(content, Mapping):
-        return
-    yield {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if depth:
-        for value in content.values():
-            yield from _tensor_mappings(value, depth - 1)
 
 
 def _check_size(path: Path, most_bytes: int) -> None:
@@ -139,10 +134,20 @@ def _check_header(path: Path) -> None:
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     text = str(error)
-    if "Unsupported global" in text or "unsupported class" in text or "not an allowed global" in text:
+    if "lobal" in text and "Unpickler might not support" not in text:  # a global that no stand-in may replace
         return (
             f"{path.name!r} holds more than tensors and plain values, and opening it would run code from the "
             "file; ask for its state_dict, saved with torch.save(model.state_dict(), ...)"
         )
-    reason = text.strip().partition("\n")[0]
-    return f"{path.name!r} is truncated or no checkpoint: {reason}; get the file anew"
+    return f"{path.name!r} is truncated or no checkpoint: {_reason(error)}; get the file anew"
+
+
+def _reason(error: BaseException) -> str:
+    """What a library says of a file, without its advice to switch the guard off."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if "weights_only" not in line and "add_safe_globals" not in line]
+    return (
+        lines[0].removeprefix("WeightsUnpickler error: ")
+        if lines
+        else "it ends too early or is another format"
+    )

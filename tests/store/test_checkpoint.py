@@ -18,7 +18,8 @@ from reswork.datasets.augmentation import normalise
 from reswork.errors import InvalidSetting
 from reswork.models.network import ResNet, resnet
 from reswork.store.checkpoint import open_checkpoint
-from reswork.store.foreign_weights import entries_in, state_dict_in
+from reswork.store.foreign_weights import entries_in
+from reswork.store.weight_sets import weight_sets
 from reswork.tasks import Classification
 from reswork.training.events import RunEnded, RunStarted
 from reswork.training.live_run import RunState
@@ -72,7 +73,11 @@ def test_torchvisions_weights_open(tmp_path: Path, ending: str) -> None:
     (save_file if ending == "safetensors" else torch.save)(theirs.state_dict(), path)
     found = open_checkpoint(path)
     assert found.config is not None and (found.config.label, found.config.num_classes) == ("ResNet-18", 7)
-    assert same(found.model, theirs.state_dict()) and "all 122 tensors fit." in found.sentence
+    assert (
+        same(found.model, theirs.state_dict())
+        and "all 122 tensors fit." in found.sentence
+        and not found.set_aside
+    )
     images = torch.randn(2, 3, 64, 64)
     assert found.model is not None
     with torch.no_grad():
@@ -133,7 +138,9 @@ def test_other_networks_come_back_as_weights(tmp_path: Path) -> None:
     theirs.load_state_dict(found.weights)
     assert "not those of a ResNet" in found.sentence and "'conv1.weight'" in found.sentence
     torch.save({**resnet().state_dict(), "more": torch.zeros(1)}, tmp_path / "net.pt")
-    assert "names or shapes differ" in open_checkpoint(tmp_path / "net.pt").sentence
+    found = open_checkpoint(tmp_path / "net.pt")
+    assert found.model is not None and found.set_aside == {"unknown layers beside it": ("more",)}
+    assert "1 tensors were set aside (unknown layers beside it: 'more')" in found.sentence
 
 
 def test_too_large(tmp_path: Path) -> None:
@@ -186,10 +193,12 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, how: str) -> None
     assert not (tmp_path / "made").exists()
 
 
-def test_a_whole_model_in_a_file_is_refused(tmp_path: Path) -> None:
-    torch.save(resnet(depth=8), tmp_path / "net.pt")
-    with pytest.raises(InvalidSetting, match=r"would run code from the file; ask for its state_dict"):
-        open_checkpoint(tmp_path / "net.pt")
+@pytest.mark.parametrize("net", [resnet(depth=8), torchvision.models.resnet18(num_classes=4)])
+def test_a_whole_model_in_a_file_is_read_without_being_made(tmp_path: Path, net: Any) -> None:
+    """Its modules become stand-ins that hold the tensors; what the class would do when it is made is not done."""
+    torch.save({"net": net.eval(), "epoch": 3}, tmp_path / "net.pt")
+    found = open_checkpoint(tmp_path / "net.pt")
+    assert same(found.model, net.state_dict()) and any("nn.modules" in each for each in found.stand_ins)
 
 
 @pytest.mark.parametrize("ending", ["pt", "th", "safetensors"])
@@ -234,5 +243,5 @@ def test_no_file_and_no_regular_file(tmp_path: Path) -> None:
 
 
 def test_entries_and_weights_of_odd_contents() -> None:
-    assert entries_in([1]) == {} and state_dict_in(3) == {}
+    assert entries_in([1]) == {} and weight_sets(3) == ()
     assert entries_in({"a": 1, "b": torch.tensor(2.5), "c": [1]}) == {"a": 1, "b": 2.5}
