@@ -1,5 +1,7 @@
 """What the pages say about the package is so: layers, drawings, links, lists; and the reference builds."""
 
+import ast
+import inspect
 import os
 import re
 import shutil
@@ -57,6 +59,21 @@ def test_names_and_files_that_a_page_speaks_of_are_there(page: Path) -> None:
     new = set(re.findall(r"^\| `([\w/.]+)` \| new", text, re.MULTILINE))
     for path in sorted(set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|js|css))`", text)) - new):
         assert any((home / path).exists() for home in (ROOT, ROOT / "reswork")), f"{page.name}: {path}"
+
+
+def test_the_calls_of_the_readme_are_those_that_the_functions_take() -> None:
+    """It would take an hour to run them; that each takes these arguments shows in a second."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    trees = [
+        ast.parse(code) for code in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    known = [call for call in calls if re.fullmatch(r"rw(\.\w+)+", ast.unparse(call.func))]
+    for call in known:
+        function = eval(ast.unparse(call.func), {"rw": rw})
+        names = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+        inspect.signature(function).bind(*call.args, **names)
+    assert len(known) > 20
 
 
 @pytest.mark.parametrize(
