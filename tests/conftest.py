@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import settings
 
 from reswork.datasets.dataset import Dataset, Split
 from reswork.models.network import ResNet, resnet
+
+settings.register_profile("reswork", deadline=None)  # a busy machine is no failure
+settings.load_profile("reswork")
 
 
 @pytest.fixture

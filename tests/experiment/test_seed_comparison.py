@@ -31,7 +31,7 @@ shares = st.lists(st.integers(0, 10_000).map(lambda n: n / 10_000), min_size=2, 
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")  # scipy's, where a group has no spread
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(shares, shares)
 def test_mean_deviation_p_and_interval_are_scipys(a: list[float], b: list[float]) -> None:
     found = compare_seeds(group(*a), group(*b))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import reswork as rw
@@ -140,7 +140,6 @@ class _Run:
         self.name, self.history = name, history
 
 
-@settings(deadline=None)
 @given(
     words,
     st.dictionaries(words, st.lists(numbers, min_size=1, max_size=5), max_size=4),

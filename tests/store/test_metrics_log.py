@@ -49,7 +49,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert read_history(path).to_dict() == history.to_dict()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -25,7 +25,7 @@ def test_a_note_is_kept_replaced_and_taken_away(tmp_path: Path) -> None:
     assert not (run.directory / NOTE_FILE).exists()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.one_of(st.text(max_size=200), st.sampled_from(HOSTILE)))
 def test_any_text_comes_back_or_is_refused(tmp_path: Path, text: str) -> None:
     run = made_run(tmp_path, "mine") if not (tmp_path / "mine").exists() else None
