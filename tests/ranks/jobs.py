@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from reswork import cli
 from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.targets import IGNORED
 from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
 from reswork.training.events import BatchReady, EpochDone, GradientsReady, StepDone
@@ -93,9 +95,11 @@ def trained(settings: dict[str, Any], norm: str, dropout: float = 0.0) -> dict[s
         return train_with(ranks, Net(norm, dropout, seed=3 + seeds), settings)
 
 
-def train_with(ranks: Ranks, model: Net, settings: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"losses": [], "scores": [], "batches": [], "metrics": []}
-    for event in fit(model, toy(), recipe(**settings), ranks=ranks):
+def train_with(
+    ranks: Ranks, model: nn.Module, settings: dict[str, Any], data: Dataset | None = None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"losses": [], "batches": [], "metrics": []}
+    for event in fit(model, data or toy(), recipe(**settings), ranks=ranks):
         match event:
             case BatchReady() if ranks.is_first:
                 found["batches"].append(event.inputs.clone())
@@ -109,7 +113,24 @@ def train_with(ranks: Ranks, model: Net, settings: dict[str, Any]) -> dict[str, 
                 found["losses"].append(event.loss.item())
             case EpochDone():
                 found["metrics"].append(dict(event.metrics))
-    return {**found, "weights": tensors(model), "seen": model.seen}
+    return {**found, "weights": tensors(model), "seen": getattr(model, "seen", [])}
+
+
+def trained_on_masks() -> dict[str, Any]:
+    """The same for masks of which some pixels, or all, count nowhere."""
+    generator = torch.Generator().manual_seed(9)
+    data = toy()
+    masks = torch.randint(0, 4, (200, 8, 8), generator=generator, dtype=torch.uint8)
+    masks[torch.rand(200, 8, 8, generator=generator) < torch.rand(200, 1, 1, generator=generator) ** 0.3] = (
+        IGNORED
+    )
+    masks[::5] = IGNORED
+    splits = Split(data.train.images, masks[:160]), Split(data.test.images, masks[160:])
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    with torchrun_ranks() as ranks:
+        settings = {"accumulate": 2, "batch_size": 9}
+        return train_with(ranks, model, settings, replace(data, train=splits[0], test=splits[1]))
 
 
 def alone(settings: dict[str, Any], norm: str, dropout: float = 0.0) -> dict[str, Any]:

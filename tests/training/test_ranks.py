@@ -58,6 +58,15 @@ def test_two_ranks_compute_what_one_does(settings: dict[str, Any], norm: str, tm
             assert torch.equal(torch.cat(seen), batch)
 
 
+def test_pixels_that_count_nowhere_are_no_part_of_a_rank(tmp_path: Path) -> None:
+    """One half of a batch has many more of them than the other."""
+    first, second = values_of(tmp_path, jobs.trained_on_masks)
+    one = jobs.trained_on_masks()
+    assert furthest(first["gradients"], one["gradients"]) < 1e-6
+    assert first["losses"] == second["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert first["metrics"][0] == pytest.approx(one["metrics"][0], rel=1e-4)
+
+
 def test_batch_norms_of_their_own_keep_the_ranks_equal(tmp_path: Path) -> None:
     first, second = values_of(tmp_path, jobs.trained, {"ema": 0.9, "steps": 10}, "batch")
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
