@@ -27,6 +27,7 @@ MODULES = {
     "box": "mass_in_box",
     "prices": "recorder_prices",
     "moments": "kept_moments",
+    "ranks": "several_processes",
 }
 
 

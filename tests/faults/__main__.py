@@ -3,7 +3,16 @@
 import argparse
 import importlib
 
-CAMPAIGNS = ("stops", "kills", "worker_kills", "sequences", "memory", "page_memory", "failing_disk")
+CAMPAIGNS = (
+    "stops",
+    "kills",
+    "worker_kills",
+    "rank_kills",
+    "sequences",
+    "memory",
+    "page_memory",
+    "failing_disk",
+)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ class RanksOf:
             **environ,
         }
         self.logs = [folder / f"said-{number}-{rank}.txt" for rank in range(count)]
-        self._begin = time.monotonic()
+        self.begin = time.monotonic()
         self._ends: list[Connection] = []
         self.processes = []
         for rank in range(count):
@@ -68,13 +68,13 @@ class RanksOf:
         """How each of them ended; those that hang are killed."""
         found = [Outcome(None) for _ in self.processes]
         for rank, end in enumerate(self._ends):
-            left = max(0.0, self._begin + within_s - time.monotonic())
+            left = max(0.0, self.begin + within_s - time.monotonic())
             if wait([end], left):
                 with contextlib.suppress(EOFError):  # it was killed
                     found[rank].value, found[rank].error = pickle.loads(end.recv_bytes())
-            self.processes[rank].join(max(0.1, self._begin + within_s - time.monotonic()))
+            self.processes[rank].join(max(0.1, self.begin + within_s - time.monotonic()))
             found[rank].code = self.processes[rank].exitcode
-            found[rank].seconds = time.monotonic() - self._begin
+            found[rank].seconds = time.monotonic() - self.begin
         for rank, process in enumerate(self.processes):
             process.kill()
             process.join()
@@ -84,7 +84,7 @@ class RanksOf:
     def wait_for(self, text: str, rank: int = 0) -> None:
         """Until a rank has said something."""
         while text not in (self.logs[rank].read_text() if self.logs[rank].exists() else ""):
-            assert time.monotonic() < self._begin + _SURELY_S, self.outcomes(0)
+            assert time.monotonic() < self.begin + _SURELY_S, self.outcomes(0)
             time.sleep(0.02)
 
 
