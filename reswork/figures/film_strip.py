@@ -78,6 +78,8 @@ def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:
 
 
 def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
+    if isinstance(frame.answers, MaskAnswers):
+        return f"step {frame.step}"  # the mask says the rest
     return f"{frame.step}: {frame.answers.told(row, classes)}"
 
 

@@ -100,7 +100,7 @@ def laid_over(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     top = np.where(top > 0, top, strength.max(axis=(1, 2), keepdims=True))
     share = np.clip(strength / np.where(top > 0, top, 1), 0, 1)[:, None]  # (R, 1, H, W)
     colour = np.where(maps[:, None] >= 0, _as_planes(_FOR), _as_planes(_AGAINST))
-    ground = (64 + _grey(images) / 2)[:, None]  # paler than the picture, so that colours stand out
+    ground = (64 + grey(images) / 2)[:, None]  # paler than the picture, so that colours stand out
     return (ground * (1 - share) + colour * share).round().astype(np.uint8)
 
 
@@ -112,8 +112,8 @@ def _colour(images: np.ndarray) -> np.ndarray:
     return images[:, :3] if images.shape[1] >= 3 else np.repeat(images[:, :1], 3, axis=1)
 
 
-def _grey(images: np.ndarray) -> np.ndarray:
-    """Brightness (N, H, W)."""
+def grey(images: np.ndarray) -> np.ndarray:
+    """Brightness (N, H, W) float32 of images (N, C, H, W), 0 to 255."""
     return np.einsum("c,nchw->nhw", np.array(_GREY, np.float32), _colour(images).astype(np.float32))
 
 

@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from reswork.errors import InvalidSetting
 from reswork.figures.canvas import COLOURS, PATTERNS, about, axis, canvas
 from reswork.figures.images import mosaic_figure, mosaic_of
+from reswork.figures.map_overlays import grey
 from reswork.figures.text import distinct, number
 
 _SHARE = 0.6  # of a pixel is its class's colour, the rest the image
 _IGNORED, _GREY = 255, (128, 128, 128)
 
 _ABOUT = about(
-    "Each pixel has the colour of its class, over the image; the first class, mostly the ground, has none, and "
+    "Each pixel has the colour of its class, over the image in grey; the first class, mostly the ground, has none, and "
     "grey pixels count nowhere.",
     "The answer follows the outlines of the truth, and is most wrong along them.",
     "Where a thing is found but called by another name, look at the confusion of classes; where it is not found, train "
@@ -38,7 +39,7 @@ def class_colours(count: int) -> tuple[str, ...]:
 
 
 def under_masks(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Images with the colour of each pixel's class over them.
+    """Images in grey with the colour of each pixel's class over them, so that no colour is the image's own.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -62,8 +63,7 @@ def under_masks(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     table[_IGNORED] = _GREY
     colour = table[masks].transpose(0, 3, 1, 2)  # (N, 3, H, W)
     share = np.where(masks == 0, 0, _SHARE).astype(np.float32)[:, None]
-    plain = images[:, :3] if images.shape[1] >= 3 else np.repeat(images[:, :1], 3, axis=1)
-    return (plain * (1 - share) + colour * share).round().astype(np.uint8)
+    return (grey(images)[:, None] * (1 - share) + colour * share).round().astype(np.uint8)
 
 
 def mask_overlays(

@@ -12,6 +12,8 @@ CLASSES = ("ground", "disc", "<b>bar", "star")
 
 def test_a_pixel_has_the_colour_of_its_class_the_first_none_and_an_ignored_one_grey() -> None:
     images = np.full((1, 1, 2, 2), 200, np.uint8)
+    red = np.zeros((1, 3, 2, 2), np.uint8)
+    red[:, 0] = 200
     masks = np.array([[[0, 1], [2, 255]]], np.uint8)
     found = under_masks(images, masks)
     assert found.shape == (1, 3, 2, 2) and found[0, :, 0, 0].tolist() == [200] * 3
@@ -20,6 +22,8 @@ def test_a_pixel_has_the_colour_of_its_class_the_first_none_and_an_ignored_one_g
     assert found[0, :, 0, 1].tolist() == [round(0.4 * 200 + 0.6 * part) for part in colour]
     assert found[0, :, 1, 1].tolist() == [round(0.4 * 200 + 0.6 * 128)] * 3
     assert not np.array_equal(found[0, :, 0, 1], found[0, :, 1, 0])
+    under = under_masks(red, masks)[0, :, 0, 0]
+    assert len(set(under.tolist())) == 1 and 0 < under[0] < 200  # in grey: no colour is the image's own
     with pytest.raises(InvalidSetting, match=r"masks of shape \(1, 3, 2\)"):
         under_masks(images, np.zeros((1, 3, 2), np.uint8))
 
@@ -65,6 +69,6 @@ def test_a_film_of_masks_has_the_truth_and_then_the_moments() -> None:
     ]
     figure = film_strip(images, frames, CLASSES, truth=truth)
     titles = [note.text for note in figure.layout.annotations]
-    assert titles == ["picture", "true mask", "10: ground", "20: disc"]
+    assert titles == ["picture", "true mask", "step 10", "step 20"]
     assert "now the answers are disc (50 %)" in figure.layout.meta["summary"]
     assert "colour of the class" in figure.layout.meta["about"]["what"]

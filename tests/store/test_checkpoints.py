@@ -45,6 +45,13 @@ def test_the_last_ones_and_the_best_are_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_best_may_be_the_lowest(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path)
+    for step, score in ((1, 0.3), (2, 0.1), (3, 0.9), (4, None), (5, None)):
+        kept.save(state(step), score=score, metrics_bytes=0, higher_is_better=False)
+    assert steps(kept) == [5, 4, 2]
+
+
 def test_a_step_may_be_saved_twice_and_the_later_one_counts(tmp_path: Path) -> None:
     kept = saved(tmp_path, 3)
     again = TrainingState(3, {"model/weight": torch.zeros(1)}, {"evaluated": True})
