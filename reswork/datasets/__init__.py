@@ -8,7 +8,7 @@ from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
 from reswork.datasets.mask_folders import masks
-from reswork.datasets.pictures import folder
+from reswork.datasets.pictures import folder, folder_layout
 from reswork.datasets.preparation import Preparation
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "digits",
     "fashion",
     "folder",
+    "folder_layout",
     "load",
     "masks",
     "normalise",

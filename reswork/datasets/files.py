@@ -1,7 +1,7 @@
 """The files of a folder or a zip archive, read one at a time; nothing is ever unpacked to disk.
 
 An archive is only listed and read into memory, so that it cannot write anywhere; a folder is not left through
-links. Whatever is refused is named with its reason.
+links unless that is asked for. Whatever is refused is named with its reason.
 """
 
 import hashlib
@@ -14,10 +14,18 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from reswork.datasets.dataset import Skipped
+from reswork.datasets.zip_names import check_encoding, encoding_of, raw_name
 from reswork.errors import InvalidSetting
 
 MOST_FILE_BYTES = 256 * 1024**2  # of one image, packed or not
 MOST_FILES = 5_000_000
+SYSTEM_NAMES = frozenset(
+    (
+        "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found", "system volume information",
+        "$recycle.bin", "recycler", "recycled", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@eadir",
+        "@sharebin", "@tmp", "~snapshot", "network trash folder", "temporary items",
+    )
+)  # fmt: skip
 
 
 class Files(Protocol):
@@ -26,6 +34,7 @@ class Files(Protocol):
     names: list[str]
     folders: list[str]
     refused: list[Skipped]
+    notes: list[str]
 
     def read(self, name: str) -> bytes:
         """The file's content.
@@ -38,15 +47,22 @@ class Files(Protocol):
 
 @dataclass
 class FolderFiles:
-    """The files below a folder; links that leave it are refused, links to folders are not followed."""
+    """The files below a folder.
+
+    Args:
+        root: the folder.
+        follow_links: also through links to folders and links that leave the folder, which are refused otherwise.
+    """
 
     root: Path
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         self.root = self.root.resolve()
         self.names: list[str] = []
         self.folders: list[str] = []
         self.refused: list[Skipped] = []
+        self.notes: list[str] = []
         digest = hashlib.sha256()
         for name, entry in sorted(self._walk(self.root, ""), key=lambda found: found[0]):
             status = self._looked_at(entry)
@@ -62,9 +78,18 @@ class FolderFiles:
     def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """All entries but folders, hidden ones left out."""
         waiting = [(str(folder), prefix)]
+        seen: set[tuple[int, int]] = set()
         while waiting:
             place, prefix = waiting.pop()
             try:
+                if self.follow_links:
+                    status = os.stat(place)
+                    if (status.st_dev, status.st_ino) in seen:
+                        self.refused.append(
+                            Skipped(readable(prefix), "a link to a folder that is read already")
+                        )
+                        continue
+                    seen.add((status.st_dev, status.st_ino))
                 with os.scandir(place) as entries:
                     found = list(entries)
             except OSError as error:
@@ -73,7 +98,7 @@ class FolderFiles:
             for entry in found:
                 if is_hidden(entry.name):
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=self.follow_links):
                     self.folders.append(prefix + entry.name)
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
@@ -85,7 +110,7 @@ class FolderFiles:
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 target = Path(entry.path).resolve(strict=True)
-                if not target.is_relative_to(self.root):
+                if not self.follow_links and not target.is_relative_to(self.root):
                     return "a link that leaves the folder"
                 status = target.stat()
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
@@ -106,9 +131,15 @@ class FolderFiles:
 
 
 class ZipFiles:
-    """The files of a zip archive, read in memory; names that lead out of it are refused."""
+    """The files of a zip archive, read in memory; names that lead out of it are refused.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the archive.
+        encoding: of names that are not marked as UTF-8; None finds it, and `notes` tell it.
+    """
+
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
+        check_encoding(encoding)
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -119,12 +150,22 @@ class ZipFiles:
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self.folders: list[str] = []
         self.refused: list[Skipped] = []
+        self.notes: list[str] = []
+        raw = [name for name in map(raw_name, entries) if name is not None]
+        chosen = encoding or encoding_of(raw)
+        if raw and chosen != "utf-8":
+            self.notes.append(
+                f"{len(raw):,} names in the archive are not marked as UTF-8 and were read as {chosen}; "
+                "encoding='...' reads them otherwise."
+            )
         for entry in entries:
-            self._take(entry)
+            self._take(entry, chosen)
         self.names = sorted(self._entries)
 
-    def _take(self, entry: zipfile.ZipInfo) -> None:
-        name = entry.filename.replace("\\", "/")
+    def _take(self, entry: zipfile.ZipInfo, encoding: str) -> None:
+        raw = raw_name(entry)
+        text = entry.filename if raw is None else raw.decode(encoding, "surrogateescape")
+        name = text.replace("\\", "/")
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
             self.refused.append(Skipped(readable(name), "its name leads out of the archive"))
@@ -154,7 +195,7 @@ class ZipFiles:
 
 def is_hidden(part: str) -> bool:
     """Files and folders that systems leave behind and nobody means."""
-    return part.startswith(".") or part in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    return part.startswith(".") or part.lower() in SYSTEM_NAMES
 
 
 def readable(name: str) -> str:

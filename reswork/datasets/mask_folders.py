@@ -14,9 +14,10 @@ from reswork.datasets.cache import cache_file, recalled, remember
 from reswork.datasets.conversion import assembled, check_fraction, split_off
 from reswork.datasets.dataset import Dataset, Skipped, Split
 from reswork.datasets.files import FolderFiles, ZipFiles, readable
+from reswork.datasets.folder_words import IMAGE_FOLDERS, MASK_FOLDERS
 from reswork.datasets.mask_decoding import decoded_masks
 from reswork.datasets.mask_values import MOST_FOUND, Classes, Colour, RawMask, key_of
-from reswork.datasets.pairs import IMAGE_FOLDERS, MASK_FOLDERS, Pairs, pairs_of, separated
+from reswork.datasets.pairs import Pairs, pairs_of, separated
 from reswork.datasets.pictures import checked_size, file_signature, first_problem, read_images
 from reswork.datasets.places import existing
 from reswork.datasets.targets import MOST_MASK_CLASSES
@@ -174,7 +175,7 @@ def _read(
     key = key_of(raw, wish.classes, wish.ignored)
     images = torch.from_numpy(reading.images[usable])
     targets = torch.from_numpy(np.stack([key.applied(mask) for mask in raw]))
-    notes = [*reading.notes, *pairs.notes, *key.notes]
+    notes = [*image_files.notes, *reading.notes, *pairs.notes, *key.notes]
     is_train = torch.from_numpy(np.array(usable) < len(pairs.train))
     if is_train.all():
         train, test = split_off(images, targets, wish.test_fraction, wish.seed)

@@ -7,16 +7,9 @@ from pathlib import PurePosixPath
 
 from reswork.datasets.dataset import Skipped
 from reswork.datasets.files import readable
-from reswork.datasets.layout import TEST, TRAIN, is_image, kinds_in_words
+from reswork.datasets.folder_words import IMAGE_FOLDERS, MASK_FOLDERS, role_of
+from reswork.datasets.layout import is_image, kinds_in_words
 from reswork.errors import InvalidSetting
-
-IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "jpegimages", "photos", "leftimg8bit"))
-MASK_FOLDERS = frozenset(
-    (
-        "masks", "mask", "annotations", "annotation", "labels", "label", "segmentations", "segmentation",
-        "segmentationclass", "trimaps", "gt", "gtfine", "ground_truth", "groundtruth",
-    )
-)  # fmt: skip
 
 
 @dataclass
@@ -101,11 +94,12 @@ def _share_out(
     for image, mask in partner.items():
         split = _split_of(image) or _split_of(mask)
         of_split.setdefault(split, []).append((images[image], masks[mask]))
-    train = next((name for name in TRAIN if name in of_split), None)
+    train = next((name for name in of_split if role_of(name) == "train"), None)
     if train is None:
         pairs.train = [pair for found in of_split.values() for pair in found]
         return
-    test = next((name for name in TEST if name in of_split), None)
+    tests = [name for role in ("test", "val") for name in of_split if role_of(name) == role]
+    test = tests[0] if tests else None
     pairs.train, pairs.test = of_split[train], of_split[test] if test else []
     for name, found in of_split.items():
         if name not in (train, test):
@@ -115,7 +109,7 @@ def _share_out(
 
 def _split_of(name: str) -> str:
     """The first folder on the way that is called like a split, in small letters."""
-    return next((part.lower() for part in name.split("/")[:-1] if part.lower() in (*TRAIN, *TEST)), "")
+    return next((part.lower() for part in name.split("/")[:-1] if role_of(part)), "")
 
 
 def _matched(images: Sequence[str], masks: Sequence[str], suffix: str) -> dict[str, str]:
@@ -143,7 +137,7 @@ def _stem(name: str) -> str:
 
 def _stem_in_split(name: str) -> str:
     way = _stem(name).split("/")
-    return "/".join([part for part in way[:-1] if part.lower() not in (*TRAIN, *TEST)] + way[-1:])
+    return "/".join([part for part in way[:-1] if not role_of(part)] + way[-1:])
 
 
 def _base(name: str) -> str:

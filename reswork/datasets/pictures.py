@@ -17,8 +17,9 @@ from reswork.datasets.conversion import assembled, check_fraction, split_off
 from reswork.datasets.dataset import Dataset, Skipped, Split
 from reswork.datasets.decoding import Header, decoded, headers
 from reswork.datasets.files import FolderFiles, ZipFiles, readable
-from reswork.datasets.layout import layout_of
+from reswork.datasets.layout import Layout, Splits, layout_of
 from reswork.datasets.places import existing
+from reswork.datasets.zip_names import check_encoding
 from reswork.errors import InvalidSetting
 
 AUTOMATIC_BYTES = 4 * 1024**3  # what the most common size may need; beyond, the next of these sides that fits
@@ -30,13 +31,20 @@ def folder(
     path: str | os.PathLike[str],
     size: int | tuple[int, int] | None = None,
     *,
+    splits: Splits | None = None,
+    classes: Sequence[str] | None = None,
+    follow_links: bool = False,
+    encoding: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     cache: bool = True,
 ) -> Dataset:
     """A data set from a folder or a zip of images, with a folder for each class.
 
-    The classes lie in ``train/<class>/...`` and ``test/<class>/...``, or only in ``<class>/...``.
+    The classes lie in ``train/<class>/...`` and ``test/<class>/...``, or only in ``<class>/...``; splits may be
+    called ``training_set`` and ``test_set``, ``seg_train`` and ``seg_test``, ``train`` and ``dev`` or alike.
+    Masks, thumbnails and what systems leave behind are left out. `folder_layout` tells what is understood, without
+    reading an image.
 
     Files that cannot be read are skipped and named in `skipped`; what was done to the images stands in
     `notes`, and both in `summary()`. Read are JPEG, PNG, GIF (first frame), BMP, WebP, TIFF and PPM, upright
@@ -47,6 +55,10 @@ def folder(
         path: the folder or the archive, which is never unpacked to disk.
         size: height and width in pixels, or one number for both; None takes the most common size. Images of
             another size are scaled until they cover it, then cut to it around their centre.
+        splits: the folders of the splits, such as ``{"train": "2019", "test": ["2020", "2021"]}``; None finds them.
+        classes: the names of the folders that are classes, at any depth; None takes the outermost ones.
+        follow_links: also through links to folders and links that leave the folder.
+        encoding: of names in a zip that are not marked as UTF-8, such as ``gbk``; None finds it.
         test_fraction: part of each class that becomes the test split where there is none.
         seed: of that choice.
         cache: keep the decoded images under ``RESWORK_CACHE`` or ``~/.cache/reswork``, so that the second
@@ -56,18 +68,17 @@ def folder(
         InvalidSetting: nothing there, no images, no class folders, one class only, or too much for memory.
     """
     place = existing(path).resolve()
-    wanted = checked_size(size)
+    wish = _Wish(checked_size(size), splits, classes, follow_links, encoding, test_fraction, seed)
     check_fraction(test_fraction)
-    files = FolderFiles(place) if place.is_dir() else None
+    check_encoding(encoding)
+    files = FolderFiles(place, follow_links) if place.is_dir() else None
     signature = files.signature if files else file_signature(place)
-    kept = cache_file(
-        {"path": readable(str(place)), "size": wanted, "test_fraction": test_fraction, "seed": seed}
-    )
+    kept = cache_file({"path": readable(str(place)), "wish": repr(wish)})
     known = recalled(kept, signature) if cache else None
     if known is not None:
         with contextlib.suppress(KeyError, TypeError, ValueError, RuntimeError):  # of another make: rebuilt
             return _dataset(place, *known)
-    arrays, about = _read(files or ZipFiles(place), wanted, test_fraction, seed)
+    arrays, about = _read(files or ZipFiles(place, encoding), wish)
     problem = remember(kept, signature, arrays, about) if cache else ""
     if problem:
         about["notes"].append(f"The decoded images could not be cached ({problem}).")
@@ -86,15 +97,70 @@ def _dataset(place: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) 
     return assembled(name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"])
 
 
-def _read(
-    files: FolderFiles | ZipFiles, size: tuple[int, int] | None, test_fraction: float, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def folder_layout(
+    path: str | os.PathLike[str],
+    *,
+    splits: Splits | None = None,
+    classes: Sequence[str] | None = None,
+    follow_links: bool = False,
+    encoding: str | None = None,
+) -> Layout:
+    """What `folder` understands of a folder or a zip, from its names alone: print it before a long reading.
+
+    Args:
+        path: see `folder`.
+        splits: see `folder`.
+        classes: see `folder`.
+        follow_links: see `folder`.
+        encoding: see `folder`.
+
+    Raises:
+        InvalidSetting: as `folder` does.
+    """
+    place = existing(path).resolve()
+    files = FolderFiles(place, follow_links) if place.is_dir() else ZipFiles(place, encoding)
+    with contextlib.closing(files):
+        return _understood(files, splits, classes)
+
+
+def _understood(
+    files: FolderFiles | ZipFiles, splits: Splits | None, classes: Sequence[str] | None
+) -> Layout:
+    links = [item for item in files.refused if item.reason.startswith("a link")]
+    hint = (
+        f"{len(links):,} links (such as {links[0].path}) that lead out of the folder or to other folders were not "
+        "followed; rw.datasets.folder(path, follow_links=True) follows them"
+        if links and isinstance(files, FolderFiles)
+        else ""
+    )
+    try:
+        layout = layout_of(files.names, files.folders, splits, classes)
+    except InvalidSetting as error:
+        if not hint:
+            raise
+        raise InvalidSetting(error.field, f"{error.message}; {hint}") from error
+    layout.notes += [*files.notes, *([f"{hint}."] if hint else [])]
+    return layout
+
+
+@dataclass(frozen=True)
+class _Wish:
+    size: tuple[int, int] | None
+    splits: Splits | None
+    classes: Sequence[str] | None
+    follow_links: bool
+    encoding: str | None
+    test_fraction: float
+    seed: int
+
+
+def _read(files: FolderFiles | ZipFiles, wish: _Wish) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and description of a data set, as they are cached."""
     try:
-        layout = layout_of(files.names, files.folders)
+        layout = _understood(files, wish.splits, wish.classes)
         found = layout.train + layout.test
         is_train = np.arange(len(found)) < len(layout.train)
-        reading = read_images(files, [name for name, _ in found], size)
+        reading = read_images(files, [name for name, _ in found], wish.size)
     finally:
         files.close()
     usable = {
@@ -113,9 +179,9 @@ def _read(
     ]
     train, test = splits
     if not len(test):
-        train, test = split_off(train.images, train.labels, test_fraction, seed)
+        train, test = split_off(train.images, train.labels, wish.test_fraction, wish.seed)
         notes.append(
-            f"{len(test):,} images, about {test_fraction:.0%} of each class, were set aside for the test."
+            f"{len(test):,} images, about {wish.test_fraction:.0%} of each class, were set aside for the test."
         )
     skipped = [*files.refused, *layout.skipped, *reading.skipped]
     about = {

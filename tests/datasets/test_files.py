@@ -24,6 +24,11 @@ def test_a_folder_is_listed_without_what_systems_leave_behind(tmp_path: Path) ->
         "a/.ipynb_checkpoints/1.png",
         "a/._1.png",
         "Thumbs.db",
+        "a/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "#recycle/1.png",
+        "a/.AppleDouble/1.png",
+        "__MACOSX/a/1.png",
+        "$RECYCLE.BIN/1.png",
     ):
         write(tmp_path, name, b"content")
     (tmp_path / "empty").mkdir()
@@ -53,6 +58,23 @@ def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path) -> None:
         "a/circle.png": "leads to nothing that can be read",
         "out": "a link that leaves the folder",
         "again": "a link to a folder",
+    }
+
+
+def test_links_are_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    outside = write(tmp_path / "outside", "b/2.png", b"outside")
+    write(root, "a/1.png")
+    (root / "a/link.png").symlink_to(outside)
+    (root / "b").symlink_to(outside.parent)
+    (root / "a/circle").symlink_to(root)
+    (root / "a/nowhere.png").symlink_to(root / "absent")
+    found = FolderFiles(root, follow_links=True)
+    assert found.names == ["a/1.png", "a/link.png", "b/2.png"]
+    assert found.read("b/2.png") == b"outside"
+    assert reasons(found) == {
+        "a/circle/": "a link to a folder that is read already",
+        "a/nowhere.png": "leads to nothing that can be read",
     }
 
 

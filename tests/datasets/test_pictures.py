@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import reswork.datasets.pictures as module
-from reswork.datasets import Dataset, folder
+from reswork.datasets import Dataset, folder, folder_layout
 from reswork.errors import InvalidSetting
 from tests.datasets.image_files import encoded, picture, png_of_claimed_size, write
 
@@ -297,6 +297,36 @@ def test_a_file_that_vanishes_in_between_is_skipped(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(module, "layout_of", list_then_lose)
     data = folder(root, cache=False)
     assert [item.path for item in data.skipped] == ["train/a/0.png"]
+
+
+def test_links_out_of_the_folder_are_told_and_can_be_followed(tmp_path: Path) -> None:
+    root = tmp_path / "snapshot"
+    for label in ("cat", "dog"):
+        write(root, f"{label}/0.png")
+        write(root, f"{label}/00.png")
+        for number in range(1, 4):
+            place = write(tmp_path / "blobs", f"{label}{number}.png")
+            (root / label / f"{number}.png").symlink_to(place)
+    data = folder(root, cache=False)
+    assert any("6 links" in note and "follow_links=True) follows them" in note for note in data.notes)
+    assert len(data.train) + len(data.test) == 4
+    followed = folder(root, follow_links=True, cache=False)
+    assert len(followed.train) + len(followed.test) == 10
+    for label in ("cat", "dog"):
+        for name in ("0.png", "00.png"):
+            (root / label / name).unlink()
+    with pytest.raises(InvalidSetting, match=r"6 links .* follow_links=True"):
+        folder(root)
+
+
+def test_the_layout_is_told_without_reading_an_image(tmp_path: Path) -> None:
+    for split in ("training_set", "test_set"):
+        for label in ("cat", "dog"):
+            write(tmp_path, f"{split}/{label}/1.png", b"no image")
+    layout = folder_layout(tmp_path)
+    assert (len(layout.train), len(layout.test), layout.classes) == (2, 2, ["cat", "dog"])
+    told = folder_layout(tmp_path, splits={"train": "test_set"})
+    assert [name for name, _ in told.train] == ["test_set/cat/1.png", "test_set/dog/1.png"]
 
 
 def official(data: Dataset, split: str, listed: np.ndarray) -> np.ndarray:
