@@ -11,8 +11,7 @@ from reswork.figures.network_layout import Box, Layout, Row, network_layout
 from reswork.figures.text import amount
 
 if TYPE_CHECKING:
-    from reswork.models.outline import Outline
-    from reswork.models.sheet import SpecSheet
+    from reswork.models.sheet import Outline, SpecSheet
 
 _BLUE, _RED, _GREEN, _PINK, _ORANGE, _ = COLOURS
 _FILL = "rgba(0,114,178,0.22)"

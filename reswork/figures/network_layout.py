@@ -9,8 +9,7 @@ from reswork.figures.text import amount, escape
 
 if TYPE_CHECKING:
     from reswork.models.costs import LayerSpec
-    from reswork.models.outline import Outline
-    from reswork.models.sheet import BlockSpec, LevelSpec, SpecSheet
+    from reswork.models.sheet import BlockSpec, LevelSpec, Outline, SpecSheet
 
 MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
 MOST_IN_STEM = 12  # layers; a network without blocks is all stem

@@ -67,16 +67,14 @@ def residual_blocks(model: nn.Module) -> tuple[BlockAnatomy, ...]:
     """
     found = []
     for name, module in model.named_modules():
-        block = _planned(name, module) if isinstance(module, ResidualBlock) else _traced(name, module)
-        if block is not None:
+        if isinstance(module, ResidualBlock):
+            plan = module.plan
+            branch = _dotted(name, plan.branch[-1]) if plan.branch else None
+            found.append(BlockAnatomy(name, module, branch, module.downsample, plan.shortcut != "none"))
+        elif (block := _traced(name, module)) is not None:
             found.append(block)
     outer = {prefix for block in found for prefix in _prefixes(block.name)}
     return tuple(block for block in found if block.name not in outer)
-
-
-def _planned(name: str, block: ResidualBlock) -> BlockAnatomy:
-    branch = _dotted(name, block.plan.branch[-1]) if block.plan.branch else None
-    return BlockAnatomy(name, block, branch, block.downsample, block.plan.shortcut != "none")
 
 
 def _traced(name: str, module: nn.Module) -> BlockAnatomy | None:
@@ -98,12 +96,9 @@ def _traced(name: str, module: nn.Module) -> BlockAnatomy | None:
     if any(calls.count(layer) != 1 for layer in ends):  # a hook could not tell which call it sees
         return None
     carrier = module.get_submodule(shortcut.layer) if shortcut.layer else None
-    return BlockAnatomy(name, module, _dotted(name, branch.layer), _unless_identity(carrier), True)
-
-
-def _unless_identity(module: nn.Module | None) -> nn.Module | None:
-    empty = isinstance(module, nn.Sequential) and len(module) == 0
-    return None if empty or isinstance(module, nn.Identity) else module
+    if isinstance(carrier, nn.Identity) or (isinstance(carrier, nn.Sequential) and len(carrier) == 0):
+        carrier = None
+    return BlockAnatomy(name, module, _dotted(name, branch.layer), carrier, True)
 
 
 def _ghost(module: nn.Module, calls: list[str]) -> nn.Module:

@@ -25,7 +25,10 @@ class SpecTable:
     def __repr__(self) -> str:
         rows = [_TITLES, *(_row(name, sheet) for name, sheet in zip(self.names, self.sheets, strict=True))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(_line(row, widths) for row in rows)
+        return "\n".join(
+            "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
+            for name, *numbers in rows
+        )
 
 
 def spec_table(
@@ -64,9 +67,3 @@ def _row(name: str, sheet: SpecSheet) -> tuple[str, ...]:
         f"{sheet.inference_bytes / _MIB:,.2f}",
         f"{sheet.receptive_field:,}",
     )
-
-
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    """Name to the left, numbers to the right."""
-    numbers = [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *numbers])

@@ -53,15 +53,6 @@ def _naming(label: str, anchor: str, rules: Iterable[tuple[str, object]], order:
     return Naming(label, re.compile(rf"^(|.*\.){anchor}$"), compiled, order)  # type: ignore[arg-type]
 
 
-def _plus(number: str, by: int) -> int:
-    return int(number) + by
-
-
-def _deep_stem(match: re.Match[str]) -> str:
-    """Three convolutions with norms between them, as numbers of a Sequential."""
-    return f"conv1.{3 * int(match[2]) - (3 if match[1] == 'conv' else 2)}.{match[3]}"
-
-
 _TENSOR = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 
 NAMINGS = (
@@ -86,12 +77,12 @@ NAMINGS = (
             (
                 r"^encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.(convolution|normalization)\.(.+)$",
                 lambda m: (
-                    f"layer{_plus(m[1], 1)}.{m[2]}.{'conv' if m[4][0] == 'c' else 'bn'}{_plus(m[3], 1)}.{m[5]}"
+                    f"layer{int(m[1]) + 1}.{m[2]}.{'conv' if m[4][0] == 'c' else 'bn'}{int(m[3]) + 1}.{m[5]}"
                 ),
             ),
             (
                 r"^encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.(convolution|normalization)\.(.+)$",
-                lambda m: f"layer{_plus(m[1], 1)}.{m[2]}.downsample.{0 if m[3][0] == 'c' else 1}.{m[4]}",
+                lambda m: f"layer{int(m[1]) + 1}.{m[2]}.downsample.{0 if m[3][0] == 'c' else 1}.{m[4]}",
             ),
         ),
     ),
@@ -104,13 +95,13 @@ NAMINGS = (
             (
                 r"^conv(\d)_x\.(\d+)\.residual_function\.(\d)\.(.+)$",
                 lambda m: (
-                    f"layer{_plus(m[1], -1)}.{m[2]}."
+                    f"layer{int(m[1]) - 1}.{m[2]}."
                     f"{'bn' if int(m[3]) % 3 == 1 else 'conv'}{int(m[3]) // 3 + 1}.{m[4]}"
                 ),
             ),
             (
                 r"^conv(\d)_x\.(\d+)\.shortcut\.([01])\.(.+)$",
-                lambda m: f"layer{_plus(m[1], -1)}.{m[2]}.downsample.{m[3]}.{m[4]}",
+                lambda m: f"layer{int(m[1]) - 1}.{m[2]}.downsample.{m[3]}.{m[4]}",
             ),
         ),
     ),
@@ -130,15 +121,18 @@ NAMINGS = (
         r"stages\.0\.blocks\.0\.conv1\.weight",
         (
             (r"^stem\.conv\.(.+)$", r"conv1.\1"),
-            (r"^stem\.(conv|norm)([123])\.(.+)$", _deep_stem),
+            (
+                r"^stem\.(conv|norm)([123])\.(.+)$",  # three of each, as numbers of a Sequential with ReLUs
+                lambda m: f"conv1.{3 * int(m[2]) - (3 if m[1] == 'conv' else 2)}.{m[3]}",
+            ),
             (rf"^norm\.{_TENSOR}$", r"bn_last.\1"),
             (
                 r"^stages\.(\d+)\.blocks\.(\d+)\.(conv|norm)(\d)\.(.+)$",
-                lambda m: f"layer{_plus(m[1], 1)}.{m[2]}.{'bn' if m[3] == 'norm' else 'conv'}{m[4]}.{m[5]}",
+                lambda m: f"layer{int(m[1]) + 1}.{m[2]}.{'bn' if m[3] == 'norm' else 'conv'}{m[4]}.{m[5]}",
             ),
             (
                 r"^stages\.(\d+)\.blocks\.(\d+)\.downsample\.(conv|norm)\.(.+)$",
-                lambda m: f"layer{_plus(m[1], 1)}.{m[2]}.downsample.{0 if m[3] == 'conv' else 1}.{m[4]}",
+                lambda m: f"layer{int(m[1]) + 1}.{m[2]}.downsample.{0 if m[3] == 'conv' else 1}.{m[4]}",
             ),
         ),
         "pre",
@@ -151,19 +145,19 @@ NAMINGS = (
             (r"^stem\.conv1\.(weight|bias)$", r"conv1.\1"),
             (
                 r"^res(\d)\.(\d+)\.conv(\d)\.norm\.(.+)$",
-                lambda m: f"layer{_plus(m[1], -1)}.{m[2]}.bn{m[3]}.{m[4]}",
+                lambda m: f"layer{int(m[1]) - 1}.{m[2]}.bn{m[3]}.{m[4]}",
             ),
             (
                 r"^res(\d)\.(\d+)\.conv(\d)\.(weight|bias)$",
-                lambda m: f"layer{_plus(m[1], -1)}.{m[2]}.conv{m[3]}.{m[4]}",
+                lambda m: f"layer{int(m[1]) - 1}.{m[2]}.conv{m[3]}.{m[4]}",
             ),
             (
                 r"^res(\d)\.(\d+)\.shortcut\.norm\.(.+)$",
-                lambda m: f"layer{_plus(m[1], -1)}.{m[2]}.downsample.1.{m[3]}",
+                lambda m: f"layer{int(m[1]) - 1}.{m[2]}.downsample.1.{m[3]}",
             ),
             (
                 r"^res(\d)\.(\d+)\.shortcut\.(weight|bias)$",
-                lambda m: f"layer{_plus(m[1], -1)}.{m[2]}.downsample.0.{m[3]}",
+                lambda m: f"layer{int(m[1]) - 1}.{m[2]}.downsample.0.{m[3]}",
             ),
         ),
     ),
@@ -200,22 +194,16 @@ def _body(prefix: str, naming: Naming, plain: Mapping[str, str]) -> Body:
     names: dict[str, str] = {}
     for name, original in plain.items():
         if name.startswith(prefix):
-            translated = _translated(name.removeprefix(prefix), naming)
-            if translated is not None:
-                names.setdefault(translated, original)
+            own = name.removeprefix(prefix)
+            for pattern, replacement in naming.rules:
+                if pattern.match(own):
+                    names.setdefault(pattern.sub(replacement, own), original)
+                    break
     projections = {name for name in names if ".downsample." in name}
     second = bool(projections) and not any(".downsample.0." in name for name in projections)
     if second:  # behind a pooling, which has no weights
-        names = {_one_earlier(name): original for name, original in names.items()}
+        names = {
+            re.sub(r"\.downsample\.(\d+)\.", lambda m: f".downsample.{int(m[1]) - 1}.", name): original
+            for name, original in names.items()
+        }
     return Body(prefix, naming, names, second)
-
-
-def _translated(name: str, naming: Naming) -> str | None:
-    for pattern, replacement in naming.rules:
-        if pattern.match(name):
-            return pattern.sub(replacement, name)
-    return None
-
-
-def _one_earlier(name: str) -> str:
-    return re.sub(r"\.downsample\.(\d+)\.", lambda m: f".downsample.{int(m[1]) - 1}.", name)

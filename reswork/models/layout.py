@@ -78,16 +78,13 @@ def layout_of(config: "ResNetConfig", form: Form) -> tuple[BlockKind, tuple[int,
     guess = "basic" if _fits(config.depth, "basic") else "bottleneck"  # 29 is 9n+2 only
     block = config.block or guess
     if config.depth is None or not _fits(config.depth, block):
-        raise InvalidSetting(
-            "depth", f"depth={config.depth} is not a ResNet depth; choose {_accepted(config)}"
-        )
+        accepted = "6n+2 (8, 14, 20, 32, 44, 56, 110, ...)"
+        if config.block == "bottleneck":
+            accepted = "9n+2 with bottlenecks (11, 20, 29, 47, 56, 110, 164, ...)"
+        elif config.form is None:
+            accepted += " or 18, 34, 50, 101, 152"
+        raise InvalidSetting("depth", f"depth={config.depth} is not a ResNet depth; choose {accepted}")
     return block, ((config.depth - 2) // (3 * CONVS[block]),) * 3
-
-
-def _accepted(config: "ResNetConfig") -> str:
-    if config.block == "bottleneck":
-        return "9n+2 with bottlenecks (11, 20, 29, 47, 56, 110, 164, ...)"
-    return "6n+2 (8, 14, 20, 32, 44, 56, 110, ...)" + ("" if config.form else " or 18, 34, 50, 101, 152")
 
 
 def _imagenet_layout(config: "ResNetConfig") -> tuple[BlockKind, tuple[int, ...]]:

@@ -71,7 +71,11 @@ def with_usual_stem(shapes: Shapes) -> Shapes | None:
 
 def has_shapes(config: ResNetConfig, shapes: Shapes) -> bool:
     """Whether a network of these settings has exactly such tensors; batch norms' counters may be missing."""
-    return _same(shapes, _shapes_of(config))
+    with torch.device("meta"):
+        state = ResNet(config).state_dict()
+    expected = {name: tuple(value.shape) for name, value in state.items()}
+    missing = (name for name in expected if name not in shapes)
+    return shapes.items() <= expected.items() and all(name.endswith(COUNTER) for name in missing)
 
 
 def _candidates(shapes: Shapes) -> Iterator[ResNetConfig]:
@@ -129,18 +133,6 @@ def _stem(shapes: Shapes) -> tuple[Stem, tuple[int, ...], int]:
         return "resnet_d", shapes["conv1.0.weight"], shapes["conv1.6.weight"][0]
     first = shapes["conv1.weight"]
     return ("cifar" if first[2] == 3 else "imagenet"), first, first[0]
-
-
-def _shapes_of(config: ResNetConfig) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        state = ResNet(config).state_dict()
-    return {name: tuple(value.shape) for name, value in state.items()}
-
-
-def _same(given: Shapes, expected: Shapes) -> bool:
-    """Whether they are equal; counters may be missing, but none may be there that the network has not."""
-    missing = (name for name in expected if name not in given)
-    return given.items() <= expected.items() and all(name.endswith(COUNTER) for name in missing)
 
 
 def _tidied(config: ResNetConfig) -> ResNetConfig:

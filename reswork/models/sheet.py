@@ -94,6 +94,29 @@ class SpecSheet:
         return self.config.label
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a drawing needs to know of a network that was not built here: the parts that a `SpecSheet` has too.
+
+    Attributes:
+        label: what it is called.
+        input_shape: ``(C, H, W)`` of one image.
+        output_shape: of its answer to one image.
+        parameters: learned numbers.
+        layers: every layer in the order in which they ran.
+        blocks: its residual blocks; empty where none could be read.
+        levels: of a decoder; none can be read in a network that was not built here.
+    """
+
+    label: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    layers: tuple[LayerSpec, ...]
+    blocks: tuple[BlockSpec, ...]
+    levels: tuple[LevelSpec, ...] = ()
+
+
 def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32, 32)) -> SpecSheet:
     """Parameters, multiply-adds, memory, receptive field and shapes of a network; builds no weights.
 
@@ -126,13 +149,13 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32,
     if full.head == "classifier":
         receptive_field = x.receptive_field
         output_shape: Shape = (full.num_classes,)
-        _walk_head(walk, x)
+        walk.linear("fc", walk.average_pool("avgpool", _walk_last_activation(walk, "", x)))
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
-        for level in decoder_plans(full):
-            x, block = _walk_level(walk, level, x, skips.pop() if skips else None)
+        for level_plan in decoder_plans(full):
+            x, block, level = _walk_level(walk, level_plan, x, skips.pop() if skips else None)
             blocks.append(block)
-            levels.append(_level_spec(level, x))
+            levels.append(level)
         x = _walk_last_activation(walk, "decoder.", x)
         x = walk.conv(
             "decoder.last", Conv(x.channels, full.num_classes, 1), x, in_block=False, always_bias=True
@@ -277,17 +300,15 @@ def _walk_shortcut(walk: Walk, plan: BlockPlan, x: Signal, out: Signal | None) -
     return x
 
 
-def _walk_head(walk: Walk, x: Signal) -> None:
-    walk.linear("fc", walk.average_pool("avgpool", _walk_last_activation(walk, "", x)))
-
-
 def _walk_last_activation(walk: Walk, prefix: str, x: Signal) -> Signal:
     for name in LAST_ACTIVATION.get(walk.config.order, ()):
         x = walk.layer(prefix + name, name.removesuffix("_last"), x)
     return x
 
 
-def _walk_level(walk: Walk, plan: LevelPlan, deep: Signal, skip: Signal | None) -> tuple[Signal, BlockSpec]:
+def _walk_level(
+    walk: Walk, plan: LevelPlan, deep: Signal, skip: Signal | None
+) -> tuple[Signal, BlockSpec, LevelSpec]:
     walk.held = (deep,)
     image = walk.image
     height, width = (image.height, image.width) if skip is None else (skip.height, skip.width)
@@ -298,9 +319,6 @@ def _walk_level(walk: Walk, plan: LevelPlan, deep: Signal, skip: Signal | None) 
         layer = f"{plan.merge_name}.{name}"
         x = walk.conv(layer, plan.conv, x, in_block=False) if name == "conv" else walk.layer(layer, name, x)
     walk.held = ()
-    return _walk_block(walk, plan.block, x, x)
-
-
-def _level_spec(plan: LevelPlan, x: Signal) -> LevelSpec:
-    skip = {"_stem": "stem", "_image": ""}.get(plan.place, f"layer{plan.place}")
-    return LevelSpec(plan.merge_name, skip, plan.block.name, x.shape)
+    x, block = _walk_block(walk, plan.block, x, x)
+    part = {"_stem": "stem", "_image": ""}.get(plan.place, f"layer{plan.place}")
+    return x, block, LevelSpec(plan.merge_name, part, plan.block.name, x.shape)

@@ -5,9 +5,8 @@ from torch import Tensor, nn
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
 from reswork.models.costs import LayerSpec
 from reswork.models.network import ResNet
-from reswork.models.outline import Outline
 from reswork.models.plan import ShortcutKind
-from reswork.models.sheet import BlockSpec, SpecSheet, spec_sheet
+from reswork.models.sheet import BlockSpec, Outline, SpecSheet, spec_sheet
 from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor
 from reswork.probes.layer_costs import layer_table
