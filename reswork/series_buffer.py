@@ -58,7 +58,11 @@ class Column:
         if max_points is None or self.size - first <= max_points:
             return steps[first:].copy(), values[first:].copy()
         if self.size - first >= _BLOCK * max_points // 2:  # many: look at the blocks' extremes only
-            candidates = self._candidates(first)
+            full = self._summarise()
+            begin = -(-first // _BLOCK)  # the first whole block; points outside whole blocks all count
+            inner = self._extremes[begin:full].ravel()
+            outer = np.arange(first, begin * _BLOCK), np.arange(full * _BLOCK, self.size)
+            candidates = np.concatenate([outer[0], inner, outer[1]])
             chosen = candidates[_extremes(values[candidates], max_points)]
         else:
             chosen = first + _extremes(values[first:], max_points)
@@ -82,13 +86,6 @@ class Column:
         sums = np.concatenate([self._sums[:full], rest]) if self.size % _BLOCK else self._sums[:full]
         sums = np.add.reduceat(sums, np.arange(0, len(sums), width // _BLOCK))
         return steps[_ends(self.size, width)], *_divided(sums)
-
-    def _candidates(self, first: int) -> np.ndarray:
-        """Places of the extremes of each full block from `first` on, and every point after the last block."""
-        full = self._summarise()
-        begin = -(-first // _BLOCK)
-        inner = self._extremes[begin:full].ravel()
-        return np.concatenate([np.arange(first, begin * _BLOCK), inner, np.arange(full * _BLOCK, self.size)])
 
     def _summarise(self) -> int:
         """Bring the blocks up to date; gives how many are full."""

@@ -3,8 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ def sweep(folder: Path) -> None:
     """Delete the temporary files that a process that died in the middle of a write left in a folder."""
     for path in folder.glob(".*.*"):
         if path.suffix[1:].isdecimal() and path.is_file() and not path.is_symlink():
-            _quietly(path.unlink)
+            with suppress(OSError):
+                path.unlink()
 
 
 def read_json(path: Path, most_bytes: int) -> Any:
@@ -113,11 +114,5 @@ def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         if lasting:
             synchronise(path.parent)
     finally:
-        _quietly(temporary.unlink)
-
-
-def _quietly(action: Callable[[], None]) -> None:
-    try:
-        action()
-    except OSError:
-        return
+        with suppress(OSError):
+            temporary.unlink()

@@ -5,7 +5,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,13 @@ class Checkpoints:
             OSError: if it cannot be written; those that are there stay.
         """
         self._folder.mkdir(exist_ok=True)
-        self._check_room(state)
+        needed = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
+        free = shutil.disk_usage(self._folder).free
+        if free < needed + _SPARE_BYTES:
+            raise OSError(
+                errno.ENOSPC,
+                f"a checkpoint needs {needed / 2**20:,.0f} MiB and the disk has {free / 2**20:,.0f} MiB left",
+            )
         target = self._free_name(state.step)
         temporary = self._folder / f".{target.name}.{os.getpid()}"
         try:
@@ -154,17 +161,11 @@ class Checkpoints:
             path = self._folder / f"step-{step:08d}-{number}"
         return path
 
-    def _check_room(self, state: TrainingState) -> None:
-        needed = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
-        free = shutil.disk_usage(self._folder).free
-        if free < needed + _SPARE_BYTES:
-            raise OSError(
-                errno.ENOSPC,
-                f"a checkpoint needs {needed / 2**20:,.0f} MiB and the disk has {free / 2**20:,.0f} MiB left",
-            )
-
     def _forget_old(self, best: Callable[..., Any]) -> None:
-        """Keep the last ones and the best; what cannot be deleted stays."""
+        """Keep the last ones and the best; what cannot be deleted stays.
+
+        Each goes out of sight first, so that a half-deleted one is never taken for whole.
+        """
         found = self.all()
         scored = [each for each in found if each.score is not None]
         kept = {each.path for each in found[: self._keep_last]}
@@ -172,13 +173,17 @@ class Checkpoints:
             kept.add(best(scored, key=lambda each: each.score or 0.0).path)
         for each in found:
             if each.path not in kept:
-                _delete(each.path)
+                hidden = each.path.with_name(f".{each.path.name}")
+                with suppress(OSError):
+                    each.path.rename(hidden)
+                    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _seal(path: Path) -> dict[str, Any]:
-    """Size and hash of a file."""
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    """Size and hash of a regular file."""
+    with open_regular(path) as fileno, open(fileno, "rb", closefd=False) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": os.fstat(fileno).st_size, "sha256": digest}
 
 
 def _described(path: Path) -> RunCheckpoint:
@@ -196,26 +201,12 @@ def _read(checkpoint: RunCheckpoint) -> TrainingState:
     path = checkpoint.path
     files = read_json(path / _MANIFEST, _MOST_BYTES)["files"]
     for name in (_TENSORS, _VALUES):
-        _check(path / name, files[name])
+        found = _seal(path / name)
+        if found["bytes"] != files[name]["bytes"]:
+            raise ValueError(f"{name} is not as long as it was written")
+        if found["sha256"] != files[name]["sha256"]:
+            raise ValueError(f"{name} is not what was written")
     values = read_json(path / _VALUES, _MOST_BYTES)
     if not isinstance(values, dict):
         raise ValueError(f"{_VALUES} is damaged")
     return TrainingState(checkpoint.step, load_file(path / _TENSORS), values)
-
-
-def _check(path: Path, sealed: Mapping[str, Any]) -> None:
-    with open_regular(path) as fileno, open(fileno, "rb", closefd=False) as file:
-        if os.fstat(fileno).st_size != sealed["bytes"]:
-            raise ValueError(f"{path.name} is not as long as it was written")
-        if hashlib.file_digest(file, "sha256").hexdigest() != sealed["sha256"]:
-            raise ValueError(f"{path.name} is not what was written")
-
-
-def _delete(path: Path) -> None:
-    """First out of sight, so that a half-deleted one is never taken for whole."""
-    hidden = path.with_name(f".{path.name}")
-    try:
-        path.rename(hidden)
-    except OSError:
-        return
-    shutil.rmtree(hidden, ignore_errors=True)

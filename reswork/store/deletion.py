@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import Timeout
@@ -61,34 +62,23 @@ def delete_run(directory: Path) -> tuple[str, ...]:
 
 
 def _delete_parts(folder: int) -> None:
+    """What a run's folder may hold, and then the last files."""
     for name in os.listdir(folder):
-        if _belongs(name):
-            _remove(name, folder)
+        temporary = _TEMPORARY.fullmatch(name)
+        known = temporary[1] in (*_FILES, *_LAST) if temporary else name in (*_FILES, *_FOLDERS)
+        if not known:
+            continue
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            _unlink(name, folder)
+        elif name in _FOLDERS:
+            shutil.rmtree(name, dir_fd=folder)  # follows no link
     for name in _LAST:
         _unlink(name, folder)
 
 
-def _belongs(name: str) -> bool:
-    """Whether a run's folder may hold it; the last files are not among them."""
-    temporary = _TEMPORARY.fullmatch(name)
-    if temporary is not None:
-        return temporary[1] in (*_FILES, *_LAST)
-    return name in _FILES or name in _FOLDERS
-
-
-def _remove(name: str, folder: int) -> None:
-    if _is_folder(name, folder):
-        if name in _FOLDERS:
-            shutil.rmtree(name, dir_fd=folder)  # follows no link
-    else:
-        _unlink(name, folder)
-
-
 def _unlink(name: str, folder: int) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
 
 
 def _is_file(name: str, folder: int) -> bool:
@@ -96,10 +86,6 @@ def _is_file(name: str, folder: int) -> bool:
         return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     except OSError:
         return False
-
-
-def _is_folder(name: str, folder: int) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
 
 
 def _refusal(directory: Path, error: OSError) -> str:

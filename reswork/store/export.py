@@ -1,18 +1,22 @@
 """Runs to hand on: one HTML page, CSV, or PNG files."""
 
+import csv
+import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from reswork.errors import InvalidSetting
 from reswork.figures.embedding import write_pngs
+from reswork.history import History
 from reswork.store.atomic_files import write_text
 from reswork.store.page import page_text
 from reswork.store.run_figures import curves, figures_of
 from reswork.store.saved_run import SavedRun
-from reswork.store.series_csv import csv_text
 
 MOST_RUNS = 100
+_HEAD = ("run", "step", "series", "value")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute what begins with one of these
 
 
 def export(runs: SavedRun | Sequence[SavedRun], path: str | Path) -> Path:
@@ -81,7 +85,8 @@ def export_pictures(run: SavedRun, folder: str | Path) -> list[Path]:
     """
     (run,) = _checked(run)
     drawn = {**curves({run.name: run.history}, run.metrics), **figures_of(run)}
-    paths = {title: Path(folder) / f"{_file_name(title)}.png" for title in drawn}
+    names = {title: re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") for title in drawn}
+    paths = {title: Path(folder) / f"{name}.png" for title, name in names.items()}
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_pngs({str(paths[title]): figure for title, figure in drawn.items()})
@@ -96,16 +101,13 @@ def export_pictures(run: SavedRun, folder: str | Path) -> list[Path]:
             "folder", f"{str(folder)!r} cannot be written: {error.strerror or error}"
         ) from error
     except Exception as error:  # whatever kaleido and the browser come up with
+        reason = (str(error).strip().partition("\n")[0] or type(error).__name__)[:200]
         raise InvalidSetting(
             "folder",
-            f"no picture could be drawn ({_first_line(error)}); kaleido needs Chrome or Chromium. A page from "
+            f"no picture could be drawn ({reason}); kaleido needs Chrome or Chromium. A page from "
             "export_page has a button under each figure that saves it as PNG",
         ) from error
     return list(paths.values())
-
-
-def _file_name(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def _checked(runs: SavedRun | Sequence[SavedRun]) -> list[SavedRun]:
@@ -128,5 +130,40 @@ def _written(path: Path, text: Callable[[], str]) -> Path:
     return path
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:200]
+def csv_text(runs: list[SavedRun]) -> str:
+    """All series of some runs in long form; a group such as ``grad_norm`` gives a series for each layer.
+
+    Numbers have all their digits, NaN and infinities are ``nan``, ``inf`` and ``-inf``. A name that a
+    spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")  # so that both are quoted in a name
+    writer.writerow(_HEAD)
+    for run in runs:
+        name = plain_cell(run.name)
+        for series, step, value in _points(run.history):
+            writer.writerow((name, step, plain_cell(series), repr(value)))
+    return out.getvalue()
+
+
+def plain_cell(text: str) -> str:
+    """A text that no spreadsheet computes.
+
+    Example:
+        >>> plain_cell("=1+1"), plain_cell("loss/train")
+        ("'=1+1", 'loss/train')
+    """
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def _points(history: History) -> Iterator[tuple[str, int, float]]:
+    for name in history.names:
+        series = history.series(name)
+        for step, value in zip(series.steps.tolist(), series.values.tolist(), strict=True):
+            yield name, step, value
+    for group in history.groups:
+        vectors = history.vectors(group)
+        for place, label in enumerate(vectors.labels):
+            column = vectors.values[:, place]
+            for step, value in zip(vectors.steps.tolist(), column.tolist(), strict=True):
+                yield f"{group}/{label}", step, value

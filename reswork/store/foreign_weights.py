@@ -35,7 +35,6 @@ def read_weights(path: Path, most_bytes: int) -> tuple[Any, tuple[str, ...]]:
     _check_size(path, most_bytes)
     try:
         if _is_safetensors(path):
-            _check_header(path)
             return load_file(path), ()
         other = kind_of_file(path)
         if other is not None:
@@ -115,21 +114,22 @@ def _check_unpacked_size(path: Path, most_bytes: int) -> None:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By its beginning: the length of a JSON header, then that header."""
+    """By its beginning: the length of a JSON header, then that header.
+
+    Raises:
+        InvalidSetting: for a header so long that it would take minutes, such as of a hundred thousand tensors.
+    """
     with path.open("rb") as file:
         head = file.read(9)
-    return len(head) == 9 and head[8:] == b"{" and not zipfile.is_zipfile(path)
-
-
-def _check_header(path: Path) -> None:
-    """A header that lists a hundred thousand tensors would take minutes."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
+    if len(head) < 9 or head[8:] != b"{" or zipfile.is_zipfile(path):
+        return False
+    size = int.from_bytes(head[:8], "little")
     if size > _LONGEST_HEADER:
         raise InvalidSetting(
             "path",
             f"{path.name!r} claims a list of tensors of {size:,} bytes; at most {_LONGEST_HEADER:,} are read",
         )
+    return True
 
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:

@@ -157,7 +157,11 @@ class MomentKeeper(BaseRecorder):
             self._planned_for = self._most_bytes
             room = max(4, self._room())
             self._plan = deque(self._first + k for k in planned_steps(self._total - self._first, room))
-        if self._plan and step >= self._plan[0] and self._may_spend and self._take(step):
+        due = bool(self._plan) and step >= self._plan[0]
+        if due:
+            most_s = _GRACE_S + _SHARE * (time.perf_counter() - self._began_s)
+            due = self.spent_s <= most_s
+        if due and self._take(step):
             while self._plan and self._plan[0] <= step:
                 self._plan.popleft()
         with self._changed:
@@ -179,11 +183,6 @@ class MomentKeeper(BaseRecorder):
         if trouble != self._told:
             self._tell(event.step, trouble)
 
-    @property
-    def _may_spend(self) -> bool:
-        with self._changed:
-            return self._spent_s <= _GRACE_S + _SHARE * (time.perf_counter() - self._began_s)
-
     def _take(self, step: int) -> bool:
         """Copy the weights for the thread that writes; False where it has no slot left."""
         assert self._layout is not None
@@ -192,23 +191,20 @@ class MomentKeeper(BaseRecorder):
         with self._changed:
             if step in self._kept:
                 return True
-            if not self._free and not self._may_make_slot():
-                return False
-            slot = self._free.pop() if self._free else self._layout.slot()
+            if self._free:
+                slot = self._free.pop()
+            else:
+                most = max(1, min(_MOST_WAITING, _MOST_WAITING_BYTES // self._layout.file_bytes))
+                if self._made >= most:
+                    return False
+                self._made += 1
+                slot = self._layout.slot()
         begin = time.thread_time()
         self._layout.fill(slot, self._weights())
         with self._changed:
             self._spent_s += time.thread_time() - begin
             self._waiting.append((slot, step))
             self._work_on()
-        return True
-
-    def _may_make_slot(self) -> bool:
-        assert self._layout is not None
-        most = max(1, min(_MOST_WAITING, _MOST_WAITING_BYTES // self._layout.file_bytes))
-        if self._made >= most:
-            return False
-        self._made += 1
         return True
 
     def _room(self) -> int:

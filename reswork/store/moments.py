@@ -58,7 +58,7 @@ class Moments:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """TrainStep made at each moment, growing."""
+        """Updates made at each moment, growing."""
         return tuple(moments_in(self.folder))
 
     @property
@@ -104,11 +104,16 @@ class Moments:
         troubles = []
         for near in self._by_nearness(step):
             try:
-                model = self._loaded(near)
+                weights = read_moment(self.folder, near)
+                model = self._template()
+                model.load_state_dict(weights, strict=True)
             except (OSError, ValueError, RuntimeError) as error:
                 troubles.append(f"The moment of step {near:,} {_told(error)}.")
                 continue
-            return Moment(step, near, model, " ".join([*troubles[:2], *_distance(step, near)]))
+            words = troubles[:2]
+            if near != step:
+                words.append(f"Step {step:,} was not kept; shown is the nearest one that was, step {near:,}.")
+            return Moment(step, near, model.eval(), " ".join(words))
         raise InvalidSetting("step", f"no moment can be read. {troubles[0]}")
 
     def __len__(self) -> int:
@@ -126,12 +131,6 @@ class Moments:
                 "step", "this run kept no moments; train with moments_bytes=120_000_000, for instance"
             )
         return sorted(steps, key=lambda kept: (abs(kept - step), kept))
-
-    def _loaded(self, step: int) -> nn.Module:
-        weights = read_moment(self.folder, step)
-        model = self._template()
-        model.load_state_dict(weights, strict=True)
-        return model.eval()
 
 
 def moments(run: AnyRun, *, model: nn.Module | None = None, device: str | None = None) -> Moments:
@@ -179,12 +178,6 @@ def _template(
         return network.to_empty(device=device)
 
     return build
-
-
-def _distance(asked: int, step: int) -> list[str]:
-    if asked == step:
-        return []
-    return [f"Step {asked:,} was not kept; shown is the nearest one that was, step {step:,}."]
 
 
 def _told(error: BaseException) -> str:

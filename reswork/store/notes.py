@@ -21,8 +21,9 @@ def read_note(directory: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
+        reason = f"{NOTE_FILE} is no text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise InvalidSetting(
-            "note", f"the note on run {directory.name!r} cannot be read: {_reason(error)}"
+            "note", f"the note on run {directory.name!r} cannot be read: {reason}"
         ) from error
 
 
@@ -33,7 +34,10 @@ def write_note(directory: Path, text: str) -> None:
         InvalidSetting: for a text that is too long or cannot be written, or a folder that holds no run.
     """
     text = text.strip()
-    length = len(_encoded(text))
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidSetting("note", f"the note holds a character that no text has: {error}") from error
     if length > LONGEST_NOTE:
         raise InvalidSetting(
             "note", f"the note has {length:,} bytes; at most {LONGEST_NOTE:,} are kept, shorten it"
@@ -50,14 +54,3 @@ def write_note(directory: Path, text: str) -> None:
         raise InvalidSetting(
             "note", f"the note on run {directory.name!r} cannot be kept: {error.strerror or error}"
         ) from error
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidSetting("note", f"the note holds a character that no text has: {error}") from error
-
-
-def _reason(error: Exception) -> str:
-    return f"{NOTE_FILE} is no text" if isinstance(error, UnicodeDecodeError) else str(error)

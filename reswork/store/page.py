@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from datetime import datetime
-from html import escape as escape_html
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from reswork.store.saved_run import SavedRun
 from reswork.store.seed_groups import seed_groups
 
 _STATIC = Path(__file__).parent / "static"
+_ABOUT = {"what": "What it shows", "normal": "What is normal", "try": "What to try"}
 
 
 def page_text(runs: list[SavedRun]) -> str:
@@ -32,7 +33,7 @@ def page_text(runs: list[SavedRun]) -> str:
         '<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_escape(_title(runs))}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
+        f"<title>{escape(_title(runs))}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
         + "".join(f"<script>{script}</script>\n" for script in scripts)
         + "</body></html>\n"
     )
@@ -52,23 +53,22 @@ def _title(runs: list[SavedRun]) -> str:
 
 
 def _head(runs: list[SavedRun]) -> str:
+    """Title, when it was written, and of several runs a table that leads to them."""
     now = datetime.now().astimezone()
-    return (
-        f"<h1>{_escape(_title(runs))}</h1>"
+    title = (
+        f"<h1>{escape(_title(runs))}</h1>"
         f'<p class="muted">Written by reswork on {now:%Y-%m-%d at %H:%M}. The page needs no network.</p>'
-        + (_table_of(runs) if len(runs) > 1 else "")
     )
-
-
-def _table_of(runs: list[SavedRun]) -> str:
+    if len(runs) == 1:
+        return title
     head = "".join(f'<th scope="col">{name}</th>' for name in ("run", *_facts(runs[0])))
     rows = "".join(
-        f'<tr><th scope="row"><a href="#run-{place}">{_escape(run.name)}</a></th>'
-        + "".join(f"<td>{_escape(value)}</td>" for value in _facts(run).values())
+        f'<tr><th scope="row"><a href="#run-{place}">{escape(run.name)}</a></th>'
+        + "".join(f"<td>{escape(value)}</td>" for value in _facts(run).values())
         + "</tr>"
         for place, run in enumerate(runs)
     )
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return f"{title}<table><tr>{head}</tr>{rows}</table>"
 
 
 def _together(runs: list[SavedRun]) -> list[str]:
@@ -91,26 +91,24 @@ def _together(runs: list[SavedRun]) -> list[str]:
 
 def _one_run(run: SavedRun, place: int) -> str:
     facts = "".join(
-        f"<div><dt>{name}</dt><dd>{_escape(value)}</dd></div>" for name, value in _facts(run).items()
+        f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(run).items()
     )
     settings = "".join(
-        f'<tr><th scope="row">{_escape(name)}</th><td>{_escape(value)}</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
         for name, value in settings_of(run).items()
     )
-    problem = f'<p class="problem">{_escape(run.error)}</p>' if run.error else ""
-    return (
-        f'<section id="run-{place}"><h2>{_escape(run.name)}</h2><dl>{facts}</dl>{problem}{_note(run)}'
-        f"{_drawn(figures_of(run), str(place))}"
-        f"<details><summary>All settings</summary><table>{settings}</table></details></section>"
-    )
-
-
-def _note(run: SavedRun) -> str:
+    problem = f'<p class="problem">{escape(run.error)}</p>' if run.error else ""
     try:
         note = run.note
     except InvalidSetting as error:
         note = error.message
-    return f'<div class="note">{_escape(note)}</div>' if note else ""
+    if note:
+        note = f'<div class="note">{escape(note)}</div>'
+    return (
+        f'<section id="run-{place}"><h2>{escape(run.name)}</h2><dl>{facts}</dl>{problem}{note}'
+        f"{_drawn(figures_of(run), str(place))}"
+        f"<details><summary>All settings</summary><table>{settings}</table></details></section>"
+    )
 
 
 def _facts(run: SavedRun) -> dict[str, str]:
@@ -132,20 +130,14 @@ def _drawn(figures: dict[str, Any], mark: str) -> str:
     for place, (title, figure) in enumerate(figures.items()):
         meta = figure.layout.meta
         height = int(figure.layout.height or 280)
+        about = "".join(
+            f"<p><b>{label}.</b> {escape(meta['about'].get(key, ''))}</p>" for key, label in _ABOUT.items()
+        )
         parts.append(
-            f'<figure><figcaption>{_escape(title)}</figcaption><div class="plot" id="plot-{mark}-{place}" '
-            f'data-title="{_escape(title)}" style="height:{height}px"></div>'
+            f'<figure><figcaption>{escape(title)}</figcaption><div class="plot" id="plot-{mark}-{place}" '
+            f'data-title="{escape(title)}" style="height:{height}px"></div>'
             f'<script type="application/json">{embedded(figure)}</script>'
-            f'<p class="muted">{_escape(meta["summary"])}</p>'
-            f"<details><summary>What is this?</summary>{_about(meta['about'])}</details></figure>"
+            f'<p class="muted">{escape(meta["summary"])}</p>'
+            f"<details><summary>What is this?</summary>{about}</details></figure>"
         )
     return f'<div class="grid">{"".join(parts)}</div>'
-
-
-def _about(words: dict[str, str]) -> str:
-    labels = {"what": "What it shows", "normal": "What is normal", "try": "What to try"}
-    return "".join(f"<p><b>{label}.</b> {_escape(words.get(key, ''))}</p>" for key, label in labels.items())
-
-
-def _escape(text: str) -> str:
-    return escape_html(text)

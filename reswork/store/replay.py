@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from reswork.store.atomic_files import open_regular
 _MOST_BYTES = 2 * 1024**3
 _LONGEST_LINE = 16 * 1024**2
 _TAIL = 64 * 1024
+_T = TypeVar("_T")
 
 
 def read_history(path: Path, size: int | None = None) -> History:
@@ -100,13 +101,21 @@ class _Replay:
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if "labels" in line:
-            self._take_labels(line["group"], line["labels"])
+            group, labels = line["group"], line["labels"]
+            if group in self._labels or not all(isinstance(label, str) for label in [group, *labels]):
+                raise ValueError
+            self._labels[group] = tuple(labels)
             return
         step = _step(line["step"])
         if "values" in line:
-            self._take_values(step, {str(name): float(value) for name, value in line["values"].items()})
+            values = {str(name): float(value) for name, value in line["values"].items()}
+            for name, value in values.items():
+                _append(self._series, name, step, value)
         elif "row" in line:
-            self._take_row(line["group"], step, [float(value) for value in line["row"]])
+            group, row = line["group"], [float(value) for value in line["row"]]
+            if len(row) != len(self._labels[group]):
+                raise ValueError
+            _append(self._rows, group, step, row)
         elif "array" in line:
             self._arrays[str(line["array"])] = _array(step, line)
         else:
@@ -120,27 +129,14 @@ class _Replay:
             self._notes.append({"step": step, "kind": kind, "details": details})
         self.last_step = max(self.last_step, step)
 
-    def _take_values(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            steps, column = self._series.setdefault(name, ([], []))
-            if steps and step < steps[-1]:
-                raise ValueError
-            steps.append(step)
-            column.append(value)
 
-    def _take_labels(self, group: str, labels: list[str]) -> None:
-        if group in self._labels or not all(isinstance(label, str) for label in [group, *labels]):
-            raise ValueError
-        self._labels[group] = tuple(labels)
-
-    def _take_row(self, group: str, step: int, row: list[float]) -> None:
-        if len(row) != len(self._labels[group]):
-            raise ValueError
-        steps, rows = self._rows.setdefault(group, ([], []))
-        if steps and step < steps[-1]:
-            raise ValueError
-        steps.append(step)
-        rows.append(row)
+def _append(kept: dict[str, tuple[list[int], list[_T]]], name: str, step: int, value: _T) -> None:
+    """One more value or row of a name; its steps never go back."""
+    steps, values = kept.setdefault(name, ([], []))
+    if steps and step < steps[-1]:
+        raise ValueError
+    steps.append(step)
+    values.append(value)
 
 
 def _step(value: object) -> int:

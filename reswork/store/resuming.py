@@ -91,7 +91,8 @@ def resume(
             saved.directory,
             recorders=[partial(_recorders, state), *recorders],
             history=history,
-            moments_bytes=_moments_bytes(state),
+            # the keeper takes its budget back from the state
+            moments_bytes=DEFAULT_BYTES if "moments" in state.values.get("recorders", {}) else 0,
             task=task,
             state=state,
             continued=(lock, checkpoint.metrics_bytes),
@@ -106,8 +107,7 @@ def resume(
     except BaseException:
         lock.release()
         raise
-    _tell(history, checkpoint, problems)
-    _tell_receivers(history, checkpoint.step, state, run.recorders)
+    _tell(history, checkpoint, problems, state, run.recorders)
     if start:
         run.start()
     return run
@@ -138,19 +138,18 @@ def _recorders(state: TrainingState, history: History) -> list[Recorder]:
     return [*chosen, Budget(history, chosen)] if "budget" in kept else [*chosen]
 
 
-def _moments_bytes(state: TrainingState) -> int:
-    """Anything but 0 where the run kept moments; the keeper takes its budget back from the state."""
-    return DEFAULT_BYTES if "moments" in state.values.get("recorders", {}) else 0
-
-
-def _tell(history: History, checkpoint: RunCheckpoint, problems: tuple[str, ...]) -> None:
-    history.note(checkpoint.step, "resumed", checkpoint=checkpoint.path.name)
+def _tell(
+    history: History,
+    checkpoint: RunCheckpoint,
+    problems: tuple[str, ...],
+    state: TrainingState,
+    recorders: Sequence[Listener],
+) -> None:
+    """Note where it goes on, and each program that the run was sent to and is not any more, or is again."""
+    step = checkpoint.step
+    history.note(step, "resumed", checkpoint=checkpoint.path.name)
     if problems:
-        history.note(checkpoint.step, "fell_back", reason="; ".join(problems))
-
-
-def _tell_receivers(history: History, step: int, state: TrainingState, recorders: Sequence[Listener]) -> None:
-    """Note each program that the run was sent to and is not any more, or is again."""
+        history.note(step, "fell_back", reason="; ".join(problems))
     names = {each.name for each in recorders if isinstance(each, Recorder)}
     unsent = {note.details.get("recorder") for note in history.notes if note.kind == "not_sent"}
     for program in SENDERS:

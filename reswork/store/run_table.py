@@ -65,14 +65,11 @@ class RunTable:
         known, self._known = self._known, {}
         for path in list_paths(folder):
             marks = _mark(f"{path}/{RUN_FILE}"), _mark(f"{path}/{NOTE_FILE}")
-            before = known.get(path.name)
-            if (
-                before is not None
-                and before[0] == marks
-                and before[1].run.directory == path
-                and _is_settled(before[1])
-            ):
-                self._known[path.name] = before
+            seen, row = known.get(path.name, (None, None))
+            same = row is not None and seen == marks and row.run.directory == path
+            # one that goes on grows without a new run.json or note
+            if row is not None and same and row.run.done and row.run.unreadable is None:
+                self._known[path.name] = marks, row
             else:
                 self._known[path.name] = marks, row_of(read_listed(path, folder))
         return ordered([row for _, row in self._known.values()])
@@ -147,11 +144,6 @@ def ordered(rows: Iterable[RunRow], sort: str = "created", *, falling: bool | No
 
 def _key(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
-
-
-def _is_settled(row: RunRow) -> bool:
-    """Whether only a new run.json or note can change it; one that goes on grows without either."""
-    return row.run.done and row.run.unreadable is None
 
 
 def _mark(path: str) -> Mark:

@@ -134,9 +134,11 @@ class SavedRun:
             )
         weights = self.directory / WEIGHTS_FILE
         if not weights.is_file():
+            why = "ended without saving them" if self.done else "has not ended yet"
+            why = "was interrupted before its end" if self.interrupted else why
             raise InvalidSetting(
                 "run",
-                f"run {self.name!r} has no final weights: it {self._why_no_weights()}; choose a finished run",
+                f"run {self.name!r} has no final weights: it {why}; choose a finished run",
             )
         try:
             tensors = load_file(weights)
@@ -282,11 +284,6 @@ class SavedRun:
         told = self.unreadable or f"{self.model_label} on {self.dataset_name}, {self.state_word}, {step}"
         return f"<SavedRun {self.name!r}: {told}>"
 
-    def _why_no_weights(self) -> str:
-        if self.interrupted:
-            return "was interrupted before its end"
-        return "has not ended yet" if self.state not in _ENDED else "ended without saving them"
-
 
 AnyRun = LiveRun | SavedRun  # which it is says ``is_live``
 
@@ -301,7 +298,11 @@ def list_paths(folder: Path) -> list[Path]:
         return []
     try:
         with os.scandir(folder) as entries:
-            return [folder / entry.name for entry in entries if _may_be_run(entry)]
+            return [
+                folder / entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir())
+            ]
     except OSError as error:
         raise InvalidSetting("root", f"the folder of runs {str(folder)!r} cannot be read: {error}") from error
 
@@ -325,20 +326,18 @@ def load_run(path_or_name: str | Path, root: str | Path | None = None) -> SavedR
         ) from error
 
 
-def _newest_names(folder: Path, count: int = 5) -> list[str]:
-    found = [read_listed(path, folder) for path in list_paths(folder)]
-    return [run.name for run in sorted(found, key=lambda run: run.created, reverse=True)[:count]]
-
-
 def find_run(path_or_name: str | Path, root: str | Path | None = None) -> Path:
     """The folder of a run, by its name or its path.
 
     Raises:
         InvalidSetting: if there is no such run.
     """
-    path = _find(path_or_name, runs_folder(root))
+    folder = runs_folder(root)
+    path = _find(path_or_name, folder)
     if path is None:
-        names = ", ".join(_newest_names(runs_folder(root))) or "none yet"
+        found = [read_listed(each, folder) for each in list_paths(folder)]
+        newest = sorted(found, key=lambda run: run.created, reverse=True)[:5]
+        names = ", ".join(run.name for run in newest) or "none yet"
         raise InvalidSetting(
             "path_or_name", f"there is no run {str(path_or_name)!r}; the newest are: {names}"
         )
@@ -359,10 +358,6 @@ def _find(path_or_name: str | Path, folder: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _may_be_run(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir())
-
-
 def read_listed(path: Path, folder: Path) -> SavedRun:
     """The run, or an entry that says why there is none."""
     try:
@@ -371,7 +366,11 @@ def read_listed(path: Path, folder: Path) -> SavedRun:
         return _read(path)
     except _UNREADABLE as error:
         reason = _sentence(error)
-        return SavedRun(path, path.name, _changed(path), RunState.STOPPED, unreadable=reason)
+    try:
+        changed = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        changed = datetime.fromtimestamp(0, UTC)
+    return SavedRun(path, path.name, changed, RunState.STOPPED, unreadable=reason)
 
 
 def _read(path: Path) -> SavedRun:
@@ -424,13 +423,6 @@ def _parent(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     changes = {str(name): [old, new] for name, (old, new) in values["changes"].items()}
     return {"run": str(values["run"]), "step": int(values["step"]), "changes": changes}
-
-
-def _changed(path: Path) -> datetime:
-    try:
-        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-    except (OSError, OverflowError, ValueError):
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _sentence(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,9 @@ class RunWriter(BaseRecorder):
             case EpochDone():
                 self._set(progress=self._progress(event.step))
             case RunEnded():
-                self._set(
-                    state=event.state.name, error=_told(event.error), progress=self._progress(event.step)
-                )
+                error = event.error
+                told = None if error is None else {"type": type(error).__name__, "message": str(error)}
+                self._set(state=event.state.name, error=told, progress=self._progress(event.step))
         if isinstance(event, RunStarted | StepDone | EpochDone):
             self._model = event.model
 
@@ -137,19 +138,28 @@ class RunWriter(BaseRecorder):
         if self.error is not None and now < self._due and not ended:
             return
         before = self.error
-        self.error = None
-        self._try(self._log.flush)
+        failed: list[OSError] = []
+        with _kept_in(failed):
+            self._log.flush()
         if self._changed:
-            self._try(self._write_description)
+            with _kept_in(failed):
+                write_json(self.directory / RUN_FILE, self._values)
+                self._changed = False
         if ended and self._model is not None:
-            self._try(self._write_weights)
-        self._tell(before)
+            with _kept_in(failed):
+                write_tensors(self.directory / WEIGHTS_FILE, weights_of(self._model), {"format": "pt"})
+        self.error = failed[-1] if failed else None
+        folder = str(self.directory)
+        if self.error is not None and before is None:
+            self._history.note(self._step, "not_saved", directory=folder, reason=str(self.error))
+        elif self.error is None and before is not None:
+            self._history.note(self._step, "saved_again", directory=folder)
         self._due = now + (self._interval_s if self.error is None else _RETRY_S)
 
     def _write_checkpoint(self, event: CheckpointDue) -> None:
         """Metrics first: a checkpoint belongs to what is on the disk by then."""
-
-        def write() -> None:
+        problem = None
+        try:
             self._log.flush(to_disk=True)
             assert self._metric is not None
             last = self._history.series(self._metric.test)
@@ -161,10 +171,6 @@ class RunWriter(BaseRecorder):
                 metrics_bytes=self._log.size,
                 higher_is_better=self._metric.higher_is_better,
             )
-
-        problem = None
-        try:
-            write()
         except Exception as error:  # whatever it is, the training goes on, and the metrics are written
             problem = str(error) or type(error).__name__
         if problem is not None and self.checkpoint_error is None:
@@ -173,26 +179,11 @@ class RunWriter(BaseRecorder):
             self._history.note(event.step, "checkpoint_again", directory=str(self.directory))
         self.checkpoint_error = problem
 
-    def _try(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except OSError as error:
-            self.error = error
 
-    def _tell(self, before: OSError | None) -> None:
-        if self.error is not None and before is None:
-            self._history.note(self._step, "not_saved", directory=str(self.directory), reason=str(self.error))
-        elif self.error is None and before is not None:
-            self._history.note(self._step, "saved_again", directory=str(self.directory))
-
-    def _write_description(self) -> None:
-        write_json(self.directory / RUN_FILE, self._values)
-        self._changed = False
-
-    def _write_weights(self) -> None:
-        assert self._model is not None
-        write_tensors(self.directory / WEIGHTS_FILE, weights_of(self._model), {"format": "pt"})
-
-
-def _told(error: BaseException | None) -> dict[str, str] | None:
-    return None if error is None else {"type": type(error).__name__, "message": str(error)}
+@contextmanager
+def _kept_in(failed: list[OSError]) -> Iterator[None]:
+    """Go on where something cannot be written, and remember why."""
+    try:
+        yield
+    except OSError as error:
+        failed.append(error)

@@ -16,8 +16,8 @@ import reswork as rw
 from reswork.errors import InvalidSetting
 from reswork.figures.embedding import in_script, plotly_script
 from reswork.history import History
+from reswork.store.export import csv_text, plain_cell
 from reswork.store.page import page_text
-from reswork.store.series_csv import csv_text, plain_cell
 from tests.store.made_runs import HOSTILE, made_run
 
 
