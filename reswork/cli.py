@@ -229,11 +229,16 @@ def _follow(run: "LiveRun", interval_s: float) -> int:
     for note in run.history.notes:
         if note.kind == "not_saved":
             print(f"reswork: the run was not saved: {note.details.get('reason')}", file=sys.stderr)
+        if note.kind == "not_compiled":
+            told = f"the compiler failed in step {note.step}, the run went on without it"
+            print(f"reswork: {told}: {note.details.get('reason')}", file=sys.stderr)
     print(_result_line(run), flush=True)
     return status
 
 
 def _progress_line(run: "LiveRun") -> str:
+    from reswork.training.remarks import waiting_for
+
     history = run.history
     parts = [f"step {run.steps_done}/{run.total_steps}"]
     for label, name, form in (
@@ -244,6 +249,8 @@ def _progress_line(run: "LiveRun") -> str:
         value = history.last(name)
         if value is not None:
             parts.append(f"{label} {value:{form}}")
+    if not run.done and (waits := waiting_for(history)):
+        parts.append(waits)
     if run.seconds_left is not None and not run.done:
         parts.append(f"{run.seconds_left:,.0f} s left")
     return "  ".join(parts)

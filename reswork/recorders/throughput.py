@@ -3,14 +3,23 @@
 import time
 
 from reswork.history import History
-from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.events import (
+    CheckpointDue,
+    CompilingStarted,
+    EpochDone,
+    Event,
+    RunEnded,
+    RunPaused,
+    RunStarted,
+    StepDone,
+)
 from reswork.training.recorder import BaseRecorder, Recorder
 
 
 def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
     """A recorder of ``images_per_second``, each value over about half a second of training.
 
-    Pauses and evaluations do not count. On a GPU the steps are counted as they are queued; over some seconds
+    Pauses, evaluations and compiling do not count. On a GPU the steps are counted as they are queued; over some seconds
     that is the same.
 
     Args:
@@ -22,7 +31,7 @@ def throughput(history: History, *, interval_s: float = 0.5) -> Recorder:
 
 class _Throughput(BaseRecorder):
     name = "throughput"
-    events = (RunStarted, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
+    events = (RunStarted, CompilingStarted, StepDone, CheckpointDue, EpochDone, RunPaused, RunEnded)
 
     def __init__(self, history: History, interval_s: float) -> None:
         self._history = history

@@ -17,7 +17,17 @@ from reswork.store.description import weights_of
 from reswork.store.directory import METRICS_FILE, RUN_FILE, WEIGHTS_FILE, taken_lock
 from reswork.store.metrics_log import MetricsLog
 from reswork.tasks import CLASSIFICATION, metrics_of
-from reswork.training.events import CheckpointDue, EpochDone, Event, RunEnded, RunPaused, RunStarted, StepDone
+from reswork.training.events import (
+    CheckpointDue,
+    CompilingDone,
+    CompilingStarted,
+    EpochDone,
+    Event,
+    RunEnded,
+    RunPaused,
+    RunStarted,
+    StepDone,
+)
 from reswork.training.recorder import BaseRecorder
 
 _RETRY_S = 5.0
@@ -46,6 +56,8 @@ class RunWriter(BaseRecorder):
 
     events = (
         RunStarted,
+        CompilingStarted,
+        CompilingDone,
         StepDone,
         EpochDone,
         CheckpointDue,
@@ -108,6 +120,8 @@ class RunWriter(BaseRecorder):
                     state="RUNNING", mode=event.mode, device=event.device, total_steps=event.total_steps
                 )
                 self._set(steps_per_epoch=event.steps_per_epoch)
+            case CompilingDone():
+                self._set(mode=event.mode)
             case StepDone() if self._values["state"] != "RUNNING":
                 self._set(state="RUNNING")
             case RunPaused():

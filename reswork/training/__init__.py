@@ -6,6 +6,8 @@ from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
     CheckpointDue,
+    CompilingDone,
+    CompilingStarted,
     EpochDone,
     EvaluationStopped,
     Event,
@@ -28,6 +30,8 @@ from reswork.training.schedules import learning_rates
 __all__ = [
     "BatchReady",
     "CheckpointDue",
+    "CompilingDone",
+    "CompilingStarted",
     "Controls",
     "EpochDone",
     "Evaluation",

@@ -78,6 +78,25 @@ class BatchReady:
 
 
 @dataclass(frozen=True, slots=True)
+class CompilingStarted:
+    """This step's forward and backward pass are compiled before they are computed, which takes a while."""
+
+    step: int
+    seconds: float  # that it takes, roughly
+
+
+@dataclass(frozen=True, slots=True)
+class CompilingDone:
+    """They are compiled and computed; or the compiler failed, and the step was computed as before without it."""
+
+    step: int
+    seconds: float  # that both took
+    mode: str  # as in RunStarted, from this step on
+    choice: Mode
+    failure: str  # what the compiler said; "" where it did not fail
+
+
+@dataclass(frozen=True, slots=True)
 class GradientsReady:
     """After the backward pass, unscaled and before clipping; the weights are still the old ones.
 
@@ -155,6 +174,8 @@ Event = (
     | SettingChanged
     | LayersUnfrozen
     | BatchReady
+    | CompilingStarted
+    | CompilingDone
     | GradientsReady
     | StepDone
     | EpochDone

@@ -14,6 +14,9 @@ from reswork.training.batches import Batch
 from reswork.training.modes import Mode
 from reswork.training.recipe import Recipe
 
+_COMPILER = ("torch._dynamo", "torch._inductor")
+_MOST_TEXT = 200  # characters of what a compiler said
+
 
 class NonFiniteLoss(ArithmeticError):
     """The loss became NaN or infinite; the weights are those before this step.
@@ -99,6 +102,23 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
+
+
+def is_compilers(error: Exception) -> bool:
+    """Whether what a compiled step raised may be the compiler's doing: it is worth trying without it."""
+    if any(base.__module__.startswith(_COMPILER) for base in type(error).__mro__):
+        return True
+    return not isinstance(error, NonFiniteLoss) and not is_out_of_memory(error)
+
+
+def compiler_failure(error: Exception) -> str:
+    """One line from a page of compiler text: what failed, and the first thing that the program said to it."""
+    head, _, output = str(error).partition("\nOutput:\n")
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"\berror\b", line)]
+    first = next((line.strip() for line in head.splitlines() if line.strip()), type(error).__name__)
+    text = ": ".join([first, *(telling or lines)[:1]])
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 3]}..."
 
 
 def release_memory(device: torch.device) -> None:

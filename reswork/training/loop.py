@@ -19,6 +19,8 @@ from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
+    CompilingDone,
+    CompilingStarted,
     EpochDone,
     EvaluationStopped,
     Event,
@@ -30,7 +32,7 @@ from reswork.training.events import (
 )
 from reswork.training.failures import NonFiniteLoss, memory_failures_explained
 from reswork.training.mode_timing import choose_mode
-from reswork.training.modes import Mode, choose_device
+from reswork.training.modes import Mode, choose_device, compiling_s
 from reswork.training.progress import TrainingState
 from reswork.training.randomness import global_state
 from reswork.training.ranks import ALONE, RankFailed, Ranks
@@ -68,7 +70,8 @@ def fit(
 
     Yields:
         ``RunStarted``; then for each step ``SettingChanged`` and ``LayersUnfrozen`` (if any), ``BatchReady`` and
-        ``GradientsReady`` (if wanted) and ``StepDone``; after each epoch and after the last step ``EpochDone``,
+        ``GradientsReady`` (if wanted) and ``StepDone``; ``CompilingStarted`` and ``CompilingDone`` around what is
+        compiled; after each epoch and after the last step ``EpochDone``,
         or ``EvaluationStopped`` where that was cut short.
 
     Raises:
@@ -93,9 +96,11 @@ def fit(
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe, task)
         _check_shares(recipe, here, ranks)
-        mode = _mode_of(start, device)
+        mode = _mode_of(start, device, recipe, ranks)
         if mode is None and ranks.is_first:
-            mode = choose_mode(recipe, model, here, device, why, lambda: controls.stop, task=task)
+            mode = choose_mode(
+                recipe, model, here, device, why, lambda: controls.stop, task=task, ranks=ranks.count
+            )
         if ranks.count > 1:
             start, mode = ranks.agreed_state(start), _agreed(mode, device, ranks)
         assert mode is not None
@@ -138,11 +143,19 @@ def _steps(
     train_step = TrainStep(model, batches, task, recipe, mode, rates, start, ranks, weights)
     place = _Place(train_step, start, batches.per_epoch, total)
     examples, metric = min(recipe.batch_size, len(data.train)), task.metrics[0].name
-    told = "; ".join(filter(None, (str(mode), ranks.sentence(model))))
     frozen = train_step.frozen.report()
     try:
         yield RunStarted(
-            place.step, model, total, batches.per_epoch, mode.device, told, mode, task, place.state, frozen
+            place.step,
+            model,
+            total,
+            batches.per_epoch,
+            mode.device,
+            _told(mode, ranks, model),
+            mode,
+            task,
+            place.state,
+            frozen,
         )
         clock = _Clock(controls)
         if not (
@@ -160,7 +173,15 @@ def _steps(
             train_step.seed(step)
             if controls.wants_batches:
                 yield BatchReady(step, epoch, model, batch.inputs, batch.targets, task)
+            compiles, begin = train_step.compiles(step), time.perf_counter()
+            if compiles:
+                yield CompilingStarted(step, compiling_s(model))
             loss, score = train_step.backward(batch, step)
+            if compiles or train_step.failure:
+                seconds, mode = time.perf_counter() - begin, train_step.mode
+                told = _told(mode, ranks, model)
+                yield CompilingDone(step, seconds, told, mode, train_step.failure)
+                train_step.failure = ""
             del batch  # its memory is free before the next one is cut
             if controls.wants_gradients:
                 yield GradientsReady(step, epoch, model)
@@ -234,10 +255,19 @@ class _Place:
         return replace(state, values={**state.values, "evaluated": self.evaluated})
 
 
-def _mode_of(start: TrainingState | None, device: torch.device) -> Mode | None:
+def _mode_of(start: TrainingState | None, device: torch.device, recipe: Recipe, ranks: Ranks) -> Mode | None:
     """The mode that a training had before, where it goes on on the same device."""
     kept = start.values.get("mode") if start is not None else None
-    return Mode(**kept) if kept is not None and kept.get("device") == str(device) else None
+    if kept is None or kept.get("device") != str(device):
+        return None
+    mode = Mode(**kept)
+    if mode.compile and recipe.compile == "auto" and ranks.count > 1:
+        return mode.uncompiled(f"not compiled any more, because {ranks.count} ranks go on with it")
+    return mode
+
+
+def _told(mode: Mode, ranks: Ranks, model: nn.Module) -> str:
+    return "; ".join(filter(None, (str(mode), ranks.sentence(model))))
 
 
 def _agreed(mode: Mode | None, device: torch.device, ranks: Ranks) -> Mode:

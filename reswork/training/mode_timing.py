@@ -32,6 +32,7 @@ def choose_mode(
     stopped: Callable[[], bool] = lambda: False,
     *,
     task: Task | None = None,
+    ranks: int = 1,
 ) -> Mode:
     """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second or two.
 
@@ -46,6 +47,7 @@ def choose_mode(
         why: the device's reason, which begins the sentence.
         stopped: asked between steps; true ends the trial early.
         task: what is learned; None: as the data's targets say.
+        ranks: processes that make each step together.
 
     Returns:
         The mode, with its reason.
@@ -57,7 +59,7 @@ def choose_mode(
     if recipe.deterministic or short or (len(modes) == 1 and recipe.compile != "auto"):
         cause = "deterministic" if recipe.deterministic else f"only {steps} steps" if short else ""
         reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
-        return with_compilation(replace(rule, reason=reason), recipe, model, None, steps)
+        return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
     trial = _Trial(task or task_for(data), recipe)
     batch = _some_images(trial, model, data, rule)
     seconds = _time_in_turns(modes, model, batch, trial, stopped)
@@ -68,7 +70,7 @@ def choose_mode(
     timed = f"timed here in images per second: {rates}" if len(seconds) > 1 else rule.reason
     chosen = replace(best, reason=f"{why}; {timed}")
     whole = min(recipe.batch_size, len(data.train)) / len(batch.inputs)
-    return with_compilation(chosen, recipe, model, seconds[best] * whole, steps)
+    return with_compilation(chosen, recipe, model, seconds[best] * whole, steps, ranks=ranks)
 
 
 def _candidates(recipe: Recipe, rule: Mode, device: torch.device) -> list[Mode]:

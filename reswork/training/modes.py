@@ -21,22 +21,43 @@ _COMPILE_GAIN = {
     "cuda": 0.25,
 }  # share of the time that it saves, measured over eager channels_last
 _COMPILE_MARGIN = 1.2  # a run must save so many times what compiling costs
+_COMPILE_LEAST_S = 20 * 60  # a shorter run is never kept waiting
+_COMPILE_AFTER = 20  # steps: the first curve is drawn while somebody looks, and the run stands still after it
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to compute, and why it was chosen; ``str(mode)`` is both in a sentence."""
+    """A way to compute, and why it was chosen; ``str(mode)`` is both in a sentence.
+
+    Attributes:
+        device: such as ``"cuda:0"``.
+        precision: of the matrix work.
+        channels_last: memory format of images and weights.
+        compile: whether the training step is compiled.
+        reason: why all this.
+        compile_after: steps that are made before, uncompiled.
+    """
 
     device: str
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
     reason: str = ""
+    compile_after: int = 0
 
     def __str__(self) -> str:
         layout = "channels_last" if self.channels_last else "channels first"
         text = f"{self.device}, {self.precision}, {layout}, {'compiled' if self.compile else 'not compiled'}"
         return f"{text}: {self.reason}" if self.reason else text
+
+    def is_compiled(self, step: int) -> bool:
+        """Whether this step, counted from 1, is computed by compiled code."""
+        return self.compile and step > self.compile_after
+
+    def uncompiled(self, reason: str) -> "Mode":
+        """The same without compiled code, and why."""
+        told = f"{self.reason}; {reason}" if self.reason else reason
+        return replace(self, compile=False, compile_after=0, reason=told)
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -113,7 +134,9 @@ def has_cpu_bf16() -> bool:
     return any(bool(able.get(name)) for name in names)
 
 
-def with_compilation(mode: Mode, recipe: Recipe, model: nn.Module, step_s: float | None, steps: int) -> Mode:
+def with_compilation(
+    mode: Mode, recipe: Recipe, model: nn.Module, step_s: float | None, steps: int, *, ranks: int = 1
+) -> Mode:
     """The same mode with a decision on torch.compile.
 
     Args:
@@ -122,13 +145,24 @@ def with_compilation(mode: Mode, recipe: Recipe, model: nn.Module, step_s: float
         model: its layers say how long compiling takes.
         step_s: seconds of one step, where it was measured.
         steps: length of the run.
+        ranks: processes that make each step together.
+
+    Raises:
+        InvalidSetting: if it is asked for, and there is no compiler.
     """
-    chosen, why = _compilation(mode, recipe, model, step_s, steps)
-    return replace(mode, compile=chosen, reason=f"{mode.reason}; {why}" if mode.reason else why)
+    chosen, why = _compilation(mode, recipe, model, step_s, steps, ranks)
+    after = _COMPILE_AFTER if chosen and recipe.compile == "auto" else 0
+    told = f"{mode.reason}; {why}" if mode.reason else why
+    return replace(mode, compile=chosen, reason=told, compile_after=after)
+
+
+def compiling_s(model: nn.Module) -> float:
+    """Seconds that compiling a network's training step takes, roughly, on two cores."""
+    return _COMPILE_LAYER_S * sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
 
 
 def _compilation(
-    mode: Mode, recipe: Recipe, model: nn.Module, step_s: float | None, steps: int
+    mode: Mode, recipe: Recipe, model: nn.Module, step_s: float | None, steps: int, ranks: int
 ) -> tuple[bool, str]:
     kind = torch.device(mode.device).type
     if recipe.compile == "off":
@@ -144,13 +178,18 @@ def _compilation(
         return True, "compiled, as asked"
     if recipe.deterministic or step_s is None:
         return False, "not compiled, because nothing was timed"
-    layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
-    cost_s, gain_s = _COMPILE_LAYER_S * layers, step_s * steps * _COMPILE_GAIN.get(kind, 0.0)
-    numbers = f"it takes about {cost_s:.0f} s and would save about {gain_s:.0f} s"
+    if ranks > 1:
+        return False, f"not compiled, because {ranks} ranks could not go on where one compiler fails"
     if missing:
         return False, f"not compiled, because {missing} is not here"
+    run_s = step_s * steps
+    if run_s <= _COMPILE_LEAST_S:
+        told = f"{run_s:.0f} s" if run_s < 60 else f"{run_s / 60:.0f} min"
+        return False, f"not compiled, because the run takes about {told}, not more than 20 min"
+    cost_s, gain_s = compiling_s(model), run_s * _COMPILE_GAIN.get(kind, 0.0)
+    numbers = f"it takes about {cost_s:.0f} s and would save about {gain_s:.0f} s"
     pays = gain_s > _COMPILE_MARGIN * cost_s
-    return pays, f"{'compiled' if pays else 'not compiled'}, because {numbers}"
+    return pays, f"{f'compiled after {_COMPILE_AFTER} steps' if pays else 'not compiled'}, because {numbers}"
 
 
 def _missing_compiler(kind: str) -> str:

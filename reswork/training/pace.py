@@ -10,7 +10,7 @@ COST_SHARE = 0.02  # of the time; a network of gigabytes is saved less often tha
 
 
 class Pace:
-    """Times the steps from the second one on: the first one pays for compiling and warming up.
+    """Times the steps from the second one on: the first one pays for warming up, one that is compiled for that.
 
     Args:
         before_s: seconds of training before a run went on.
@@ -32,6 +32,10 @@ class Pace:
         self._last = (step, time.perf_counter() - self._idle_s)
         if self._first is None:
             self._first = self._last
+
+    def compiled(self) -> None:
+        """The step that ends next took longer than those to come will."""
+        self._first = None
 
     def stood_still(self, seconds: float) -> None:
         """The run was paused for so long."""

@@ -90,7 +90,8 @@ class Recipe:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` ...
         precision: of the matrix work; ``"fp16"`` scales the loss.
         channels_last: memory format of images and weights.
-        compile: torch.compile; ``"auto"``: where the run is long enough to pay for it.
+        compile: torch.compile; ``"auto"``: in a run of more than 20 minutes that it pays for, after the first
+            20 steps; ``"on"``: from the first step on. Where the compiler fails the run goes on without it.
         accumulate: parts that each batch is cut into to need less memory; the update stays one per
             batch, batch norm sees each part by itself.
         checkpoint_activations: compute blocks twice instead of keeping their activations.

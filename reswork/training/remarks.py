@@ -1,7 +1,7 @@
 """What a person should know about a training that goes well, as its history tells."""
 
 from reswork.history import History
-from reswork.training.events import RunStarted
+from reswork.training.events import CompilingDone, CompilingStarted, RunStarted
 
 _MOST_NAMES = 3
 
@@ -22,8 +22,33 @@ def note_frozen(history: History, event: RunStarted) -> None:
         history.note(event.step, "statistics_move", norms=list(found.moving))
 
 
+def note_compiling(history: History, event: CompilingStarted) -> None:
+    """Note that the run stands still for a while."""
+    history.note(event.step, "compiling", seconds=round(event.seconds))
+
+
+def note_compiled(history: History, event: CompilingDone) -> None:
+    """Note that it goes on, and how."""
+    if event.failure:
+        history.note(event.step, "not_compiled", reason=event.failure)
+    else:
+        history.note(event.step, "compiled", seconds=round(event.seconds, 1))
+
+
+def waiting_for(history: History) -> str:
+    """Why a run that goes on makes no step at the moment; ``""`` where it does."""
+    kinds = ("compiling", "compiled", "not_compiled")
+    last = next((note for note in reversed(history.notes) if note.kind in kinds), None)
+    if last is None or last.kind != "compiling":
+        return ""
+    return f"compiling, which takes about {last.details.get('seconds')} s"
+
+
 def remarks_of(history: History) -> str:
-    """What is frozen, what joined since, and whose statistics move, in sentences; ``""`` where nothing is."""
+    """What is frozen, what joined since, whose statistics move, and whether the compiler failed, in sentences.
+
+    ``""`` where there is nothing of it.
+    """
     sentences = []
     for note in history.notes:
         about = note.details
@@ -44,6 +69,11 @@ def remarks_of(history: History) -> str:
             layers = _names(about.get("layers"))
             sentences.append(f"From step {note.step:,} on {_told(layers)} learns again." if len(layers) == 1 else
                              f"From step {note.step:,} on {_told(layers)} learn again.")  # fmt: skip
+        elif note.kind == "not_compiled":
+            sentences.append(
+                f"The compiler failed in step {note.step:,} and is not used any more; this step and all after it "
+                f"are computed without compiled code. It said: {about.get('reason')}"
+            )
         elif note.kind == "statistics_move":
             sentences.append(
                 f"{_told(norms)} {_is(norms)} frozen by requires_grad_(False), but the statistics still follow the "

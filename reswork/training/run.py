@@ -20,6 +20,8 @@ from reswork.training.convergence import Convergence
 from reswork.training.events import (
     BatchReady,
     CheckpointDue,
+    CompilingDone,
+    CompilingStarted,
     EpochDone,
     EvaluationStopped,
     Event,
@@ -40,14 +42,21 @@ from reswork.training.ranks import ALONE, Ranks
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.recorder import Listener
 from reswork.training.recorder_set import RecorderSet
-from reswork.training.remarks import note_frozen
+from reswork.training.remarks import note_compiled, note_compiling, note_frozen
 
 if TYPE_CHECKING:
     from reswork.recorders.recorder_controls import RecorderControls
 
 _SHORT_PAUSE_S = 1.0  # a longer one is saved, in case the kernel is ended meanwhile
 # nobody is served between these and StepDone
-_WITHIN_A_STEP = (SettingChanged, LayersUnfrozen, BatchReady, GradientsReady)
+_WITHIN_A_STEP = (
+    SettingChanged,
+    LayersUnfrozen,
+    BatchReady,
+    CompilingStarted,
+    CompilingDone,
+    GradientsReady,
+)
 
 __all__ = ["Run", "RunState", "RunThread", "active_runs"]
 
@@ -411,6 +420,12 @@ class Run(LiveRun):
                 self.history.note(event.step, event.name, value=event.value)
             case LayersUnfrozen():
                 self.history.note(event.step, "unfrozen", layers=list(event.layers))
+            case CompilingStarted():
+                note_compiling(self.history, event)
+            case CompilingDone():
+                self._mode = event.choice
+                self._pace.compiled()
+                note_compiled(self.history, event)
             case RunStarted():
                 self._mode, self._loop_state = event.choice, event.state
                 if self._start is None or not self._start.values:  # else it is noted already

@@ -1,6 +1,7 @@
 """One optimizer update: forward, backward, clip, step, average."""
 
 import math
+import traceback
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -9,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reswork.errors import InvalidSetting
 from reswork.tasks import Task
 from reswork.training.averaging import MovingAverage
 from reswork.training.batches import Batch, Batches
 from reswork.training.checkpointing import checkpointed_blocks, checkpointing
-from reswork.training.failures import non_finite_loss
+from reswork.training.failures import compiler_failure, is_compilers, non_finite_loss
 from reswork.training.frozen_layers import FrozenLayers
 from reswork.training.loss_guard import LossGuard
 from reswork.training.modes import Mode
@@ -54,6 +56,8 @@ class TrainStep:
 
     Attributes:
         frozen: the layers that stand still.
+        mode: how it computes; another one once the compiler failed.
+        failure: what the compiler said when it failed; whoever reads it sets it back to ``""``.
 
     Raises:
         InvalidSetting: if the start is of another network, optimizer or recipe.
@@ -84,8 +88,10 @@ class TrainStep:
         self.optimizer = optimizer_for(model, recipe, self.frozen.joining)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
         self._batches, self._task, self._recipe = batches, task, recipe
-        self._mode, self._rates = mode, rates
-        self._forward = self._computing(self._replicated)
+        self.mode, self._rates = mode, rates
+        self.failure = ""
+        self._forward: Any = self._replicated
+        self._is_compiled = False  # a step was made so
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._device = self._weights[0].device
         self._class_weights = (
@@ -105,7 +111,7 @@ class TrainStep:
         """All that going on after so many steps needs; the tensors are those in use."""
         tensors = {f"model/{name}": value for name, value in _tensors(self.model).items()}
         values: dict[str, Any] = {
-            "mode": asdict(self._mode),
+            "mode": asdict(self.mode),
             "rate_factor": self._factor,
             "optimizer": optimizer_settings(self.optimizer),
         }
@@ -140,12 +146,12 @@ class TrainStep:
         layers = self.frozen.joins(step)
         if layers:
             self.frozen.turn_to(step)
+            self._is_compiled = False  # for other gradients it is done anew
         if (
             layers and self._replicated is not self.model
         ):  # ranks share the gradients that were wanted at first
             self._forward = self._replicated = self.model  # the old one lets go of the weights
-            self._replicated = self._ranks.replicated(self.model)
-            self._forward = self._computing(self._replicated)
+            self._forward = self._replicated = self._ranks.replicated(self.model)
         return layers
 
     def change(self, name: str, value: float, step: int) -> None:
@@ -162,6 +168,10 @@ class TrainStep:
         purpose = "dropout" if self._ranks.is_first else f"dropout of rank {self._ranks.index}"
         seed_global(self._device, derived_seed(self._recipe.seed, purpose, step))
 
+    def compiles(self, step: int) -> bool:
+        """Whether this step is compiled before it is computed."""
+        return self.mode.is_compiled(step) and not self._is_compiled
+
     def backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Gradients of a step's batch into the weights; each rank computes its share of it, and gets all of them.
 
@@ -171,7 +181,41 @@ class TrainStep:
         Raises:
             NonFiniteLoss: on a processor before a bad loss does anything; on an accelerator, where the
                 weights stand still from the first bad loss on, within some steps of it.
+            InvalidSetting: where the compiler failed, and other ranks cannot go on without it.
         """
+        if not self.mode.is_compiled(step):
+            return self._backward(batch, step)
+        before = [buffer.clone() for buffer in self.model.buffers()]
+        try:
+            if self._forward is self._replicated:
+                self._forward = torch.compile(self._replicated, dynamic=False)
+            found = self._backward(batch, step)
+            self._is_compiled = True
+            return found
+        except Exception as error:
+            if not is_compilers(error):
+                raise
+            self.failure = compiler_failure(error)
+            traceback.clear_frames(error.__traceback__)  # they hold batches and activations
+        self._give_up_compiling(step, before)
+        return self._backward(batch, step)
+
+    def _give_up_compiling(self, step: int, buffers: list[Tensor]) -> None:
+        """All as it was before the step, to make it without compiled code."""
+        if self._ranks.count > 1:
+            raise InvalidSetting(
+                "compile",
+                f"compile={self._recipe.compile!r}: the compiler failed in step {step} ({self.failure}), and "
+                f"{self._ranks.count} ranks cannot change to another mode within a step; choose compile='off'",
+            )
+        self.release()
+        with torch.no_grad():
+            for buffer, value in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(value)
+        self._forward = self._replicated
+        self.mode = self.mode.uncompiled(f"the compiler failed in step {step}, not compiled from there on")
+
+    def _backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         self.seed(step)
         *firsts, last = self._own(batch).parts(self._recipe.accumulate)
         with self._kept_activations(), self._ranks.joined_norms(self.model):
@@ -227,16 +271,13 @@ class TrainStep:
         if self._scaler is not None and "scaler" in values:
             self._scaler.load_state_dict(dict(values["scaler"]))
 
-    def _computing(self, replicated: nn.Module) -> Any:
-        return torch.compile(replicated, dynamic=False) if self._mode.compile else replicated
-
     def _own(self, batch: Batch) -> Batch:
         """This rank's share of a batch."""
         return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.targets)))
 
     def _part(self, part: Batch, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the score; its gradients are added to the weights'."""
-        with self._mode.autocast():
+        with self.mode.autocast():
             output = self._task.call(self._forward, part.inputs, part.targets)
         loss, score = self._loss_and_score(output, part, batch)
         if self._guard is None and self._ranks.count == 1 and not math.isfinite(loss.item()):
@@ -281,7 +322,7 @@ class TrainStep:
         if step is not None:
             self.release()
             batch = self._batches.cut(step)
-            raise non_finite_loss(step, self.model, batch, self._mode, self._recipe, self.rate(step))
+            raise non_finite_loss(step, self.model, batch, self.mode, self._recipe, self.rate(step))
 
     def _kept_activations(self) -> AbstractContextManager[None]:
         return checkpointing(self._blocks) if self._blocks else nullcontext()

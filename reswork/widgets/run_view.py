@@ -16,7 +16,7 @@ from reswork.store import AnyRun, SavedRun
 from reswork.store.run_figures import figures_of_table
 from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun, RunState, problems_of
-from reswork.training.remarks import remarks_of
+from reswork.training.remarks import remarks_of, waiting_for
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
@@ -311,6 +311,8 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         facts.append(f"{memory / 2**30:.2f} GiB in use")
     if run.is_live and run.state is RunState.RUNNING and run.seconds_left is not None:
         facts.append(f"{_duration(run.seconds_left)} left")
+    if run.is_live and run.state is RunState.RUNNING and (waits := waiting_for(history)):
+        facts.append(escape(waits))
     if run.pid is not None and not run.done:
         facts.append(
             f"process {run.pid}" if run.mode else f"process {run.pid} begins, which takes some seconds"

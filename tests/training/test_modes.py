@@ -112,17 +112,28 @@ def test_stop_lands_within_the_timing(after, make_data, monkeypatch):
     assert len(asked) == after + 1
 
 
-def test_compiling_must_pay(monkeypatch):
+def test_only_a_long_run_is_compiled_and_only_where_it_pays(monkeypatch):
     monkeypatch.setattr(modes, "_missing_compiler", lambda kind: "")
     model, mode = small_net(), Mode("cpu", reason="first")  # two layers: 3 s to compile
-    short = with_compilation(mode, Recipe(), model, 0.1, 100)
-    assert not short.compile
-    assert short.reason == "first; not compiled, because it takes about 3 s and would save about 1 s"
-    assert with_compilation(mode, Recipe(), model, 0.1, 100_000).compile
+    for steps, told in ((100, "10 s"), (3000, "5 min"), (12_000, "20 min")):
+        short = with_compilation(mode, Recipe(), model, 0.1, steps)
+        assert not short.compile
+        assert (
+            short.reason == f"first; not compiled, because the run takes about {told}, not more than 20 min"
+        )
+    deep = nn.Sequential(*(nn.Linear(1, 1) for _ in range(100)))  # 150 s to compile
+    assert "would save about 130 s" in with_compilation(mode, Recipe(), deep, 0.1, 13_000).reason
+    assert not with_compilation(mode, Recipe(), deep, 0.1, 13_000).compile
+    assert with_compilation(mode, Recipe(), deep, 0.1, 20_000).compile
+    long = with_compilation(mode, Recipe(), model, 0.1, 100_000)
+    assert [long.is_compiled(step) for step in (1, 20, 21, 22)] == [False, False, True, True]
+    assert "compiled after 20 steps, because it takes about 3 s and would save about 1000 s" in long.reason
+    assert "2 ranks" in with_compilation(mode, Recipe(), model, 0.1, 100_000, ranks=2).reason
+    assert not with_compilation(mode, Recipe(), model, 0.1, 100_000, ranks=2).compile
     assert not with_compilation(mode, Recipe(compile="off"), model, 0.1, 100_000).compile
     assert not with_compilation(mode, Recipe(deterministic=True), model, 0.1, 100_000).compile
     assert not with_compilation(mode, Recipe(checkpoint_activations=True), model, 0.1, 100_000).compile
-    assert with_compilation(mode, Recipe(compile="on"), model, None, 1).compile
+    assert with_compilation(mode, Recipe(compile="on"), model, None, 1).is_compiled(1)
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch):

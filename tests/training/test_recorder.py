@@ -33,7 +33,7 @@ def test_the_base_has_all_that_a_recorder_has_but_the_call() -> None:
 
 
 def test_every_event_can_be_asked_for() -> None:
-    assert set(EVENTS) == set(get_args(Event)) and len(EVENTS) == 11
+    assert set(EVENTS) == set(get_args(Event)) and len(EVENTS) == 13
     assert all("step" in {field.name for field in fields(kind)} for kind in EVENTS)
 
 
