@@ -63,7 +63,7 @@ def branch(
     """
     data = data if data is not None else run.data if run.is_live else run.load_data()
     old_config = run.config
-    new_recipe = _changed_recipe(run.recipe, recipe or {})
+    new_recipe = Recipe.from_dict({**run.recipe.to_dict(), **(recipe or {})})
     found = moments(run)
     state, words = _state(run, found, step, new_recipe, changed=bool(config))
     if state.step >= total_steps(new_recipe, len(data.train)):
@@ -143,10 +143,6 @@ def _told(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _changed_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    return Recipe.from_dict({**recipe.to_dict(), **changes})
 
 
 def _state(

@@ -1,4 +1,4 @@
-"""`parting`: the moment at which two runs go different ways."""
+"""`divergence`: the moment at which two runs go different ways."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ def divergence(one: History, other: History, name: str = "loss/train") -> Diverg
         >>> some, others = History(), History()
         >>> some.extend("loss/train", [1, 2, 3], [2.3, 2.0, 1.9])
         >>> others.extend("loss/train", [1, 2, 3], [2.3, 2.0, 2.5])
-        >>> parting(some, others).first
+        >>> divergence(some, others).first
         3
     """
     first_series, second_series = one.series(name), other.series(name)

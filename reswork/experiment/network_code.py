@@ -121,7 +121,7 @@ class _Writer:
 
     def _block_class(self, name: str, plans: Sequence[BlockPlan]) -> str:
         plan = plans[0]
-        downsampled = [_downsamples(each) for each in plans]
+        downsampled = [each.shortcut in ("padding", "projection") for each in plans]
         strided = any(each.stride > 1 for each in plans)
         required = ["in_channels: int"] * bool(plan.branch or plan.shared)
         required += ["channels: int"] * bool(plan.branch)
@@ -164,7 +164,10 @@ class _Writer:
             sizes = ", ".join(CHANNELS[plan.kind][name])
             return self._conv(sizes, conv.kernel, "stride" if divides else "1", conv.groups)
         if kind == "bn":
-            return self._norm(_norm_channels(plan, name))
+            channels = "in_channels"  # as the convolution before it calls them, or the block's input
+            for layer in plan.layer_names[: plan.layer_names.index(name)]:
+                channels = CHANNELS[plan.kind].get(layer, ("", channels))[1]
+            return self._norm(channels)
         scale = 0.0 if self.config.residual_scaling == "skipinit" and plan.shortcut != "none" else 1.0
         return {
             "relu": "nn.ReLU()",
@@ -432,20 +435,6 @@ def _signature(arguments: Sequence[str]) -> list[str]:
     if len(line) <= 110:
         return [line]
     return ["    def __init__(", *(f"        {argument}," for argument in arguments), "    ) -> None:"]
-
-
-def _downsamples(plan: BlockPlan) -> bool:
-    return plan.shortcut in ("padding", "projection")
-
-
-def _norm_channels(plan: BlockPlan, name: str) -> str:
-    """What a norm's channels are called: those of the convolution before it, or the block's input."""
-    channels = "in_channels"
-    for layer in plan.layer_names:
-        if layer == name:
-            break
-        channels = CHANNELS[plan.kind][layer][1] if layer in CHANNELS[plan.kind] else channels
-    return channels
 
 
 def _lines(*lines: str) -> str:

@@ -100,19 +100,14 @@ def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:
 def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
     """Places of the first test picture of each of the first classes; of masks, of the first ones that show each."""
     if data.target_kind == "masks":
-        return _showing_each_class(data.test.masks.cpu(), len(data.classes))[:count]
+        masks, found = data.test.masks.cpu(), list[int]()
+        for label in range(1, len(data.classes)):  # the first is mostly the ground, and on all of them
+            shows = (masks == label).flatten(1).any(1).nonzero().flatten().tolist()
+            found += [place for place in shows if place not in found][:1]
+        return tuple(found or [0])[:count]
     labels = data.test.labels.cpu()
     places = [(labels == label).nonzero() for label in range(len(data.classes))]
-    return tuple(int(found[0]) for found in places if len(found))[:count]
-
-
-def _showing_each_class(masks: Tensor, classes: int) -> tuple[int, ...]:
-    """Another image for each class but the first, which is mostly the ground and on all of them."""
-    found: list[int] = []
-    for label in range(1, classes):
-        shows = (masks == label).flatten(1).any(1).nonzero().flatten().tolist()
-        found += [place for place in shows if place not in found][:1]
-    return tuple(found) or (0,)
+    return tuple(int(place[0]) for place in places if len(place))[:count]
 
 
 def thinned(frames: tuple[Frame, ...], most: int) -> tuple[Frame, ...]:

@@ -128,16 +128,14 @@ def _welch(
 
 
 def _names(a: Any, b: Any, groups: Sequence[Sequence[Any]]) -> tuple[str, str]:
-    found = [_name(group, members) for group, members in zip((a, b), groups, strict=True)]
+    """The groups' own names, else those of their networks where that tells them apart."""
+    found = []
+    for group, members in zip((a, b), groups, strict=True):
+        labels = {getattr(run, "model_label", "") for run in members}
+        found.append(str(getattr(group, "name", "") or "") or (labels.pop() if len(labels) == 1 else ""))
     if found[0] and found[1] and found[0] != found[1]:
         return found[0], found[1]
     return "the first", "the second"
-
-
-def _name(group: Any, members: Sequence[Any]) -> str:
-    own = getattr(group, "name", "")
-    labels = {getattr(run, "model_label", "") for run in members}
-    return str(own) if own else labels.pop() if len(labels) == 1 else ""
 
 
 def _sentence(

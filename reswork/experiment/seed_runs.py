@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,7 +133,9 @@ class SeedRuns:
                 run.start()
                 if self._stopped:  # in the meantime
                     run.stop()
-                if _ended(run) is RunState.STOPPED:
+                with suppress(BaseException):  # the run keeps it
+                    run.wait()
+                if run.state is RunState.STOPPED:
                     break
         except BaseException as error:  # a network that cannot be made a second time, a full disk
             self._error = error
@@ -219,13 +222,6 @@ def train_seeds(
     if start:
         runs.start()
     return runs
-
-
-def _ended(run: LiveRun) -> RunState:
-    try:
-        return run.wait()
-    except BaseException:  # the run keeps it
-        return run.state
 
 
 def seeds_from(first: int, count: object) -> tuple[int, ...]:

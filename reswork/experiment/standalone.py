@@ -46,12 +46,8 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
         '"""'
     )
     network = network_code(config, checkpointed=recipe.checkpoint_activations)
-    imports = _sorted_imports({*training_imports(recipe), *network_imports(config)})
+    lines = {*training_imports(recipe), *network_imports(config)}
+    own = lines & {"import copy", "import math", "import sys"}  # Python's own modules first
+    others = sorted(lines - own, key=lambda line: (line.startswith("from"), line))
+    imports = "\n\n".join("\n".join(part) for part in (sorted(own), others))
     return f"{header}\n\n{imports}\n\n\n{network}\n\n{training_code(recipe, file, config.head)}"
-
-
-def _sorted_imports(lines: set[str]) -> str:
-    """Python's own modules first; in each part plain imports before names from a module."""
-    own = {"import copy", "import math", "import sys"}
-    parts = [sorted(lines & own), sorted(lines - own, key=lambda line: (line.startswith("from"), line))]
-    return "\n\n".join("\n".join(part) for part in parts)
