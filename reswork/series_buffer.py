@@ -85,7 +85,7 @@ class Column:
         rest = _finite_sums(values[None, full * _BLOCK :])
         sums = np.concatenate([self._sums[:full], rest]) if self.size % _BLOCK else self._sums[:full]
         sums = np.add.reduceat(sums, np.arange(0, len(sums), width // _BLOCK))
-        return steps[_ends(self.size, width)], *_divided(sums)
+        return _means(steps, sums, width)
 
     def _summarise(self) -> int:
         """Bring the blocks up to date; gives how many are full."""
@@ -204,24 +204,20 @@ def bucket_means(
     finite = np.isfinite(values)
     both = np.stack([np.where(finite, values, 0.0), finite], axis=1)  # (n, 2)
     sums = np.add.reduceat(both, np.arange(0, len(values), width)) if len(values) else both
-    return steps[_ends(len(values), width)], *_divided(sums)
+    return _means(steps, sums, width)
 
 
-def _ends(count: int, width: int) -> np.ndarray:
-    """Place of the last value of each bucket."""
-    return np.minimum(np.arange(0, count, width) + width, count) - 1
+def _means(steps: np.ndarray, sums: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The last step of each bucket of `width`, its mean and its count, of sums and counts (buckets, 2)."""
+    ends = np.minimum(np.arange(0, len(steps), width) + width, len(steps)) - 1
+    with np.errstate(invalid="ignore"):
+        return steps[ends], sums[:, 0] / sums[:, 1], sums[:, 1].astype(np.int64)
 
 
 def _finite_sums(rows: np.ndarray) -> np.ndarray:
     """Of each row the sum of its finite values and how many they are, (rows, 2)."""
     finite = np.isfinite(rows)
     return np.stack([np.where(finite, rows, 0.0).sum(axis=1), finite.sum(axis=1)], axis=1)
-
-
-def _divided(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and counts of sums and counts (n, 2)."""
-    with np.errstate(invalid="ignore"):
-        return sums[:, 0] / sums[:, 1], sums[:, 1].astype(np.int64)
 
 
 def _refuse_step(name: str, step: int, last: int) -> None:
