@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         if chosen.command == "lab":
-            return _lab([*rest])
+            from reswork.lab import open_lab
+
+            open_lab([*rest])
+            return 0
         if chosen.command == "doctor":
             return _doctor(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
@@ -101,13 +104,6 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="S", help="seconds between two lines (1)"
     )
-
-
-def _lab(arguments: Sequence[str]) -> int:
-    from reswork.lab import open_lab
-
-    open_lab(arguments)
-    return 0
 
 
 def _train(chosen: argparse.Namespace) -> int:
@@ -195,16 +191,11 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
     if "epochs" in changes and "steps" not in changes:
         changes["steps"] = None
     if chosen.class_weights is not None:
-        changes["class_weights"] = _class_weights(chosen.class_weights)
+        try:
+            changes["class_weights"] = tuple(float(part) for part in chosen.class_weights.split(","))
+        except ValueError:  # a word; the recipe says what is wrong with it
+            changes["class_weights"] = chosen.class_weights
     return replace(preset(chosen.preset).recipe, **changes)
-
-
-def _class_weights(text: str) -> Any:
-    """A word, or numbers between commas; the recipe says what is wrong with it."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        return text
 
 
 def _follow(run: "LiveRun", interval_s: float) -> int:
@@ -232,7 +223,9 @@ def _follow(run: "LiveRun", interval_s: float) -> int:
         if note.kind == "not_compiled":
             told = f"the compiler failed in step {note.step}, the run went on without it"
             print(f"reswork: {told}: {note.details.get('reason')}", file=sys.stderr)
-    print(_result_line(run), flush=True)
+    metric, score = run.headline, run.history.last(run.headline.test)
+    scored = "" if score is None else f", test {metric.label} {metric.told(score)}"
+    print(f"{run.state.name.lower()} after {run.steps_done} steps{scored}; run {run.name}", flush=True)
     return status
 
 
@@ -254,13 +247,6 @@ def _progress_line(run: "LiveRun") -> str:
     if run.seconds_left is not None and not run.done:
         parts.append(f"{run.seconds_left:,.0f} s left")
     return "  ".join(parts)
-
-
-def _result_line(run: "LiveRun") -> str:
-    metric = run.headline
-    score = run.history.last(metric.test)
-    told = "" if score is None else f", test {metric.label} {metric.told(score)}"
-    return f"{run.state.name.lower()} after {run.steps_done} steps{told}; run {run.name}"
 
 
 def _runs(chosen: argparse.Namespace) -> int:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from reswork.environment.context import look_around
 from reswork.environment.devices import device_finding, look_at_device
-from reswork.environment.front_ends import front_end_finding
-from reswork.environment.live_plots import live_plot_finding
+from reswork.environment.front_ends import front_end_finding, live_plot_finding
 from reswork.environment.report import Checkup
 from reswork.environment.resources import disk_finding, free_disk, free_memory, memory_finding
 from reswork.environment.versions import version_findings

@@ -48,7 +48,8 @@ class Context:
 
 def look_around() -> Context:
     """The facts of this process; imports nothing of what it looks for."""
-    shell = _shell()
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
     kernel = getattr(shell, "kernel", None)
     needed = _needed("reswork")
     return Context(
@@ -66,12 +67,6 @@ def look_around() -> Context:
         platform=sys.platform,
         extensions=_extensions(),
     )
-
-
-def _shell() -> Any:
-    """IPython's shell, where there is one."""
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
 
 
 def _needed(package: str) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ class DeviceFacts:
 
 def look_at_device() -> DeviceFacts:
     """Ask torch; this imports it."""
-    has_nvidia, cores = _has_nvidia(), _cores()
+    has_nvidia = Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         import torch
 
@@ -79,14 +80,6 @@ def device_finding(facts: DeviceFacts) -> Finding:
             return Finding("device", "look", f"{told}; there is an NVIDIA device, but {why}", remedy)
         return Finding("device", "good", told)
     return Finding("device", "good", f"{built}: {facts.name} ({facts.kind}), {facts.precision}")
-
-
-def _has_nvidia() -> bool:
-    return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,11 +1,14 @@
-"""Which program shows the results, as far as Python can know it, and what is known to work there."""
+"""Which program shows the results, as far as Python can know it, and whether panels that move can work there."""
 
 from dataclasses import dataclass
 
 from reswork.environment.context import Context
 from reswork.environment.report import Finding, Verdict
+from reswork.environment.versions import misfits
 
 _BY_HAND = "run.history, rw.figures and rw.probes need no live panel; rw.figures.*.write_html() makes a page"
+_PANELS = "live panels"
+_EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,35 @@ def front_end_finding(context: Context) -> Finding:
     """What is known about the program that shows the results."""
     found = front_end(context)
     return Finding("front end", found.verdict, f"{found.name}: {found.told}", found.remedy)
+
+
+def live_plot_finding(context: Context) -> Finding:
+    """The verdict on live panels, from packages, page and kernel together."""
+    missing = [name for name in ("ipywidgets", "anywidget") if name not in context.installed]
+    if missing:
+        told = f"{' and '.join(missing)} not installed, so no panel can be shown"
+        return Finding(_PANELS, "bad", told, f"pip install {' '.join(missing)}")
+    wrong = [each for needed in context.widgets_need.values() for each in misfits(needed, context.installed)]
+    if wrong:
+        return Finding(
+            _PANELS, "bad", f"the widgets' packages do not fit each other: {'; '.join(wrong)}",
+            "pip install --upgrade ipywidgets anywidget jupyterlab_widgets widgetsnbextension, then reload the page",
+        )  # fmt: skip
+    page = front_end(context)
+    if context.in_kernel and not context.has_comms:
+        told = "this kernel has no way to talk to a page's widgets"
+        return Finding(_PANELS, "bad", told, "use the kernel that ipykernel brings: pip install ipykernel")
+    absent = [name for name in _EXTENSIONS if name not in context.extensions]
+    if absent:
+        return Finding(
+            _PANELS, "look", f"JupyterLab's parts {' and '.join(absent)} are not in this environment",
+            "if JupyterLab runs in the same environment: pip install --force-reinstall jupyterlab_widgets anywidget; "
+            "if it runs in another one, install ipywidgets and anywidget there too",
+        )  # fmt: skip
+    if not page.has_page:
+        return Finding(
+            _PANELS,
+            "good",
+            f"everything is installed; there is no page in {page.name}, open one: reswork lab",
+        )
+    return Finding(_PANELS, "good", "installed, versions fit, and the kernel can talk to the page")

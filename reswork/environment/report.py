@@ -56,7 +56,11 @@ class Checkup:
         width = max((len(finding.name) for finding in self.findings), default=0)
         lines = []
         for finding in self.findings:
-            first, *more = _wrapped(finding, _WIDTH - width - 8)
+            room = _WIDTH - width - 8
+            told = wrap(_plain(finding.told), room)
+            if finding.remedy:
+                told += wrap(f"-> {_plain(finding.remedy)}", room, subsequent_indent="   ")
+            first, *more = told or [""]
             lines.append(f"{finding.verdict:<4}  {_plain(finding.name):<{width}}  {first}")
             lines += [f"{'':4}  {'':{width}}  {line}" for line in more]
         return "\n".join([*lines, self.sentence])
@@ -77,11 +81,6 @@ def _row(finding: Finding) -> str:
         f'{finding.verdict}</td><td style="{cell};white-space:nowrap">{escape(finding.name)}</td>'
         f'<td style="{cell}">{escape(finding.told)}{remedy}</td></tr>'
     )
-
-
-def _wrapped(finding: Finding, width: int) -> list[str]:
-    remedy = wrap(f"-> {_plain(finding.remedy)}", width, subsequent_indent="   ") if finding.remedy else []
-    return [*wrap(_plain(finding.told), width), *remedy] or [""]
 
 
 def _plain(text: str) -> str:

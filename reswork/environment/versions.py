@@ -32,11 +32,10 @@ def _packages(needed: Iterable[str], installed: Mapping[str, str]) -> tuple[Find
     wrong = tuple(finding for each in required if (finding := _judged(each, installed)) is not None)
     fine = len(required) - len(wrong)
     told = f"{fine} of {len(required)} that reswork needs are here in a version that it works with"
-    return (Finding("packages", "bad" if wrong else "good", told, _together(wrong)), *wrong)
-
-
-def _together(wrong: tuple[Finding, ...]) -> str:
-    return "see the next lines, or all at once: pip install --upgrade reswork" if wrong else ""
+    if not wrong:
+        return (Finding("packages", "good", told),)
+    remedy = "see the next lines, or all at once: pip install --upgrade reswork"
+    return (Finding("packages", "bad", told, remedy), *wrong)
 
 
 def applies(requirement: Requirement) -> bool:
@@ -52,17 +51,12 @@ def _judged(requirement: Requirement, installed: Mapping[str, str]) -> Finding |
         return Finding(name, "bad", f"not installed; needed is {requirement.specifier}", wanted)
     if requirement.specifier.contains(version, prereleases=True):
         return None
-    if known := _known_bad(requirement.specifier, version):
-        return Finding(name, "bad", f"{version} is known not to work ({known} is left out)", wanted)
+    for each in requirement.specifier:
+        if each.operator == "!=" and not each.contains(version, prereleases=True):  # such as 7.0.*
+            return Finding(
+                name, "bad", f"{version} is known not to work ({each.version} is left out)", wanted
+            )
     return Finding(name, "bad", f"{version}; needed is {requirement.specifier}", wanted)
-
-
-def _known_bad(wanted: SpecifierSet, version: str) -> str:
-    """The exclusion that a version falls under, such as ``7.0.*``."""
-    for each in wanted:
-        if each.operator == "!=" and not each.contains(version, prereleases=True):
-            return each.version
-    return ""
 
 
 def misfits(requirements: Iterable[str], installed: Mapping[str, str]) -> tuple[str, ...]:

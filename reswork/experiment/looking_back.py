@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.experiment.pinned_examples import first_of_each_class, frame_of
+from reswork.results.answers import Frame
 from reswork.results.metrics import Metric
-from reswork.results.pinned_examples import Frame
 from reswork.store.moments import Moments, moments
 from reswork.store.saved_run import AnyRun
 from reswork.tasks import Evaluation, Task, task_for

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
-from reswork.results.answers import MaskAnswers
-from reswork.results.pinned_examples import Frame
+from reswork.results.answers import Frame, MaskAnswers
 from reswork.tasks import Task, task_for
 
 MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words

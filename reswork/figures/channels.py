@@ -1,7 +1,6 @@
 """What channels answer: maps beside the image, and a channel's favourite images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,7 +8,7 @@ import plotly.graph_objects as go
 from reswork.errors import InvalidSetting
 from reswork.figures.canvas import COLOURS, about
 from reswork.figures.colouring import as_pictures, coloured, enlarged
-from reswork.figures.images import Mosaic, mosaic_figure, mosaic_of
+from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.text import number
 from reswork.results.channels import ChannelExamples, FeatureMaps
 
@@ -71,7 +70,12 @@ def channel_examples(found: ChannelExamples) -> go.Figure:
     """
     info = _examples_info(found)
     mosaic = mosaic_of(info.pictures, info.titles)
-    frames = [_frame(mosaic, index, box) for index, box in enumerate(found.boxes[: mosaic.count])]
+    frames = []
+    for index, box in enumerate(found.boxes[: mosaic.count]):
+        left, top = mosaic.corner(index)
+        y0, x0, y1, x1 = (float(edge) / mosaic.shrink for edge in box)  # in pixels of the mosaic
+        place = {"x0": left + x0 - 0.5, "x1": left + x1 - 0.5, "y0": top + y0 - 0.5, "y1": top + y1 - 0.5}
+        frames.append({"type": "rect", **place, "line": {"color": COLOURS[1], "width": 2}})
     return mosaic_figure(mosaic, summary=info.summary, explained=_EXAMPLES, shapes=frames)
 
 
@@ -124,11 +128,3 @@ def _examples_info(found: ChannelExamples) -> _Pictures:
         f"{found.indices[0]}; it is above zero somewhere in {100 * found.active:.0f} % of {found.seen} images."
     )
     return _Pictures(as_pictures(found.images), titles, summary)
-
-
-def _frame(mosaic: Mosaic, index: int, box: np.ndarray) -> dict[str, Any]:
-    """A rectangle around a box, in pixels of the mosaic."""
-    left, top = mosaic.corner(index)
-    y0, x0, y1, x1 = (float(edge) / mosaic.shrink for edge in box)
-    place = {"x0": left + x0 - 0.5, "x1": left + x1 - 0.5, "y0": top + y0 - 0.5, "y1": top + y1 - 0.5}
-    return {"type": "rect", **place, "line": {"color": COLOURS[1], "width": 2}}

@@ -12,7 +12,6 @@ from reswork.figures.depth_axis import Group, depth_axis, depth_groups
 from reswork.figures.text import amount, distinct, size
 
 if TYPE_CHECKING:
-    from reswork.models.costs import LayerSpec
     from reswork.models.sheet import SpecSheet
 
 _ABOUT = about(
@@ -71,7 +70,8 @@ def _summed(sheet: "SpecSheet", part_of: Callable[[str], str]) -> tuple[tuple[st
     for layer in sheet.layers:
         inside = part_of(layer.name)
         part = inside or ("stem" if part == "stem" else "head")  # what follows the stages is the head
-        totals[part] = totals.get(part, np.zeros(3)) + _costs(layer)
+        costs = np.array([layer.parameters, layer.macs, layer.activation_bytes], np.float64)
+        totals[part] = totals.get(part, np.zeros(3)) + costs
     values = np.stack(list(totals.values()), axis=1) if totals else np.zeros((3, 0))
     return tuple(totals), values
 
@@ -86,10 +86,6 @@ def _stage(name: str) -> str:
 def _block(name: str) -> str:
     """The block of a layer by its name, in a decoder a part of its level; empty outside both."""
     return ".".join(name.split(".")[:2]) if _stage(name) else ""
-
-
-def _costs(layer: "LayerSpec") -> np.ndarray:
-    return np.array([layer.parameters, layer.macs, layer.activation_bytes], np.float64)
 
 
 def _summary(sheet: "SpecSheet") -> str:
@@ -155,13 +151,9 @@ def _shares(info: _Costs) -> list[dict[str, Any]]:
     ]
 
 
-def _macs(count: float) -> str:
-    return amount(count, "MACs")
-
-
 _KINDS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("parameters", amount),
-    ("MACs (operations)", _macs),
+    ("MACs (operations)", lambda count: amount(count, "MACs")),
     ("memory (training)", size),
 )
 _MOST_DEPTHS = 300  # points of a line

@@ -170,7 +170,10 @@ def _loss_figure(
     drawn = info
     if show == "train":
         title = "training loss"
-        drawn = [_without_test(run) for run in info]
+        drawn = [
+            replace(run, test=_points([], []), group=run.group and replace(run.group, test=point_band([])))
+            for run in info
+        ]
     traces = _one_run(drawn[0], "") if _is_single(drawn) else _many_runs(drawn, "")
     more = {"type": "log"} if y_scale == "log" else {"rangemode": "nonnegative"}
     return canvas(
@@ -209,11 +212,6 @@ def _about_metric(metric: Metric) -> Mapping[str, str]:
 
 def _is_single(info: list[_Run]) -> bool:
     return len(info) == 1 and info[0].group is None
-
-
-def _without_test(run: _Run) -> _Run:
-    group = run.group and replace(run.group, test=point_band([]))
-    return replace(run, test=_points([], []), group=group)
 
 
 def _explained(words: Mapping[str, str], info: list[_Run]) -> Mapping[str, str]:

@@ -60,9 +60,6 @@ def depth_axis(
         ticktext=[escape(name, 12) for name, _, _ in wide],
         showgrid=False,
     )
-    return marked, [_border(last + 0.5) for _, _, last in groups[:-1]]
-
-
-def _border(place: float) -> dict[str, Any]:
     line = {"color": GRID, "width": 1, "dash": "dot"}
-    return {"type": "line", "x0": place, "x1": place, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+    border = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": line}
+    return marked, [border | {"x0": last + 0.5, "x1": last + 0.5} for _, _, last in groups[:-1]]

@@ -97,10 +97,13 @@ def profile_info(vectors: "Vectors", summary: str) -> Profile:
 def lines_info(labels: Sequence[str], lines: Sequence[Line], summary: str) -> DepthLines:
     """Lines over blocks; of very deep nets means of neighbours."""
     per_point = points_shared(labels)
-    drawn = [
-        Line(line.name, _thin(line.values, per_point) if len(labels) else line.values, line.quiet)
-        for line in lines
-    ]
+    drawn = []
+    for line in lines:
+        values = line.values
+        if len(labels):
+            finite = np.where(np.isfinite(values), values, np.nan)
+            values = pooled(finite[None], per_point)[0].astype(np.float32)
+        drawn.append(Line(line.name, values, line.quiet))
     blocks, depths = tuple(labels[::per_point]), _depths(labels, per_point)
     return DepthLines(blocks, depths, tuple(drawn), depth_groups(labels), per_point, summary)
 
@@ -236,9 +239,3 @@ def _mode(names: Sequence[str]) -> str:
 
 def _depths(labels: Sequence[str], per_point: int) -> Floats:
     return np.arange(len(labels), dtype=np.float32)[::per_point] + 1
-
-
-def _thin(values: np.ndarray, per_point: int) -> Floats:
-    with np.errstate(invalid="ignore"):
-        finite = np.where(np.isfinite(values), values, np.nan)
-    return pooled(finite[None], per_point)[0].astype(np.float32)

@@ -9,8 +9,7 @@ from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
 from reswork.figures.masks import under_masks
-from reswork.results.answers import MaskAnswers
-from reswork.results.pinned_examples import Frame
+from reswork.results.answers import Frame, MaskAnswers
 
 _ABOUT = about(
     "A row for each pinned picture, a column for each moment: orange marks where the network looked for the answer "

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from reswork.figures.canvas import about, axis, canvas
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import distinct, number
-from reswork.results.activations import ActivationHistograms
+from reswork.results.layers import ActivationHistograms
 
 _MOST_ROWS = 60
 _MOST_COLUMNS = 200

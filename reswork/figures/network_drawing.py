@@ -267,13 +267,15 @@ def _block_bars(blocks: Sequence[Box], values: Mapping[str, float]) -> list[dict
     hollow = [box for box in blocks if not box.branch]
     coloured = _bars(valued, "block", _FILL, INK)
     if valued:
+        numbers = [known[box.name] for box in valued]
+        middle = (min(numbers) + max(numbers)) / 2  # viridis is dark below it and bright above
         coloured["marker"] |= {
-            "color": np.array([known[box.name] for box in valued], np.float32),
+            "color": np.array(numbers, np.float32),
             "colorscale": "Viridis",
             "colorbar": {"thickness": 10, "outlinewidth": 0},
         }
         coloured["showlegend"] = False
-        coloured["textfont"] = {"color": _readable([known[box.name] for box in valued])}
+        coloured["textfont"] = {"color": ["#222222" if each >= middle else "#ffffff" for each in numbers]}
         coloured["hovertext"] = [f"{box.hover}<br>value {known[box.name]:.4g}" for box in valued]
     return [
         coloured,
@@ -285,12 +287,6 @@ def _block_bars(blocks: Sequence[Box], values: Mapping[str, float]) -> list[dict
         ),
         _bars(hollow, "block, branch off", CLEAR, INK),
     ]
-
-
-def _readable(values: Sequence[float]) -> list[str]:
-    """Dark words on viridis' bright upper half, white ones on its dark lower half."""
-    low, high = min(values), max(values)
-    return ["#222222" if value >= (low + high) / 2 else "#ffffff" for value in values]
 
 
 def _frame(chosen: Sequence[Box]) -> dict[str, Any]:

@@ -80,8 +80,9 @@ def learning_rate(history: "History") -> go.Figure:
             for each in layers
         ),
     )
-    last = _last(info)
-    summary = f"At step {last[0]:.0f} the learning rate is {number(last[1])}." if last else _NOTHING
+    summary = "No learning rate recorded yet."
+    if len(info.x):
+        summary = f"At step {info.x[-1]:.0f} the learning rate is {number(float(info.y[-1]))}."
     return _rates_figure(info, summary, _RATE)
 
 
@@ -121,9 +122,6 @@ def throughput(history: "History") -> go.Figure:
     return _throughput_figure(_throughput_info(history))
 
 
-_NOTHING = "No learning rate recorded yet."
-
-
 def _schedule_info(steps: np.ndarray, rates: np.ndarray, current: int | None) -> _Rates:
     if len(steps) > _MOST_POINTS:
         chosen = np.unique(np.linspace(0, len(steps) - 1, _MOST_POINTS).astype(int))
@@ -148,10 +146,6 @@ def _schedule_summary(info: _Rates) -> str:
     if info.current:
         return f"{text}; now, at step {info.current[0]:.0f}, it is {number(info.current[1])}."
     return text + "."
-
-
-def _last(info: _Rates) -> tuple[float, float] | None:
-    return (float(info.x[-1]), float(info.y[-1])) if len(info.x) else None
 
 
 def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.Figure:

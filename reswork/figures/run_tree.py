@@ -86,7 +86,7 @@ def _joints(nodes: Sequence[RunNode], rows: dict[str, int]) -> dict[str, Any]:
 
 
 def _ends(nodes: Sequence[RunNode], names: Sequence[str]) -> dict[str, Any]:
-    words = [f" {_result(node)}" for node in nodes]
+    words = [f" {node.score or node.state}" for node in nodes]
     colours = [COLOURS[index % len(COLOURS)] for index in range(len(nodes))]
     told = [
         f"{name}: {escape(node.state)}, step {node.steps:,}" for name, node in zip(names, nodes, strict=True)
@@ -120,10 +120,6 @@ def _changes(node: RunNode, row: int) -> dict[str, Any]:
         "showarrow": False,
         "font": {"size": 11},
     }
-
-
-def _result(node: RunNode) -> str:
-    return node.score or node.state
 
 
 def _summary(nodes: Sequence[RunNode], count: int) -> str:

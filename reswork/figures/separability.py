@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
 from reswork.figures.depth_axis import depth_axis, depth_groups
 from reswork.figures.text import distinct
-from reswork.results.separability import LinearProbe
+from reswork.results.layers import LinearProbe
 
 _ABOUT = about(
     "How many images a simple linear classifier names right when it sees only what one block has made of them. "

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from reswork.figures.canvas import about, axis, canvas
 from reswork.figures.text import distinct, number
-from reswork.results.similarity import Similarity
+from reswork.results.layers import Similarity
 
 _MOST = 60  # rows and columns
 

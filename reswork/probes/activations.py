@@ -12,7 +12,7 @@ from reswork.errors import InvalidSetting
 from reswork.probes.capture import Take, watched
 from reswork.probes.inputs import Inputs, batches
 from reswork.probes.layer_lookup import block_names
-from reswork.results.activations import ActivationHistograms
+from reswork.results.layers import ActivationHistograms
 
 _WIDEST = 6.0  # deviations from the mean that the bins reach
 

@@ -12,7 +12,7 @@ from reswork.errors import InvalidSetting
 from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor, numbers
 from reswork.probes.layer_lookup import block_names
-from reswork.results.separability import Classifier, LinearProbe
+from reswork.results.layers import Classifier, LinearProbe
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -10,7 +10,7 @@ from reswork.errors import InvalidSetting
 from reswork.probes.capture import Watch, watched
 from reswork.probes.inputs import Inputs, batches, length, tensors
 from reswork.probes.layer_lookup import block_names
-from reswork.results.similarity import Similarity
+from reswork.results.layers import Similarity
 
 FEWEST = 4  # images in a batch; the unbiased estimate divides by n - 3
 

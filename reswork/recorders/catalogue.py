@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.recorders.activations import activations
-from reswork.recorders.evaluation import evaluation
-from reswork.recorders.gradient_norms import gradient_norms
-from reswork.recorders.learning_rate import learning_rate
-from reswork.recorders.losses import losses
+from reswork.recorders.layer_norms import gradient_norms, weight_norms
+from reswork.recorders.losses import evaluation, learning_rate, losses
 from reswork.recorders.memory import memory
 from reswork.recorders.noise_scale import noise_scale
 from reswork.recorders.price import Timed
@@ -17,7 +15,6 @@ from reswork.recorders.signal_variance import signal_variance
 from reswork.recorders.summands import shortcut_and_branch
 from reswork.recorders.throughput import throughput
 from reswork.recorders.update_ratios import update_ratios
-from reswork.recorders.weight_norms import weight_norms
 from reswork.training.recorder import Recorder
 
 __all__ = [

@@ -78,12 +78,12 @@ class _Tracking:
         assert self._client is not None
         now = int(time.time() * 1000)
         self._folders.update(name.rpartition("/")[0] for name, _, _ in points)
-        metrics = [Metric(self._named(name), value, now, step) for name, step, value in points]
+        metrics = [
+            Metric(_allowed(f"{name}/value" if name in self._folders else name), value, now, step)
+            for name, step, value in points
+        ]
         for part in _parts(metrics, _MOST_METRICS):
             self._client.log_batch(self._run, metrics=part)
-
-    def _named(self, name: str) -> str:
-        return _allowed(f"{name}/value" if name in self._folders else name)
 
     def close(self, state: str) -> None:
         assert self._client is not None

@@ -63,6 +63,24 @@ class MaskAnswers:
 
 
 Answers = ClassAnswers | MaskAnswers
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Pictures that are followed through a training, at one moment: what the network answered, and where it looked.
+
+    Attributes:
+        step: updates so far.
+        maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM); None for
+            answers that are masks.
+        answers: what it said.
+    """
+
+    step: int
+    maps: np.ndarray | None
+    answers: Answers
+
+
 _ANOTHER = 0.1  # of the pixels of an image: fewer are no other answer
 
 

@@ -1,8 +1,7 @@
 import pytest
 
 from reswork.environment.context import Context
-from reswork.environment.front_ends import front_end, front_end_finding
-from reswork.environment.live_plots import live_plot_finding
+from reswork.environment.front_ends import front_end, front_end_finding, live_plot_finding
 
 KERNEL = {"shell": "ipykernel.zmqshell.ZMQInteractiveShell", "in_kernel": True, "has_comms": True}
 LAB = "python -m jupyterlab --no-browser"
