@@ -19,7 +19,7 @@ import numpy as np
 
 from reswork.datasets.places import cache_root
 
-VERSION = 2  # raise it when decoding changes
+VERSION = 3  # raise it when decoding changes
 MOST_BYTES = 8 * 1024**3
 STALE_S = 24 * 3600
 

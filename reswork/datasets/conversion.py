@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
+from reswork.datasets.decoding import ValueRange, scaled
 from reswork.datasets.targets import IGNORED, MOST_MASK_CLASSES, strata
 from reswork.errors import InvalidSetting
 
@@ -25,14 +26,16 @@ def assembled(
     skipped: Sequence[Skipped] = (),
     extras: Mapping[str, Tensor] | None = None,
     notes: Sequence[str] = (),
+    value_range: ValueRange | None = None,
 ) -> Dataset:
     """A data set with mean and deviation of its training images."""
     if not len(train):
         raise InvalidSetting("train", "the train split has no images: give at least one")
     mean, std = channel_statistics(train.images)
     return Dataset(
-        name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes)
-    )
+        name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes),
+        value_range,
+    )  # fmt: skip
 
 
 def split_off(images: Tensor, targets: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
@@ -65,18 +68,39 @@ def check_fraction(test_fraction: float) -> None:
         )
 
 
-def to_images(values: Any, layout: Layout = "auto", field: str = "images") -> Tensor:
-    """Uint8, (N, C, H, W), from an array or tensor of bytes or of numbers from 0 to 1.
+def own_range(*values: Any) -> ValueRange | None:
+    """The lowest and the highest number of all arrays, where one of them holds neither bytes nor numbers from 0 to 1.
+
+    None too where numbers are not finite or all the same, which `to_images` refuses.
+    """
+    found = [
+        array for each in values if (array := _array(each, "train_images")).size and array.dtype.kind in "iuf"
+    ]
+    ends = [(float(array.min()), float(array.max())) for array in found]
+    if all(_fits_bytes(array, *pair) for array, pair in zip(found, ends, strict=True)):
+        return None
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return (low, high) if np.isfinite(low) and np.isfinite(high) and low < high else None
+
+
+def to_images(
+    values: Any, layout: Layout = "auto", field: str = "images", value_range: ValueRange | None = None
+) -> Tensor:
+    """Uint8, (N, C, H, W), from an array or tensor of bytes or of other numbers.
 
     Args:
         values: (N, H, W), (N, C, H, W) or (N, H, W, C).
         layout: which of the last two; ``auto`` takes the axis of length 1 or 3 for the channels.
         field: what an error shall name.
+        value_range: numbers that become black and white; None: bytes, or floats from 0 to 1.
 
     Raises:
-        InvalidSetting: another shape, NaN, numbers outside of 0 to 1 that are not bytes either.
+        InvalidSetting: another shape, NaN, without a range numbers outside of 0 to 1 that are not bytes either.
     """
-    array = _bytes(_array(values, field), field)
+    array = _array(values, field)
+    if value_range is not None and array.dtype.kind in "iuf":
+        array = scaled(array, value_range)
+    array = _bytes(array, field)
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim != 4 or 0 in array.shape[1:]:
@@ -148,11 +172,71 @@ def to_masks(values: Any, ignored: int | None = None, field: str = "masks") -> T
     return torch.from_numpy(np.where(counts, array, IGNORED).astype(np.uint8))
 
 
+def renumbered(
+    labels: Sequence[Tensor], classes: Sequence[str] | None
+) -> tuple[list[Tensor], list[str] | None, str]:
+    """Labels from 0 without gaps, the names that follow, and a sentence about it; nothing changes where they fit.
+
+    Args:
+        labels: of each split, int64, (N,), not negative.
+        classes: names that somebody gave, in the order of the numbers.
+    """
+    found = torch.cat(list(labels)).unique().tolist()
+    if not found or found == list(range(len(found))) or (classes is not None and len(classes) != len(found)):
+        return list(labels), None, ""
+    if classes is not None and found[-1] < len(classes):
+        return list(labels), None, ""
+    place = torch.zeros(found[-1] + 1, dtype=torch.int64)
+    place[found] = torch.arange(len(found))
+    shown = ", ".join(map(str, found[:5])) + (f" ... {found[-1]}" if len(found) > 5 else "")
+    names = [str(each) for each in found] if classes is None else list(classes)
+    told = f"Labels are the numbers {shown}: they are the {len(found)} classes in this order, and no others."
+    return [place[each] for each in labels], names, told
+
+
 def _array(values: Any, field: str) -> np.ndarray:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    """An array of numbers or words; of objects, such as pandas has, what they are."""
+    try:
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if array.dtype.kind == "O" and array.size:
+            array = _of_objects(array, field)
+    except InvalidSetting:
+        raise
+    except ValueError as error:
+        raise InvalidSetting(field, _several_sizes(values, field)) from error
     if array.dtype.kind not in "iubfUS":
         raise InvalidSetting(field, f"{field} of type {array.dtype}: give an array of numbers")
     return array
+
+
+def _of_objects(array: np.ndarray, field: str) -> np.ndarray:
+    """Words, numbers, or arrays of one shape."""
+    first = array.ravel()[0]
+    if isinstance(first, (np.ndarray, Tensor, list)):
+        return np.stack([np.asarray(each) for each in array.ravel()])
+    missing = sum(each is None or each != each or str(each) == "<NA>" for each in array.ravel().tolist())
+    if missing:
+        raise InvalidSetting(field, f"{field} has {missing:,} missing values: leave those images out")
+    if all(isinstance(each, (str, bytes)) for each in array.ravel().tolist()):
+        words = [
+            each.decode("utf-8", "backslashreplace") if isinstance(each, bytes) else each
+            for each in array.ravel().tolist()
+        ]
+        return np.array(words, dtype=str).reshape(array.shape)
+    if all(isinstance(each, (bool, int, float, np.number)) for each in array.ravel().tolist()):
+        return np.array(array.tolist())
+    raise InvalidSetting(
+        field, f"{field} holds objects such as {type(first).__name__}: give numbers or words"
+    )
+
+
+def _several_sizes(values: Any, field: str) -> str:
+    shapes = sorted({"x".join(map(str, np.shape(each))) for each in values if np.ndim(each)})
+    named = ", ".join(shapes[:3]) + (" ..." if len(shapes) > 3 else "")
+    return (
+        f"{field} has pictures of several sizes ({named}): scale them to one size, or save them as files in a folder "
+        "for each class, which rw.datasets.folder(path, size=...) scales"
+    )
 
 
 def _bytes(array: np.ndarray, field: str) -> np.ndarray:
@@ -164,13 +248,19 @@ def _bytes(array: np.ndarray, field: str) -> np.ndarray:
     if array.dtype.kind in "US":
         raise InvalidSetting(field, f"{field} of type {array.dtype}: give an array of numbers")
     low, high = float(array.min()), float(array.max())
-    if array.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.round(array * 255.0).astype(np.uint8)
-    if low >= 0 and high <= 255 and (array.dtype.kind != "f" or bool((array == np.round(array)).all())):
-        return array.astype(np.uint8)
+    if _fits_bytes(array, low, high):
+        of_one = array.dtype.kind == "f" and high <= 1
+        return np.round(array * 255.0).astype(np.uint8) if of_one else array.astype(np.uint8)
     raise InvalidSetting(
         field, f"{field} holds numbers from {low:g} to {high:g}: give bytes (0 to 255) or floats from 0 to 1"
     )
+
+
+def _fits_bytes(array: np.ndarray, low: float, high: float) -> bool:
+    """Whether numbers are bytes, or floats from 0 to 1."""
+    if array.dtype.kind == "f" and high > 1 and not bool((array == np.round(array)).all()):
+        return False
+    return low >= 0 and high <= 255
 
 
 def _resolved_layout(shape: tuple[int, ...], layout: Layout, field: str) -> Literal["NCHW", "NHWC"]:

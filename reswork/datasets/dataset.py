@@ -126,6 +126,8 @@ class Dataset:
         skipped: files that were not used.
         extras: further tensors, such as ``train_boxes``; a name begins with its split.
         notes: sentences about what was done to the images, such as resizing.
+        value_range: the numbers in the files or arrays that became black and white, where they were no bytes; every
+            later picture is scaled by the same.
 
     Raises:
         InvalidSetting: targets without a class, splits of different shapes or kinds, an empty split.
@@ -146,6 +148,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

@@ -4,6 +4,7 @@ Pillow lets other threads run while it decodes. Damaged files and pixel bombs gi
 exception that ends the reading of all others.
 """
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -24,7 +25,12 @@ EXTENSIONS = frozenset(
 )  # fmt: skip
 MOST_PIXELS = 64 * 1024**2  # 8192 x 8192
 CHUNK = 64  # files that one thread takes at once
+SIXTEEN_BITS = (0.0, 65_535.0)
+BITS_PER_SAMPLE = 258  # the tag of a TIFF
 ORIENTATION = 0x0112  # the exif tag; 5 to 8 swap width and height
+
+
+ValueRange = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,13 @@ class Header:
     height: int
     width: int
     mode: str  # Pillow's
+    has_pages: bool = False  # more than one
+    is_deep_colour: bool = False  # 16 bits for each colour, of which Pillow gives the upper 8
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its numbers are no bytes, so that they need a range."""
+        return self.mode == "F" or self.mode.startswith("I")
 
     @property
     def is_grey(self) -> bool:
@@ -64,8 +77,28 @@ def headers(files: Files, names: Sequence[str]) -> list[Header | str]:
     return found
 
 
+def common_range(files: Files, names: Sequence[str]) -> ValueRange | None:
+    """The lowest and the highest number in all of these deep images; None where there is no finite one."""
+    found: list[ValueRange | None] = [None] * len(names)
+
+    def read(index: int) -> None:
+        with contextlib.suppress(Exception):  # `decoded` gives the reason
+            with opened(files.read(names[index])) as image:
+                values = np.asarray(image)
+            finite = values[np.isfinite(values)]
+            found[index] = (float(finite.min()), float(finite.max()))
+
+    by_threads(len(names), read)
+    known = [each for each in found if each is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+
+
 def decoded(
-    files: Files, names: Sequence[str], size: tuple[int, int], channels: int
+    files: Files,
+    names: Sequence[str],
+    size: tuple[int, int],
+    channels: int,
+    value_range: ValueRange | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """All images, uint8 (N, C, H, W), and why some could not be decoded; those stay black."""
     images = np.zeros((len(names), channels, *size), np.uint8)
@@ -73,7 +106,7 @@ def decoded(
 
     def read(index: int) -> None:
         try:
-            values = pixels(files.read(names[index]), size, channels)
+            values = pixels(files.read(names[index]), size, channels, value_range)
         except (Unreadable, OSError) as error:
             reasons[index] = reason_of(error)
         else:
@@ -87,7 +120,7 @@ def header(data: bytes) -> Header:
     """Size, as it will be shown, and mode.
 
     Raises:
-        Unreadable: no image of a known format, a floating-point one, or one with too many pixels.
+        Unreadable: no image of a known format, or one with too many pixels.
     """
     try:
         with opened(data) as image:
@@ -95,26 +128,48 @@ def header(data: bytes) -> Header:
             # Pillow decodes a whole PNG to look for exif behind its pixels: that is not worth it here
             turned = image.format != "PNG" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             mode = "RGBA" if "transparency" in image.info and image.mode in ("P", "RGB", "L") else image.mode
+            deep_colour = _has_deep_colour(image, data)
+            pages = _has_pages(image)
     except Unreadable:
         raise
     except Exception as error:  # Pillow raises whatever a damaged file makes its parsers stumble over
         raise Unreadable(reason_of(error)) from error
-    return Header(width, height, mode) if turned else Header(height, width, mode)
+    height, width = (width, height) if turned else (height, width)
+    return Header(height, width, mode, pages, deep_colour)
 
 
-def pixels(data: bytes, size: tuple[int, int], channels: int) -> np.ndarray:
+def _has_deep_colour(image: Image.Image, data: bytes) -> bool:
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return False
+    if image.format == "PNG":
+        return len(data) > 24 and data[24] == 16  # bits of each channel, in the header
+    tags = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and max(tags.get(BITS_PER_SAMPLE, (8,))) > 8
+
+
+def _has_pages(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks for a second page, and stumbles where the first alone could be read
+        return False
+
+
+def pixels(
+    data: bytes, size: tuple[int, int], channels: int, value_range: ValueRange | None = None
+) -> np.ndarray:
     """The picture upright, scaled and cut to size, on white where it was transparent.
 
     Args:
         data: the file.
         size: height and width.
         channels: 1 for grey, 3 for colour.
+        value_range: numbers that become black and white where they are no bytes, as in the data set; None: 0, 65,535.
 
     Returns:
         uint8, (H, W) or (H, W, 3).
 
     Raises:
-        Unreadable: damaged, truncated, of an unknown format, or too large.
+        Unreadable: damaged, truncated, of an unknown format, too large, or floating-point without a range.
     """
     height, width = size
     try:
@@ -122,7 +177,7 @@ def pixels(data: bytes, size: tuple[int, int], channels: int) -> np.ndarray:
             image.draft(
                 None, (2 * max(size), 2 * max(size))
             )  # large JPEGs are decoded at half, a quarter ... size
-            plain = _eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+            plain = _eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB", value_range)
         if plain.size != (width, height):
             plain = ImageOps.fit(plain, (width, height), Image.Resampling.BICUBIC)
         return np.asarray(plain)
@@ -144,18 +199,37 @@ def opened(data: bytes) -> Image.Image:
         raise Unreadable("no image of a known format") from error
     if image.width * image.height > MOST_PIXELS:
         raise Unreadable(f"a pixel bomb: {image.width}x{image.height} pixels, at most 8192x8192 are read")
-    if image.mode == "F":
-        raise Unreadable("floating-point pixels have no fixed range")
     return image
 
 
-def _eight_bits(image: Image.Image, mode: str) -> Image.Image:
+def scaled(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
+    """Numbers as bytes, uint8, the same shape: the range from 0 to 255, what lies outside of it held to its ends.
+
+    Args:
+        values: any numbers; those that are not finite become black.
+        value_range: the numbers of black and of white.
+    """
+    low, high = value_range
+    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    return np.round((np.clip(finite, low, high) - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+
+
+def range_note(value_range: ValueRange) -> str:
+    """A sentence about numbers that are no bytes."""
+    low, high = value_range
+    return f"The numbers {low:,.6g} to {high:,.6g}, the range of the whole set, became the bytes 0 to 255."
+
+
+def _eight_bits(image: Image.Image, mode: str, value_range: ValueRange | None) -> Image.Image:
     """Any mode as ``L`` or ``RGB``."""
     if image.mode == mode and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        values = np.clip(np.asarray(image).astype(np.int64), 0, 65_535)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert(mode)
+        return Image.fromarray(scaled(np.asarray(image), value_range or SIXTEEN_BITS)).convert(mode)
+    if image.mode == "F":
+        if value_range is None:
+            raise Unreadable("floating-point pixels have no fixed range")
+        return Image.fromarray(scaled(np.asarray(image), value_range)).convert(mode)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         ground = Image.new("RGBA", image.size, "white")
         ground.alpha_composite(image.convert("RGBA"))

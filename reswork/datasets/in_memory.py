@@ -3,13 +3,24 @@
 import os
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from reswork.datasets.conversion import Layout, assembled, split_off, to_images, to_labels, to_masks
+from reswork.datasets.conversion import (
+    Layout,
+    assembled,
+    own_range,
+    renumbered,
+    split_off,
+    to_images,
+    to_labels,
+    to_masks,
+)
 from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.decoding import range_note
 from reswork.datasets.places import existing
 from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
@@ -19,6 +30,8 @@ SPLIT_KEYS = (
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("train_images", "train_masks", "test_images", "test_masks"),
     ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "val_images", "val_labels"),
+    ("x_train", "y_train", "x_val", "y_val"),
 )
 WHOLE_KEYS = (("images", "labels"), ("images", "masks"), ("x", "y"), ("X", "y"), ("data", "labels"))
 MOST_BYTES = 32 * 1024**3
@@ -41,8 +54,10 @@ def arrays(
     """A data set from numpy arrays or tensors.
 
     Args:
-        train_images: (N, H, W), (N, C, H, W) or (N, H, W, C); bytes, or floats from 0 to 1.
-        train_targets: labels, (N,), numbers of classes from 0, or words; or masks, (N, H, W), the number of the
+        train_images: (N, H, W), (N, C, H, W) or (N, H, W, C); bytes, or floats from 0 to 1. Other numbers are scaled
+            from their own range, the same for both splits, which `notes` and `value_range` tell.
+        train_targets: labels, (N,), numbers of classes, or words, also as pandas has them; where numbers do not begin
+            at 0 or have gaps, those that occur are the classes; or masks, (N, H, W), the number of the
             class of each pixel.
         test_images: like `train_images`; None: a part of the training images is split off.
         test_targets: like `train_targets`.
@@ -63,22 +78,32 @@ def arrays(
     """
     if (test_images is None) != (test_targets is None):
         raise InvalidSetting("test_targets", "give both test_images and test_targets, or neither")
-    images = to_images(train_images, layout, "train_images")
+    value_range = own_range(train_images, *([] if test_images is None else [test_images]))
+    images = to_images(train_images, layout, "train_images", value_range)
     targets, test_numbers, words = _targets(train_targets, test_targets, ignored)
+    notes = [] if value_range is None else [range_note(value_range)]
+    if targets.dim() == 1 and words is None:
+        labels, names_found, told = renumbered(
+            [each for each in (targets, test_numbers) if each is not None], classes
+        )
+        targets, test_numbers = labels[0], labels[1] if len(labels) > 1 else None
+        classes = names_found or classes
+        notes += [told] if told else []
     if test_numbers is None:
         _same_length(images, targets, "train_targets")
         train, test = split_off(images, targets, test_fraction, seed)
         of_each = f", about {test_fraction:.0%} of each class," if train.target_kind == "labels" else ""
-        notes = [f"{len(test):,} images{of_each} were set aside for the test."]
+        notes.append(f"{len(test):,} images{of_each} were set aside for the test.")
     else:
         train, test = (
             Split(images, targets),
-            Split(to_images(test_images, layout, "test_images"), test_numbers),
+            Split(to_images(test_images, layout, "test_images", value_range), test_numbers),
         )
-        notes = []
     highest = max((_highest(split) for split in (train, test) if len(split)), default=0)
     names = classes if classes is not None else words or [str(number) for number in range(highest + 1)]
-    return assembled(name, train, test, [str(each) for each in names], source, notes=notes)
+    return assembled(
+        name, train, test, [str(each) for each in names], source, notes=notes, value_range=value_range
+    )
 
 
 def _targets(
@@ -129,7 +154,7 @@ def npz(
         InvalidSetting: no such file, or one that cannot be used.
     """
     place = existing(path)
-    found = _members(place)
+    found, others = _members(place)
     names = [str(each) for each in found["classes"].ravel().tolist()] if "classes" in found else None
     settings: dict[str, Any] = {
         "classes": names, "name": place.stem, "layout": layout, "test_fraction": test_fraction, "seed": seed,
@@ -138,7 +163,10 @@ def npz(
     choices: list[tuple[str, ...]] = [*SPLIT_KEYS, *WHOLE_KEYS, *(keys[:2] for keys in SPLIT_KEYS)]
     for keys in choices:
         if all(key in found for key in keys):
-            return arrays(*(found[key] for key in keys), **settings)
+            data = arrays(*(found[key] for key in keys), **settings)
+            unused = sorted({*found, *others} - {*keys, "classes"})
+            told = (f"Not used of the file: {', '.join(unused)}.",) if unused else ()
+            return replace(data, notes=(*data.notes, *told))
     raise InvalidSetting(
         "path",
         f"{place.name} holds {', '.join(sorted(found)) or 'nothing'}: it needs images and labels, or "
@@ -146,8 +174,8 @@ def npz(
     )
 
 
-def _members(place: os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an npz file, never unpickling anything."""
+def _members(place: os.PathLike[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of an npz file that have a meaning here, and the names of the others; nothing is ever unpickled."""
     wanted = {key for keys in (*SPLIT_KEYS, *WHOLE_KEYS) for key in keys} | {"classes"}
     try:
         with zipfile.ZipFile(place) as archive:
@@ -155,7 +183,8 @@ def _members(place: os.PathLike[str]) -> dict[str, np.ndarray]:
         if size > MOST_BYTES:
             raise InvalidSetting("path", f"{place} unpacks to {size / 1024**3:.0f} GiB; the limit is 32 GiB")
         with open(place, "rb") as raw, np.load(raw, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if key in wanted}
+            others = [key for key in archive.files if key not in wanted]
+            return {key: archive[key] for key in archive.files if key in wanted}, others
     except InvalidSetting:
         raise
     except Exception as error:  # numpy and zipfile raise whatever a damaged file makes them stumble over

@@ -57,6 +57,8 @@ def raw_mask(data: bytes, name: str, image: tuple[int, int], size: tuple[int, in
         with opened(data) as file:
             if file.format == "JPEG":
                 raise Unreadable("a JPEG, which changes the values of a mask: save masks as PNG")
+            if file.mode == "F":
+                raise Unreadable("floating-point pixels are no numbers of classes")
             upright = ImageOps.exif_transpose(file)
             if (upright.height, upright.width) != image:
                 raise Unreadable(

@@ -18,7 +18,7 @@ from reswork.datasets.folder_words import IMAGE_FOLDERS, MASK_FOLDERS
 from reswork.datasets.mask_decoding import decoded_masks
 from reswork.datasets.mask_values import MOST_FOUND, Classes, Colour, RawMask, key_of
 from reswork.datasets.pairs import Pairs, pairs_of, separated
-from reswork.datasets.pictures import checked_size, file_signature, first_problem, read_images
+from reswork.datasets.pictures import checked_size, file_signature, first_problem, pair_of, read_images
 from reswork.datasets.places import existing
 from reswork.datasets.targets import MOST_MASK_CLASSES
 from reswork.errors import InvalidSetting
@@ -131,6 +131,7 @@ def _dataset(
     return assembled(
         readable(shown.name if shown.is_dir() else shown.stem), train, test, about["classes"],
         f"Images read from {where}", skipped=[Skipped(*pair) for pair in about["skipped"]], notes=about["notes"],
+        value_range=pair_of(about["value_range"]),
     )  # fmt: skip
 
 
@@ -188,6 +189,7 @@ def _read(
         "classes": [readable(name) for name in key.names],
         "skipped": sorted((readable(item.path), item.reason) for item in skipped),
         "notes": notes,
+        "value_range": reading.value_range,
     }
     arrays = {
         "train_images": train.images.numpy(), "train_masks": train.masks.numpy(),

@@ -15,7 +15,7 @@ import torch
 from reswork.datasets.cache import cache_file, recalled, remember
 from reswork.datasets.conversion import assembled, check_fraction, split_off
 from reswork.datasets.dataset import Dataset, Skipped, Split
-from reswork.datasets.decoding import Header, decoded, headers
+from reswork.datasets.decoding import Header, ValueRange, common_range, decoded, headers, range_note
 from reswork.datasets.files import FolderFiles, ZipFiles, readable
 from reswork.datasets.layout import Layout, Splits, layout_of
 from reswork.datasets.places import existing
@@ -48,8 +48,8 @@ def folder(
 
     Files that cannot be read are skipped and named in `skipped`; what was done to the images stands in
     `notes`, and both in `summary()`. Read are JPEG, PNG, GIF (first frame), BMP, WebP, TIFF and PPM, upright
-    as their exif says. Grey images stay grey if all are grey. Transparent ones are laid on white; 16 bits
-    become 8.
+    as their exif says. Grey images stay grey if all are grey. Transparent ones are laid on white. Numbers of 16 bits,
+    signed ones and floats become bytes by the range of the whole set, which `notes` and `value_range` tell.
 
     Args:
         path: the folder or the archive, which is never unpacked to disk.
@@ -94,7 +94,15 @@ def _dataset(place: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) 
     skipped = [Skipped(*pair) for pair in about["skipped"]]
     kind = "folder" if place.is_dir() else "archive"
     source = f"Read from the {kind} {readable(place.name)}"
-    return assembled(name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"])
+    return assembled(
+        name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"],
+        value_range=pair_of(about["value_range"]),
+    )  # fmt: skip
+
+
+def pair_of(value: Sequence[float] | None) -> ValueRange | None:
+    """A range as it was stored."""
+    return None if value is None else (float(value[0]), float(value[1]))
 
 
 def folder_layout(
@@ -188,6 +196,7 @@ def _read(files: FolderFiles | ZipFiles, wish: _Wish) -> tuple[dict[str, np.ndar
         "classes": [readable(label) for label in classes],
         "skipped": sorted((readable(item.path), item.reason) for item in skipped),
         "notes": notes,
+        "value_range": reading.value_range,
     }
     arrays = {
         "train_images": train.images.numpy(), "train_labels": train.labels.numpy(),
@@ -205,6 +214,7 @@ class Reading:
     skipped: list[Skipped]
     notes: list[str]
     sizes: list[tuple[int, int]]  # height and width before; (0, 0) where nothing could be read
+    value_range: ValueRange | None = None  # of numbers that were no bytes
 
 
 def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[int, int] | None) -> Reading:
@@ -225,7 +235,10 @@ def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple
     channels = 1 if all(each.is_grey for each in known) else 3
     target, notes = _target_size(known, size, channels)
     _check_memory(len(known), target, channels)
-    pixels, failed = decoded(files, [names[index] for index in places], target, channels)
+    deep = [names[index] for index, each in enumerate(surveyed) if isinstance(each, Header) and each.is_deep]
+    value_range = common_range(files, deep) if deep else None
+    notes += [range_note(value_range)] if value_range else []
+    pixels, failed = decoded(files, [names[index] for index in places], target, channels, value_range)
     skipped += [Skipped(readable(names[places[index]]), reason) for index, reason in failed.items()]
     good = np.zeros(len(names), bool)
     good[places] = True
@@ -235,7 +248,7 @@ def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple
         images = np.zeros((len(names), *pixels.shape[1:]), np.uint8)
         images[places] = pixels
     sizes = [(each.height, each.width) if isinstance(each, Header) else (0, 0) for each in surveyed]
-    return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes)
+    return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes, value_range)
 
 
 def _part(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split:
@@ -268,7 +281,11 @@ def _mode_notes(known: Sequence[Header], channels: int) -> list[str]:
     kinds = {
         "were grey and became colour": sum(each.is_grey for each in known) if channels == 3 else 0,
         "had transparent parts, laid on white": sum(each.is_transparent for each in known),
-        "had 16 bits or more and became 8-bit": sum(each.mode.startswith("I") for each in known),
+        "had 16 bits or more and became 8-bit": sum(each.is_deep for each in known),
+        "have 16 bits for each colour, of which the upper 8 are read": sum(
+            each.is_deep_colour for each in known
+        ),
+        "have several pages or frames, of which the first is read": sum(each.has_pages for each in known),
         "were CMYK and became RGB": sum(each.mode == "CMYK" for each in known),
     }
     return [f"{count:,} images {what}." for what, count in kinds.items() if count]

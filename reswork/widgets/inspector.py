@@ -1,7 +1,6 @@
 """The inspector: one picture, the network that looks at it, and why it answers as it does."""
 
 import copy
-import io
 import threading
 from collections.abc import Iterator
 from html import escape
@@ -10,11 +9,11 @@ from typing import Any, cast
 import ipywidgets as w
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
+from reswork.datasets.decoding import Unreadable, pixels
 from reswork.errors import InvalidSetting
 from reswork.probes import BASELINES, METHODS, Difference
 from reswork.probes.attribution_methods import Name
@@ -224,7 +223,9 @@ class InspectorPanel:
     def _uploaded(self, change: dict[str, Any]) -> None:
         for file in change["new"][:1]:
             try:
-                self._sketch.show(fitted(bytes(file["content"]), self._data.input_shape))
+                self._sketch.show(
+                    fitted(bytes(file["content"]), self._data.input_shape, self._data.value_range)
+                )
                 self._changed()
             except InvalidSetting as error:
                 self._show_error(error.message)
@@ -451,8 +452,15 @@ def first_layer(model: nn.Module) -> str:
     return (convs or list(names) or [""])[0]
 
 
-def fitted(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """An uploaded picture cut to a square and scaled to (C, H, W) uint8, as the network takes it.
+def fitted(
+    content: bytes, shape: tuple[int, int, int], value_range: tuple[float, float] | None = None
+) -> np.ndarray:
+    """An uploaded picture, (C, H, W) uint8, read by the very code that reads data sets.
+
+    Args:
+        content: the file.
+        shape: (C, H, W) of the network's images.
+        value_range: of the data set, see `Dataset`.
 
     Raises:
         InvalidSetting: if it is too large or no picture.
@@ -463,24 +471,19 @@ def fitted(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         )
     channels, height, width = shape
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as opened:
-            if opened.width * opened.height > 50_000_000:
-                raise InvalidSetting(
-                    "upload", "the picture has more than 50 million pixels; choose a smaller one"
-                )
-            picture = opened.convert("RGB" if channels == 3 else "L")
-    except UnidentifiedImageError as error:
-        raise InvalidSetting(
-            "upload", "the file is not a picture that can be read; choose a PNG, JPEG, GIF, BMP or WebP"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InvalidSetting(
-            "upload", f"the picture is damaged ({error}); choose another, or save it anew as PNG or JPEG"
-        ) from error
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    small = picture.crop((left, top, left + side, top + side)).resize((width, height), Image.Resampling.BOX)
-    array = np.asarray(small).reshape(height, width, -1)
+        picture = pixels(content, (height, width), 1 if channels == 1 else 3, value_range)
+    except Unreadable as error:
+        reason = str(error)
+        if reason in ("no image of a known format", "empty file"):
+            told = (
+                "the file is not a picture that can be read; choose a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM"
+            )
+        elif reason.startswith("a pixel bomb"):
+            told = f"the picture is too large ({reason}); choose a smaller one"
+        else:
+            told = f"the picture is damaged ({reason}); choose another, or save it anew as PNG or JPEG"
+        raise InvalidSetting("upload", told) from error
+    array = picture.reshape(height, width, -1)
     if array.shape[2] != channels:
         array = np.repeat(array[:, :, :1], channels, axis=2)
     return np.ascontiguousarray(array.transpose(2, 0, 1))

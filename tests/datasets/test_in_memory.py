@@ -240,3 +240,93 @@ def test_the_lossless_images_beside_the_checkout() -> None:
     data = npz(place)
     assert (len(data.train) + len(data.test), data.input_shape, len(data.classes)) == (4_000, (3, 32, 32), 10)
     assert "airplane" in data.classes
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.arange(20 * 64).reshape(20, 8, 8).astype(np.uint16) * 3,
+        np.arange(20 * 64).reshape(20, 8, 8).astype(np.int16) - 1000,
+        np.random.default_rng(0).normal(size=(20, 8, 8)).astype(np.float32),
+    ],
+)
+def test_other_numbers_are_scaled_over_their_own_range_in_both_splits(images: np.ndarray) -> None:
+    low, high = float(images.min()), float(images.max())
+    data = arrays(images[:10], [0, 1] * 5, images[10:], [0, 1] * 5)
+    expected = np.round((images.astype(float) - low) / (high - low) * 255)
+    both = torch.cat([data.train.images, data.test.images])[:, 0].numpy()
+    assert np.abs(both - expected).max() <= 1
+    assert data.value_range == (low, high)
+    assert any("range of the whole set" in note for note in data.notes)
+
+
+class Column:
+    """As pandas gives a column: an array of objects."""
+
+    def __init__(self, values: list[object]) -> None:
+        self.values = values
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        return np.array(self.values, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array(["dog", "cat"] * 5, dtype=object), ("cat", "dog")),
+        (Column(["dog", "cat"] * 5), ("cat", "dog")),
+        (Column([b"dog", b"cat"] * 5), ("cat", "dog")),
+        (Column([3, 1] * 5), ("1", "3")),
+    ],
+)
+def test_labels_as_objects(labels: object, classes: tuple[str, ...]) -> None:
+    data = arrays(np.zeros((10, 8, 8), np.uint8), labels)
+    assert data.classes == classes
+    assert data.class_counts("train").tolist() == [4, 4]
+
+
+def test_missing_labels_and_strange_objects_are_refused() -> None:
+    images = np.zeros((2, 8, 8), np.uint8)
+    with pytest.raises(InvalidSetting, match="1 missing values"):
+        arrays(images, Column(["cat", None]))
+    with pytest.raises(InvalidSetting, match="give numbers or words"):
+        arrays(images, Column([object(), object()]))
+
+
+def test_labels_that_do_not_begin_at_0_or_have_gaps_are_taken_and_told() -> None:
+    images = np.zeros((12, 8, 8), np.uint8)
+    data = arrays(images, np.arange(12) % 3 + 1)
+    assert data.classes == ("1", "2", "3")
+    assert sorted(data.train.labels.unique().tolist()) == [0, 1, 2]
+    assert (
+        data.notes[0]
+        == "Labels are the numbers 1, 2, 3: they are the 3 classes in this order, and no others."
+    )
+    named = arrays(images, np.arange(12) % 3 + 1, classes=["a", "b", "c"])
+    assert named.classes == ("a", "b", "c")
+    gaps = arrays(images, np.array([0, 7, 2] * 4), images, np.array([0, 7, 9] * 4))
+    assert gaps.classes == ("0", "2", "7", "9")
+    assert gaps.test.labels[:3].tolist() == [0, 2, 3]
+    assert arrays(images, np.array([0, 2] * 6), classes=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+def test_pictures_of_several_sizes_get_a_sentence() -> None:
+    ragged = [np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)]
+    objects = np.empty(2, object)
+    objects[:] = ragged
+    for images in (ragged, objects):
+        with pytest.raises(InvalidSetting, match=r"several sizes \(8x8x3, 9x8x3\)") as caught:
+            arrays(images, [0, 1])
+        assert caught.value.field == "train_images"
+
+
+def test_what_an_npz_holds_besides_is_told(tmp_path: Path) -> None:
+    images, labels = np.zeros((4, 8, 8), np.uint8), np.arange(4)[:, None] % 2
+    of_three = {f"{split}_{kind}": each for split in ("train", "val", "test")
+                for kind, each in (("images", images), ("labels", labels))}  # fmt: skip
+    np.savez(tmp_path / "a.npz", **of_three, ids=labels)
+    assert npz(tmp_path / "a.npz").notes == ("Not used of the file: ids, val_images, val_labels.",)
+    del of_three["test_images"], of_three["test_labels"]
+    np.savez(tmp_path / "b.npz", **of_three)
+    data = npz(tmp_path / "b.npz")
+    assert (len(data.train), len(data.test), data.notes) == (4, 4, ())

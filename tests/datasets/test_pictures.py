@@ -329,6 +329,31 @@ def test_the_layout_is_told_without_reading_an_image(tmp_path: Path) -> None:
     assert [name for name, _ in told.train] == ["test_set/cat/1.png", "test_set/dog/1.png"]
 
 
+def test_numbers_of_more_bits_are_scaled_over_the_range_of_the_whole_set(tmp_path: Path) -> None:
+    values = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
+    for label, factor in (("dark", 0.5), ("light", 1.0)):
+        for number in range(3):
+            write(tmp_path, f"{label}/{number}.png", encoded((values * factor).astype(np.uint16)))
+    for data in (folder(tmp_path), folder(tmp_path)):  # the second from the cache
+        assert data.value_range == (0.0, 4095.0)
+        assert "The numbers 0 to 4,095, the range of the whole set, became the bytes 0 to 255." in data.notes
+        brightest = [int(data.train.images[data.train.labels == label].max()) for label in (0, 1)]
+        assert brightest == [127, 255]
+        assert data.subset(train=2).value_range == (0.0, 4095.0)
+
+
+def test_stacks_and_deep_colours_are_told(tmp_path: Path) -> None:
+    for label in "ab":
+        pages = [Image.fromarray(picture(n)) for n in range(3)]
+        for number in range(2):
+            write(
+                tmp_path,
+                f"{label}/{number}.tif",
+                encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]),
+            )
+    assert "4 images have several pages or frames, of which the first is read." in folder(tmp_path).notes
+
+
 def official(data: Dataset, split: str, listed: np.ndarray) -> np.ndarray:
     """The labels of a split in the order of the listed paths."""
     of_class: dict[str, list[str]] = {}
