@@ -250,13 +250,14 @@ def _progress_line(run: "LiveRun") -> str:
 
 
 def _runs(chosen: argparse.Namespace) -> int:
+    from reswork.environment.report import plain
     from reswork.store.directory import runs_folder
     from reswork.store.run_table import FALLING, runs
 
     falling = (chosen.sort in FALLING) != chosen.reverse
     found = runs(chosen.runs, search=chosen.search, sort=chosen.sort, falling=falling)
     if not found and chosen.search:
-        print(f"no run in {runs_folder(chosen.runs)} has all the words of {_plain(chosen.search)!r}")
+        print(f"no run in {runs_folder(chosen.runs)} has all the words of {plain(chosen.search)!r}")
         return 0
     if not found:
         print(f"no runs in {runs_folder(chosen.runs)}; 'reswork train' or a notebook makes the first one")
@@ -266,9 +267,9 @@ def _runs(chosen: argparse.Namespace) -> int:
         summary = run.summary()
         rows.append(
             (
-                _plain(summary["name"]),
-                _plain(summary["network"]),
-                _plain(summary["data"]),
+                plain(summary["name"]),
+                plain(summary["network"]),
+                plain(summary["data"]),
                 summary["state"],
                 f"{summary['step']}/{summary['total_steps']}" if not run.unreadable else "",
                 run.told_score,
@@ -278,7 +279,7 @@ def _runs(chosen: argparse.Namespace) -> int:
     print(_table(rows))
     for run in found:
         if problem := run.unreadable or run.error:
-            print(f"{_plain(run.name)}: {_plain(problem)}")
+            print(f"{plain(run.name)}: {plain(problem)}")
     return 0
 
 
@@ -295,8 +296,3 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-def _plain(text: str) -> str:
-    """Without characters that would steer the terminal; a file may bring any."""
-    return "".join(mark if mark.isprintable() else "?" for mark in text)

@@ -57,11 +57,11 @@ class Checkup:
         lines = []
         for finding in self.findings:
             room = _WIDTH - width - 8
-            told = wrap(_plain(finding.told), room)
+            told = wrap(plain(finding.told), room)
             if finding.remedy:
-                told += wrap(f"-> {_plain(finding.remedy)}", room, subsequent_indent="   ")
+                told += wrap(f"-> {plain(finding.remedy)}", room, subsequent_indent="   ")
             first, *more = told or [""]
-            lines.append(f"{finding.verdict:<4}  {_plain(finding.name):<{width}}  {first}")
+            lines.append(f"{finding.verdict:<4}  {plain(finding.name):<{width}}  {first}")
             lines += [f"{'':4}  {'':{width}}  {line}" for line in more]
         return "\n".join([*lines, self.sentence])
 
@@ -83,6 +83,6 @@ def _row(finding: Finding) -> str:
     )
 
 
-def _plain(text: str) -> str:
-    """Without characters that would steer the terminal."""
+def plain(text: str) -> str:
+    """Without characters that would steer the terminal; a file may bring any."""
     return "".join(mark if mark.isprintable() else "?" for mark in text)

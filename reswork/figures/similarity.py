@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.canvas import about, axis, canvas
+from reswork.figures.depth_views import pooled
 from reswork.figures.text import distinct, number
 from reswork.results.layers import Similarity
 
@@ -32,7 +33,7 @@ def cka(found: Similarity) -> go.Figure:
         "type": "heatmap",
         "x": distinct(found.columns[::per_column], 24),
         "y": distinct(found.rows[::per_row], 24),
-        "z": _pooled(_pooled(found.values, per_row).T, per_column).T.astype(np.float32),
+        "z": pooled(pooled(found.values.T, per_row).T, per_column).astype(np.float32),
         "zmin": 0,
         "zmax": 1,
         "colorscale": "Viridis",
@@ -57,17 +58,6 @@ def cka(found: Similarity) -> go.Figure:
 
 def _title(text: str, each: int) -> str:
     return f"{text} ({each} neighbours a cell)" if each > 1 else text
-
-
-def _pooled(values: np.ndarray, width: int) -> np.ndarray:
-    """Means of ``width`` neighbouring rows; NaN only where all are."""
-    if width == 1:
-        return values
-    starts = np.arange(0, len(values), width)
-    valid = np.isfinite(values)
-    sums = np.add.reduceat(np.where(valid, values, 0.0), starts, axis=0)
-    with np.errstate(invalid="ignore"):
-        return sums / np.add.reduceat(valid, starts, axis=0, dtype=np.float64)
 
 
 def _summary(found: Similarity) -> str:
