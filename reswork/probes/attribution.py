@@ -23,6 +23,7 @@ from reswork.probes.scalar_model import Output, ScalarModel, checked_images, fir
 from reswork.probes.targets import Question, Target, Top, question
 from reswork.results.attributions import COARSE, Attribution
 
+_GAP = 0.05  # of the change of the score, from which on it is told
 EIGHT = cast(tuple[Name, ...], tuple(name for name, spec in METHODS.items() if spec.by_default))
 
 
@@ -206,6 +207,8 @@ def _general(scalar_model: ScalarModel, images: Tensor, logits: Tensor, settings
     found = _result(spec, values, images, asked, request.scores, layer=explain.layer, notes=explain.notes())
     if spec.complete and not settings.smooth:
         found = replace(found, reference_scores=_numbers(_without(scalar_model, request)))
+        if spec.apart is not None:
+            found = replace(found, notes=(*found.notes, *_unexplained(found)))
     if spec.baseline:
         name = settings.baseline if isinstance(settings.baseline, str) else "a given picture"
         found = replace(found, baseline=name, notes=(*found.notes, *request.notes))
@@ -254,6 +257,17 @@ def _result(
 
 def _numbers(tensor: Tensor) -> np.ndarray:
     return tensor.detach().float().cpu().numpy()
+
+
+def _unexplained(found: Attribution) -> tuple[str, ...]:
+    """A sentence where the rules lose a part of the score: some calls cannot be seen, such as autograd functions."""
+    gap = float(np.nan_to_num(found.gaps, nan=0.0).max(initial=0.0))
+    if gap <= _GAP:
+        return ()
+    end = (
+        "" if any("no rule" in note for note in found.notes) else ": it has no rule for something in this net"
+    )
+    return (f"The map's sum misses the change of the score by {gap:.0%}{end}; compare integrated_gradients.",)
 
 
 def _called(layer: str, calls: int) -> tuple[str, ...]:

@@ -19,10 +19,14 @@ from captum.attr import (
     Occlusion,
     Saliency,
 )
+from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR, nonlinear
 from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from reswork.probes.scalar_model import ScalarModel
+from reswork.probes.separate_calls import Elementwise
+
+SUPPORTED_NON_LINEAR[Elementwise] = nonlinear  # captum's own rescale rule, for a module that only we have
 
 
 def saliency(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:

@@ -54,9 +54,13 @@ class Explainer:
         separated = self.apart.net
         if not isinstance(separated, SeparateCalls):
             return ()
-        if self.method.apart == "relus" and not len(separated.calls):
+        guides = self.method.apart == "relus"
+        if guides and not len(separated.calls):
             return ("This net calls no ReLU, so there is nothing to guide: the map is the plain gradient's.",)
-        return separated.notes() if self.method.apart != "relus" else ()
+        if not separated.untreated:
+            return ()
+        names = ", ".join(sorted(separated.untreated)) + (", only for ReLUs" if guides else "")
+        return (f"The method has no rule for {names}: there it takes the plain gradient.",)
 
     def _plain(self, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
         parts = zip(*(tensor.split(self.at_once) for tensor in (images, weights, references)), strict=True)

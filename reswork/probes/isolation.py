@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import is_wrapper, unwrapped
+from reswork.probes.readable import check_readable
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def undisturbed(model: nn.Module) -> Iterator[nn.Module]:
         model: any ``nn.Module``; a compiled or ``DataParallel`` one is unwrapped.
 
     Raises:
-        InvalidSetting: for what is no module, a TorchScript module, or one with lazy parameters.
+        InvalidSetting: for what cannot be looked at, see `check_readable`.
     """
     with at_rest(model) as bare, OwnRandomness():
         yield bare
@@ -35,7 +34,7 @@ def undisturbed(model: nn.Module) -> Iterator[nn.Module]:
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[nn.Module]:
     """As `undisturbed`, for a network that draws no random numbers: nothing slows its operations."""
-    _check(model)
+    check_readable(model)
     bare = unwrapped(model)
     with ExitStack() as stack:
         for keep in (_without_wrappers, _without_compilation, _same_modes, _same_buffers):
@@ -93,18 +92,6 @@ def _generators(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Gen
         elif isinstance(device, torch.device) and device.type == "mps":
             found.append(torch.mps._get_default_mps_generator())
     return found
-
-
-def _check(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise InvalidSetting("model", f"model={type(model).__name__} is not a network; give an nn.Module")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise InvalidSetting(
-            "model", "a TorchScript module cannot be watched; give the nn.Module that it was made from"
-        )
-    lazy = UninitializedParameter | UninitializedBuffer
-    if any(isinstance(tensor, lazy) for tensor in (*model.parameters(), *model.buffers())):
-        raise InvalidSetting("model", "the model has lazy parameters without a shape; call it once first")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from reswork.errors import InvalidSetting
 from reswork.probes.inputs import numbers
 from reswork.probes.layer_lookup import find_layers, layer_names, unwrapped
+from reswork.probes.readable import check_readable
 from reswork.results.kernels import Filters
 
 
@@ -46,6 +47,7 @@ def filters(model: nn.Module, *, layer: str, size: int = 32) -> Filters:
 
 
 def _weight(model: nn.Module, layer: str) -> Tensor:
+    check_readable(model)
     module = unwrapped(find_layers(model, [layer])[layer])
     if not isinstance(module, nn.Conv2d):
         found = find_layers(model, layer_names(model))

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from torch import nn
 
 from reswork.errors import InvalidSetting
+from reswork.models.anatomy import residual_blocks
 
 _WRAPPERS = ("_orig_mod", "module")  # of torch.compile; of DataParallel and DistributedDataParallel
 
@@ -44,10 +45,16 @@ def block_names(model: nn.Module) -> tuple[str, ...]:
     """The blocks of any network, from input to output.
 
     A block is a child of a list (``Sequential``, ``ModuleList``) that has parameters and children of its own:
-    ``layer1.0`` in a ResNet, ``blocks.0`` in a transformer. A net without such has its weighted layers listed.
+    ``layer1.0`` in a ResNet, ``blocks.0`` in a transformer. Where it only holds residual blocks, as a stage of one's
+    own does, those count. A net without such has its weighted layers listed.
     """
+    bare = unwrapped(model)
+    residual = {block.name for block in residual_blocks(bare)}
+    holders = {
+        name for name, _ in bare.named_modules() if any(one.startswith(f"{name}.") for one in residual)
+    }
     found: list[str] = []
-    _collect_blocks(unwrapped(model), "", found)
+    _collect_blocks(bare, "", found, residual, holders)
     if found:
         return tuple(found)
     return tuple(
@@ -94,13 +101,15 @@ def _plain(name: str, model: nn.Module) -> str:
     return ".".join(parts)
 
 
-def _collect_blocks(module: nn.Module, prefix: str, found: list[str]) -> None:
+def _collect_blocks(
+    module: nn.Module, prefix: str, found: list[str], residual: set[str], holders: set[str]
+) -> None:
     for name, child in module.named_children():
-        inner = unwrapped(child)
+        inner, whole = unwrapped(child), prefix + name
         in_list = isinstance(module, nn.Sequential | nn.ModuleList)
         is_list = isinstance(inner, nn.Sequential | nn.ModuleList)
         has_parts = next(inner.children(), None) is not None and next(inner.parameters(), None) is not None
-        if in_list and has_parts and not is_list:
-            found.append(prefix + name)
+        if whole in residual or (in_list and has_parts and not is_list and whole not in holders):
+            found.append(whole)
         else:
-            _collect_blocks(inner, f"{prefix}{name}.", found)
+            _collect_blocks(inner, f"{whole}.", found, residual, holders)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import find_layers
-from reswork.probes.scalar_model import ScalarModel, first_answer
+from reswork.probes.scalar_model import ScalarModel, first_answer, without_slope
 
 
 @dataclass(eq=False)
@@ -28,6 +28,8 @@ class Signals:
     def gradient(self, layers: Sequence[str], weights: Tensor) -> list[Tensor]:
         """The score's gradient at each layer's output; the graph stays for another target."""
         score = (self.logits * weights).sum()
+        if not score.requires_grad:
+            raise without_slope()
         outputs = [self.outputs[layer] for layer in layers]
         found = torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
         for layer, gradient in zip(layers, found, strict=True):
@@ -50,6 +52,7 @@ def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | N
         InvalidSetting: for a layer that there is not, that gives no map, or that was not called.
     """
     kept = Signals()
+    versions: dict[str, int] = {}
     by_size: dict[tuple[int, ...], str] = {}
     modules = (
         dict(scalar_model.net.named_modules()) if layers is None else find_layers(scalar_model.net, layers)
@@ -68,6 +71,7 @@ def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | N
         kept.outputs.pop(name, None)
         kept.outputs[name] = output
         kept.calls[name] = kept.calls.get(name, 0) + 1
+        versions[name] = output._version
         return output.clone() if layers is not None else None  # what comes next may work in place
 
     hooks = [
@@ -81,6 +85,10 @@ def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | N
         for hook in hooks:
             hook.remove()
     _check(kept, layers)
+    if layers is None and any(output._version != versions[name] for name, output in kept.outputs.items()):
+        return signals(
+            scalar_model, images, tuple(kept.outputs)
+        )  # what came next worked in place: copies, then
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
 from reswork.models.costs import LayerSpec
 from reswork.models.network import ResNet
@@ -11,6 +12,7 @@ from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import unwrapped
+from reswork.probes.scalar_model import check_takes_pictures
 from reswork.results.layer_costs import LayerCost, LayerTable
 
 _KINDS = {nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "pool", nn.AvgPool2d: "pool", nn.ReLU: "relu"}
@@ -38,6 +40,12 @@ def outline(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
         (['layer1.0', 'layer1.1', 'layer2.0'], 'projection')
     """
     bare = unwrapped(model)
+    check_takes_pictures(bare)
+    if not isinstance(images, Tensor) or images.dim() != 4 or 0 in images.shape:
+        given = f"of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise InvalidSetting(
+            "images", f"images {given}: an outline is of a net of pictures; give (N, C, H, W)"
+        )
     channels, height, width = images.shape[1:]
     if isinstance(bare, ResNet):
         return spec_sheet(bare.config, (channels, height, width))

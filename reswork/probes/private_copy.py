@@ -10,6 +10,7 @@ from torch import nn
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import is_wrapper, unwrapped
+from reswork.probes.readable import check_readable
 
 _RUN = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _HOOKS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)  # and what is noted about them
@@ -32,10 +33,9 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         The copy, and sentences about what differs from the model as it was given.
 
     Raises:
-        InvalidSetting: if it is no module or cannot be copied.
+        InvalidSetting: if it cannot be looked at (see `check_readable`) or copied.
     """
-    if not isinstance(model, nn.Module):
-        raise InvalidSetting("model", f"model is a {type(model).__name__}: give a torch.nn.Module")
+    check_readable(model)
     inner = unwrapped(model)
     try:
         copied = copy.deepcopy(inner, _begun(inner))
@@ -102,7 +102,10 @@ def _shared(modules: list[nn.Module]) -> dict[int, Any]:
     for module in modules:
         for weight in module._parameters.values():
             if weight is not None and id(weight) not in memo:
-                memo[id(weight)] = nn.Parameter(weight.detach(), requires_grad=False)
+                kept = weight.detach()
+                if kept.is_inference():  # autograd refuses those
+                    kept = kept.clone()
+                memo[id(weight)] = nn.Parameter(kept, requires_grad=False)
         for buffer in module._buffers.values():
             if buffer is not None and id(buffer) not in memo:
                 memo[id(buffer)] = buffer.detach().clone()

@@ -1,5 +1,6 @@
 """A net with one number for each picture: what gradients are taken of."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,10 @@ class ScalarModel(nn.Module):
 
     def forward(self, images: Tensor, weights: Tensor) -> Tensor:
         """The score of each image."""
-        return (self.logits(images) * weights).sum(dim=1)
+        scores = (self.logits(images) * weights).sum(dim=1)
+        if torch.is_grad_enabled() and images.requires_grad and not scores.requires_grad:
+            raise without_slope()
+        return scores
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, K).
@@ -34,7 +38,7 @@ class ScalarModel(nn.Module):
         Raises:
             InvalidSetting: if the net gives something else.
         """
-        answers = _selected(self.net(images.clone()), self.output)  # some nets work in place on their input
+        answers = selected(self.net(images.clone()), self.output)  # some nets work in place on their input
         if not isinstance(answers, Tensor) or answers.dim() != 2 or len(answers) != len(images):
             shape = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
             raise InvalidSetting(
@@ -42,7 +46,16 @@ class ScalarModel(nn.Module):
                 f"the net answers {len(images)} images with {shape}: a map needs (N, classes); give output= "
                 "a function that makes it, such as lambda y: y.mean((2, 3)) for a segmentation",
             )
-        return answers
+        return answers if answers.is_floating_point() else answers.float()
+
+
+def without_slope() -> InvalidSetting:
+    """Of a net that rounds, detaches or switches gradients off on the way."""
+    return InvalidSetting(
+        "model",
+        "the answer has no slope towards the picture: the net rounds, computes in whole numbers, detaches or switches "
+        "gradients off; choose a method that covers parts: occlusion, feature_ablation, kernel_shap or lime",
+    )
 
 
 def checked_images(scalar_model: ScalarModel, images: Tensor) -> Tensor:
@@ -52,6 +65,7 @@ def checked_images(scalar_model: ScalarModel, images: Tensor) -> Tensor:
         InvalidSetting: for anything else than one batch of prepared pictures.
     """
     images = torch.as_tensor(images)
+    check_takes_pictures(scalar_model.net)
     if images.dim() == 3:
         images = images[None]
     if images.dim() != 4 or 0 in images.shape:
@@ -67,6 +81,26 @@ def checked_images(scalar_model: ScalarModel, images: Tensor) -> Tensor:
     weight = next(scalar_model.parameters(), images)
     dtype = weight.dtype if weight.is_floating_point() else torch.float32
     return images.detach().to(weight.device, dtype)
+
+
+def check_takes_pictures(net: nn.Module) -> None:
+    """Refuse a net of signals or volumes, whose shapes could be taken for pictures.
+
+    Raises:
+        InvalidSetting: where its first convolution is not of two dimensions.
+    """
+    first = next((module for module in net.modules() if isinstance(module, nn.modules.conv._ConvNd)), None)
+    if isinstance(first, nn.Conv1d | nn.Conv3d):
+        words = (
+            "signals (N, C, length)"
+            if isinstance(first, nn.Conv1d)
+            else "volumes (N, C, depth, height, width)"
+        )
+        raise InvalidSetting(
+            "model",
+            f"this net takes {words}, its first convolution is {type(first).__name__}; maps and drawings are of "
+            "pictures (N, C, H, W). feature_maps (signals), activation_histograms, cka and layer_table take it",
+        )
 
 
 def first_answer(scalar_model: ScalarModel, images: Tensor) -> Tensor:
@@ -87,17 +121,30 @@ def first_answer(scalar_model: ScalarModel, images: Tensor) -> Tensor:
         ) from error
 
 
-def _selected(answers: Any, output: Output) -> Any:
+def selected(answers: Any, output: Output) -> Any:
+    """The part of a net's answers that `output` names; of a single one nothing need be named.
+
+    Raises:
+        InvalidSetting: for a name that there is not, with those that there are.
+    """
     if callable(output):
         return output(answers)
     if isinstance(answers, Tensor) and output is None:
         return answers
+    if dataclasses.is_dataclass(answers) and not isinstance(answers, Mapping):
+        answers = vars(answers)
+    if isinstance(output, str) and hasattr(answers, "_fields") and output in answers._fields:  # a named tuple
+        return getattr(answers, output)
     if isinstance(answers, Mapping):
         if output in answers:
             return answers[output]
+        if output is None and len(answers) == 1:
+            return next(iter(answers.values()))
         names = ", ".join(repr(key) for key in answers)
         raise InvalidSetting("output", f"output={output!r}: the net gives a dict; choose one of {names}")
     if isinstance(answers, tuple | list):
+        if output is None and len(answers) == 1:
+            return answers[0]
         if isinstance(output, int) and -len(answers) <= output < len(answers):
             return answers[output]
         raise InvalidSetting(

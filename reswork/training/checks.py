@@ -1,11 +1,15 @@
 """What is checked before the first step, so that a wrong net or data set gives a sentence and not a stack."""
 
+import copy
+from collections.abc import Sized
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.models.network import ResNet
 from reswork.tasks import Task
 from reswork.training.evaluation import evaluating
 from reswork.training.failures import is_out_of_memory
@@ -34,6 +38,20 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe, task:
         )
     check_layers(model, recipe)
     _check_output(model, data, task)
+
+
+def check_movable(model: nn.Module) -> None:
+    """Refuse weights without numbers, before the model is moved to where it trains.
+
+    Raises:
+        InvalidSetting: for weights on the device "meta".
+    """
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise InvalidSetting(
+            "model",
+            f'{type(model).__name__} has weights on the device "meta", which are shapes without numbers; fill it '
+            "first: model.to_empty(device='cpu'), then its reset_parameters or model.load_state_dict(...)",
+        )
 
 
 def check_layers(model: nn.Module, recipe: Recipe) -> None:
@@ -78,3 +96,28 @@ def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
             f"build it for in_channels={shape[0]} and images of {shape[1]}x{shape[2]}",
         ) from error
     task.check_output(model, output, data)
+    if not isinstance(model, ResNet):
+        _check_output_in_training(model, images, data, task)
+
+
+def _check_output_in_training(model: nn.Module, images: Tensor, data: Dataset, task: Task) -> None:
+    """The same pass in training mode, by a copy: some nets give more answers while they learn."""
+    devices = [images.device] if images.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices), torch.no_grad():
+            output = task.call(copy.deepcopy(model).train(), images, data.train.targets[:2])
+    except (
+        Exception
+    ) as error:  # what only two images break, such as a norm over one number; the first step will tell
+        if is_out_of_memory(error):
+            raise
+        return
+    if isinstance(output, Tensor):
+        return
+    count = f" of {len(output)}" if isinstance(output, Sized) else ""
+    raise InvalidSetting(
+        "model",
+        f"{type(model).__name__} gives one tensor in evaluation, but a {type(output).__name__}{count} while it trains "
+        "(auxiliary answers); build it without them (aux_logits=False in torchvision), or wrap it in a module that "
+        "gives the logits alone",
+    )

@@ -13,7 +13,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks import Evaluation, Task, task_for
 from reswork.training.batches import Batches
-from reswork.training.checks import check_before_training
+from reswork.training.checks import check_before_training, check_movable
 from reswork.training.class_weights import class_weights
 from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
@@ -92,6 +92,7 @@ def fit(
         stack.enter_context(global_state(device, deterministic=recipe.deterministic))
         stack.enter_context(memory_failures_explained(recipe, device))
         stack.callback(model.eval)
+        check_movable(model)
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe, task)

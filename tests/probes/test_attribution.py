@@ -360,7 +360,7 @@ def test_batch_norm_in_training_mode_is_said_and_left(reused, images, state_of) 
 def test_what_has_no_rule_is_said(images) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    assert "GELU" in " ".join(attribution(net, images, method="deep_lift", target=1).notes)
+    assert "rule" not in " ".join(attribution(net, images, method="deep_lift", target=1).notes)
     found = attribution(net, images, method="guided_backprop", target=1)
     assert "plain gradient" in " ".join(found.notes)
     np.testing.assert_allclose(
@@ -539,3 +539,58 @@ def test_the_device_makes_no_difference(reused, images, method) -> None:
     here = attribution(reused, images, method=method, target=1, options=QUICK)
     there = attribution(copy.deepcopy(reused).to(device), images, method=method, target=1, options=QUICK)
     np.testing.assert_allclose(here.values, there.values, rtol=1e-3, atol=1e-4)
+
+
+class InPlaceTail(nn.Module):
+    """The last layer's output is changed by what comes next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn, self.fc = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.bn(self.conv(x))
+        x.relu_()
+        return {"logits": self.fc((2 * x).mean((2, 3)))}
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "layer_cam"])
+def test_the_default_map_is_of_the_layer_that_it_names(images, method) -> None:
+    torch.manual_seed(0)
+    net = InPlaceTail().eval()
+    found = attribution(net, images, method=method, target=1)
+    assert found.layer == "bn"
+    kept = net.bn(net.conv(images)).detach().requires_grad_()
+    score = net.fc((2 * kept.relu()).mean((2, 3)))[:, 1].sum()
+    (slope,) = torch.autograd.grad(score, kept)
+    weights = slope.mean((2, 3), keepdim=True) if method == "grad_cam" else slope.relu()
+    by_hand = (weights * kept.detach()).sum(1, keepdim=True).relu()
+    torch.testing.assert_close(torch.from_numpy(found.values), by_hand, **CLOSE)
+
+
+class Whole(nn.Module):
+    """Computes in whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.arange(-6, 6).view(4, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.mean((2, 3)) * 100).round().long() @ self.weight.T
+
+
+class Ungraded(nn.Module):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("net", [Whole(), Ungraded()])
+def test_nets_without_slopes_are_covered_or_refused(net, images) -> None:
+    for method in ("saliency", "integrated_gradients", "deep_lift", "guided_backprop", "gradient_shap"):
+        with pytest.raises(InvalidSetting, match="no slope"):
+            attribution(net, images, method=method, target=1)
+    found = attribution(net, images, method="occlusion", target=1, options=Options(window=16, stride=16))
+    with torch.no_grad():
+        fall = (net(images) - net(torch.zeros_like(images)))[:, 1]
+    torch.testing.assert_close(torch.from_numpy(found.values[:, 0, 0, 0]), fall.float())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import block_names, find_layers, layer_names
@@ -44,3 +44,50 @@ def test_blocks_of_our_networks_and_of_others() -> None:
     assert len(block_names(resnet50)) == 16
     assert block_names(vgg11)[:2] == ("features.0", "features.3")
     assert block_names(nn.ReLU()) == ()
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(x + self.conv(x))
+
+
+class Stage(nn.Module):
+    """As in Hugging Face's ResNets: a list inside a module that is itself in a list."""
+
+    def __init__(self, mixed: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(Block(), Block())
+        self.mixing = nn.Conv2d(4, 4, 1) if mixed else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mixing(self.layers(x))
+
+
+@pytest.mark.parametrize("wrap", [nn.ModuleList, nn.DataParallel])
+def test_blocks_inside_stages_of_ones_own(wrap) -> None:
+    stages = [Stage(False), Stage(True)]
+    model = nn.Module()
+    model.stem, model.stages = nn.Conv2d(3, 4, 3), nn.ModuleList(stages)
+    if wrap is nn.DataParallel:
+        model.stages[1] = nn.DataParallel(model.stages[1])
+    wanted = tuple(f"stages.{stage}.layers.{place}" for stage in (0, 1) for place in (0, 1))
+    assert block_names(model) == wanted
+
+
+class Experts(nn.Module):
+    """A block of several parallel nets is one block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + sum(expert(x) for expert in self.experts)
+
+
+def test_what_adds_several_parts_is_one_block() -> None:
+    assert block_names(nn.Sequential(Experts(), Experts())) == ("0", "1")

@@ -25,3 +25,20 @@ def test_a_network_without_blocks_is_all_stem_and_can_be_drawn() -> None:
     found = rw.probes.outline(net, torch.rand(1, 3, 8, 8))
     assert found.blocks == () and found.output_shape == (5,)
     assert "Sequential: 0 blocks" in rw.figures.network(found).layout.meta["summary"]
+
+
+@pytest.mark.parametrize(
+    ("net", "images", "words"),
+    [
+        (nn.Conv1d(12, 8, 7), torch.rand(2, 12, 64), r"signals \(N, C, length\)"),
+        (nn.Conv3d(1, 8, 3), torch.rand(1, 1, 8, 8, 8), "volumes"),
+        (nn.Conv2d(3, 8, 3), torch.rand(3, 8, 8), r"of shape \(3, 8, 8\)"),
+    ],
+)
+def test_signals_volumes_and_single_pictures_are_told_apart(net, images, words) -> None:
+    with pytest.raises(rw.InvalidSetting, match=words):
+        rw.probes.outline(net, images)
+    if images.shape[0] != 3:
+        for probe in (rw.probes.attribution, rw.probes.stage_attributions, rw.probes.trust):
+            with pytest.raises(rw.InvalidSetting, match=words):
+                probe(net, images)
