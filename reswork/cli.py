@@ -73,6 +73,9 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="name of a data set, or a folder, zip or npz (fashion)")
+    parser.add_argument(
+        "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
+    )
     network = parser.add_argument_group("network")
     network.add_argument(
         "--depth", type=int, default=20, help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20)"
@@ -114,7 +117,7 @@ def _train(chosen: argparse.Namespace) -> int:
             return _train_with_others(ranks)
         run, loaded = _new_or_resumed(chosen)
         if ranks.count > 1:
-            ranks.agree({**_job(run), "data": loaded})
+            ranks.agree({**_job(run), "data": loaded, "size": chosen.size})
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun ends its ranks by it
             run.join(ranks)
         run.start()
@@ -133,16 +136,18 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
 
     if chosen.resume:
         saved = load_run(chosen.resume)
-        given = datasets.load(chosen.data) if chosen.data else None
+        given = datasets.load(chosen.data, chosen.size) if chosen.data else None
         return saved.resume(data=given, start=False), chosen.data or saved.dataset_name
     recipe = _recipe(chosen)
-    data = datasets.load(chosen.data or "fashion")
+    data = datasets.load(chosen.data or "fashion", chosen.size)
     config = ResNetConfig(
         depth=chosen.depth, residual=not chosen.plain, width=chosen.width, **task_for(data).head(data)
     )
     sheet = spec_sheet(config, data.input_shape)
     print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
     print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
+    for note in data.notes:
+        print(note)
     run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
     return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
 
@@ -172,7 +177,7 @@ def _train_with_others(ranks: "Ranks") -> int:
         job = ranks.agree(dict[str, Any]())
     except RuntimeError:  # the first one could not begin, and says why
         return 0
-    data = datasets.load(job["data"])
+    data = datasets.load(job["data"], job["size"])
     if data.fingerprint != job["hash"]:
         raise RuntimeError(f"{job['data']!r} holds other images here than for the first rank")
     model = resnet(ResNetConfig.from_dict(job["config"]))

@@ -9,6 +9,7 @@ import pytest
 from reswork import __version__, cli, lab
 from reswork.store.run_table import runs
 from reswork.store.saved_run import load_run
+from tests.datasets.image_files import write
 
 SMALL = ["train", "--data", "digits", "--depth", "8", "--width", "4", "--epochs", "1", "--interval", "0.1"]
 PLAIN = ["--device", "cpu", "--precision", "fp32", "--compile", "off"]
@@ -29,6 +30,19 @@ def test_train_prints_progress_and_writes_a_run(capsys: pytest.CaptureFixture[st
     assert shown[-1].startswith("finished after 10 steps")
     assert shown[-1].endswith("run mine")
     assert load_run("mine").recipe.epochs == 1
+
+
+def test_train_takes_a_size_for_a_folder_and_tells_what_was_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESWORK_CACHE", str(tmp_path / "cache"))
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        write(tmp_path / "own", name)
+    chosen = ["--data", str(tmp_path / "own"), "--size", "16", "--depth", "8", "--steps", "1", *PLAIN]
+    assert cli.main(["train", *chosen]) == 0
+    assert "4 of 4 images had another size and were scaled and cut to 16x16." in capsys.readouterr().out
+    assert cli.main(["train", "--data", "digits", "--size", "16"]) == 2
+    assert "leave size out" in capsys.readouterr().err
 
 
 def test_runs_prints_a_table(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

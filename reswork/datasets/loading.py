@@ -30,13 +30,14 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
 NAMES = tuple(_SOURCES)
 
 
-def load(name: str | os.PathLike[str]) -> Dataset:
+def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None) -> Dataset:
     """The data set of this name, or from this path: a folder or zip of images, or an npz file.
 
     A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
 
     Args:
         name: one of `NAMES`, or a path; ``./digits`` for a folder that is called like a set.
+        size: height and width of the images of a folder or a zip, or one number for both; None: see `folder`.
 
     Raises:
         InvalidSetting: neither, or something that cannot be read.
@@ -47,6 +48,10 @@ def load(name: str | os.PathLike[str]) -> Dataset:
         'digits'
     """
     text = os.fspath(name).strip()
+    if size is not None and (text in _SOURCES or text.lower().endswith(".npz")):
+        raise InvalidSetting(
+            "size", f"{text!r} has images of one size: leave size out, which is for folders and zips"
+        )
     if text in _SOURCES:
         return _SOURCES[text]()
     try:
@@ -59,4 +64,4 @@ def load(name: str | os.PathLike[str]) -> Dataset:
         ) from error
     if place.suffix.lower() == ".npz":
         return npz(place)
-    return masks(place) if has_masks(place) else folder(place)
+    return masks(place, size=size) if has_masks(place) else folder(place, size)

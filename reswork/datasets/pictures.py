@@ -23,7 +23,8 @@ from reswork.datasets.zip_names import check_encoding
 from reswork.errors import InvalidSetting
 
 AUTOMATIC_BYTES = 4 * 1024**3  # what the most common size may need; beyond, the next of these sides that fits
-AUTOMATIC_SIDES = (224, 160, 128, 96, 64, 32)
+AUTOMATIC_SIDES = (96, 64, 32)
+LARGE_PIXELS = 128**2  # of a picture; beyond, training on it whole takes minutes a step on a processor
 LARGEST_SIDE = 4096
 
 
@@ -53,8 +54,9 @@ def folder(
 
     Args:
         path: the folder or the archive, which is never unpacked to disk.
-        size: height and width in pixels, or one number for both; None takes the most common size. Images of
-            another size are scaled until they cover it, then cut to it around their centre.
+        size: height and width in pixels, or one number for both; None takes the most common size, or 96x96 where
+            that has more than 128x128 pixels. Images of another size are scaled until they cover it, then cut to it
+            around their centre.
         splits: the folders of the splits, such as ``{"train": "2019", "test": ["2020", "2021"]}``; None finds them.
         classes: the names of the folders that are classes, at any depth; None takes the outermost ones.
         follow_links: also through links to folders and links that leave the folder.
@@ -263,12 +265,14 @@ def _target_size(
     sizes = Counter((each.height, each.width) for each in known)
     common = sizes.most_common(1)[0][0]
     target, why = size or common, ""
-    if size is None and len(known) * channels * common[0] * common[1] > AUTOMATIC_BYTES:
-        most = AUTOMATIC_BYTES / (len(known) * channels)
+    most = AUTOMATIC_BYTES / (len(known) * channels)
+    too_many, too_large = common[0] * common[1] > most, common[0] * common[1] > LARGE_PIXELS
+    if size is None and (too_many or too_large):
         side = next((side for side in AUTOMATIC_SIDES if side**2 <= most), AUTOMATIC_SIDES[-1])
         target, why = (
             (side, side),
-            f" because {common[0]}x{common[1]} would need too much memory (size=... decides)",
+            f" because {common[0]}x{common[1]} would need too much "
+            f"{'memory' if too_many else 'time to train on'} (size=224 or another decides)",
         )
     others = len(known) - sizes[target]
     height, width = target

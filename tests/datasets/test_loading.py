@@ -21,6 +21,10 @@ def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path / "own", name)
     np.savez(tmp_path / "own.npz", images=np.zeros((8, 4, 4), np.uint8), labels=np.arange(8) % 2)
     assert load(tmp_path / "own").input_shape == (3, 8, 8)
+    assert load(tmp_path / "own", 4).input_shape == (3, 4, 4)
+    for name in ("digits", str(tmp_path / "own.npz")):
+        with pytest.raises(InvalidSetting, match="leave size out"):
+            load(name, 4)
     assert load(f"  {tmp_path / 'own.npz'} ").input_shape == (1, 4, 4)
 
 

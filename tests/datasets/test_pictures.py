@@ -342,6 +342,18 @@ def test_numbers_of_more_bits_are_scaled_over_the_range_of_the_whole_set(tmp_pat
         assert data.subset(train=2).value_range == (0.0, 4095.0)
 
 
+def test_large_photographs_become_96_by_96_and_it_is_said(tmp_path: Path) -> None:
+    for label in "ab":
+        for number in range(3):
+            write(tmp_path, f"{label}/{number}.jpg", encoded(picture(number, 150, 200), "JPEG"))
+    data = folder(tmp_path)
+    assert data.input_shape == (3, 96, 96)
+    assert (
+        "to 96x96 because 150x200 would need too much time to train on (size=224 or another" in data.summary()
+    )
+    assert folder(tmp_path, size=(150, 200)).input_shape == (3, 150, 200)
+
+
 def test_stacks_and_deep_colours_are_told(tmp_path: Path) -> None:
     for label in "ab":
         pages = [Image.fromarray(picture(n)) for n in range(3)]
