@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,8 +157,13 @@ class ClassMeter:
         return Evaluation(metrics, found, {"confusion": confusion})
 
 
+def import_metrics() -> None:
+    """Import what a `ClassMeter` counts with; that takes a second, which a run spends beside its first steps."""
+    import_module("torchmetrics.classification")
+
+
 def _collection(classes: int) -> "MetricCollection":
-    from torchmetrics import MetricCollection  # takes a second: not before somebody evaluates
+    from torchmetrics import MetricCollection  # see import_metrics
     from torchmetrics import classification as by_class
 
     k = max(2, classes)

@@ -1,6 +1,7 @@
 """`Run`: one training in one daemon thread, with buttons that obey between two steps."""
 
 import atexit
+import sys
 import threading
 import time
 import traceback
@@ -14,7 +15,8 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.tasks import Task, task_for
+from reswork.tasks import Classification, Task, task_for
+from reswork.tasks.classification import import_metrics
 from reswork.training.controls import Controls, SnapshotRequest
 from reswork.training.convergence import Convergence
 from reswork.training.events import (
@@ -428,6 +430,9 @@ class Run(LiveRun):
                 note_compiled(self.history, event)
             case RunStarted():
                 self._mode, self._loop_state = event.choice, event.state
+                if isinstance(self.task, Classification) and "torchmetrics" not in sys.modules:
+                    # once the modes are timed, so that neither that nor the first evaluation is disturbed
+                    threading.Thread(target=import_metrics, name="reswork-metrics", daemon=True).start()
                 if self._start is None or not self._start.values:  # else it is noted already
                     note_frozen(self.history, event)
                 if told := self._ranks.sentence(event.model):

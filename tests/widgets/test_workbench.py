@@ -1,12 +1,19 @@
 """The workbench in a plain Python process: buttons are pressed by code, a short run really trains."""
 
 import gc
+import threading
 import time
 import weakref
 
 import pytest
+import torch
 
 import reswork as rw
+from reswork.cli import _progress_line
+from reswork.training.remarks import waiting_for
+from reswork.training.run import Run
+from reswork.widgets.run_view import RunView
+from reswork.widgets.tree import close_tree
 
 RECIPE = rw.Recipe(steps=12, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32")
 LONG = rw.Recipe(
@@ -186,3 +193,34 @@ def test_the_table_follows_a_run_that_begins(workbench) -> None:
     bench.run_view.start.click()
     wait_for(lambda: [row["cells"]["state"] for row in bench.runs_panel.table.rows] == ["running"])
     assert bench.runs_panel.table.rows[0]["cells"]["step"].endswith(f"of {LONG.steps:,}")
+
+
+def test_the_state_line_and_the_command_line_tell_that_a_run_compiles(
+    monkeypatch: pytest.MonkeyPatch, small_data
+) -> None:
+    goes_on = threading.Event()
+
+    def compile_(model: torch.nn.Module, **_: object) -> torch.nn.Module:
+        goes_on.wait(60)
+        raise RuntimeError("<b>no compiler</b>")
+
+    monkeypatch.setattr("reswork.training.modes._missing_compiler", lambda kind: "")
+    monkeypatch.setattr(torch, "compile", compile_)
+    recipe = rw.Recipe(steps=2, batch_size=8, device="cpu", precision="fp32", compile="on")
+    run = Run(rw.resnet(depth=8, width=2, in_channels=1, num_classes=3), small_data, recipe)
+    run.start()
+    wait_for(lambda: waiting_for(run.history) != "")
+    view = RunView(run)
+    view.refresh()
+    assert "step 0 of 2 · compiling, which takes about 1" in view.status.value
+    assert _progress_line(run).startswith("step 0/2  compiling, which takes about 1")
+    goes_on.set()
+    run.wait()
+    view.refresh()
+    assert "compiling" not in view.status.value and "not compiled" in view.status.value
+    assert "The compiler failed in step 1" in view.remarks.value
+    assert "It said: &lt;b&gt;no compiler" in view.remarks.value
+    assert "compiling" not in _progress_line(run)
+    view.refresher.stop()
+    close_tree(view.bar)
+    close_tree(view.plots)
