@@ -19,7 +19,14 @@ from reswork.probes.layer_signals import signals
 from reswork.probes.options import Options
 from reswork.probes.private_copy import private_copy
 from reswork.probes.sampling import noisy_baselines
-from reswork.probes.scalar_model import Output, ScalarModel, checked_images, first_answer
+from reswork.probes.scalar_model import (
+    Output,
+    ScalarModel,
+    answer_beside,
+    checked_images,
+    first_answer,
+    mixed,
+)
 from reswork.probes.targets import Question, Target, Top, question
 from reswork.results.attributions import COARSE, Attribution
 
@@ -113,6 +120,7 @@ def attributions(
         copied, notes = private_copy(model)
         scalar_model = ScalarModel(copied, output)
         taken = checked_images(scalar_model, images)
+        notes = (*notes, *separated(scalar_model, taken, one_pass=spec.one_pass))
         own_layer = layer if spec.layer else None
         if spec.of_layer is not None and not smooth and not isinstance(target, Top):
             with OwnRandomness():
@@ -159,6 +167,7 @@ def stage_attributions(
     copied, notes = private_copy(model)
     scalar_model = ScalarModel(copied, output)
     taken = checked_images(scalar_model, images)
+    notes = (*notes, *separated(scalar_model, taken, one_pass=True))
     with OwnRandomness():
         if isinstance(target, Top):
             asked = question(target, scored_answers(scalar_model, taken))
@@ -213,6 +222,23 @@ def _general(scalar_model: ScalarModel, images: Tensor, logits: Tensor, settings
         name = settings.baseline if isinstance(settings.baseline, str) else "a given picture"
         found = replace(found, baseline=name, notes=(*found.notes, *request.notes))
     return replace(found, smooth=settings.smooth)
+
+
+def separated(scalar_model: ScalarModel, images: Tensor, *, one_pass: bool) -> tuple[str, ...]:
+    """Let the net see one picture at a time where others change its answer; a sentence about that."""
+    if one_pass and len(images) == 1:
+        return ()
+    answers = []
+    for place in (0, 1):
+        with OwnRandomness():  # the same numbers for both
+            answers.append(answer_beside(scalar_model, images[:1], place))
+    if not mixed(*answers):
+        return ()
+    scalar_model.alone = True
+    return (
+        "The answer to a picture depends on the others given with it (norms without statistics compute them from the "
+        "batch): each was put through the net alone, one at a time.",
+    )
 
 
 @torch.no_grad()

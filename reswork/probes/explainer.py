@@ -46,7 +46,7 @@ class Explainer:
 
     def on(self, net: nn.Module, example: Tensor) -> "Explainer":
         """The same for another private net, such as one with shuffled weights."""
-        scalar_model, apart = _scores(self.method, net, self.scalar_model.output, example)
+        scalar_model, apart = _scores(self.method, net, self.scalar_model, example)
         return replace(self, scalar_model=scalar_model, apart=apart)
 
     def notes(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def explainer(
         InvalidSetting: for a method that there is not, or a layer where the method has none.
     """
     spec = check_method(method, layer, smooth)
-    plain, apart = _scores(spec, scalar_model.net, scalar_model.output, images[:1])
+    plain, apart = _scores(spec, scalar_model.net, scalar_model, images[:1])
     few = spec.one_pass and len(images) <= 4
     at_once = len(images) if few else images_at_once(scalar_model, images[:1])
     return Explainer(spec, plain, apart, layer, options, smooth, at_once)
@@ -106,10 +106,16 @@ def check_method(method: Method, layer: str | None, smooth: int) -> MethodSpec:
 
 
 def _scores(
-    spec: MethodSpec, net: nn.Module, output: object, example: Tensor
+    spec: MethodSpec, net: nn.Module, like: ScalarModel, example: Tensor
 ) -> tuple[ScalarModel, ScalarModel]:
-    scalar_model = ScalarModel(net, output)  # type: ignore[arg-type]
+    scalar_model = ScalarModel(net, like.output, like.alone)
     if spec.apart is None:
         return scalar_model, scalar_model
+    if like.alone and spec.apart == "relus and pools":
+        raise InvalidSetting(
+            "method",
+            f"method={spec.name!r} puts a picture and its baseline through the net together, and this net's pictures "
+            "change each other's answer (norms without statistics): choose integrated_gradients",
+        )
     separated = SeparateCalls(net, example, pools=spec.apart == "relus and pools")
-    return scalar_model, ScalarModel(separated, output)  # type: ignore[arg-type]
+    return scalar_model, ScalarModel(separated, like.output, like.alone)

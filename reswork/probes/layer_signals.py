@@ -19,14 +19,21 @@ class Signals:
         outputs: layer name to its output, (N, C, h, w), in order of computation.
         calls: how often each layer was called; of several calls the last one counts.
         logits: (N, K).
+        parts: of a net that gets one picture at a time, one for each.
     """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    parts: tuple["Signals", ...] = ()
 
     def gradient(self, layers: Sequence[str], weights: Tensor) -> list[Tensor]:
         """The score's gradient at each layer's output; the graph stays for another target."""
+        if self.parts:
+            each = [
+                part.gradient(layers, own) for part, own in zip(self.parts, weights.split(1), strict=True)
+            ]
+            return [torch.cat(found) for found in zip(*each, strict=True)]
         score = (self.logits * weights).sum()
         if not score.requires_grad:
             raise without_slope()
@@ -51,6 +58,11 @@ def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | N
     Raises:
         InvalidSetting: for a layer that there is not, that gives no map, or that was not called.
     """
+    if scalar_model.alone and len(images) > 1:
+        parts = tuple(signals(scalar_model, image, layers) for image in images.split(1))
+        names = list(parts[0].outputs)
+        outputs = {name: torch.cat([part.outputs[name] for part in parts]) for name in names}
+        return Signals(outputs, parts[0].calls, torch.cat([part.logits for part in parts]), parts)
     kept = Signals()
     versions: dict[str, int] = {}
     by_size: dict[tuple[int, ...], str] = {}

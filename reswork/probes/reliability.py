@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reswork.errors import InvalidSetting
-from reswork.probes.attribution import scored_answers
+from reswork.probes.attribution import scored_answers, separated
 from reswork.probes.attribution_methods import Method
 from reswork.probes.attribution_request import Settings, request_for
 from reswork.probes.baselines import Baseline
@@ -78,6 +78,7 @@ def trust(
     copied, _ = private_copy(model)
     scalar_model = ScalarModel(copied, output)
     taken = checked_images(scalar_model, images)
+    separated(scalar_model, taken, one_pass=False)
     with OwnRandomness() as randomness:
         logits = scored_answers(scalar_model, taken)
     with randomness.if_drawn():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
+from reswork.probes.layer_lookup import unwrapped
 
 Output = str | int | Callable[[Any], Tensor] | None
 
@@ -18,12 +19,14 @@ class ScalarModel(nn.Module):
     Args:
         net: a private copy.
         output: which part of a dict or tuple holds the answers, or a function that makes (N, K) out of it.
+        alone: whether the net gets one picture at a time, for the others would change its answer.
     """
 
-    def __init__(self, net: nn.Module, output: Output = None) -> None:
+    def __init__(self, net: nn.Module, output: Output = None, alone: bool = False) -> None:
         super().__init__()
         self.net = net
         self.output = output
+        self.alone = alone
 
     def forward(self, images: Tensor, weights: Tensor) -> Tensor:
         """The score of each image."""
@@ -38,6 +41,8 @@ class ScalarModel(nn.Module):
         Raises:
             InvalidSetting: if the net gives something else.
         """
+        if self.alone and len(images) > 1:
+            return torch.cat([self.logits(image) for image in images.split(1)])
         answers = selected(self.net(images.clone()), self.output)  # some nets work in place on their input
         if not isinstance(answers, Tensor) or answers.dim() != 2 or len(answers) != len(images):
             shape = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
@@ -47,6 +52,23 @@ class ScalarModel(nn.Module):
                 "a function that makes it, such as lambda y: y.mean((2, 3)) for a segmentation",
             )
         return answers if answers.is_floating_point() else answers.float()
+
+
+@torch.no_grad()
+def answer_beside(scalar_model: ScalarModel, image: Tensor, place: int) -> Tensor | None:
+    """The answer (K,) to an image (1, C, H, W) when one of two others lies beside it; None where that fails."""
+    other = (image.flip(2, 3) + 1, 3 * image.flip(3) - 2)[place]
+    try:
+        return scalar_model.logits(torch.cat([image, other]))[0]
+    except Exception:  # it takes one picture only, or none: whoever asks it next says so
+        return None
+
+
+def mixed(one: Tensor | None, two: Tensor | None) -> bool:
+    """Whether the same picture was answered differently beside others."""
+    if one is None or two is None:
+        return False
+    return not torch.allclose(one, two, rtol=1e-3, atol=1e-5 * float(one.abs().max()), equal_nan=True)
 
 
 def without_slope() -> InvalidSetting:
@@ -155,3 +177,17 @@ def selected(answers: Any, output: Output) -> Any:
         "output",
         f"output={output!r}: the net gives one {type(answers).__name__}; leave output out, or give a function",
     )
+
+
+def select_output(net: nn.Module, output: Output) -> None:
+    """Let a copy of a network answer with one part of its output; its layers keep their names."""
+    net = unwrapped(net)
+    if output is None and type(net).__module__.startswith("reswork."):
+        return
+    kind = type(net)
+
+    def forward(self: nn.Module, *inputs: Any, **more: Any) -> Any:
+        answers = kind.forward(self, *inputs, **more)
+        return answers if output is None and isinstance(answers, Tensor) else selected(answers, output)
+
+    net.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})

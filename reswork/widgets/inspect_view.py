@@ -5,6 +5,9 @@ from torch import nn
 
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
+from reswork.probes.layer_lookup import unwrapped
+from reswork.probes.readable import check_readable
+from reswork.probes.scalar_model import Output, select_output
 from reswork.store import AnyRun, SavedRun
 from reswork.training.controls import snapshot_of
 from reswork.training.live_run import LiveRun
@@ -40,21 +43,26 @@ class InspectView(w.VBox):
             close_tree(self)
 
 
-def inspect(model: nn.Module | AnyRun, data: Dataset) -> InspectView:
+def inspect(model: nn.Module | AnyRun, data: Dataset, *, output: Output = None) -> InspectView:
     """Look at a trained network: its answers to a picture, its feature maps, and eight attributions with trust.
 
     Args:
         model: any network that takes the data set's pictures, normalised, and gives (N, classes); or a run. It is
             looked at through a copy: nothing about it changes.
         data: test pictures, names of classes, and the normalisation.
+        output: which part of a dict or tuple holds the answers, or a function that makes (N, classes) out of it; of a
+            single one nothing need be said.
 
     Raises:
-        InvalidSetting: for what is no network.
+        InvalidSetting: for what is no network or cannot be looked at: TorchScript, quantised, without numbers.
 
     Example:
         >>> inspect(run.model, data)                    # doctest: +SKIP
     """
+    if isinstance(model, nn.Module):
+        check_readable(unwrapped(model))
     copied, note = _copied(model)
+    select_output(copied, output)
     return InspectView(copied, data, note)
 
 

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -594,3 +595,52 @@ def test_nets_without_slopes_are_covered_or_refused(net, images) -> None:
     with torch.no_grad():
         fall = (net(images) - net(torch.zeros_like(images)))[:, 1]
     torch.testing.assert_close(torch.from_numpy(found.values[:, 0, 0, 0]), fall.float())
+
+
+class Centred(nn.Module):
+    """Batch statistics without a norm of torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - x.mean((0, 2, 3), keepdim=True)) / (0.5 + x.std((0, 2, 3), keepdim=True))
+
+
+MIXING = [nn.BatchNorm2d(6, track_running_stats=False), Centred()]
+ALONE = [
+    "grad_cam",
+    "saliency",
+    "guided_backprop",
+    "integrated_gradients",
+    "gradient_shap",
+    "occlusion",
+    "kernel_shap",
+]
+
+
+@pytest.mark.parametrize("norm", MIXING)
+@pytest.mark.parametrize("method", ALONE)
+def test_pictures_that_change_each_others_answer_are_looked_at_alone(images, norm, method) -> None:
+    torch.manual_seed(0)
+    parts = nn.Conv2d(3, 6, 3), norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)
+    net, taken = nn.Sequential(*parts).eval(), images * torch.tensor([1.0, 2.0, 4.0])[:, None, None, None]
+    settings = {"method": method, "target": [0, 3, 1], "options": replace(QUICK, samples=64, steps=None)}
+    found = attribution(net, taken, **settings)
+    assert any("one at a time" in note for note in found.notes)
+    singles = [attribution(net, image[None], **settings | {"target": target})
+               for image, target in zip(taken, (0, 3, 1), strict=True)]  # fmt: skip
+    np.testing.assert_allclose(
+        found.values, np.concatenate([one.values for one in singles]), rtol=1e-3, atol=1e-5
+    )
+    with torch.no_grad():
+        scores = [float(net(image[None])[0, target]) for image, target in zip(taken, (0, 3, 1), strict=True)]
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
+    if method == "integrated_gradients":
+        assert (found.gaps < 0.02).all()
+    (first, *_) = stage_attributions(net, taken, target=1)
+    assert any("one at a time" in note for note in first.notes)
+    with pytest.raises(InvalidSetting, match="choose integrated_gradients"):
+        attribution(net, taken, method="deep_lift")
+
+
+def test_dropout_that_never_ends_is_no_mixing(images) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4), Always())
+    assert not any("one at a time" in note for note in attribution(net, images, method="saliency").notes)

@@ -232,3 +232,29 @@ def test_the_newest_job_wins_and_a_failing_one_is_told() -> None:
     latest.submit(bad)
     assert latest.wait(5)
     assert [str(error) for error in errors] == ["no"]
+
+
+class Named(nn.Module):
+    """Answers under names, as Hugging Face's nets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+
+    def forward(self, x):
+        features = self.conv(x).relu()
+        return {"features": features, "logits": self.fc(features.mean((2, 3)))}
+
+
+def test_a_part_of_several_answers_is_inspected() -> None:
+    net = Named()
+    view = rw.inspect(net, rw.datasets.digits(), output="logits")
+    try:
+        inner = view.panel.model
+        x = torch.rand(2, 1, *rw.datasets.digits().input_shape[1:])
+        assert torch.equal(inner(x), net(x)["logits"]) and isinstance(net(x), dict)
+        assert rw.probes.layer_names(inner) == ("conv", "fc")
+    finally:
+        view.close()
+    with pytest.raises(rw.InvalidSetting, match="shapes without numbers"):
+        rw.inspect(net.to("meta"), rw.datasets.digits())
