@@ -174,8 +174,8 @@ def _extremes(values: np.ndarray, max_points: int) -> np.ndarray:
         return np.arange(len(values))[-max_points:] if max_points > 0 else np.empty(0, np.int64)
     width = -(-newest // buckets)
     full = newest // width
-    places = np.arange(full)[:, None] * width + _places(values[: full * width].reshape(full, width))
-    parts = [places.ravel()]
+    indices = np.arange(full)[:, None] * width + _places(values[: full * width].reshape(full, width))
+    parts = [indices.ravel()]
     if full * width < newest:
         parts.append(full * width + _places(values[None, full * width : newest])[0])
     return np.unique(np.concatenate([*parts, [newest]]))

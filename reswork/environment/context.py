@@ -106,4 +106,4 @@ def _extensions() -> frozenset[str]:
         places = [*folder.glob("*/package.json"), *folder.glob("@*/*/package.json")]
     except OSError:
         return frozenset()
-    return frozenset(place.parent.relative_to(folder).as_posix() for place in places)
+    return frozenset(path.parent.relative_to(folder).as_posix() for path in places)

@@ -32,8 +32,8 @@ def free_memory() -> int | None:
 
 def free_disk(folder: Path) -> int | None:
     """Bytes free where a folder lies or would be made; None where nobody can tell."""
-    place = folder.absolute()
-    for each in (place, *place.parents):
+    path = folder.absolute()
+    for each in (path, *path.parents):
         try:
             return shutil.disk_usage(each).free
         except FileNotFoundError:

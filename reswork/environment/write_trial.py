@@ -26,10 +26,10 @@ def write_finding(name: str, folder: Path, *, locks: bool, remedy: str) -> Findi
         remedy: what to do where it fails.
     """
     try:
-        with _trial_folder(folder) as place:
-            _write_and_rename(place)
+        with _trial_folder(folder) as path:
+            _write_and_rename(path)
             if locks:
-                _lock(place)
+                _lock(path)
     except TrialFailed as failure:
         return Finding(name, "bad", f"{folder}: {failure}", remedy)
     done = "written, synchronised and renamed" + (", and locked" if locks else "")
@@ -42,21 +42,21 @@ def _trial_folder(folder: Path) -> Iterator[Path]:
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            place = Path(tempfile.mkdtemp(prefix=".reswork-trial-", dir=folder))
+            path = Path(tempfile.mkdtemp(prefix=".reswork-trial-", dir=folder))
         except OSError as error:
             raise TrialFailed(f"no folder can be made ({_told(error)})") from error
         try:
-            yield place
+            yield path
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         for each in missing:  # the innermost first; somebody else may have put something in
             with suppress(OSError):
                 each.rmdir()
 
 
-def _write_and_rename(place: Path) -> None:
-    first, second = place / "first", place / "second"
+def _write_and_rename(path: Path) -> None:
+    first, second = path / "first", path / "second"
     step = "a file cannot be written"
     try:
         with first.open("wb") as file:

@@ -49,8 +49,8 @@ def divergence(one: History, other: History, name: str = "loss/train") -> Diverg
     values, others = first_series.values[here], second_series.values[there]
     differ = ~((values == others) | (np.isnan(values) & np.isnan(others)))
     first = int(steps[differ.argmax()]) if differ.any() else None
-    place = _lasting(values - others) if first is not None else None
-    lasting = None if place is None else max(int(steps[place]), first or 0)
+    index = _lasting(values - others) if first is not None else None
+    lasting = None if index is None else max(int(steps[index]), first or 0)
     return Divergence(first, lasting, _sentence(first, lasting, int(steps[-1]) if len(steps) else 0, name))
 
 

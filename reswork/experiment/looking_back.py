@@ -151,8 +151,8 @@ def _answered(before: Look, after: Look) -> list[str]:
         return []
     names, old, new = after.classes, before.frame.answers, after.frame.answers
     changed = [
-        f"picture {place}, {old.told(row, names)} before and {new.told(row, names)} after"
-        for row, place in enumerate(before.pictures)
+        f"picture {index}, {old.told(row, names)} before and {new.told(row, names)} after"
+        for row, index in enumerate(before.pictures)
         if new.differs(old, row)
     ]
     if not changed:

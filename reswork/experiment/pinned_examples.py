@@ -31,14 +31,14 @@ class PinnedExamples:
     def __init__(
         self,
         data: Dataset,
-        pictures: tuple[int, ...] | None = None,
+        images: tuple[int, ...] | None = None,
         *,
         task: Task | None = None,
         most: int = MOST_FRAMES,
     ) -> None:
         self.data = data
         self.task = task or task_for(data)
-        self.pictures = first_of_each_class(data) if pictures is None else tuple(pictures)
+        self.pictures = first_of_each_class(data) if images is None else tuple(images)
         _check_places(self.pictures, data)
         self.frames: tuple[Frame, ...] = ()
         self._most = most
@@ -88,11 +88,11 @@ def frame_of(
     return Frame(step, found.maps, answers)
 
 
-def _check_places(pictures: tuple[int, ...], data: Dataset) -> None:
-    for place in pictures:
-        if not 0 <= place < len(data.test):
+def _check_places(images: tuple[int, ...], data: Dataset) -> None:
+    for index in images:
+        if not 0 <= index < len(data.test):
             raise InvalidSetting(
-                "pictures", f"picture {place} is not there; choose 0 to {len(data.test) - 1}"
+                "pictures", f"picture {index} is not there; choose 0 to {len(data.test) - 1}"
             )
 
 
@@ -102,11 +102,11 @@ def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
         masks, found = data.test.masks.cpu(), list[int]()
         for label in range(1, len(data.classes)):  # the first is mostly the ground, and on all of them
             shows = (masks == label).flatten(1).any(1).nonzero().flatten().tolist()
-            found += [place for place in shows if place not in found][:1]
+            found += [index for index in shows if index not in found][:1]
         return tuple(found or [0])[:count]
     labels = data.test.labels.cpu()
-    places = [(labels == label).nonzero() for label in range(len(data.classes))]
-    return tuple(int(place[0]) for place in places if len(place))[:count]
+    indices = [(labels == label).nonzero() for label in range(len(data.classes))]
+    return tuple(int(index[0]) for index in indices if len(index))[:count]
 
 
 def thinned(frames: tuple[Frame, ...], most: int) -> tuple[Frame, ...]:

@@ -126,8 +126,8 @@ class SeedRuns:
 
     def _main(self) -> None:
         try:
-            for place, seed in enumerate(self.seeds):
-                run = self._next(place, seed)
+            for index, seed in enumerate(self.seeds):
+                run = self._next(index, seed)
                 if run is None:
                     break
                 run.start()
@@ -143,11 +143,11 @@ class SeedRuns:
             self._over = True
             self._changed.notify_all()
 
-    def _next(self, place: int, seed: int) -> LiveRun | None:
+    def _next(self, index: int, seed: int) -> LiveRun | None:
         """The run of this seed; None once somebody stopped the series."""
         if self._stopped:
             return None
-        if place:
+        if index:
             made = self._make(seed)
             with self._changed:
                 self._runs.append(made)

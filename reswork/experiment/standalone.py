@@ -45,9 +45,9 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
         f"test_labels, {labels}; the trained weights go to{gap}{file}.\n"
         '"""'
     )
-    network = network_code(config, checkpointed=recipe.checkpoint_activations)
+    model = network_code(config, checkpointed=recipe.checkpoint_activations)
     lines = {*training_imports(recipe), *network_imports(config)}
     own = lines & {"import copy", "import math", "import sys"}  # Python's own modules first
     others = sorted(lines - own, key=lambda line: (line.startswith("from"), line))
     imports = "\n\n".join("\n".join(part) for part in (sorted(own), others))
-    return f"{header}\n\n{imports}\n\n\n{network}\n\n{training_code(recipe, file, config.head)}"
+    return f"{header}\n\n{imports}\n\n\n{model}\n\n{training_code(recipe, file, config.head)}"

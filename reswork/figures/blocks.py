@@ -73,9 +73,9 @@ def activations(history: "History") -> go.Figure:
     Returns:
         Figure with two lines.
     """
-    labels, step, (mean, deviation) = _newest(history, ("activation_mean", "activation_std"))
-    lines = [Line("mean", mean), Line("deviation", deviation)]
-    info = lines_info(labels, lines, _activation_summary(labels, step, mean, deviation))
+    labels, step, (mean, std) = _newest(history, ("activation_mean", "activation_std"))
+    lines = [Line("mean", mean), Line("deviation", std)]
+    info = lines_info(labels, lines, _activation_summary(labels, step, mean, std))
     return lines_figure(info, axis("mean, deviation"), _ACTIVATIONS)
 
 
@@ -188,12 +188,12 @@ def _first(history: "History", groups: Sequence[str]) -> tuple[int, list[Floats]
     return step, values
 
 
-def _at(history: "History", groups: Sequence[str], place: int) -> tuple[tuple[str, ...], int, list[Floats]]:
-    found = [history.vectors(group, max_points=MOST_COLUMNS if place == 0 else 1) for group in groups]
+def _at(history: "History", groups: Sequence[str], index: int) -> tuple[tuple[str, ...], int, list[Floats]]:
+    found = [history.vectors(group, max_points=MOST_COLUMNS if index == 0 else 1) for group in groups]
     if any(not len(vectors) for vectors in found):
         return (), 0, [np.empty(0, np.float32)] * len(groups)
-    rows = [vectors.values[place].astype(np.float32) for vectors in found]
-    return found[0].labels, int(found[0].steps[place]), rows
+    rows = [vectors.values[index].astype(np.float32) for vectors in found]
+    return found[0].labels, int(found[0].steps[index]), rows
 
 
 def _positive(values: np.ndarray) -> Floats:
@@ -202,12 +202,12 @@ def _positive(values: np.ndarray) -> Floats:
         return np.where(values > 0, values, np.nan).astype(np.float32)
 
 
-def _activation_summary(labels: Sequence[str], step: int, mean: np.ndarray, deviation: np.ndarray) -> str:
+def _activation_summary(labels: Sequence[str], step: int, mean: np.ndarray, std: np.ndarray) -> str:
     if not labels:
         return "No activations recorded yet."
     ends = [
-        f"{number(float(mean[place]))} with a deviation of {number(float(deviation[place]))} after {labels[place]}"
-        for place in (0, -1)
+        f"{number(float(mean[index]))} with a deviation of {number(float(std[index]))} after {labels[index]}"
+        for index in (0, -1)
     ]
     return f"At step {step} the activations' mean is {ends[0]} and {ends[1]}."
 

@@ -118,14 +118,14 @@ def _stage_figure(info: _Costs) -> go.Figure:
 
 
 def _block_figure(info: _Costs) -> go.Figure:
-    places = np.arange(len(info.parts), dtype=np.float32) * info.per_point + 1
+    positions = np.arange(len(info.parts), dtype=np.float32) * info.per_point + 1
     names = distinct(info.parts, 40)
     traces = [
         common
         | {
             "type": "scatter",
             "mode": "lines",
-            "x": places,
+            "x": positions,
             "line": {"color": COLOURS[row], "width": 2, "dash": DASHES[row], "shape": "hvh"},
             "customdata": names,
             "hovertemplate": "%{customdata}: %{hovertext}, %{y:.1f} %",

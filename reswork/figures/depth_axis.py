@@ -22,12 +22,12 @@ def depth_groups(labels: Sequence[str]) -> tuple[Group, ...]:
         (('conv1', 1, 1), ('layer1', 2, 3), ('fc', 4, 4))
     """
     found: list[Group] = []
-    for place, label in enumerate(labels, start=1):
+    for index, label in enumerate(labels, start=1):
         name = label.partition(".")[0]
         if found and found[-1][0] == name:
-            found[-1] = (name, found[-1][1], place)
+            found[-1] = (name, found[-1][1], index)
         else:
-            found.append((name, place, place))
+            found.append((name, index, index))
     return tuple(found)
 
 

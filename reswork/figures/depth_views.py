@@ -81,13 +81,13 @@ def profile_info(vectors: "Vectors", summary: str) -> Profile:
     """A group's first, middle and newest values."""
     per_point = points_shared(vectors.labels)
     count = len(vectors.steps)
-    places = list(dict.fromkeys((0, count // 2, count - 1))) if count else []
-    logs = pooled(logarithms(vectors.values[places]), per_point) if count else np.empty((0, 0))
+    indices = list(dict.fromkeys((0, count // 2, count - 1))) if count else []
+    logs = pooled(logarithms(vectors.values[indices]), per_point) if count else np.empty((0, 0))
     values = (10.0**logs).astype(np.float32)
     return Profile(
         tuple(vectors.labels[::per_point]),
         _depths(vectors.labels, per_point),
-        tuple((int(vectors.steps[place]), values[row]) for row, place in enumerate(places)),
+        tuple((int(vectors.steps[index]), values[row]) for row, index in enumerate(indices)),
         depth_groups(vectors.labels),
         per_point,
         summary,

@@ -86,9 +86,9 @@ def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | N
     cell = (room + height + gap, width + gap)
     pixels = np.zeros((rows * cell[0], columns * cell[1], 4), np.uint8)
     colour = small[:, :3] if small.shape[1] >= 3 else np.repeat(small[:, :1], 3, axis=1)  # (N, 3, h, w)
-    for index, picture in enumerate(colour):
+    for index, image in enumerate(colour):
         top, left = index // columns * cell[0] + room, index % columns * cell[1]  # as Mosaic.corner
-        pixels[top : top + height, left : left + width, :3] = picture.transpose(1, 2, 0)  # (h, w, 3)
+        pixels[top : top + height, left : left + width, :3] = image.transpose(1, 2, 0)  # (h, w, 3)
         pixels[top : top + height, left : left + width, 3] = 255
     return Mosaic(pixels, cell, room, columns, titles[:count], count, shrink)
 

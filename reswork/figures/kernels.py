@@ -39,8 +39,8 @@ def filters(found: Filters) -> go.Figure:
         Figure with one picture of at most 64 filters.
     """
     order = _order(found)
-    pictures = _colours(found.kernels[order]) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
-    return _figure(found, order, pictures, _FILTERS)
+    images = _colours(found.kernels[order]) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
+    return _figure(found, order, images, _FILTERS)
 
 
 def filter_spectra(found: Filters) -> go.Figure:
@@ -54,8 +54,8 @@ def filter_spectra(found: Filters) -> go.Figure:
     """
     order = _order(found)
     spectra = found.spectrum[order]
-    pictures = coloured(spectra, 0, float(spectra.max())) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
-    return _figure(found, order, pictures, _SPECTRA)
+    images = coloured(spectra, 0, float(spectra.max())) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
+    return _figure(found, order, images, _SPECTRA)
 
 
 def _order(found: Filters) -> np.ndarray:
@@ -74,9 +74,9 @@ def _colours(kernels: np.ndarray) -> np.ndarray:
     return enlarged(pixels, pixels.shape[2] * scale, pixels.shape[3] * scale)
 
 
-def _figure(found: Filters, order: np.ndarray, pictures: np.ndarray, explained: dict[str, str]) -> go.Figure:
+def _figure(found: Filters, order: np.ndarray, images: np.ndarray, explained: dict[str, str]) -> go.Figure:
     titles = tuple(f"{index}: {number(float(found.norms[index]))}" for index in order)
-    return mosaic_figure(mosaic_of(pictures, titles), summary=_summary(found), explained=explained)
+    return mosaic_figure(mosaic_of(images, titles), summary=_summary(found), explained=explained)
 
 
 def _summary(found: Filters) -> str:

@@ -33,10 +33,15 @@ def layer_table(table: LayerTable) -> go.Figure:
     """
     each = -(-len(table.layers) // _MOST) or 1
     groups = [table.layers[at : at + each] for at in range(0, len(table.layers), each)]
-    places = np.arange(len(groups), dtype=np.float32) * each + 1
+    positions = np.arange(len(groups), dtype=np.float32) * each + 1
     texts = distinct(_told(group) for group in groups)
     x, borders = depth_axis(depth_groups([layer.name for layer in table.layers]), each)
-    common = {"x": places, "text": texts, "hovertemplate": "%{text}<extra></extra>", "textposition": "none"}
+    common = {
+        "x": positions,
+        "text": texts,
+        "hovertemplate": "%{text}<extra></extra>",
+        "textposition": "none",
+    }
     bars = common | {
         "type": "bar",
         "name": "time",

@@ -169,13 +169,13 @@ def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.F
                 "y": y,
                 "name": escape(name),
                 "line": {
-                    "color": COLOURS[place % len(COLOURS)],
+                    "color": COLOURS[index % len(COLOURS)],
                     "width": 1.5,
-                    "dash": _DASHES[place % len(_DASHES)],
+                    "dash": _DASHES[index % len(_DASHES)],
                 },
                 "hovertemplate": f"{escape(name)}, step %{{x}}: %{{y:.4g}}<extra></extra>",
             }
-            for place, (name, x, y) in enumerate(info.layers, 2)
+            for index, (name, x, y) in enumerate(info.layers, 2)
         ),
         {
             "type": "scatter",

@@ -83,8 +83,8 @@ def _figure(info: _Map) -> go.Figure:
         },
     }
     top, left, bottom, right = info.box
-    place = {"x0": left - 0.5, "x1": right - 0.5, "y0": top - 0.5, "y1": bottom - 0.5}
-    frame = {"type": "rect", **place, "line": {"color": COLOURS[1], "width": 2, "dash": "dash"}}
+    index = {"x0": left - 0.5, "x1": right - 0.5, "y0": top - 0.5, "y1": bottom - 0.5}
+    frame = {"type": "rect", **index, "line": {"color": COLOURS[1], "width": 2, "dash": "dash"}}
     return canvas(
         [trace],
         summary=info.summary,

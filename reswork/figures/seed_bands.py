@@ -68,7 +68,7 @@ def _band(steps: Floats, rows: np.ndarray) -> Band:
 
 def band_trace(band: Band, colour: str) -> dict[str, Any]:
     """The area between the smallest and the largest, as one pale shape; the colour is ``"#rrggbb"``."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    red, green, blue = (int(colour[index : index + 2], 16) for index in (1, 3, 5))
     return {
         "type": "scatter",
         "mode": "lines",

@@ -29,13 +29,13 @@ def linear_probe(found: LinearProbe) -> go.Figure:
     Returns:
         Figure with two curves and two level lines, in percent.
     """
-    places = np.arange(1, len(found.layers) + 1, dtype=np.float32)
+    positions = np.arange(1, len(found.layers) + 1, dtype=np.float32)
     names = distinct(found.layers, 40)
     traces = [
-        _curve(0, "other images", places, found.test, names),
-        _curve(1, "fitted images", places, found.train, names),
-        _level(2, "the network itself", places, found.network),
-        _level(3, "chance", places, found.chance),
+        _curve(0, "other images", positions, found.test, names),
+        _curve(1, "fitted images", positions, found.train, names),
+        _level(2, "the network itself", positions, found.network),
+        _level(3, "chance", positions, found.chance),
     ]
     x, borders = depth_axis(depth_groups(found.layers), 1, of="block")
     return canvas(
@@ -48,11 +48,13 @@ def linear_probe(found: LinearProbe) -> go.Figure:
     )
 
 
-def _curve(row: int, name: str, places: np.ndarray, values: np.ndarray, names: list[str]) -> dict[str, Any]:
+def _curve(
+    row: int, name: str, positions: np.ndarray, values: np.ndarray, names: list[str]
+) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(names) <= 60 else "lines",
-        "x": places,
+        "x": positions,
         "y": (100 * values).astype(np.float32),
         "name": name,
         "text": names,
@@ -62,8 +64,8 @@ def _curve(row: int, name: str, places: np.ndarray, values: np.ndarray, names: l
     }
 
 
-def _level(row: int, name: str, places: np.ndarray, value: float) -> dict[str, Any]:
-    ends = places[[0, -1]] if len(places) and np.isfinite(value) else places[:0]
+def _level(row: int, name: str, positions: np.ndarray, value: float) -> dict[str, Any]:
+    ends = positions[[0, -1]] if len(positions) and np.isfinite(value) else positions[:0]
     return {
         "type": "scatter",
         "mode": "lines",

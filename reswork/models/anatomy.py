@@ -121,7 +121,7 @@ def _copies(tensors: dict[str, Any]) -> dict[str, Any]:
 def _standin(module: nn.Module, name: str, calls: list[str]) -> Any:
     """In a layer's place; lists and dicts of layers stay lists and dicts."""
     if isinstance(module, nn.ModuleList):
-        return [_standin(child, f"{name}.{place}", calls) for place, child in enumerate(module)]
+        return [_standin(child, f"{name}.{index}", calls) for index, child in enumerate(module)]
     if isinstance(module, nn.ModuleDict):
         return {key: _standin(child, f"{name}.{key}", calls) for key, child in module.items()}
     return _Layer(module, name, calls)

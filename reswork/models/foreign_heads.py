@@ -67,8 +67,8 @@ class Head:
         if len(self.layers) == 1:
             return {"": self.layers[0][1]}
         kinds = [type(each) for each in self.module()]  # type: ignore[attr-defined]  # a Sequential
-        places = [place for place, kind in enumerate(kinds) if kind is not nn.ReLU]
-        return {f"{place}.": layer[1] for place, layer in zip(places, self.layers, strict=True)}
+        indices = [index for index, kind in enumerate(kinds) if kind is not nn.ReLU]
+        return {f"{index}.": layer[1] for index, layer in zip(indices, self.layers, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,11 @@ class UNetDecoder(nn.Module):
     def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
         """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
         *skips, x = features
-        for place in self.places:
+        for index in self.places:
             skip = skips.pop() if skips else None
             to = size if skip is None else (skip.shape[2], skip.shape[3])
-            x = getattr(self, f"merge{place}")(x, to, skip)
-            x = getattr(self, f"layer{place}")(x)
+            x = getattr(self, f"merge{index}")(x, to, skip)
+            x = getattr(self, f"layer{index}")(x)
         for name in self.last_names:
             x = getattr(self, name)(x)
         return self.last(x)

@@ -142,14 +142,14 @@ def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
     A level has the channels of its stage before the bottleneck's expansion; at the image's size, where a stem
     that shrinks leaves nothing to be put beside it, half of the stem's.
     """
-    places = decoder_places(config)
-    if not places:
+    indices = decoder_places(config)
+    if not indices:
         return ()
     assert config.width is not None and config.stage_blocks is not None and config.block is not None
     names = ORDERS[config.order][0].split()
     plans: list[LevelPlan] = []
     below = stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block]
-    for index, place in enumerate(places, start=sum(config.stage_blocks) + 1):
+    for index, place in enumerate(indices, start=sum(config.stage_blocks) + 1):
         stage = int(place) if place.isdigit() else 0
         channels = stage_width(config, stage) if stage else config.width
         skip = channels * EXPANSION[config.block] if stage else channels

@@ -119,9 +119,9 @@ def _base(shapes: Shapes) -> ResNetConfig:
 
 def _stage_blocks(shapes: Shapes) -> tuple[int, ...]:
     """How many blocks the names count in each stage."""
-    places = {tuple(name.split(".")[:2]) for name in shapes if name.startswith("layer")}
-    stages = sorted({int(stage.removeprefix("layer")) for stage, _ in places})
-    counts = tuple(sum(stage == f"layer{number}" for stage, _ in places) for number in stages)
+    blocks = {tuple(name.split(".")[:2]) for name in shapes if name.startswith("layer")}
+    stages = sorted({int(stage.removeprefix("layer")) for stage, _ in blocks})
+    counts = tuple(sum(stage == f"layer{number}" for stage, _ in blocks) for number in stages)
     if stages != list(range(1, len(stages) + 1)) or sum(counts) > _MOST_LAYERS:
         raise ValueError("no consecutive stages")
     return counts

@@ -35,11 +35,11 @@ class _Activations:
         self._twin = twin
         self._clear()
         twin.hook(output=self._output)
-        for place, block in enumerate(twin.blocks):
+        for index, block in enumerate(twin.blocks):
             parts = list(block.module.modules())
             relus = [part for part in parts if isinstance(part, nn.ReLU | nn.ReLU6)]
             for relu in relus or parts[:1]:
-                see_output(relu, self._units, place)
+                see_output(relu, self._units, index)
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, images: Tensor, targets: Tensor, task: Task) -> Tensor:
@@ -58,9 +58,9 @@ class _Activations:
         self._deviations: list[Tensor | None] = [None] * count
         self._dead: list[list[Tensor]] = [[] for _ in range(count)]
 
-    def _output(self, place: int, tensor: Tensor) -> None:
-        self._deviations[place], self._means[place] = torch.std_mean(tensor.float(), correction=0)
+    def _output(self, index: int, tensor: Tensor) -> None:
+        self._deviations[index], self._means[index] = torch.std_mean(tensor.float(), correction=0)
 
-    def _units(self, place: int, tensor: Tensor) -> None:
+    def _units(self, index: int, tensor: Tensor) -> None:
         others = [dimension for dimension in range(tensor.ndim) if dimension != 1]
-        self._dead[place].append(tensor.amax(others) <= 0)  # (C,)
+        self._dead[index].append(tensor.amax(others) <= 0)  # (C,)

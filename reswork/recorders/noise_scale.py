@@ -65,7 +65,7 @@ class _NoiseScale(BaseRecorder):
     def state(self) -> dict[str, Any]:
         """The running means, and the first gradients of a measurement that has begun."""
         step, gradients = self._first if self._first is not None else (None, [])
-        first = {f"first{place}": gradient for place, gradient in enumerate(gradients)}
+        first = {f"first{index}": gradient for index, gradient in enumerate(gradients)}
         return {"means": self._means.tolist(), "weight": self._weight, "first_step": step, **first}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ class _NoiseScale(BaseRecorder):
         self._means, self._weight = np.array(state["means"], float), float(state["weight"])
         if state["first_step"] is not None:
             count = sum(isinstance(value, Tensor) for value in state.values())
-            self._first = state["first_step"], [state[f"first{place}"] for place in range(count)]
+            self._first = state["first_step"], [state[f"first{index}"] for index in range(count)]
 
     def __call__(self, event: Event) -> None:
         match event:

@@ -13,7 +13,7 @@ from reswork.models.anatomy import residual_blocks
 class Look(Protocol):
     """What is done with a tensor that a block shows: ``(place of the block, tensor) -> its replacement``."""
 
-    def __call__(self, place: int, tensor: Tensor, /) -> Tensor | None:
+    def __call__(self, index: int, tensor: Tensor, /) -> Tensor | None:
         """None leaves it as it is; what is to be kept must be computed or copied at once."""
 
 
@@ -49,18 +49,18 @@ class ShadowModel:
 
         In a block without shortcut ``shortcut`` sees nothing; where x itself is added it sees x.
         """
-        for place, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             layer = block.branch_module
             if entered is not None:
-                _see_input(block.module, entered, place)
+                _see_input(block.module, entered, index)
             if shortcut is not None and block.has_shortcut and block.shortcut is None:
-                _see_input(block.module, shortcut, place)
+                _see_input(block.module, shortcut, index)
             if shortcut is not None and block.shortcut is not None:
-                see_output(block.shortcut, shortcut, place)
+                see_output(block.shortcut, shortcut, index)
             if branch is not None and layer is not None:
-                see_output(layer, branch, place)
+                see_output(layer, branch, index)
             if output is not None:
-                see_output(block.module, output, place)
+                see_output(block.module, output, index)
 
     def run(self, model: nn.Module, images: Tensor) -> Tensor:
         """Logits (N, K) of the model as it is now; the global random numbers stay as they were."""
@@ -108,30 +108,30 @@ class Summands:
         """Forget the tensors of one run."""
         self._shortcuts, self._branches = {}, {}
 
-    def _branch(self, place: int, tensor: Tensor) -> Tensor | None:
-        self._branches[place] = tensor
-        self._meet(place)
+    def _branch(self, index: int, tensor: Tensor) -> Tensor | None:
+        self._branches[index] = tensor
+        self._meet(index)
         return tensor.clone() if self._copies else None
 
-    def _shortcut(self, place: int, tensor: Tensor) -> Tensor | None:
-        self._shortcuts[place] = tensor
-        self._meet(place)
-        return tensor.clone() if self._copies and not self._identity[place] else None
+    def _shortcut(self, index: int, tensor: Tensor) -> Tensor | None:
+        self._shortcuts[index] = tensor
+        self._meet(index)
+        return tensor.clone() if self._copies and not self._identity[index] else None
 
-    def _meet(self, place: int) -> None:
-        branch, shortcut = self._branches.get(place), self._shortcuts.get(place)
-        if branch is not None and (shortcut is not None or not self._paired[place]):
-            self._look(place, shortcut, branch)
+    def _meet(self, index: int) -> None:
+        branch, shortcut = self._branches.get(index), self._shortcuts.get(index)
+        if branch is not None and (shortcut is not None or not self._paired[index]):
+            self._look(index, shortcut, branch)
 
 
-def see_output(module: nn.Module, look: Look, place: int) -> None:
+def see_output(module: nn.Module, look: Look, index: int) -> None:
     """Let a function see what a module gives, each time."""
-    module.register_forward_hook(lambda _, __, tensor: look(place, tensor))
+    module.register_forward_hook(lambda _, __, tensor: look(index, tensor))
 
 
-def _see_input(module: nn.Module, look: Look, place: int) -> None:
+def _see_input(module: nn.Module, look: Look, index: int) -> None:
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        replaced = look(place, inputs[0])
+        replaced = look(index, inputs[0])
         return None if replaced is None else (replaced, *inputs[1:])
 
     module.register_forward_pre_hook(hook)

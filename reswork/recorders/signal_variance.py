@@ -54,9 +54,9 @@ class _SignalVariance:
         self._streams: list[Tensor | None] = [None] * count
         self._branches: list[Tensor | None] = [None] * count
 
-    def _look(self, place: int, shortcut: Tensor | None, branch: Tensor) -> None:
-        self._branches[place] = _variance(branch)
-        self._streams[place] = self._branches[place] if shortcut is None else _variance(branch + shortcut)
+    def _look(self, index: int, shortcut: Tensor | None, branch: Tensor) -> None:
+        self._branches[index] = _variance(branch)
+        self._streams[index] = self._branches[index] if shortcut is None else _variance(branch + shortcut)
 
 
 def _variance(tensor: Tensor) -> Tensor:

@@ -72,32 +72,32 @@ class _ShortcutAndBranch:
         self._met: dict[int, tuple[Tensor, Tensor]] = {}
         self._rows: list[list[Tensor | None]] = [[None] * len(self._twin.blocks) for _ in _GROUPS]
 
-    def _enter(self, place: int, tensor: Tensor) -> Tensor:
+    def _enter(self, index: int, tensor: Tensor) -> Tensor:
         """Keep x, from where the gradients are wanted, and hand a copy on: the block may change it in place."""
-        self._entered[place] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
-        return self._entered[place].clone()
+        self._entered[index] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+        return self._entered[index].clone()
 
-    def _look(self, place: int, shortcut: Tensor | None, branch: Tensor) -> None:
+    def _look(self, index: int, shortcut: Tensor | None, branch: Tensor) -> None:
         if shortcut is None:
             return
-        self._met[place] = shortcut, branch
+        self._met[index] = shortcut, branch
         with torch.no_grad():
             one, other = shortcut.float(), branch.float()
             values = _size(one), _size(other), (one * other).mean() / (_size(one) * _size(other))
         for row, value in zip(self._rows, values, strict=False):
-            row[place] = value
+            row[index] = value
 
     def _split_gradients(self, loss: Tensor) -> None:
         """With g at the addition: g through the shortcut, and what else x gets, which came through the branch."""
-        places = list(self._met)
-        entered = [self._entered[place] for place in places]
-        branches = [self._met[place][1] for place in places]
+        indices = list(self._met)
+        entered = [self._entered[index] for index in indices]
+        branches = [self._met[index][1] for index in indices]
         found = torch.autograd.grad(loss, [*entered, *branches], retain_graph=True)
-        wholes, at_additions = found[: len(places)], found[len(places) :]
-        for place, x, whole, gradient in zip(places, entered, wholes, at_additions, strict=True):
-            shortcut = self._met[place][0]
+        wholes, at_additions = found[: len(indices)], found[len(indices) :]
+        for index, x, whole, gradient in zip(indices, entered, wholes, at_additions, strict=True):
+            shortcut = self._met[index][0]
             (over,) = torch.autograd.grad(shortcut, x, gradient.to(shortcut.dtype), retain_graph=True)
-            self._rows[3][place], self._rows[4][place] = over.norm(), (whole - over).norm()
+            self._rows[3][index], self._rows[4][index] = over.norm(), (whole - over).norm()
 
 
 def _size(tensor: Tensor) -> Tensor:

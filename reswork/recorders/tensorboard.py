@@ -28,8 +28,8 @@ def tensorboard(folder: str | Path = "tensorboard") -> Forwarder:
         InvalidSetting: if TensorBoard is not installed (the extra ``tensorboard``).
     """
     check_installed("tensorboard", "TensorBoard", "tensorboard")
-    place = Path(folder).absolute()  # a process of its own, or a later change of folder, shall find the same
-    return Forwarder("tensorboard", {"folder": str(place)}, lambda: _Files(place))
+    path = Path(folder).absolute()  # a process of its own, or a later change of folder, shall find the same
+    return Forwarder("tensorboard", {"folder": str(path)}, lambda: _Files(path))
 
 
 class _Files:

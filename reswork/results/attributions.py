@@ -204,10 +204,10 @@ def enlarged(maps: Floats, size: tuple[int, int]) -> Floats:
 
 def _weights(small: int, large: int) -> Floats:
     """(large, small): how much of each cell is in each pixel."""
-    place = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
-    low = np.floor(place).astype(np.int64)
+    position = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
+    low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, small - 1)
     weights = np.zeros((large, small), np.float32)
-    np.add.at(weights, (np.arange(large), low), 1 - (place - low))
-    np.add.at(weights, (np.arange(large), high), place - low)
+    np.add.at(weights, (np.arange(large), low), 1 - (position - low))
+    np.add.at(weights, (np.arange(large), high), position - low)
     return weights

@@ -139,9 +139,9 @@ class Checkpoints:
             except _UNREADABLE as error:
                 problems.append(f"{path.name} cannot be used: {error}")
         reason = f"; {problems[0]}" if problems else ""
-        place = "" if step is None else f" at or before step {step:,}"
+        before = "" if step is None else f" at or before step {step:,}"
         raise InvalidSetting(
-            "step", f"run {self._folder.parent.name!r} has no checkpoint to go on from{place}{reason}"
+            "step", f"run {self._folder.parent.name!r} has no checkpoint to go on from{before}{reason}"
         )
 
     def _newest_first(self) -> list[Path]:

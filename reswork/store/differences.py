@@ -81,11 +81,11 @@ def settings_of(run: SavedRun) -> dict[str, str]:
         raise InvalidSetting("runs", f"run {run.name!r} cannot be read: {run.unreadable}")
     recipe = run.recipe.to_dict()
     augmentation = recipe.pop("augmentation")
-    network: dict[str, Any] = {} if run.config is None else run.config.resolved().to_dict()
+    settings: dict[str, Any] = {} if run.config is None else run.config.resolved().to_dict()
     data = {"name": run.dataset_name, "content": run.dataset_hash[:12], "classes": len(run.classes)}
     parts = {
         "task": {"kind": run.task_kind},
-        "network": {"kind": run.model_label, **network},
+        "network": {"kind": run.model_label, **settings},
         "recipe": recipe,
         "augmentation": augmentation,
         "data": data | {"image shape": list(run.input_shape)},

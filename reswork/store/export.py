@@ -163,7 +163,7 @@ def _points(history: History) -> Iterator[tuple[str, int, float]]:
             yield name, step, value
     for group in history.groups:
         vectors = history.vectors(group)
-        for place, label in enumerate(vectors.labels):
-            column = vectors.values[:, place]
+        for index, label in enumerate(vectors.labels):
+            column = vectors.values[:, index]
             for step, value in zip(vectors.steps.tolist(), column.tolist(), strict=True):
                 yield f"{group}/{label}", step, value

@@ -112,10 +112,10 @@ class FittedWeights:
         if self.form.get("own_stem"):
             form["shapes"] = {name: value.shape for name, value in self.tensors.items()}
         plain = self.choice is None or (self.choice.head is not None and self.choice.head.is_plain)
-        network, head = ResNet(self.config), None if plain else self._head()
+        model, head = ResNet(self.config), None if plain else self._head()
         if head is None and not details.changed and not form:
-            return network
-        return AdaptedResNet(network, details, head, **form)
+            return model
+        return AdaptedResNet(model, details, head, **form)
 
     def _head(self) -> nn.Module:
         assert self.choice is not None

@@ -111,8 +111,8 @@ class FlatLayout:
         entries: dict[str, object] = {
             "__metadata__": {"format": "pt", "step": f"{step:012}", "crc32": f"{checksum:08x}"}
         }
-        for name, place, (dtype, shape) in zip(self._names, self._places, self._kinds, strict=True):
-            entries[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": list(place)}
+        for name, offsets, (dtype, shape) in zip(self._names, self._places, self._kinds, strict=True):
+            entries[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": list(offsets)}
         text = json.dumps(entries, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text

@@ -28,8 +28,8 @@ def planned_steps(total: int, most: int) -> tuple[int, ...]:
     if total < most:
         return tuple(range(total + 1))
     grid = np.unique(np.concatenate([np.arange(min(total, 4096) + 1), np.linspace(0, total, 4096)]))
-    places = np.interp(np.linspace(0, 1, most), _places(grid, total), grid)
-    return tuple(int(step) for step in np.unique(places.round().astype(np.int64)))
+    positions = np.interp(np.linspace(0, 1, most), _places(grid, total), grid)
+    return tuple(int(step) for step in np.unique(positions.round().astype(np.int64)))
 
 
 def superfluous(steps: Sequence[int], most: int, total: int) -> tuple[int, ...]:
@@ -51,13 +51,13 @@ def superfluous(steps: Sequence[int], most: int, total: int) -> tuple[int, ...]:
         (110,)
     """
     kept = list(steps)
-    places = _places(np.array(kept, np.float64), max(total, kept[-1] if kept else 1, 1)).tolist()
+    positions = _places(np.array(kept, np.float64), max(total, kept[-1] if kept else 1, 1)).tolist()
     gone = []
     while len(kept) > max(most, 1):
-        gaps = [after - before for before, after in zip(places, places[2:], strict=False)]
+        gaps = [after - before for before, after in zip(positions, positions[2:], strict=False)]
         index = 1 + gaps.index(min(gaps)) if gaps else 0
         gone.append(kept.pop(index))
-        places.pop(index)
+        positions.pop(index)
     return tuple(gone)
 
 

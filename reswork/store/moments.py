@@ -150,7 +150,7 @@ def moments(run: AnyRun, *, model: nn.Module | None = None, device: str | None =
     Example:
         >>> moments(run).model(40)                      # doctest: +SKIP
     """
-    place = choose_device(device or "auto")[0]
+    chosen_device = choose_device(device or "auto")[0]
     if not isinstance(run, LiveRun | SavedRun):
         raise InvalidSetting("run", f"run is a {type(run).__name__}: give a run, or one from disk")
     if model is None and run.config is None:
@@ -161,7 +161,7 @@ def moments(run: AnyRun, *, model: nn.Module | None = None, device: str | None =
             )
         model = run.snapshot()
     folder = (run.directory or Path(run.name)) / MOMENTS_FOLDER  # one that is not saved has none
-    return Moments(folder, _template(run.config, model, place), run.moments if run.is_live else None)
+    return Moments(folder, _template(run.config, model, chosen_device), run.moments if run.is_live else None)
 
 
 def _template(

@@ -26,7 +26,7 @@ def page_text(runs: list[SavedRun]) -> str:
     forbids every script but plotly.js and the one that draws.
     """
     scripts = [plotly_script(), (_STATIC / "page.js").read_text(encoding="utf-8")]
-    body = "".join([_head(runs), *_together(runs), *(_one_run(run, place) for place, run in enumerate(runs))])
+    body = "".join([_head(runs), *_together(runs), *(_one_run(run, index) for index, run in enumerate(runs))])
     style = (_STATIC / "page.css").read_text(encoding="utf-8")
     return (
         "<!doctype html>\n"
@@ -63,10 +63,10 @@ def _head(runs: list[SavedRun]) -> str:
         return title
     head = "".join(f'<th scope="col">{name}</th>' for name in ("run", *_facts(runs[0])))
     rows = "".join(
-        f'<tr><th scope="row"><a href="#run-{place}">{escape(run.name)}</a></th>'
+        f'<tr><th scope="row"><a href="#run-{index}">{escape(run.name)}</a></th>'
         + "".join(f"<td>{escape(value)}</td>" for value in _facts(run).values())
         + "</tr>"
-        for place, run in enumerate(runs)
+        for index, run in enumerate(runs)
     )
     return f"{title}<table><tr>{head}</tr>{rows}</table>"
 
@@ -89,7 +89,7 @@ def _together(runs: list[SavedRun]) -> list[str]:
     return parts
 
 
-def _one_run(run: SavedRun, place: int) -> str:
+def _one_run(run: SavedRun, index: int) -> str:
     facts = "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(run).items()
     )
@@ -105,8 +105,8 @@ def _one_run(run: SavedRun, place: int) -> str:
     if note:
         note = f'<div class="note">{escape(note)}</div>'
     return (
-        f'<section id="run-{place}"><h2>{escape(run.name)}</h2><dl>{facts}</dl>{problem}{note}'
-        f"{_drawn(figures_of(run), str(place))}"
+        f'<section id="run-{index}"><h2>{escape(run.name)}</h2><dl>{facts}</dl>{problem}{note}'
+        f"{_drawn(figures_of(run), str(index))}"
         f"<details><summary>All settings</summary><table>{settings}</table></details></section>"
     )
 
@@ -127,14 +127,14 @@ def _facts(run: SavedRun) -> dict[str, str]:
 
 def _drawn(figures: dict[str, Any], mark: str) -> str:
     parts = []
-    for place, (title, figure) in enumerate(figures.items()):
+    for index, (title, figure) in enumerate(figures.items()):
         meta = figure.layout.meta
         height = int(figure.layout.height or 280)
         about = "".join(
             f"<p><b>{label}.</b> {escape(meta['about'].get(key, ''))}</p>" for key, label in _ABOUT.items()
         )
         parts.append(
-            f'<figure><figcaption>{escape(title)}</figcaption><div class="plot" id="plot-{mark}-{place}" '
+            f'<figure><figcaption>{escape(title)}</figcaption><div class="plot" id="plot-{mark}-{index}" '
             f'data-title="{escape(title)}" style="height:{height}px"></div>'
             f'<script type="application/json">{embedded(figure)}</script>'
             f'<p class="muted">{escape(meta["summary"])}</p>'

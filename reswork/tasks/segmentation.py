@@ -186,7 +186,7 @@ class MaskMeter:
             "mean_iou": float(iou[there].mean()),
             "dice": float((2 * iou[there] / (1 + iou[there])).mean()),
             "pixel_accuracy": int(table.trace()) / pixels,
-            **{f"iou/{name}": float(iou[place]) for place, name in enumerate(self._classes) if there[place]},
+            **{f"iou/{name}": float(iou[index]) for index, name in enumerate(self._classes) if there[index]},
         }
         return Evaluation(metrics, iou, {"confusion": table.numpy()})
 
@@ -194,10 +194,10 @@ class MaskMeter:
 def _confusion(output: Tensor, targets: Tensor) -> Tensor:
     """(K, K) int64 pixels that count, row: the true class; without waiting for the device."""
     classes = output.shape[1]
-    places = targets.long() * classes + output.argmax(1)
-    places = torch.where(targets == IGNORED, classes * classes, places).flatten()
+    indices = targets.long() * classes + output.argmax(1)
+    indices = torch.where(targets == IGNORED, classes * classes, indices).flatten()
     table = torch.zeros(classes * classes + 1, dtype=torch.int64, device=output.device)
-    return table.scatter_add_(0, places, torch.ones_like(places))[:-1].view(classes, classes)
+    return table.scatter_add_(0, indices, torch.ones_like(indices))[:-1].view(classes, classes)
 
 
 def _iou(table: Tensor) -> Tensor:

@@ -29,12 +29,12 @@ def block_values(model: nn.Module, images: Tensor, quantity: str) -> dict[str, f
     blocks = residual_blocks(model)
     if quantity == "share":
         return _shares(model, images) if any(block.has_shortcut for block in blocks) else {}
-    places = {b.name: (b.branch if quantity == "branch" else b.name) for b in blocks}
-    layers = [layer for layer in places.values() if layer]
+    names = {b.name: (b.branch if quantity == "branch" else b.name) for b in blocks}
+    layers = [layer for layer in names.values() if layer]
     take = _zeros if quantity == "zeros" else _size
     with probes.watched(model, layers, take=take) as seen:
         seen(images)
-        return {name: seen[layer] for name, layer in places.items() if layer}
+        return {name: seen[layer] for name, layer in names.items() if layer}
 
 
 def _shares(model: nn.Module, images: Tensor) -> dict[str, float]:

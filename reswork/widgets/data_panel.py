@@ -170,16 +170,16 @@ def _examples(data: Dataset) -> Any:
     labels = data.train.labels.cpu().numpy()
     rounds = -(-EXAMPLES // len(data.classes))
     by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
-    chosen = [places[r] for r in range(rounds) for places in by_class if r < len(places)][:EXAMPLES]
+    chosen = [indices[r] for r in range(rounds) for indices in by_class if r < len(indices)][:EXAMPLES]
     images = data.train.images[torch.as_tensor(chosen, device=data.train.images.device)].cpu().numpy()
     return figures.image_grid(images, [data.classes[labels[i]] for i in chosen])
 
 
-def _augmented(data: Dataset, augmentation: Augmentation, picture: int) -> Any:
+def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
     """One picture as it is, then as the network may see it; with its mask where it has one."""
     if data.target_kind == "masks":
-        return _augmented_masks(data, augmentation, picture)
-    images = datasets.preview(data, augmentation, picture=picture, n=9)
+        return _augmented_masks(data, augmentation, image)
+    images = datasets.preview(data, augmentation, picture=image, n=9)
     return figures.image_grid(images.numpy(), ["original"] + ["augmented"] * (len(images) - 1))
 
 

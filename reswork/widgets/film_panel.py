@@ -80,10 +80,10 @@ class FilmPanel:
         self._repin()
         self.refresher.start()
 
-    def pin(self, place: int) -> None:
+    def pin(self, index: int) -> None:
         """Follow one more picture; the oldest of more than six goes."""
         pinned = [part for part in self._pinned.value.replace(" ", "").split(",") if part]
-        self._pinned.value = ", ".join([*(part for part in pinned if part != str(place)), str(place)][-6:])
+        self._pinned.value = ", ".join([*(part for part in pinned if part != str(index)), str(index)][-6:])
 
     def close(self) -> None:
         """Look no more; the widgets are closed with their tree."""

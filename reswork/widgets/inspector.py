@@ -349,15 +349,15 @@ class InspectorPanel:
         split, begin = self._data.test, self._index.value + 1
         order = [*range(begin, len(split)), *range(begin)]
         for start in range(0, len(order), 250):
-            places = order[start : start + 250]
-            images = normalise(split.images[places].to(self._device()), self._data.mean, self._data.std)
+            indices = order[start : start + 250]
+            images = normalise(split.images[indices].to(self._device()), self._data.mean, self._data.std)
             with torch.no_grad():
                 right = self._task.right(
-                    self._task.call(self.model, images).cpu(), split.targets[places].cpu()
+                    self._task.call(self.model, images).cpu(), split.targets[indices].cpu()
                 )
             bad = (~right).nonzero()
             if len(bad):
-                self._index.value = places[int(bad[0])]
+                self._index.value = indices[int(bad[0])]
                 return
             yield
         raise InvalidSetting("picture", "It gets every test picture right.")
@@ -370,8 +370,8 @@ class InspectorPanel:
 
     def _input(self) -> Tensor:
         """(1, C, H, W), normalised."""
-        picture = torch.from_numpy(self._sketch.picture)[None].to(self._device())
-        return normalise(picture, self._data.mean, self._data.std)
+        image = torch.from_numpy(self._sketch.picture)[None].to(self._device())
+        return normalise(image, self._data.mean, self._data.std)
 
     def _output(self) -> Tensor:
         """(1, K) or (1, K, H, W) logits."""
@@ -471,7 +471,7 @@ def fitted(
         )
     channels, height, width = shape
     try:
-        picture = pixels(content, (height, width), 1 if channels == 1 else 3, value_range)
+        image = pixels(content, (height, width), 1 if channels == 1 else 3, value_range)
     except Unreadable as error:
         reason = str(error)
         if reason in ("no image of a known format", "empty file"):
@@ -483,15 +483,15 @@ def fitted(
         else:
             told = f"the picture is damaged ({reason}); choose another, or save it anew as PNG or JPEG"
         raise InvalidSetting("upload", told) from error
-    array = picture.reshape(height, width, -1)
+    array = image.reshape(height, width, -1)
     if array.shape[2] != channels:
         array = np.repeat(array[:, :, :1], channels, axis=2)
     return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def answer_html(chances: Tensor, classes: tuple[str, ...], true: int | None) -> str:
+def answer_html(probabilities: Tensor, classes: tuple[str, ...], true: int | None) -> str:
     """The best five answers as bars."""
-    best = chances.topk(min(_BEST, len(chances)))
+    best = probabilities.topk(min(_BEST, len(probabilities)))
     rows = [
         f"<span>{'<b>' if k == true else ''}{escape(_name(k, classes))}{'</b>' if k == true else ''}</span>"
         f'<i><b style="width:{100 * p:.1f}%"></b></i><span>{100 * p:.1f} %</span>'

@@ -103,15 +103,15 @@ def marks_html(steps: Sequence[int], last: int) -> str:
 def told_html(step: int | None, steps: Sequence[int], count: int, most: int | None) -> str:
     """Which step is shown, and what the moments take on disk."""
     if step is None:
-        place = "Everything shows <b>now</b>."
+        where = "Everything shows <b>now</b>."
     elif step in steps:
-        place = f"Everything shows <b>step {step:,}</b>."
+        where = f"Everything shows <b>step {step:,}</b>."
     else:
         near = min(steps, key=lambda kept: (abs(kept - step), kept))
-        place = f"<b>Step {step:,}</b>; its weights were not kept, so networks are those of step {near:,}."
+        where = f"<b>Step {step:,}</b>; its weights were not kept, so networks are those of step {near:,}."
     room = f" of at most {most / 1e6:,.0f} MB" if most is not None else " MB"
     size = f"{count / 1e6:,.1f}{room}"
-    return f'<span class="reswork-muted">{place} {len(steps)} moments are kept, {size} on disk.</span>'
+    return f'<span class="reswork-muted">{where} {len(steps)} moments are kept, {size} on disk.</span>'
 
 
 def _button(label: str, tip: str, act: Callable[[], object]) -> w.Button:

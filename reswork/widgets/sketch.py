@@ -25,7 +25,7 @@ class Sketch(anywidget.AnyWidget):
     edited = CByteMemoryView().tag(sync=True)  # the same, from the page; buffers arrive as memoryviews
     size = traitlets.List([1, 1, 1]).tag(sync=True)  # C, H, W
 
-    def __init__(self, changed: Callable[[np.ndarray], None] = lambda picture: None) -> None:
+    def __init__(self, changed: Callable[[np.ndarray], None] = lambda image: None) -> None:
         super().__init__()
         self._changed = changed
         self.observe(self._take, names="edited")

@@ -297,9 +297,9 @@ class Workbench(w.VBox):
     def _show_plan(self) -> None:
         if not hasattr(self, "_plan"):
             return
-        net = self.config.label if self.config else "a network that cannot be built"
+        model = self.config.label if self.config else "a network that cannot be built"
         self._plan.value = (
-            f'<span class="reswork-muted">Start trains {escape(net)} on {escape(self.data.name)}.</span>'
+            f'<span class="reswork-muted">Start trains {escape(model)} on {escape(self.data.name)}.</span>'
         )
 
     def _attach(self) -> None:

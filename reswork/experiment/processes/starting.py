@@ -165,9 +165,9 @@ def resume_in_process(
         ranks=ranks,
         restarts=restarts,
     )
-    network = _network(saved.config)
-    settings.check(network)
-    run = process_run(network, data, saved.recipe, saved.directory, {}, settings)
+    model = _network(saved.config)
+    settings.check(model)
+    run = process_run(model, data, saved.recipe, saved.directory, {}, settings)
     if start:
         run.start()
     return run
@@ -246,10 +246,10 @@ def _started(directory: Path, folder: Path, ranks: int) -> "subprocess.Popen[byt
 
 def _search_path() -> str:
     """Where the process finds this very package, wherever this one got it from."""
-    place = str(Path(reswork.__file__).parents[1])
+    path = str(Path(reswork.__file__).parents[1])
     others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    installed = place in (*site.getsitepackages(), site.getusersitepackages())
-    return os.pathsep.join(others if installed or place in others else [place, *others])
+    installed = path in (*site.getsitepackages(), site.getusersitepackages())
+    return os.pathsep.join(others if installed or path in others else [path, *others])
 
 
 def _hello(name: str, worker: Worker) -> dict[str, Any]:
