@@ -255,8 +255,8 @@ def _gathered(planes: Tensor, origins: tuple[Tensor, Tensor]) -> Tensor:
     count, groups, _, source_width, channels = planes.shape
     channel = torch.arange(channels, device=planes.device)
     within_row = ((columns * channels).unsqueeze(2) + channel).flatten(1).unsqueeze(1)  # (N, 1, W * P)
-    places = ((rows * (source_width * channels)).unsqueeze(2) + within_row).flatten(1)  # (N, H * W * P)
-    result = planes.flatten(2).gather(2, places.unsqueeze(1).expand(-1, groups, -1))  # (N, G, H * W * P)
+    indices = ((rows * (source_width * channels)).unsqueeze(2) + within_row).flatten(1)  # (N, H * W * P)
+    result = planes.flatten(2).gather(2, indices.unsqueeze(1).expand(-1, groups, -1))  # (N, G, H * W * P)
     return result.view(count, groups, rows.shape[1], columns.shape[1], channels)
 
 
@@ -293,9 +293,9 @@ def _origins(
     return tables[0], tables[1]
 
 
-def _reflected(places: Tensor, length: int) -> Tensor:
+def _reflected(indices: Tensor, length: int) -> Tensor:
     """Places outside of 0 .. length - 1 mirrored at the edge, the edge itself not repeated."""
-    return (length - 1) - ((length - 1) - places.abs()).abs()
+    return (length - 1) - ((length - 1) - indices.abs()).abs()
 
 
 def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> None:
@@ -304,7 +304,7 @@ def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> No
     inside = []
     for length in (height, width):
         first = torch.randint(0, length, (count, 1), device=planes.device, generator=generator) - side // 2
-        place = torch.arange(length, device=planes.device)
-        inside.append((place >= first) & (place < first + side))  # (N, length)
+        index = torch.arange(length, device=planes.device)
+        inside.append((index >= first) & (index < first + side))  # (N, length)
     square = inside[0].unsqueeze(2) & inside[1].unsqueeze(1)  # (N, H, W)
     planes.masked_fill_(square.view(count, 1, height, width, 1), GREY)

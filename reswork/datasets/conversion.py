@@ -186,12 +186,12 @@ def renumbered(
         return list(labels), None, ""
     if classes is not None and found[-1] < len(classes):
         return list(labels), None, ""
-    place = torch.zeros(found[-1] + 1, dtype=torch.int64)
-    place[found] = torch.arange(len(found))
+    index = torch.zeros(found[-1] + 1, dtype=torch.int64)
+    index[found] = torch.arange(len(found))
     shown = ", ".join(map(str, found[:5])) + (f" ... {found[-1]}" if len(found) > 5 else "")
     names = [str(each) for each in found] if classes is None else list(classes)
     told = f"Labels are the numbers {shown}: they are the {len(found)} classes in this order, and no others."
-    return [place[each] for each in labels], names, told
+    return [index[each] for each in labels], names, told
 
 
 def _array(values: Any, field: str) -> np.ndarray:

@@ -296,9 +296,9 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     for channel in images.unbind(1):
         histogram = torch.bincount(channel.flatten(), minlength=256).cpu().double()
         mean = (histogram * values).sum() / histogram.sum()
-        deviation = ((histogram * (values - mean) ** 2).sum() / histogram.sum()).sqrt()
+        std = ((histogram * (values - mean) ** 2).sum() / histogram.sum()).sqrt()
         means.append(float(mean / 255))
-        deviations.append(float(deviation / 255) or 1.0)  # a constant channel stays constant
+        deviations.append(float(std / 255) or 1.0)  # a constant channel stays constant
     return tuple(means), tuple(deviations)
 
 

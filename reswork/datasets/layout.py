@@ -231,8 +231,8 @@ def _splits_inside(tree: _Tree, base: str, tops: Sequence[str]) -> dict[str, str
     """Of folders inside of every class the split, where there are no others; else nothing."""
     if len(tops) < 2 or any(tree.has_direct(f"{base}{top}/") for top in tops):
         return {}
-    places = [(top, folder) for top in tops for folder in tree.folders(f"{base}{top}/")]
-    roles = {folder: role_of(folder) for _, folder in places}
+    indices = [(top, folder) for top in tops for folder in tree.folders(f"{base}{top}/")]
+    roles = {folder: role_of(folder) for _, folder in indices}
     if not all(roles.values()) or "train" not in roles.values() or len(set(roles.values())) < 2:
         return {}
     tested = "test" if "test" in roles.values() else "val"
@@ -241,9 +241,9 @@ def _splits_inside(tree: _Tree, base: str, tops: Sequence[str]) -> dict[str, str
         for folder, role in roles.items()
         if role in ("train", tested)
     }
-    if any(len(tree.folders(f"{base}{top}/{folder}/")) > 1 for top, folder in places):
+    if any(len(tree.folders(f"{base}{top}/{folder}/")) > 1 for top, folder in indices):
         told = {
-            split: [f"{base}{top}/{folder}" for top, folder in places if found.get(folder) == split]
+            split: [f"{base}{top}/{folder}" for top, folder in indices if found.get(folder) == split]
             for split in ("train", "test")
         }
         raise InvalidSetting(

@@ -55,13 +55,13 @@ def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None
     if text in _SOURCES:
         return _SOURCES[text]()
     try:
-        place = existing(text or "?")
+        path = existing(text or "?")
     except InvalidSetting as error:
         raise InvalidSetting(
             "data",
             f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file: "
             f"{error.message}",
         ) from error
-    if place.suffix.lower() == ".npz":
-        return npz(place)
-    return masks(place, size=size) if has_masks(place) else folder(place, size)
+    if path.suffix.lower() == ".npz":
+        return npz(path)
+    return masks(path, size=size) if has_masks(path) else folder(path, size)

@@ -59,7 +59,7 @@ class MaskKey:
             InvalidSetting: the mask holds a value of no class.
         """
         table = np.full(256, IGNORED, np.uint8)
-        for place, value in enumerate(_values(mask, self.by_colour)):
+        for index, value in enumerate(_values(mask, self.by_colour)):
             if value not in self.classes_of:
                 raise InvalidSetting(
                     "classes",
@@ -67,7 +67,7 @@ class MaskKey:
                     f"{'colours' if self.by_colour else 'numbers'} ({self._listed()}): add it to classes, or name it "
                     "as ignored",
                 )
-            table[place] = self.classes_of[value]
+            table[index] = self.classes_of[value]
         return table[mask.places]
 
     def _listed(self) -> str:

@@ -35,12 +35,12 @@ def separated(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     masks: dict[str, str] = {}
     for name in names:
         way = name.split("/")
-        for place, part in enumerate(way[:-1]):
+        for index, part in enumerate(way[:-1]):
             side = (
                 images if part.lower() in IMAGE_FOLDERS else masks if part.lower() in MASK_FOLDERS else None
             )
             if side is not None:
-                side["/".join(way[:place] + way[place + 1 :])] = name
+                side["/".join(way[:index] + way[index + 1 :])] = name
                 break
     return images, masks
 
@@ -150,9 +150,9 @@ def _found_suffix(images: Sequence[str], masks: Sequence[str]) -> str:
     seen: Counter[str] = Counter()
     for base in map(_base, masks):
         seen[""] += base in bases
-        for place, sign in enumerate(base):
-            if not sign.isalnum() and base[:place] in bases:
-                seen[base[place:]] += 1
+        for index, sign in enumerate(base):
+            if not sign.isalnum() and base[:index] in bases:
+                seen[base[index:]] += 1
     return max(seen, key=lambda ending: (seen[ending], -len(ending)))
 
 

@@ -87,15 +87,15 @@ def folder(
     return _dataset(place, arrays, about)
 
 
-def _dataset(place: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Dataset:
+def _dataset(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Dataset:
     train, test = (
         Split(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]))
         for split in ("train", "test")
     )
-    name = readable(place.name if place.is_dir() else place.stem)
+    name = readable(path.name if path.is_dir() else path.stem)
     skipped = [Skipped(*pair) for pair in about["skipped"]]
-    kind = "folder" if place.is_dir() else "archive"
-    source = f"Read from the {kind} {readable(place.name)}"
+    kind = "folder" if path.is_dir() else "archive"
+    source = f"Read from the {kind} {readable(path.name)}"
     return assembled(
         name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"],
         value_range=pair_of(about["value_range"]),
@@ -233,22 +233,22 @@ def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple
         raise InvalidSetting(
             "path", f"none of the {len(names):,} images can be read; {first_problem(skipped)}"
         )
-    places = [index for index in range(len(names)) if index not in reasons]
+    indices = [index for index in range(len(names)) if index not in reasons]
     channels = 1 if all(each.is_grey for each in known) else 3
     target, notes = _target_size(known, size, channels)
     _check_memory(len(known), target, channels)
     deep = [names[index] for index, each in enumerate(surveyed) if isinstance(each, Header) and each.is_deep]
     value_range = common_range(files, deep) if deep else None
     notes += [range_note(value_range)] if value_range else []
-    pixels, failed = decoded(files, [names[index] for index in places], target, channels, value_range)
-    skipped += [Skipped(readable(names[places[index]]), reason) for index, reason in failed.items()]
+    pixels, failed = decoded(files, [names[index] for index in indices], target, channels, value_range)
+    skipped += [Skipped(readable(names[indices[index]]), reason) for index, reason in failed.items()]
     good = np.zeros(len(names), bool)
-    good[places] = True
-    good[[places[index] for index in failed]] = False
+    good[indices] = True
+    good[[indices[index] for index in failed]] = False
     images = pixels
-    if len(places) < len(names):
+    if len(indices) < len(names):
         images = np.zeros((len(names), *pixels.shape[1:]), np.uint8)
-        images[places] = pixels
+        images[indices] = pixels
     sizes = [(each.height, each.width) if isinstance(each, Header) else (0, 0) for each in surveyed]
     return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes, value_range)
 
@@ -336,9 +336,9 @@ def _check_memory(count: int, size: tuple[int, int], channels: int) -> None:
         )
 
 
-def file_signature(place: Path) -> str:
+def file_signature(path: Path) -> str:
     """Another one after the file was changed."""
-    status = place.stat()
+    status = path.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 

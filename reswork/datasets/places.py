@@ -22,9 +22,9 @@ def embedded(name: str) -> Path:
     """
     package = Path(__file__).resolve().parents[1]
     places = (package / "_data" / name, package.parent / "data" / name)
-    for place in places:
-        if place.is_dir():
-            return place
+    for path in places:
+        if path.is_dir():
+            return path
     raise FileNotFoundError(
         f"the embedded data are missing from {places[0]} and {places[1]}: install reswork anew"
     )

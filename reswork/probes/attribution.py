@@ -229,9 +229,9 @@ def separated(scalar_model: ScalarModel, images: Tensor, *, one_pass: bool) -> t
     if one_pass and len(images) == 1:
         return ()
     answers = []
-    for place in (0, 1):
+    for index in (0, 1):
         with OwnRandomness():  # the same numbers for both
-            answers.append(answer_beside(scalar_model, images[:1], place))
+            answers.append(answer_beside(scalar_model, images[:1], index))
     if not mixed(*answers):
         return ()
     scalar_model.alone = True

@@ -31,7 +31,7 @@ def images_at_once(scalar_model: ScalarModel, image: Tensor) -> int:
     weights = {weight.untyped_storage().data_ptr() for weight in scalar_model.parameters()}
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         answers = scalar_model.logits(image.detach().clone().requires_grad_())
-    each = sum(size for place, size in seen.items() if place not in weights) or 1
+    each = sum(size for index, size in seen.items() if index not in weights) or 1
     del answers
     room = min(_BYTES, _SHARE * _free_bytes(image.device))
     return max(1, min(_MOST, int(room / (2 * each))))  # twice: gradients on the way back

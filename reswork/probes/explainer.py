@@ -106,9 +106,9 @@ def check_method(method: Method, layer: str | None, smooth: int) -> MethodSpec:
 
 
 def _scores(
-    spec: MethodSpec, net: nn.Module, like: ScalarModel, example: Tensor
+    spec: MethodSpec, model: nn.Module, like: ScalarModel, example: Tensor
 ) -> tuple[ScalarModel, ScalarModel]:
-    scalar_model = ScalarModel(net, like.output, like.alone)
+    scalar_model = ScalarModel(model, like.output, like.alone)
     if spec.apart is None:
         return scalar_model, scalar_model
     if like.alone and spec.apart == "relus and pools":
@@ -117,5 +117,5 @@ def _scores(
             f"method={spec.name!r} puts a picture and its baseline through the net together, and this net's pictures "
             "change each other's answer (norms without statistics): choose integrated_gradients",
         )
-    separated = SeparateCalls(net, example, pools=spec.apart == "relus and pools")
+    separated = SeparateCalls(model, example, pools=spec.apart == "relus and pools")
     return scalar_model, ScalarModel(separated, like.output, like.alone)

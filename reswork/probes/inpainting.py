@@ -34,33 +34,33 @@ def inpainted(image: Tensor, removed: Tensor, seed: int = 0) -> Tensor:
     count = known.sum(dim=(2, 3), keepdim=True)
     plain = image.mean(dim=(1, 2))[None, :, None, None]
     mean = torch.where(count > 0, (image * known).sum((2, 3), keepdim=True) / count.clamp(min=1), plain)
-    pictures = image * known + mean * unknown  # (P, C, H, W), the first guess
+    images = image * known + mean * unknown  # (P, C, H, W), the first guess
     span = image.amax() - image.amin()
-    pictures = _relaxed(pictures, unknown * (count > 0), float(span) * _PRECISE)
-    return pictures + unknown * _NOISE * span * drawn(pictures.shape[1:], image, seed)
+    images = _relaxed(images, unknown * (count > 0), float(span) * _PRECISE)
+    return images + unknown * _NOISE * span * drawn(images.shape[1:], image, seed)
 
 
-def _relaxed(pictures: Tensor, unknown: Tensor, precise: float) -> Tensor:
+def _relaxed(images: Tensor, unknown: Tensor, precise: float) -> Tensor:
     """Make every unknown pixel the weighted mean of its neighbours."""
     total = _neighbours(torch.ones_like(unknown[:1]))  # (1, 1, H, W), less than 1 at the edges
-    residual = unknown * (_neighbours(pictures) - total * pictures)
+    residual = unknown * (_neighbours(images) - total * images)
     direction, size = residual, _dot(residual, residual)
     for _ in range(_ROUNDS):
         if float(residual.abs().amax()) <= precise / 100:
             break
         ahead = unknown * (total * direction - _neighbours(direction))
         step = size / _dot(direction, ahead).clamp(min=1e-30)
-        pictures = pictures + step * direction
+        images = images + step * direction
         residual = residual - step * ahead
         before, size = size, _dot(residual, residual)
         direction = residual + size / before.clamp(min=1e-30) * direction
-    return pictures
+    return images
 
 
-def _neighbours(pictures: Tensor) -> Tensor:
+def _neighbours(images: Tensor) -> Tensor:
     """Weighted sum of the eight neighbours; none beyond the edge."""
     side, corner = 1 / 6, 1 / 12
-    padded = F.pad(pictures, (1, 1, 1, 1))
+    padded = F.pad(images, (1, 1, 1, 1))
     straight = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1] + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
     slanted = padded[..., :-2, :-2] + padded[..., :-2, 2:] + padded[..., 2:, :-2] + padded[..., 2:, 2:]
     return side * straight + corner * slanted

@@ -32,9 +32,9 @@ def shuffled_cascade(net: nn.Module, points: int, seed: int) -> Iterator[str]:
         if any(weight.numel() > 1 for weight in module.parameters(recurse=False))
     ][::-1]
     halts = set(np.linspace(0, len(layers), points + 1).round().astype(int)[1:].tolist())
-    for place, (name, module) in enumerate(layers, start=1):
+    for index, (name, module) in enumerate(layers, start=1):
         _shuffle(module, generator)
-        if place in halts:
+        if index in halts:
             yield name
 
 
@@ -55,9 +55,9 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Mean ranks: equal values share one."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    return (last - (counts - 1) / 2)[index]
 
 
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:

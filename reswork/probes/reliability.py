@@ -164,9 +164,9 @@ class _Case:
     @torch.no_grad()
     def _chances(self, removed: Tensor) -> Tensor:
         """Probability of the target, with pixels taken out, (P,)."""
-        pictures = inpainted(self.image[0], removed, self.explain.options.seed)
+        images = inpainted(self.image[0], removed, self.explain.options.seed)
         logits = torch.cat(
-            [self.explain.scalar_model.logits(part) for part in pictures.split(self.explain.at_once)]
+            [self.explain.scalar_model.logits(part) for part in images.split(self.explain.at_once)]
         )
         return (logits.softmax(dim=1) * self.weights).sum(dim=1).float()
 

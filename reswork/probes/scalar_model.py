@@ -22,9 +22,9 @@ class ScalarModel(nn.Module):
         alone: whether the net gets one picture at a time, for the others would change its answer.
     """
 
-    def __init__(self, net: nn.Module, output: Output = None, alone: bool = False) -> None:
+    def __init__(self, model: nn.Module, output: Output = None, alone: bool = False) -> None:
         super().__init__()
-        self.net = net
+        self.net = model
         self.output = output
         self.alone = alone
 
@@ -55,9 +55,9 @@ class ScalarModel(nn.Module):
 
 
 @torch.no_grad()
-def answer_beside(scalar_model: ScalarModel, image: Tensor, place: int) -> Tensor | None:
+def answer_beside(scalar_model: ScalarModel, image: Tensor, index: int) -> Tensor | None:
     """The answer (K,) to an image (1, C, H, W) when one of two others lies beside it; None where that fails."""
-    other = (image.flip(2, 3) + 1, 3 * image.flip(3) - 2)[place]
+    other = (image.flip(2, 3) + 1, 3 * image.flip(3) - 2)[index]
     try:
         return scalar_model.logits(torch.cat([image, other]))[0]
     except Exception:  # it takes one picture only, or none: whoever asks it next says so

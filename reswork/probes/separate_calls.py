@@ -129,16 +129,16 @@ class SeparateCalls(nn.Module):
         InvalidSetting: later, when the net does not make the same calls again.
     """
 
-    def __init__(self, net: nn.Module, example: Tensor, *, pools: bool) -> None:
+    def __init__(self, model: nn.Module, example: Tensor, *, pools: bool) -> None:
         super().__init__()
-        self.net = net
+        self.net = model
         self.calls = nn.ModuleList()
         self.untreated: set[str] = set()
         self._kinds = _ELEMENTWISE | _POOLS if pools else _RELUS
         self._named = _WITHOUT_RULE if pools else _ACTIVATIONS
-        _hide(net)
+        _hide(model)
         with torch.enable_grad(), self._router(counting=True):
-            net(example.detach().clone().requires_grad_() * 1)  # no leaf: nets may work in place on it
+            model(example.detach().clone().requires_grad_() * 1)  # no leaf: nets may work in place on it
         self.calls.to(example.device).eval()
 
     def forward(self, images: Tensor) -> Any:
@@ -241,17 +241,17 @@ class PairwiseMaxPool(nn.Module):
         """(N, C, H, W) to (N, C, h, w)."""
         settings = (self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
         sizes = F.max_pool2d(x[:1, :1].detach(), *settings).shape[2:]
-        (top, left), (bottom, right) = self.padding, (self._behind(x, sizes, place) for place in (0, 1))
+        (top, left), (bottom, right) = self.padding, (self._behind(x, sizes, index) for index in (0, 1))
         x = F.pad(x, (left, right, top, bottom), value=float(x.detach().amin()))  # never above a maximum
         relus = iter(self.relus)
-        for place in (0, 1):
-            x = self._along(x, place, sizes[place], relus)
+        for index in (0, 1):
+            x = self._along(x, index, sizes[index], relus)
         return x
 
-    def _behind(self, x: Tensor, sizes: tuple[int, ...], place: int) -> int:
+    def _behind(self, x: Tensor, sizes: tuple[int, ...], index: int) -> int:
         """Cells to append so that the last window is whole."""
-        reach = (sizes[place] - 1) * self.stride[place] + self.dilation[place] * (self.kernel[place] - 1) + 1
-        return max(0, reach - x.shape[2 + place] - self.padding[place])
+        reach = (sizes[index] - 1) * self.stride[index] + self.dilation[index] * (self.kernel[index] - 1) + 1
+        return max(0, reach - x.shape[2 + index] - self.padding[index])
 
     def _along(self, x: Tensor, place: int, size: int, relus: Any) -> Tensor:
         step, gap = self.stride[place], self.dilation[place]
@@ -265,10 +265,10 @@ class PairwiseMaxPool(nn.Module):
         return highest
 
 
-def _hide(net: nn.Module) -> None:
+def _hide(model: nn.Module) -> None:
     """Put a stand-in for each activation module that hooks would look for."""
     stand_ins: dict[int, nn.Module] = {}
-    for module in list(net.modules()):
+    for module in list(model.modules()):
         for name, child in list(module._modules.items()):
             if child is not None and isinstance(child, _HIDDEN):
                 module._modules[name] = stand_ins.setdefault(id(child), _Through(child))
@@ -278,13 +278,13 @@ def _max_pool(args: tuple[Any, ...], kwargs: dict[str, Any]) -> PairwiseMaxPool:
     names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
     defaults = (None, None, 0, 1, False)
     return PairwiseMaxPool(
-        *(_given(args, kwargs, place, name, default)
-          for place, (name, default) in enumerate(zip(names, defaults, strict=True), start=1))
+        *(_given(args, kwargs, index, name, default)
+          for index, (name, default) in enumerate(zip(names, defaults, strict=True), start=1))
     )  # fmt: skip
 
 
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str, default: Any) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name, default)
+def _given(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any) -> Any:
+    return args[index] if len(args) > index else kwargs.get(name, default)
 
 
 def _pair(value: Any) -> tuple[int, int]:

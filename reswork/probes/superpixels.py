@@ -42,10 +42,10 @@ def _regions(image: Tensor, count: int) -> Tensor:
     columns = max(1, min(width, round(count / rows)))
     y = (torch.arange(height, device=image.device) + 0.5) * rows / height  # in cells of the grid
     x = (torch.arange(width, device=image.device) + 0.5) * columns / width
-    place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)  # (H, W, 2)
+    index = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)  # (H, W, 2)
     spread = float(image.std()) or 1.0
-    points = torch.cat([image.permute(1, 2, 0) / spread, place], dim=-1).flatten(0, 1)  # (HW, C + 2)
-    labels = (place[..., 0].long() * columns + place[..., 1].long()).flatten()
+    points = torch.cat([image.permute(1, 2, 0) / spread, index], dim=-1).flatten(0, 1)  # (HW, C + 2)
+    labels = (index[..., 0].long() * columns + index[..., 1].long()).flatten()
     for _ in range(_ROUNDS):
         used, labels = labels.unique(return_inverse=True)
         size = torch.bincount(labels, minlength=len(used)).to(points.dtype)
@@ -161,8 +161,8 @@ def _coalitions(count: int, samples: int, seed: int) -> tuple[NDArray[np.bool_],
         return shown, (count - 1) / (ways * sizes * (count - sizes))
     random = np.random.default_rng(seed)
     sizes = np.arange(1, count)
-    chance = 1 / (sizes * (count - sizes))
-    drawn = random.choice(sizes, size=-(-samples // 2), p=chance / chance.sum())
+    probability = 1 / (sizes * (count - sizes))
+    drawn = random.choice(sizes, size=-(-samples // 2), p=probability / probability.sum())
     ranks = random.random((len(drawn), count)).argsort(axis=1).argsort(axis=1)
     half = ranks < drawn[:, None]
     return np.concatenate([half, ~half]), np.ones(2 * len(half))  # each with its opposite: less chance

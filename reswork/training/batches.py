@@ -57,8 +57,8 @@ class Batches:
 
     def cut(self, step: int) -> Batch:
         """The batch of one step, from 1: cut, augmented, normalised, mixed."""
-        epoch, place = divmod(step - 1, self.per_epoch)
-        chosen = self._epoch_order(epoch)[place * self._recipe.batch_size :][: self._recipe.batch_size]
+        epoch, index = divmod(step - 1, self.per_epoch)
+        chosen = self._epoch_order(epoch)[index * self._recipe.batch_size :][: self._recipe.batch_size]
         self._generator.manual_seed(derived_seed(self._recipe.seed, "augmentation", step))
         batch = Batch(*self._prepare(chosen, self._generator))
         return self._mixed(batch, step) if self._recipe.mixup else batch

@@ -142,12 +142,12 @@ def _steps(
     rates = learning_rates(recipe, len(data.train))[1].tolist()
     weights = class_weights(recipe, data.class_counts())
     train_step = TrainStep(model, batches, task, recipe, mode, rates, start, ranks, weights)
-    place = _Place(train_step, start, batches.per_epoch, total)
+    index = _Place(train_step, start, batches.per_epoch, total)
     examples, metric = min(recipe.batch_size, len(data.train)), task.metrics[0].name
     frozen = train_step.frozen.report()
     try:
         yield RunStarted(
-            place.step,
+            index.step,
             model,
             total,
             batches.per_epoch,
@@ -155,15 +155,15 @@ def _steps(
             _told(mode, ranks, model),
             mode,
             task,
-            place.state,
+            index.state,
             frozen,
         )
         clock = _Clock(controls)
         if not (
-            yield from _evaluation(place, train_step, data, task, mode, controls, clock, ranks)
+            yield from _evaluation(index, train_step, data, task, mode, controls, clock, ranks)
         ):  # it may stop there
             return
-        for step in range(place.step + 1, total + 1):
+        for step in range(index.step + 1, total + 1):
             epoch = (step - 1) // batches.per_epoch + 1
             for name, value in ranks.agree([*controls.changes()]):
                 train_step.change(name, value, step)
@@ -187,10 +187,10 @@ def _steps(
             if controls.wants_gradients:
                 yield GradientsReady(step, epoch, model)
             train_step.apply(step)
-            place.made(step)
+            index.made(step)
             rate, layer_rates = train_step.rate(step), train_step.layer_rates(step)
             yield StepDone(step, epoch, loss, score, metric, examples, rate, model, layer_rates)
-            if not (yield from _evaluation(place, train_step, data, task, mode, controls, clock, ranks)):
+            if not (yield from _evaluation(index, train_step, data, task, mode, controls, clock, ranks)):
                 return
     finally:
         train_step.release()
@@ -200,7 +200,7 @@ def _steps(
 
 
 def _evaluation(
-    place: "_Place",
+    index: "_Place",
     train_step: TrainStep,
     data: Dataset,
     task: Task,
@@ -210,17 +210,17 @@ def _evaluation(
     ranks: Ranks,
 ) -> Generator[Event, None, bool]:
     """Evaluate where an epoch ends; false if the run was ended meanwhile."""
-    if not place.wants_evaluation:
+    if not index.wants_evaluation:
         return True
     train_step.settle()
     model, seconds = train_step.evaluated, clock.lap()
     found = evaluate(model, data, task, mode=mode, stopped=lambda: controls.stop, ranks=ranks)
     if found is None and (controls.stop or len(data.test)):
-        yield EvaluationStopped(place.step, train_step.model)
+        yield EvaluationStopped(index.step, train_step.model)
         return False
     found = found or Evaluation({})  # where there are no test images
-    place.evaluated = True
-    yield EpochDone(place.step, place.epoch, seconds, found.metrics, found.tables, model)
+    index.evaluated = True
+    yield EpochDone(index.step, index.epoch, seconds, found.metrics, found.tables, model)
     clock.lap()
     return True
 

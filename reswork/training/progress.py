@@ -123,7 +123,7 @@ def load_optimizer(
     """
     held = [weight for group in optimizer.param_groups for weight in group["params"]]
     known = {id(weight) for weight in held}
-    weights = {str(place): weight for place, weight in enumerate(held)}
+    weights = {str(index): weight for index, weight in enumerate(held)}
     weights |= {name: weight for name, weight in model.named_parameters() if id(weight) in known}
     sizes = [len(group["params"]) for group in optimizer.param_groups]
     if sizes != [each.get("params") for each in settings]:
