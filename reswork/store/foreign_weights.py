@@ -59,6 +59,7 @@ def plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors under names without what wrappers put before all of them.
 
     Example:
+        >>> import torch
         >>> list(plain_names({"module.fc.weight": torch.zeros(2, 3)}))
         ['fc.weight']
     """

@@ -52,7 +52,7 @@ def test_masks_are_followed_while_they_are_learned(training) -> None:
     page = training
     assert "U-Net on ResNet-8" in page.locator(".reswork-sums").inner_text()
     press(page, "Data")
-    assert "classes of pixels" in page.locator(".reswork").inner_text()
+    page.locator(".reswork", has_text="classes of pixels").wait_for()
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 40)

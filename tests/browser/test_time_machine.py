@@ -62,7 +62,7 @@ def test_a_live_training_is_turned_back_and_goes_on(page: Any) -> None:
         until(page, lambda title=title: picture(page, title))
     assert page.evaluate(PIXELS, ".reswork-past .reswork-grid")[1] > 20
     first = picture(page, WEIGHTS)
-    page.locator(".reswork-past", has_text="test pictures right").wait_for()
+    page.locator(".reswork-past", has_text="test pictures the accuracy of").wait_for()
 
     press(page, "Inspect")
     page.locator(".reswork", has_text="The network after 0 steps").first.wait_for()
