@@ -105,7 +105,7 @@ def row_of(run: SavedRun) -> RunRow:
     cells = {name: _words(name, value) for name, value in values.items()}
     if run.unreadable is None:
         cells["step"] = f"{values['step']:,} of {run.total_steps:,}"
-    cells["score"] = run.told_score
+    cells["score"] = run.told_score.partition(" ")[0]  # the number alone: its name would push out the notes
     problem = run.unreadable or run.error or ""
     begun = f"{run.created.astimezone():%Y-%m-%d %H:%M}"
     text = " ".join([*cells.values(), begun, note, problem]).casefold()
