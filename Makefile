@@ -11,7 +11,7 @@ OLD_KERNEL := $(VENV)/ipykernel-6.31
 DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check docs bench notebooks gallery test-kernels clean
+.PHONY: help lab test check docs rope bench notebooks gallery test-kernels clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -35,6 +35,9 @@ check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the noteb
 
 docs: $(VENV)/.stamp-dev  ## build the reference of all public names from the docstrings, into build/reference
 	PYTHONWARNINGS=error::UserWarning,error::RuntimeWarning $(BIN)/pdoc --docformat google --output-directory build/reference $(DOCUMENTED)
+
+rope: $(VENV)/.stamp-dev  ## train as the code before the move does, to the last bit (a minute; goes when the move is over)
+	$(PY) -m tests.rope $(ARGS)
 
 bench: $(VENV)/.stamp-bench  ## compare the speed with other libraries (tens of minutes)
 	$(PY) -m benchmarks $(ARGS)
