@@ -43,7 +43,7 @@ def test_a_stored_run_has_its_task_its_score_its_page_and_its_row(data, folder) 
     saved = rw.load_run("seg")
     assert (saved.task_kind, saved.headline.name) == ("segmentation", "mean_iou")
     assert saved.score == pytest.approx(values(run, "mean_iou/test")[-1])
-    assert row_of(saved).cells["score"] == f"{saved.score:.1%} mean IoU"
+    assert row_of(saved).cells["score"] == f"{saved.score:.1%}"
     assert "iou/ground/test" in saved.history.names and saved.model().config.head == "unet"
     page = saved.export(folder / "page.html").read_text()
     assert "IoU of each class" in page and "Mean IoU" in page and "<figcaption>Accuracy" not in page
