@@ -28,22 +28,18 @@ def block_values(model: nn.Module, images: Tensor, quantity: str) -> dict[str, f
     """
     blocks = residual_blocks(model)
     if quantity == "share":
-        return _shares(model, images) if any(block.has_shortcut for block in blocks) else {}
+        stages = probes.shortcut_shares(model, images[:1]) if any(b.has_shortcut for b in blocks) else ()
+        return {
+            name: float(value)
+            for stage in stages
+            for name, value in zip(stage.blocks, stage.through_branches[0], strict=True)
+        }
     names = {b.name: (b.branch if quantity == "branch" else b.name) for b in blocks}
     layers = [layer for layer in names.values() if layer]
     take = _zeros if quantity == "zeros" else _size
     with probes.watched(model, layers, take=take) as seen:
         seen(images)
         return {name: seen[layer] for name, layer in names.items() if layer}
-
-
-def _shares(model: nn.Module, images: Tensor) -> dict[str, float]:
-    found = probes.shortcut_shares(model, images[:1])
-    return {
-        name: float(value)
-        for stage in found
-        for name, value in zip(stage.blocks, stage.through_branches[0], strict=True)
-    }
 
 
 def _size(output: Tensor) -> float:

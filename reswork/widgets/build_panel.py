@@ -12,7 +12,7 @@ from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import Head
 from reswork.models.sheet import SpecSheet, spec_sheet
-from reswork.widgets.form import Field, Form, menu_field, number_or_none, text_of
+from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 
 CIFAR_BASIC = tuple(6 * n + 2 for n in range(1, 19))
@@ -65,7 +65,9 @@ class BuildPanel:
         self.drawing.on_click(self._show_block)
         self.cost = LiveFigure(figures.cost_by_layer(spec_sheet(ResNetConfig())))
         self._sums = w.HTML()
-        self._block = w.HTML(_hint("Click a block in the drawing to see its numbers."))
+        self._block = w.HTML(
+            '<span class="reswork-muted">Click a block in the drawing to see its numbers.</span>'
+        )
         more = w.Accordion(
             [
                 w.VBox(self.form.views("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width")),
@@ -107,15 +109,21 @@ class BuildPanel:
 
     def _update(self) -> None:
         values = self.form.values
-        self._offer_depths(values)
+        depths = _depths(values["form"], values["block"])  # that exist in the chosen form
+        if tuple(self.form.fields["depth"].control.options) != depths:
+            values["depth"] = min(depths, key=lambda depth: abs(depth - values["depth"]))
+            self.form.offer("depth", depths, values["depth"])
+        exact = values.pop("exact_depth")
+        if exact is not None:
+            values["depth"] = exact
+        if values["stage_blocks"] is not None:
+            values["depth"] = None
         try:
-            config = ResNetConfig(**(_config_fields(self.form.values) | self._from_data))
+            config = ResNetConfig(**(values | self._from_data))
             sheet = spec_sheet(config, self._input_shape)
         except InvalidSetting as error:
             self.config = None
-            field = (
-                "exact_depth" if error.field == "depth" and values["exact_depth"] is not None else error.field
-            )
+            field = "exact_depth" if error.field == "depth" and exact is not None else error.field
             self.form.show_error(field, error.message, otherwise="depth")
         else:
             self.form.clear_errors()
@@ -124,13 +132,6 @@ class BuildPanel:
             self.cost.show(figures.cost_by_layer(sheet))
             self._sums.value = _sums_html(sheet)
         self._announce()
-
-    def _offer_depths(self, values: dict[str, Any]) -> None:
-        """The slider holds the depths that exist in the chosen form."""
-        depths = _depths(values["form"], values["block"])
-        if tuple(self.form.fields["depth"].control.options) != depths:
-            nearest = min(depths, key=lambda depth: abs(depth - values["depth"]))
-            self.form.offer("depth", depths, nearest)
 
     def _show_block(self, name: str) -> None:
         block = next((b for b in self.sheet.blocks if b.name == name), None) if self.sheet else None
@@ -154,7 +155,7 @@ def _fields() -> dict[str, Field]:
     def number(value: float, low: float, high: float, step: float) -> w.BoundedFloatText:
         return w.BoundedFloatText(value=value, min=low, max=high, step=step)
 
-    names = {"read": _names, "write": ", ".join}
+    names = {"read": listed, "write": ", ".join}
     return {
         "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",
                            ("CIFAR: 3 stages", "cifar"), ("ImageNet: 4 stages", "imagenet")),
@@ -179,7 +180,8 @@ def _fields() -> dict[str, Field]:
                              "Any depth that the form allows, for instance 1202.", read=number_or_none, write=text_of),
         "stage_blocks": Field("Blocks per stage", w.Text(placeholder="from the depth; or: 3, 4, 6, 3",
                                                          continuous_update=False),
-                              "A free list of blocks; replaces the depth.", read=_counts,
+                              "A free list of blocks; replaces the depth.",
+                              read=lambda text: listed_numbers(text) or None,
                               write=lambda v: ", ".join(map(str, v or ()))),
         "width": Field("First width", w.Text(placeholder="16 (CIFAR) or 64 (ImageNet)", continuous_update=False),
                        "Channels of the first stage; each later stage doubles them.",
@@ -207,23 +209,6 @@ def _fields() -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _config_fields(values: dict[str, Any]) -> dict[str, Any]:
-    exact = values.pop("exact_depth")
-    if exact is not None:
-        values["depth"] = exact
-    if values["stage_blocks"] is not None:
-        values["depth"] = None
-    return values
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _counts(text: str) -> tuple[Any, ...] | None:
-    return tuple(number_or_none(part) for part in _names(text)) or None
-
-
 def _sums_html(sheet: SpecSheet) -> str:
     sums = {
         "network": sheet.config.label,
@@ -235,10 +220,6 @@ def _sums_html(sheet: SpecSheet) -> str:
     }
     rows = "".join(f"<div><span>{escape(k)}</span><b>{escape(v)}</b></div>" for k, v in sums.items())
     return f'<div class="reswork-sums">{rows}</div>'
-
-
-def _hint(text: str) -> str:
-    return f'<span class="reswork-muted">{escape(text)}</span>'
 
 
 def _si(number: float) -> str:

@@ -44,9 +44,10 @@ class DataPanel:
         self._announce = changed
         self.data = data
         self.augmentation: Augmentation | None = Augmentation()
+        chosen = data.name if data.name in MENU.values() else "own"
         self.source = Form(
             {
-                "name": Field("Data set", w.Dropdown(options=MENU, value=_menu_value(data)), "What to learn from."),
+                "name": Field("Data set", w.Dropdown(options=MENU, value=chosen), "What to learn from."),
                 "path": Field(
                     "Path", w.Text(placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
                     "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
@@ -155,10 +156,6 @@ def _augmentation_fields() -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _menu_value(data: Dataset) -> str:
-    return data.name if data.name in MENU.values() else "own"
-
-
 def _examples(data: Dataset) -> Any:
     """A few pictures, of each class in turn; of masks, each with its mask over it."""
     if data.target_kind == "masks":
@@ -178,18 +175,13 @@ def _examples(data: Dataset) -> Any:
 def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
     """One picture as it is, then as the network may see it; with its mask where it has one."""
     if data.target_kind == "masks":
-        return _augmented_masks(data, augmentation, image)
+        one, mask = (part[image : image + 1].cpu() for part in (data.train.images, data.train.masks))
+        many = one.expand(8, -1, -1, -1), mask.expand(8, -1, -1)
+        images, masks = datasets.augment_with_masks(*many, augmentation, torch.Generator().manual_seed(0))
+        drawn = figures.under_masks(torch.cat([one, images]).numpy(), torch.cat([mask, masks]).numpy())
+        return figures.image_grid(drawn, ["original"] + ["augmented"] * 8)
     images = datasets.preview(data, augmentation, picture=image, n=9)
     return figures.image_grid(images.numpy(), ["original"] + ["augmented"] * (len(images) - 1))
-
-
-def _augmented_masks(data: Dataset, augmentation: Augmentation, picture: int) -> Any:
-    image, mask = (part[picture : picture + 1].cpu() for part in (data.train.images, data.train.masks))
-    many = image.expand(8, -1, -1, -1), mask.expand(8, -1, -1)
-    images, masks = datasets.augment_with_masks(*many, augmentation, torch.Generator().manual_seed(0))
-    images, masks = torch.cat([image, images]), torch.cat([mask, masks])
-    titles = ["original"] + ["augmented"] * 8
-    return figures.image_grid(figures.under_masks(images.numpy(), masks.numpy()), titles)
 
 
 def in_colour(images: np.ndarray) -> np.ndarray:

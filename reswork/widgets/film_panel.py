@@ -14,7 +14,7 @@ from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_cla
 from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
-from reswork.widgets.form import error_html, number_or_none
+from reswork.widgets.form import ErrorLine, picture_numbers
 from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.refresh import Refresher
@@ -61,7 +61,7 @@ class FilmPanel:
             tooltip="Numbers of up to six test pictures that are followed through the training",
         )  # fmt: skip
         self._pinned.observe(lambda _change: self._repin(), names="value")
-        self._error = w.HTML(layout=w.Layout(display="none"))
+        self._error = ErrorLine()
         self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
         self._legend = w.HTML()
         self.view = w.VBox([self._pinned, self._error, self.strip, self._legend])
@@ -102,18 +102,13 @@ class FilmPanel:
     def _repin(self) -> None:
         if self._data is None:
             return
-        numbers = [number_or_none(part) for part in self._pinned.value.split(",") if part.strip()]
         try:
-            if not 1 <= len(numbers) <= 6 or not all(isinstance(number, int) for number in numbers):
-                raise InvalidSetting(
-                    "pictures", f"{self._pinned.value!r} are no pictures; give one to six whole numbers"
-                )
             task = self._run.task if self._run is not None else None
-            film = PinnedExamples(self._data, tuple(numbers), task=task)
+            film = PinnedExamples(self._data, picture_numbers(self._pinned.value), task=task)
         except InvalidSetting as error:
-            self._tell(error.message)
+            self._error.tell(error.message)
             return
-        self._tell("")
+        self._error.tell("")
         if self.film is None or self.film.pictures != film.pictures:
             self.film = film
             self._draw(film)
@@ -143,7 +138,3 @@ class FilmPanel:
         truth = None if film.truth is None else film.truth.numpy()
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
         self._legend.value = "" if truth is None else legend_html(film.data.classes)
-
-    def _tell(self, message: str) -> None:
-        self._error.value = error_html(message) if message else ""
-        self._error.layout.display = None if message else "none"

@@ -6,6 +6,8 @@ from typing import Any
 
 import ipywidgets as w
 
+from reswork.errors import InvalidSetting
+
 LABEL_WIDTH = "128px"
 
 
@@ -36,7 +38,7 @@ class Field:
         control.layout.width = "100%"
         control.tooltip = tip
         self._message = ""
-        self._error: w.HTML | None = None  # made with the first error: most fields never have one
+        self._error: ErrorLine | None = None  # made with the first error: most fields never have one
         self.view = w.VBox([control], layout=w.Layout(width="100%", overflow="hidden"))
 
     @property
@@ -59,10 +61,10 @@ class Field:
         if self._error is None:
             if not message:
                 return
-            self._error = w.HTML(layout=w.Layout(margin=f"0 0 4px {LABEL_WIDTH}"))
+            self._error = ErrorLine()
+            self._error.layout.margin = f"0 0 4px {LABEL_WIDTH}"
             self.view.children = (self.control, self._error)
-        self._error.value = error_html(message) if message else ""
-        self._error.layout.display = None if message else "none"
+        self._error.tell(message)
 
 
 def menu_field(label: str, tip: str, *options: Any) -> Field:
@@ -140,6 +142,25 @@ class Form:
         return [self.fields[name].view for name in names]
 
 
+def button(label: str, tip: str, act: Callable[[], object], style: str = "") -> w.Button:
+    """A button as wide as its words; ``act`` is called without arguments when it is pressed."""
+    made = w.Button(description=label, tooltip=tip, button_style=style, layout=w.Layout(width="auto"))
+    made.on_click(lambda _button: act())
+    return made
+
+
+class ErrorLine(w.HTML):
+    """A line that is there only while something went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=w.Layout(display="none"))
+
+    def tell(self, message: str) -> None:
+        """Show one error sentence; ``""`` takes it away."""
+        self.value = error_html(message) if message else ""
+        self.layout.display = None if message else "none"
+
+
 def error_html(message: str) -> str:
     """One error sentence as it is shown everywhere; the message is escaped."""
     return f'<div class="reswork-error" role="alert">{escape(message)}</div>'
@@ -163,9 +184,31 @@ def text_of(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Read what stands between commas: ``"layer1, fc"`` -> ``("layer1", "fc")``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def listed_numbers(text: str) -> tuple[Any, ...]:
+    """The same for numbers; what is none stays a text, for the setting's own check to name."""
+    return tuple(number_or_none(part) for part in listed(text))
+
+
+def picture_numbers(text: str) -> tuple[int, ...]:
+    """Read the numbers of one to six pictures.
+
+    Raises:
+        InvalidSetting: if they are fewer, more, or no whole numbers.
+    """
+    numbers = listed_numbers(text)
+    if not 1 <= len(numbers) <= 6 or not all(isinstance(number, int) for number in numbers):
+        raise InvalidSetting("pictures", f"{text!r} are no pictures; give one to six whole numbers")
+    return numbers
+
+
 def layer_numbers(text: str) -> Any:
     """Read numbers by layer name: ``"layer1: 0.1, fc: 10"`` -> ``{"layer1": 0.1, "fc": 10}``."""
-    pairs = [part.partition(":") for part in text.split(",") if part.strip()]
+    pairs = [part.partition(":") for part in listed(text)]
     return {name.strip(): number_or_none(value) for name, _, value in pairs}
 
 

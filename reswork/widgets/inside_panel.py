@@ -12,7 +12,7 @@ from reswork.history import History
 from reswork.recorders import CATALOGUE, Price, Quantity
 from reswork.recorders.recorder_controls import RecorderControl, RecorderControls
 from reswork.store import AnyRun
-from reswork.widgets.form import error_html
+from reswork.widgets.form import ErrorLine
 from reswork.widgets.live_figure import LiveFigure
 
 _PLACES = [(view.inside, view.figure) for quantity in CATALOGUE for view in quantity.views if view.inside]
@@ -39,10 +39,12 @@ class InsidePanel:
             value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
             layout=w.Layout(width="220px"), tooltip="Together they may take so much; they measure less often to fit",
         )  # fmt: skip
-        self._share.observe(lambda change: self._limit(change["new"]), names="value")
+        self._share.observe(
+            lambda change: self._steer(lambda controls: controls.limit(change["new"] / 100)), names="value"
+        )
         self._total = w.HTML()
         self._beside = w.HTML()  # what looks from outside, in the same budget
-        self._error = w.HTML(layout=w.Layout(display="none"))
+        self._error = ErrorLine()
         self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
         grid = w.Box(list(self.plots.values()))
         grid.add_class("reswork-grid")
@@ -92,35 +94,29 @@ class InsidePanel:
 
     def switch(self, name: str, on: bool) -> None:
         """Start or stop a recorder of the run that goes on."""
-        recorder_controls = self._recorder_controls
-        if not self._quiet and recorder_controls is not None and self._is_active:
-            self._try(lambda: recorder_controls.switch(name, on))
+        if self._steer(lambda controls: controls.switch(name, on)):
             self._show_rows()
 
     def pace(self, name: str, every: int) -> None:
         """Let a recorder measure every so many steps."""
-        recorder_controls = self._recorder_controls
-        if not self._quiet and recorder_controls is not None and self._is_active:
-            self._try(lambda: recorder_controls.pace(name, every))
+        self._steer(lambda controls: controls.pace(name, every))
 
     @property
     def _is_active(self) -> bool:
         return self._run is not None and self._run.is_live and not self._run.done
 
-    def _limit(self, percent: float) -> None:
+    def _steer(self, act: Callable[[RecorderControls], None]) -> bool:
+        """Do it, or say under the budget why it cannot be done; false where nothing goes on."""
         recorder_controls = self._recorder_controls
-        if not self._quiet and recorder_controls is not None and self._is_active:
-            self._try(lambda: recorder_controls.limit(percent / 100))
-
-    def _try(self, act: Callable[[], None]) -> None:
-        """Do it, or say under the budget why it cannot be done."""
+        if self._quiet or recorder_controls is None or not self._is_active:
+            return False
         try:
-            act()
+            act(recorder_controls)
         except (InvalidSetting, RuntimeError) as error:  # the latter where a process does not answer
-            self._error.value = error_html(str(error))
-            self._error.layout.display = None
+            self._error.tell(str(error))
         else:
-            self._error.layout.display = "none"
+            self._error.tell("")
+        return True
 
     def _show_rows(self) -> None:
         recorder_controls, active = self._recorder_controls, self._is_active

@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Iterator
 from html import escape
+from itertools import chain
 from typing import Any, cast
 
 import ipywidgets as w
@@ -15,13 +16,14 @@ from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
 from reswork.datasets.decoding import Unreadable, pixels
 from reswork.errors import InvalidSetting
+from reswork.figures.text import shortened
 from reswork.probes import BASELINES, METHODS, Difference
 from reswork.probes.attribution_methods import Name
 from reswork.results import Attribution, Trust
 from reswork.results.answers import ClassAnswers, MaskAnswers
 from reswork.tasks import explained_model, task_for
 from reswork.widgets.block_values import QUANTITIES, block_values
-from reswork.widgets.form import error_html, menu_field
+from reswork.widgets.form import ErrorLine, menu_field
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
@@ -52,7 +54,7 @@ class InspectorPanel:
         self._sheet: Any = None
         self._layer: str | None = None
         self._maps: list[Attribution] = []
-        self._worker = LatestJob(self._failed)
+        self._worker = LatestJob(lambda error: self._error.tell(str(error)))
         self._make_left()
         self._make_right()
         self.view = w.VBox([self._note, w.Box([self.left, self.right])])
@@ -78,7 +80,7 @@ class InspectorPanel:
         """Take pictures and classes from another data set."""
         self._data, self._task = data, task_for(data)
         self._index.max = len(data.test) - 1
-        names = [escape_menu(name) for name in data.classes]
+        names = [shortened(name, 40) for name in data.classes]
         self._target.options = [("what it answers", -1), *((name, k) for k, name in enumerate(names))]
         self._against.options = [("nothing", -1), *((name, k) for k, name in enumerate(names))]
         self._index.value = 0
@@ -121,7 +123,7 @@ class InspectorPanel:
         self._answer = w.HTML()
         self.masks = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
         self.masks.add_class("reswork-masks")
-        self._error = w.HTML(layout=w.Layout(display="none"))
+        self._error = ErrorLine()
         self.left = w.VBox(
             [
                 self._index,
@@ -139,7 +141,7 @@ class InspectorPanel:
             *((label, name) for name, label in QUANTITIES.items()),
         )  # fmt: skip
         self._quantity.value = "size"
-        self._quantity.control.observe(lambda _change: self._worker.submit(self._blocks_only), names="value")
+        self._quantity.control.observe(lambda _change: self._worker.submit(self._coloured), names="value")
         self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
         self.drawing.on_click(self._clicked)
         self._where = w.Text(
@@ -149,16 +151,17 @@ class InspectorPanel:
         self.pages = w.ToggleButtons(options=PAGES, value=PAGES[0], style={"button_width": "130px"})
         self.pages.observe(lambda _change: self._turn(), names="value")
         self.maps = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self.shares = LiveFigure(figures.shortcut_attributions([]))
         self._sheets = {
             PAGES[0]: w.VBox([self._where, self.maps]),
             PAGES[1]: self._attribution_sheet(),
-            PAGES[2]: self._depth_sheet(),
+            PAGES[2]: w.VBox([self.shares]),
         }
         self.drawing.add_class("reswork-network")
         self._sheets[PAGES[0]].add_class("reswork-maps")
         self._sheets[PAGES[1]].add_class("reswork-methods")
         self.right = w.VBox([self._quantity.view, self.drawing, self.pages, *self._sheets.values()])
-        self._show_page()
+        self._turn()
 
     def _attribution_sheet(self) -> w.VBox:
         self._target = w.Dropdown(options=[("what it answers", -1)], description="Why")
@@ -189,18 +192,10 @@ class InspectorPanel:
         stages = w.HTML("<b>Every stage</b>: LayerCAM from the first stage to the last, of one pass.")
         return w.VBox([controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages])
 
-    def _depth_sheet(self) -> w.VBox:
-        self.shares = LiveFigure(figures.shortcut_attributions([]))
-        self.histograms: LiveFigure | None = None
-        return w.VBox([self.shares])
-
-    def _show_page(self) -> None:
+    def _turn(self) -> None:
         for name, sheet in self._sheets.items():
             sheet.layout.display = None if name == self.pages.value else "none"
-
-    def _turn(self) -> None:
-        self._show_page()
-        self._worker.submit(self._page_only)
+        self._worker.submit(self._paged)
 
     # --- the picture -----------------------------------------------------------------------------
 
@@ -216,7 +211,7 @@ class InspectorPanel:
         try:
             self._show_answer()
         except Exception as error:
-            self._failed(error)
+            self._error.tell(str(error))
         else:
             self._worker.submit(self._whole)
 
@@ -228,7 +223,7 @@ class InspectorPanel:
                 )
                 self._changed()
             except InvalidSetting as error:
-                self._show_error(error.message)
+                self._error.tell(error.message)
         if change["new"]:
             self._upload.value = ()  # so that the same file can be given again
 
@@ -237,7 +232,7 @@ class InspectorPanel:
 
     def _choose(self, name: str) -> None:
         self._layer = name.strip() or None
-        self._worker.submit(self._chosen)
+        self._worker.submit(lambda: chain(self._coloured(), self._paged()))
 
     # --- jobs, in the background -----------------------------------------------------------------
 
@@ -246,26 +241,18 @@ class InspectorPanel:
         yield from self._coloured()
         yield from self._paged()
 
-    def _blocks_only(self) -> Iterator[None]:
-        yield from self._coloured()
-
-    def _page_only(self) -> Iterator[None]:
-        yield from self._paged()
-
-    def _chosen(self) -> Iterator[None]:
-        yield from self._coloured()
-        yield from self._paged()
-
     def _show_answer(self) -> None:
         """The five best answers, or the mask beside the true one, from a copy that no job looks at meanwhile."""
         self.masks.layout.display = None if self._data.target_kind == "masks" else "none"
         if self.model is None:
             return
-        self._show_error("")
+        self._error.tell("")
         with self._lock:
             output = self._output()
         answers = self._task.answers(output)
-        truth = self._data.test.targets[self._index.value].cpu() if self._is_untouched() else None
+        original = self._data.test.images[self._index.value].cpu().numpy()
+        untouched = np.array_equal(self._sketch.picture, original)
+        truth = self._data.test.targets[self._index.value].cpu() if untouched else None
         if isinstance(answers, ClassAnswers):
             true = None if truth is None else int(truth)
             self._answer.value = answer_html(
@@ -294,22 +281,19 @@ class InspectorPanel:
         if self.model is None:
             return
         if self.pages.value == PAGES[0]:
-            yield from self._feature_maps()
+            layer = self._layer or first_layer(self.model)
+            maps = probes.feature_maps(self.model, self._input(), layer=layer, count=15)
+            self.maps.show(figures.feature_maps(maps))
+            yield
         elif self.pages.value == PAGES[1]:
             self._show_attributions()
-            self._show_stages()
+            stages = probes.stage_attributions(self._explained(), self._input(), target=self._asked())
+            self.stages.show(figures.attribution_maps(self._sketch.picture[None], stages, self._data.classes))
             yield
         else:
             found = probes.shortcut_shares(self._explained(), self._input())
             self.shares.show(figures.shortcut_attributions(found))
             yield
-
-    def _feature_maps(self) -> Iterator[None]:
-        assert self.model is not None
-        layer = self._layer or first_layer(self.model)
-        found = probes.feature_maps(self.model, self._input(), layer=layer, count=15)
-        self.maps.show(figures.feature_maps(found))
-        yield
 
     def _attribute(self) -> Iterator[None]:
         if self.model is None:
@@ -399,10 +383,6 @@ class InspectorPanel:
         counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
         return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
 
-    def _is_untouched(self) -> bool:
-        original = self._data.test.images[self._index.value].cpu().numpy()
-        return bool(np.array_equal(self._sketch.picture, original))
-
     def _asked(self) -> Any:
         target, against = self._target.value, self._against.value
         if against < 0:
@@ -427,20 +407,8 @@ class InspectorPanel:
         )
         self._show_verdicts([])
 
-    def _show_stages(self) -> None:
-        assert self.model is not None
-        found = probes.stage_attributions(self._explained(), self._input(), target=self._asked())
-        self.stages.show(figures.attribution_maps(self._sketch.picture[None], found, self._data.classes))
-
     def _show_verdicts(self, checked: list[Trust], doing: str = "") -> None:
         self.verdicts.value = verdicts_html(self._maps, checked, doing)
-
-    def _failed(self, error: Exception) -> None:
-        self._show_error(str(error))
-
-    def _show_error(self, message: str) -> None:
-        self._error.value = error_html(message) if message else ""
-        self._error.layout.display = None if message else "none"
 
 
 def first_layer(model: nn.Module) -> str:
@@ -543,11 +511,6 @@ def verdicts_html(maps: list[Attribution], checked: list[Trust], doing: str = ""
         return '<span class="reswork-muted">Press Explain: eight methods, side by side.</span>'
     head = "<tr><th>method</th><th>what it answers</th><th>trust</th><th>took</th></tr>"
     return f'<table class="reswork-trust">{head}{"".join(rows)}</table>'
-
-
-def escape_menu(name: str) -> str:
-    """A class name for a menu, whose options are plain text; only its length is limited."""
-    return name if len(name) <= 40 else name[:39] + "…"
 
 
 def _name(index: int, classes: tuple[str, ...]) -> str:

@@ -51,7 +51,11 @@ class LiveFigure(anywidget.AnyWidget):
         frame, numbers = _split(figure)
         with self._lock:
             unchanged = {key: value for key, value in self.numbers.items() if key != "revision"}
-            if frame == self.frame and _equal(numbers, unchanged):
+            if (
+                frame == self.frame
+                and numbers.keys() == unchanged.keys()
+                and all(tuple(unchanged[key]) == value for key, value in numbers.items())
+            ):
                 return
             self._revision += 1
             with self.hold_sync():
@@ -108,10 +112,6 @@ def _listed(part: Any) -> Any:
     if isinstance(part, list | tuple):
         return [_listed(value) for value in part]
     return part.item() if isinstance(part, np.generic) else part
-
-
-def _equal(some: dict[str, Packed], others: dict[str, Any]) -> bool:
-    return some.keys() == others.keys() and all(tuple(others[key]) == value for key, value in some.items())
 
 
 def _words(figure: go.Figure) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from html import escape
 
 import ipywidgets as w
 import numpy as np
-from torch import Tensor
 
 from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
@@ -48,14 +47,17 @@ class MomentColumn:
     def show_answers(self, look: Look, data: Dataset) -> None:
         """The quick part: the pinned pictures."""
         self.look = look
-        self._show_facts(look)
+        self._facts.value = facts_html(look)
         images = data.test.images[list(look.pictures)].cpu().numpy()
         masks = data.test.masks[list(look.pictures)].cpu().numpy() if data.target_kind == "masks" else None
         self.strip.show(figures.film_strip(images, [look.frame], look.classes, truth=masks))
 
     def show_inside(self, look: Look, data: Dataset, layer: str, quantity: str) -> None:
         """Feature maps, weights and drawing, for the first of the pinned pictures."""
-        image = _image(look, data)
+        device = next(look.model.parameters()).device
+        image = normalise(
+            data.test.images[list(look.pictures[:1])].to(device), data.mean, data.std
+        )  # (1, C, H, W)
         found = probes.feature_maps(look.model, image, layer=layer, count=_MAPS)
         self.maps.show(figures.feature_maps(found))
         self.filters.show(figures.filters(probes.filters(look.model, layer=layer)))
@@ -65,16 +67,13 @@ class MomentColumn:
     def show_judgement(self, look: Look) -> None:
         """The slow part: the confusion matrix and the numbers with it."""
         self.look = look
-        self._show_facts(look)
+        self._facts.value = facts_html(look)
         if look.found is not None:
             table = look.found.tables.get("confusion", np.zeros((0, 0)))
             pixels = look.task.kind == "segmentation"
             self.confusion.show(
                 figures.confusion_matrix(table, look.classes, of="pixels" if pixels else "pictures")
             )
-
-    def _show_facts(self, look: Look) -> None:
-        self._facts.value = facts_html(look)
 
 
 def facts_html(look: Look) -> str:
@@ -88,9 +87,3 @@ def facts_html(look: Look) -> str:
         facts.append("test pictures are being counted ...")
     note = f'<div class="reswork-muted">{escape(look.sentence)}</div>' if look.sentence else ""
     return f"<div>{' · '.join(facts)}</div>{note}"
-
-
-def _image(look: Look, data: Dataset) -> Tensor:
-    """(1, C, H, W), normalised."""
-    device = next(look.model.parameters()).device
-    return normalise(data.test.images[list(look.pictures[:1])].to(device), data.mean, data.std)

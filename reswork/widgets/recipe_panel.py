@@ -16,6 +16,8 @@ from reswork.widgets.form import (
     Field,
     Form,
     layer_numbers,
+    listed,
+    listed_numbers,
     menu_field,
     number_or_none,
     text_of,
@@ -148,7 +150,7 @@ def _fields() -> dict[str, Field]:
                                ("steps: at milestones", "step"), "constant"),
         "warmup_epochs": typed("Warm-up epochs", "", "The rate rises from near 0 for so long."),
         "milestones": Field("Milestones", number("0.5, 0.75"), "Fractions of the run where the rate is divided by 10.",
-                            read=_fractions, write=lambda v: ", ".join(f"{x:g}" for x in v)),
+                            read=listed_numbers, write=lambda v: ", ".join(f"{x:g}" for x in v)),
         "weight_decay": typed("Weight decay", "", "Pulls weights towards zero."),
         "decay_norm_and_bias": tick("Decay all", "Also norms and biases; the paper does, newer recipes don't."),
         "label_smoothing": typed("Label smoothing", "", "Share of the target given to all classes."),
@@ -168,7 +170,7 @@ def _fields() -> dict[str, Field]:
         "seed": typed("Seed", "", "Start of all randomness."),
         "frozen": Field("Frozen layers", number("none, or conv1, bn1, layer1"),
                         "These stand still, their norms too; for a network that was trained before.",
-                        read=_names, write=", ".join),
+                        read=listed, write=", ".join),
         "unfreeze_epochs": Field("Join after", number("never, or layer1: 2"),
                                  "Epochs after which frozen layers learn too.",
                                  read=layer_numbers, write=text_of_layer_numbers),
@@ -181,17 +183,9 @@ def _fields() -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _fractions(text: str) -> tuple[Any, ...]:
-    return tuple(number_or_none(part) for part in text.split(",") if part.strip())
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _class_weights(text: str) -> Any:
     """Nothing, a word, or a number for each class."""
-    values = _fractions(text)
+    values = listed_numbers(text)
     word = len(values) == 1 and isinstance(values[0], str)
     return values[0] if word else values or None
 

@@ -9,7 +9,7 @@ from reswork.errors import InvalidSetting
 from reswork.figures.text import shortened
 from reswork.store import SavedRun
 from reswork.store.notes import LONGEST_NOTE
-from reswork.widgets.form import error_html
+from reswork.widgets.form import button, error_html
 from reswork.widgets.runs_table import sendable
 
 
@@ -28,7 +28,8 @@ class NoteEditor:
             placeholder="What you tried, what you saw, what comes next",
         )  # fmt: skip
         self._title, self._error = w.HTML(), w.HTML()
-        self.keep, self.leave = _button("Keep note", self._keep, "primary"), _button("Cancel", self.close)
+        self.keep = button("Keep note", "Write it into the run's folder", self._keep, "primary")
+        self.leave = button("Cancel", "The note stays as it was", self.close)
         self.view = w.VBox([self._title, self.text, self._error, w.HBox([self.keep, self.leave])])
         self.close()
 
@@ -72,7 +73,8 @@ class DeleteQuestion:
         self._deleted = deleted
         self.run: SavedRun | None = None
         self._words, self._told = w.HTML(), w.HTML()
-        self.sure, self.leave = _button("", self._delete, "danger"), _button("Cancel", self.close)
+        self.sure = button("", "The run's folder is removed", self._delete, "danger")
+        self.leave = button("Cancel", "The run stays", self.close)
         self._question = w.VBox([self._words, w.HBox([self.sure, self.leave])])
         self.view = w.VBox([self._question, self._told])
         self.close()
@@ -109,12 +111,6 @@ class DeleteQuestion:
         )
         self._told.value = f'<span class="reswork-muted">{_name(run)} was deleted.{stays}</span>'
         self._deleted(run.name)
-
-
-def _button(label: str, act: Callable[[], None], style: str = "") -> w.Button:
-    made = w.Button(description=label, button_style=style, layout=w.Layout(width="auto"))
-    made.on_click(lambda _button: act())
-    return made
 
 
 def _name(run: SavedRun) -> str:

@@ -10,7 +10,7 @@ import ipywidgets as w
 from reswork.errors import InvalidSetting
 from reswork.store import SavedRun
 from reswork.widgets.download import Download
-from reswork.widgets.form import error_html
+from reswork.widgets.form import button, error_html
 from reswork.widgets.refresh import in_background
 from reswork.widgets.runs_table import sendable
 
@@ -24,10 +24,12 @@ class RunsExport:
 
     def __init__(self, chosen: Callable[[], list[SavedRun]]) -> None:
         self._chosen = chosen
-        self.page = self._button(
-            "Save as page", ".html", "One HTML file with everything, to open or to hand on"
+        self.page = button(
+            "Save as page", "One HTML file with everything, to open or to hand on", lambda: self.save(".html")
         )
-        self.csv = self._button("Save as CSV", ".csv", "Every recorded number of the ticked runs as a table")
+        self.csv = button(
+            "Save as CSV", "Every recorded number of the ticked runs as a table", lambda: self.save(".csv")
+        )
         self._words, self._download = w.HTML(), Download()
         self.buttons = (self.page, self.csv)
         self.told = w.VBox([self._words, self._download])
@@ -50,7 +52,10 @@ class RunsExport:
         except InvalidSetting as error:
             self._words.value = error_html(sendable(error.message))
         else:
-            self._words.value = f"Saved as <code>{_shown(path)}</code>"
+            shown = escape(sendable(str(path.resolve()))).replace(
+                "$", "<span>$</span>"
+            )  # a bare $ starts a formula
+            self._words.value = f"Saved as <code>{shown}</code>"
             self._download.offer(path)
         finally:
             self._enable(True)
@@ -58,18 +63,8 @@ class RunsExport:
     def _enable(self, on: bool) -> None:
         self.page.disabled = self.csv.disabled = not on
 
-    def _button(self, label: str, ending: str, tip: str) -> w.Button:
-        made = w.Button(description=label, tooltip=tip, layout=w.Layout(width="auto"))
-        made.on_click(lambda _button: self.save(ending))
-        return made
-
 
 def file_beside(runs: list[SavedRun], ending: str) -> Path:
     """Where runs are saved: beside the first one's folder, under its name or, for several, the time."""
     name = runs[0].name if len(runs) == 1 else f"{len(runs)} runs {datetime.now():%Y-%m-%d_%H-%M-%S}"
     return runs[0].directory.parent / f"{name}{ending}"
-
-
-def _shown(path: Path) -> str:
-    """The whole path, escaped; a dollar in an element of its own starts no formula."""
-    return escape(sendable(str(path.resolve()))).replace("$", "<span>$</span>")

@@ -15,7 +15,7 @@ from reswork.store.differences import compare_settings
 from reswork.store.directory import RUN_FILE
 from reswork.store.run_table import FALLING, RunRow, RunTable, matching, ordered
 from reswork.store.seed_groups import seed_groups
-from reswork.widgets.form import error_html
+from reswork.widgets.form import button, error_html
 from reswork.widgets.run_questions import DeleteQuestion, NoteEditor
 from reswork.widgets.runs_export import RunsExport
 from reswork.widgets.runs_table import RunsTable, sendable
@@ -142,24 +142,19 @@ class RunsPanel:
             placeholder="Search: words of name, state, network, data, note ...", layout=w.Layout(width="340px"),
             tooltip="Only rows in which all these words stand",
         )  # fmt: skip
-        self.search.observe(lambda _change: self._searched(), names="value")
+        self.search.observe(lambda _change: self.turn(-self._page), names="value")  # to the first page
         self._found = w.HTML()
-        self.before = _button("Previous page", "Rows before these", lambda: self.turn(-1))
-        self.after = _button("Next page", "Rows after these", lambda: self.turn(1))
-        self.again = _button("Look again", "Read the folder of runs again", self.renew)
+        self.before = button("Previous page", "Rows before these", lambda: self.turn(-1))
+        self.after = button("Next page", "Rows after these", lambda: self.turn(1))
+        self.again = button("Look again", "Read the folder of runs again", self.renew)
         self._pager = w.HBox([self.before, self.after, self.again])
         self.seeds = w.Checkbox(
             description="mean and band over seeds", indent=False, layout=w.Layout(width="auto"),
             tooltip="Draw ticked runs that differ only in their seed as one mean with a band",
         )  # fmt: skip
         self.seeds.observe(lambda _change: self._ticks_changed(), names="value")
-        self.untick = _button("Untick all", "Take all ticks away", self._untick)
+        self.untick = button("Untick all", "Take all ticks away", self._untick)
         self._message, self._differences = w.HTML(), w.HTML()
-
-    def _searched(self) -> None:
-        with self._lock:
-            self._page = 0
-            self._show_rows()
 
     def _show_rows(self) -> None:
         found = ordered(matching(self._rows, self.search.value), self._sort, falling=self._falling)
@@ -167,9 +162,12 @@ class RunsPanel:
         self._page = min(max(self._page, 0), pages - 1)
         first = self._page * SHOWN
         self.table.sort = [self._sort, self._falling]
-        self.table.rows = [
-            _message(row, sendable(row.run.name) in self._ticked) for row in found[first : first + SHOWN]
-        ]
+        rows = []
+        for row in found[first : first + SHOWN]:
+            cells = {key: sendable(row.cells[key]) for key in HEADS}
+            ticked = sendable(row.run.name) in self._ticked
+            rows.append({"name": cells["name"], "ticked": ticked, "cells": cells})
+        self.table.rows = rows
         self.before.disabled, self.after.disabled = self._page == 0, self._page == pages - 1
         self._found.value = f'<span class="reswork-muted">{_count(len(found), len(self._rows), first)}</span>'
 
@@ -239,15 +237,3 @@ def _count(found: int, every: int, first: int) -> str:
     runs = "run" if every == 1 else "runs"
     which = f"{every:,} {runs}" if found == every else f"{found:,} of {every:,} {runs} found"
     return which if found <= SHOWN else f"{which}, {first + 1:,} to {min(first + SHOWN, found):,} shown"
-
-
-def _message(row: RunRow, ticked: bool) -> dict[str, object]:
-    """A row as the page gets it."""
-    cells = {key: sendable(row.cells[key]) for key in HEADS}
-    return {"name": cells["name"], "ticked": ticked, "cells": cells}
-
-
-def _button(label: str, tip: str, act: Callable[[], None]) -> w.Button:
-    made = w.Button(description=label, tooltip=tip, layout=w.Layout(width="auto"))
-    made.on_click(lambda _button: act())
-    return made

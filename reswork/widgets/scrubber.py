@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets as w
 
-from reswork.widgets.form import error_html
+from reswork.widgets.form import ErrorLine, button
 
 
 class Scrubber:
@@ -39,14 +39,14 @@ class Scrubber:
         self.slider.observe(self._slid, names="value")
         self._marks = w.HTML()
         track = w.VBox([self.slider, self._marks], layout=w.Layout(flex="1 1 320px", min_width="0"))
-        self.film = _button("Play", "Show one kept moment after another, as a film", toggle)
-        self.back = _button("Earlier", "The kept moment before this one", lambda: move(-1))
-        self.on = _button("Later", "The kept moment after this one", lambda: move(1))
-        self.now = _button("Now", "Back to the training as it is now", now)
+        self.film = button("Play", "Show one kept moment after another, as a film", toggle)
+        self.back = button("Earlier", "The kept moment before this one", lambda: move(-1))
+        self.on = button("Later", "The kept moment after this one", lambda: move(1))
+        self.now = button("Now", "Back to the training as it is now", now)
         row = w.Box([w.HTML("<b>Look back</b>"), self.film, self.back, track, self.on, self.now])
         row.add_class("reswork-scrubber")
         self.told = w.HTML()
-        self.error = w.HTML(layout=w.Layout(display="none"))
+        self.error = ErrorLine()
         self.view = w.VBox([row, self.told, self.error], layout=w.Layout(display="none"))
         self.view.add_class("reswork-note")
 
@@ -72,11 +72,6 @@ class Scrubber:
     def set_playing(self, playing: bool) -> None:
         """What the film's button says."""
         self.film.description = "Hold" if playing else "Play"
-
-    def tell(self, message: str) -> None:
-        """Show what went wrong; "" takes it away."""
-        self.error.value = error_html(message) if message else ""
-        self.error.layout.display = None if message else "none"
 
     def _set(self, most: int, value: int) -> None:
         if (self.slider.max, self.slider.value) == (most, value):
@@ -112,9 +107,3 @@ def told_html(step: int | None, steps: Sequence[int], count: int, most: int | No
     room = f" of at most {most / 1e6:,.0f} MB" if most is not None else " MB"
     size = f"{count / 1e6:,.1f}{room}"
     return f'<span class="reswork-muted">{where} {len(steps)} moments are kept, {size} on disk.</span>'
-
-
-def _button(label: str, tip: str, act: Callable[[], object]) -> w.Button:
-    made = w.Button(description=label, tooltip=tip, layout=w.Layout(width="auto"))
-    made.on_click(lambda _button: act())
-    return made

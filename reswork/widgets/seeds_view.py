@@ -6,7 +6,6 @@ import ipywidgets as w
 
 from reswork import figures
 from reswork.experiment.seed_runs import SeedRuns
-from reswork.training.live_run import LiveRun
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
@@ -62,15 +61,13 @@ class SeedsView(w.VBox):
 
 
 def _status(runs: SeedRuns) -> str:
-    lines = [_line(seed, run) for seed, run in zip(runs.seeds, runs.runs, strict=False)]
+    lines = []
+    for seed, run in zip(runs.seeds, runs.runs, strict=False):
+        metric = run.headline
+        score = run.history.last(metric.test)
+        told = "" if score is None else f", test {metric.label} {metric.told(score)}"
+        lines.append(f"seed {seed}: {run.state.value}, step {run.steps_done:,} of {run.total_steps:,}{told}")
     lines += [
         f"seed {seed}: {'not trained' if runs.done else 'waits'}" for seed in runs.seeds[len(runs.runs) :]
     ]
     return f"<b>{escape(runs.name)}</b>, {len(runs.seeds)} seeds<br>" + "<br>".join(lines)
-
-
-def _line(seed: int, run: LiveRun) -> str:
-    metric = run.headline
-    score = run.history.last(metric.test)
-    told = "" if score is None else f", test {metric.label} {metric.told(score)}"
-    return f"seed {seed}: {run.state.value}, step {run.steps_done:,} of {run.total_steps:,}{told}"

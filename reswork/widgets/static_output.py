@@ -44,7 +44,8 @@ def still_bundle(run: AnyRun | None) -> dict[str, str]:
     """The mime bundle: HTML with a picture inside, and plain text."""
     if run is None:
         text = "A picture of the last state will stand here, and stays when the notebook is saved."
-        return {"text/plain": text, "text/html": _paragraph(text)}
+        html = f'<span style="font-size:12px;opacity:.7">{text}</span>'
+        return {"text/plain": text, "text/html": html}
     text = still_text(run)
     picture = base64.b64encode(still_png(run.history, run.metrics)).decode()
     image = f'<img alt="{escape(text)}" src="data:image/png;base64,{picture}" width="{WIDTH}">'
@@ -107,7 +108,3 @@ def _draw_axes(image: Image.Image, left: int, title: str, curves: list[Series]) 
             pen.line(points, fill=colour, width=width)
         elif points:
             pen.ellipse((points[0][0] - 3, points[0][1] - 3, points[0][0] + 3, points[0][1] + 3), fill=colour)
-
-
-def _paragraph(text: str) -> str:
-    return f'<span style="font-size:12px;opacity:.7">{escape(text)}</span>'

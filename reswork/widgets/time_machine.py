@@ -1,7 +1,7 @@
 """The time machine: a slider over a run's steps that turns the panels back, a film, two moments side by side."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import ipywidgets as w
 from torch import nn
@@ -17,7 +17,7 @@ from reswork.store.moments import Moments, moments
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
 from reswork.widgets.compare_moments import MomentComparison
-from reswork.widgets.form import menu_field, number_or_none
+from reswork.widgets.form import menu_field, picture_numbers
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.moment_column import MomentColumn
@@ -60,7 +60,7 @@ class TimeMachine:
         self._playing = False
         self._drawn: int | None = None  # the step whose picture is on the page
         self._lock = threading.RLock()
-        self._worker = LatestJob(self._failed)
+        self._worker = LatestJob(lambda error: self.scrubber.error.tell(str(error)))
         self.scrubber = Scrubber(self._slid, self._toggle, self._move, lambda: self.turn(None))
         self.beside = MomentComparison(self._again, self._arrange)
         self._make_panel()
@@ -111,7 +111,7 @@ class TimeMachine:
             if step is None:
                 self.hold()
                 self._drawn = None
-            self.scrubber.tell("")
+            self.scrubber.error.tell("")
             if step is not None:
                 self.scrubber.set_step(step)
         self._worker.submit(self._turn)
@@ -210,7 +210,8 @@ class TimeMachine:
 
     def _opened(self) -> None:
         if self.sections.selected_index == 2:
-            self._draw_tree()
+            if self._run is not None:
+                self.tree.show(figures.run_tree(relatives(self._run), self._run.name))
         elif (
             self.sections.selected_index == 0
             and self.step is None
@@ -255,7 +256,7 @@ class TimeMachine:
     def _again(self) -> None:
         """Something else shall be shown of the same moment."""
         if not self._quiet and self.step is not None:
-            self.scrubber.tell("")
+            self.scrubber.error.tell("")
             self._worker.submit(self._turn)
 
     # --- jobs, in the background -------------------------------------------------------------------
@@ -265,7 +266,7 @@ class TimeMachine:
         self._turned(step)
         if step is None or run is None or found is None:
             return
-        look = first_look(found, run.name, step, self._data, self._chosen_pictures())
+        look = first_look(found, run.name, step, self._data, picture_numbers(self._pictures.value))
         self.column.show_answers(look, self._data)
         self._drawn = step
         self._seen(look)
@@ -283,7 +284,13 @@ class TimeMachine:
 
     def _inside(self, column: MomentColumn, look: Look) -> Iterator[None]:
         if not self._layer.options:
-            self._offer_layers(look)
+            names = [name for name, module in look.model.named_modules() if isinstance(module, nn.Conv2d)]
+            self._quiet = True
+            try:
+                self._layer.options = names
+                self._layer.value = names[0] if names else None  # an empty menu chooses nothing by itself
+            finally:
+                self._quiet = False
         if self._layer.value is not None:  # a network without convolutions has no maps
             column.show_inside(look, self._data, self._layer.value, self._quantity.value)
         yield
@@ -300,23 +307,6 @@ class TimeMachine:
         if other.found is not None:
             column.show_judgement(other)
             self.beside.show_difference(look, other)
-
-    def _offer_layers(self, look: Look) -> None:
-        names = [name for name, module in look.model.named_modules() if isinstance(module, nn.Conv2d)]
-        self._quiet = True
-        try:
-            self._layer.options = names
-            self._layer.value = names[0] if names else None  # a menu that was empty chooses nothing by itself
-        finally:
-            self._quiet = False
-
-    def _chosen_pictures(self) -> Sequence[int]:
-        numbers = [number_or_none(part) for part in self._pictures.value.split(",") if part.strip()]
-        if not 1 <= len(numbers) <= 6 or not all(isinstance(number, int) for number in numbers):
-            raise InvalidSetting(
-                "pictures", f"{self._pictures.value!r} are no pictures; give one to six whole numbers"
-            )
-        return numbers
 
     def _arrange(self) -> None:
         """One column or two."""
@@ -350,22 +340,15 @@ class TimeMachine:
             self.branch_form.form.clear_errors()
             self._open(new)
 
-    def _draw_tree(self) -> None:
-        if self._run is not None:
-            self.tree.show(figures.run_tree(relatives(self._run), self._run.name))
-
     def _open_from_tree(self, name: str) -> None:
         if self._run is not None and name != self._run.name:
             try:
                 self._open(store.load_run(name))
             except InvalidSetting as error:
-                self.scrubber.tell(error.message)
+                self.scrubber.error.tell(error.message)
 
     def _limit(self, megabytes: float) -> None:
         if not self._quiet and self._moments is not None and self._moments.most_bytes is not None:
             self._moments.most_bytes = int(megabytes * 1e6)
             self._marked = ()
             self.refresh()
-
-    def _failed(self, error: Exception) -> None:
-        self.scrubber.tell(str(error))
