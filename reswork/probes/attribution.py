@@ -14,6 +14,7 @@ from reswork.probes.attribution_methods import METHODS, Method, MethodSpec, Name
 from reswork.probes.attribution_request import AttributionRequest, Settings, request_for
 from reswork.probes.baselines import Baseline
 from reswork.probes.explainer import check_method
+from reswork.probes.inputs import numbers
 from reswork.probes.isolation import OwnRandomness
 from reswork.probes.layer_signals import signals
 from reswork.probes.options import Options
@@ -215,7 +216,7 @@ def _general(scalar_model: ScalarModel, images: Tensor, logits: Tensor, settings
     values = explain.values(request.images, asked.weights, request.references)
     found = _result(spec, values, images, asked, request.scores, layer=explain.layer, notes=explain.notes())
     if spec.complete and not settings.smooth:
-        found = replace(found, reference_scores=_numbers(_without(scalar_model, request)))
+        found = replace(found, reference_scores=numbers(_without(scalar_model, request)))
         if spec.apart is not None:
             found = replace(found, notes=(*found.notes, *_unexplained(found)))
     if spec.baseline:
@@ -270,19 +271,15 @@ def _result(
     return Attribution(
         method=spec.name,
         label=spec.label,
-        values=_numbers(values),
+        values=numbers(values),
         size=(images.shape[2], images.shape[3]),
         images=asked.rows.cpu().numpy(),
         targets=asked.names,
-        scores=_numbers(scores),
+        scores=numbers(scores),
         reference_scores=np.full(len(scores), np.nan, np.float32),
         layer=layer,
         notes=notes,
     )
-
-
-def _numbers(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().float().cpu().numpy()
 
 
 def _unexplained(found: Attribution) -> tuple[str, ...]:

@@ -115,13 +115,9 @@ def class_activation(
     return maps.detach(), layer, kept.logits.detach(), kept.calls[layer]
 
 
-def _of_layer(it: "Explainer") -> LayerMap:
-    assert it.method.of_layer is not None
-    return it.method.of_layer
-
-
 def _cam(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    return class_activation(it.scalar_model, images, _of_layer(it), it.layer, lambda logits: weights)[0]
+    assert it.method.of_layer is not None
+    return class_activation(it.scalar_model, images, it.method.of_layer, it.layer, lambda logits: weights)[0]
 
 
 def _guided_cam(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
@@ -134,13 +130,6 @@ def _occlusion(it: "Explainer", images: Tensor, weights: Tensor, references: Ten
     window, stride = it.options.patches((images.shape[2], images.shape[3]))
     return captum_methods.occlusion(
         it.scalar_model, images, weights, references, window=window, stride=stride, at_once=it.at_once
-    )
-
-
-def _ablation(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    regions = superpixels(images, it.options.superpixels)
-    return captum_methods.feature_ablation(
-        it.scalar_model, images, weights, references, regions=regions, at_once=it.at_once
     )
 
 
@@ -158,18 +147,6 @@ def _by_regions(compute: Callable[..., Tensor]) -> Compute:
         )
 
     return of
-
-
-def _integrated(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    return completed_gradients(
-        it.scalar_model, images, weights, references, steps=it.options.steps, at_once=it.at_once
-    )
-
-
-def _expected(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    return expected_gradients(
-        it.scalar_model, images, weights, references, options=it.options, at_once=it.at_once
-    )
 
 
 _ALL = (  # quick ones first
@@ -267,7 +244,9 @@ _ALL = (  # quick ones first
         "integrated_gradients",
         "Integrated gradients",
         "gradient",
-        _integrated,
+        lambda it, x, w, b: completed_gradients(
+            it.scalar_model, x, w, b, steps=it.options.steps, at_once=it.at_once
+        ),
         "How is the difference between this score and the baseline's shared out among the pixels?",
         "Speckled, strongest on the object's edges; the sum is the difference of the scores.",
         "With a black baseline dark pixels get nothing; another baseline tells another story, so compare two.",
@@ -294,7 +273,9 @@ _ALL = (  # quick ones first
         "gradient_shap",
         "Gradient SHAP",
         "gradient",
-        _expected,
+        lambda it, x, w, b: expected_gradients(
+            it.scalar_model, x, w, b, options=it.options, at_once=it.at_once
+        ),
         "The same as integrated gradients, on average over many noisy baselines and places on the way?",
         "Like integrated gradients with more noise; calmer with more samples.",
         "Few samples leave chance in the map: change the seed and see what stays.",
@@ -336,7 +317,9 @@ _ALL = (  # quick ones first
         "feature_ablation",
         "Feature ablation",
         "covering",
-        _ablation,
+        lambda it, x, w, b: captum_methods.feature_ablation(
+            it.scalar_model, x, w, b, regions=superpixels(x, it.options.superpixels), at_once=it.at_once
+        ),
         "How much does the score fall when one region of similar colour is covered?",
         "A few regions with one value each.",
         "As occlusion; and the regions are guessed from colour alone.",

@@ -33,11 +33,7 @@ def images_at_once(scalar_model: ScalarModel, image: Tensor) -> int:
         answers = scalar_model.logits(image.detach().clone().requires_grad_())
     each = sum(size for index, size in seen.items() if index not in weights) or 1
     del answers
-    room = min(_BYTES, _SHARE * _free_bytes(image.device))
+    on_gpu = image.device.type == "cuda"
+    free = torch.cuda.mem_get_info(image.device)[0] if on_gpu else psutil.virtual_memory().available
+    room = min(_BYTES, _SHARE * free)
     return max(1, min(_MOST, int(room / (2 * each))))  # twice: gradients on the way back
-
-
-def _free_bytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(psutil.virtual_memory().available)

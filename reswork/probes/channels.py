@@ -44,7 +44,9 @@ def feature_maps(
         >>> feature_maps(net, torch.ones(2, 3, 9, 9), layer="1", count=4).maps.shape
         (2, 4, 7, 7)
     """
-    _check_order(order)
+    if order not in get_args(ChannelOrder):
+        words = ", ".join(repr(option) for option in get_args(ChannelOrder))
+        raise InvalidSetting("order", f"order={order!r} is not known; choose one of {words}")
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InvalidSetting("count", f"count={count!r} is not accepted; choose a whole number from 1")
     with watched(model, [layer]) as seen:
@@ -175,12 +177,6 @@ def _strengths(maps: Tensor, order: ChannelOrder) -> Tensor:
     if order == "max":
         return flat.amax(dim=2)
     return flat.std(dim=2, correction=0) if order == "deviation" else flat.abs().mean(dim=2)
-
-
-def _check_order(order: str) -> None:
-    if order not in get_args(ChannelOrder):
-        words = ", ".join(repr(option) for option in get_args(ChannelOrder))
-        raise InvalidSetting("order", f"order={order!r} is not known; choose one of {words}")
 
 
 def _check_channel(channel: int, total: int, layer: str) -> None:

@@ -61,7 +61,12 @@ def layer_table(model: nn.Module, inputs: Inputs, *, repeats: int = 5) -> LayerT
 def _table(model: nn.Module, pass_: "_Pass", times: list[dict[str, float]], batch: Inputs) -> LayerTable:
     own = _own_parameters(model)
     modules = dict(model.named_modules())
-    shown = [name for name in pass_.order if name and _is_row(modules[name], own[name])]
+    leaves = {
+        name
+        for name, module in modules.items()
+        if next(module.children(), None) is None and type(module).__name__ not in _SKIPPED
+    }
+    shown = [name for name in pass_.order if name and (name in leaves or own[name])]
     shown += [name for name in own if own[name] and name not in pass_.order]  # did not run, yet is there
     seconds = {name: statistics.median(one.get(name, 0.0) for one in times) for name in pass_.order}
     rows = tuple(
@@ -89,11 +94,6 @@ def _table(model: nn.Module, pass_: "_Pass", times: list[dict[str, float]], batc
     )
 
 
-def _is_row(module: nn.Module, parameters: int) -> bool:
-    leaf = next(module.children(), None) is None and type(module).__name__ not in _SKIPPED
-    return leaf or parameters > 0
-
-
 def _own_parameters(model: nn.Module) -> dict[str, int]:
     """Of each module those that no earlier one has and no module inside it."""
     seen: set[int] = set()
@@ -117,7 +117,8 @@ class _Pass:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.output_bytes: dict[str, int] = {}
         self._model = model
-        self._known = {tensor.untyped_storage().data_ptr() for tensor in _state(model)}
+        weights = (*model.parameters(), *model.buffers())
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in weights}
 
     @property
     def layer(self) -> str:
@@ -184,10 +185,12 @@ def _timed(model: nn.Module, batch: Inputs) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     running: list[str] = []
     inputs = placed(model, batch)
+    device = next((leaf.device for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
     last = [0.0]
 
     def tick() -> float:
-        _wait_for(inputs)
+        if device is not None and device.type != "cpu":
+            torch.accelerator.synchronize(device)  # until it has done what it was told
         now = time.perf_counter()
         passed, last[0] = now - last[0], now
         return passed
@@ -217,15 +220,3 @@ def hooked(model: nn.Module, begin: Callable[[str], None], end: Callable[[str, A
             after = module.register_forward_hook(lambda _module, _args, output, name=name: end(name, output))
             stack.callback(after.remove)
         yield
-
-
-def _state(model: nn.Module) -> Iterator[Tensor]:
-    yield from model.parameters()
-    yield from model.buffers()
-
-
-def _wait_for(inputs: Inputs) -> None:
-    """Until the accelerator has done what it was told; on the processor nothing is pending."""
-    device = next((leaf.device for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
-    if device is not None and device.type != "cpu":
-        torch.accelerator.synchronize(device)

@@ -71,15 +71,14 @@ def find_layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
         InvalidSetting: for a name that is not there; the sentence has the nearest three.
     """
     known = _named(model)
-    return {name: _found(name, known) for name in names}
-
-
-def _found(name: str, known: dict[str, nn.Module]) -> nn.Module:
-    if isinstance(name, str) and name in known:
-        return known[name]
-    near = get_close_matches(str(name), known, n=3, cutoff=0.0)
-    remedy = f"the nearest are {', '.join(map(repr, near))}" if near else "the model has no layers inside"
-    raise InvalidSetting("layer", f"layer={name!r} is not a layer of this model; {remedy}")
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            near = get_close_matches(str(name), known, n=3, cutoff=0.0)
+            remedy = (
+                f"the nearest are {', '.join(map(repr, near))}" if near else "the model has no layers inside"
+            )
+            raise InvalidSetting("layer", f"layer={name!r} is not a layer of this model; {remedy}")
+    return {name: known[name] for name in names}
 
 
 def _named(model: nn.Module) -> dict[str, nn.Module]:

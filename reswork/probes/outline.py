@@ -76,6 +76,7 @@ def _block(
     inside = [row for row in table.layers if row.name.startswith(f"{block.name}.")]
     convs = sum(row.kind == "Conv2d" for row in inside) - (block.shortcut is not None)
     halves = len(before) == len(shape) == 3 and before[1] > shape[1]
+    shortcut: ShortcutKind = "identity" if block.shortcut is None else "projection"
     return BlockSpec(
         block.name,
         stage,
@@ -83,17 +84,11 @@ def _block(
         shape[0] if shape else 0,
         round(before[1] / shape[1]) if halves and stage > 1 else 1,
         shape,
-        _shortcut(block),
+        shortcut if block.has_shortcut else "none",
         block.branch is not None,
         parameters=sum(row.parameters for row in inside),
         macs=sum(row.macs for row in inside),
     )
-
-
-def _shortcut(block: BlockAnatomy) -> ShortcutKind:
-    if not block.has_shortcut:
-        return "none"
-    return "identity" if block.shortcut is None else "projection"
 
 
 def _layer(row: LayerCost) -> LayerSpec:

@@ -111,13 +111,10 @@ def _shared(modules: list[nn.Module]) -> dict[int, Any]:
                 memo[id(buffer)] = buffer.detach().clone()
         for name in _RUN:
             if hooks := getattr(module, name):
-                memo[id(hooks)] = OrderedDict((key, hook) for key, hook in hooks.items() if _belongs(hook))
+                own = "torch.nn.utils"  # weight norm and pruning hook themselves in: part of what is computed
+                kept_hooks = {k: hook for k, hook in hooks.items() if type(hook).__module__.startswith(own)}
+                memo[id(hooks)] = OrderedDict(kept_hooks)
     return memo
-
-
-def _belongs(hook: object) -> bool:
-    """Whether a hook is part of what the module computes, as torch's own weight norm and pruning are."""
-    return type(hook).__module__.startswith("torch.nn.utils")
 
 
 def _notes(model: nn.Module, half: bool) -> tuple[str, ...]:

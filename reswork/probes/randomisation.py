@@ -33,7 +33,10 @@ def shuffled_cascade(net: nn.Module, points: int, seed: int) -> Iterator[str]:
     ][::-1]
     halts = set(np.linspace(0, len(layers), points + 1).round().astype(int)[1:].tolist())
     for index, (name, module) in enumerate(layers, start=1):
-        _shuffle(module, generator)
+        for part, weight in list(module.named_parameters(recurse=False)):
+            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+            mixed: Tensor = weight.detach().flatten()[order].view_as(weight)
+            module._parameters[part] = nn.Parameter(mixed, requires_grad=False)
         if index in halts:
             yield name
 
@@ -58,10 +61,3 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[index]
-
-
-def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
-    for name, weight in list(module.named_parameters(recurse=False)):
-        order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-        mixed: Tensor = weight.detach().flatten()[order].view_as(weight)
-        module._parameters[name] = nn.Parameter(mixed, requires_grad=False)

@@ -193,7 +193,8 @@ class _Case:
         generator = np.random.default_rng(self.explain.options.seed)
         local = self.explain.method.slope
         # amounts belong to a patch whatever its contrast; slopes are multiplied by what was taken away
-        amounts = full if local else full / _nonzero(self.image - self.reference)
+        contrast = self.image - self.reference
+        amounts = full if local else full / torch.where(contrast == 0, math.inf, contrast)
 
         def patches(images: Tensor) -> Tensor:
             covers = _patches(len(images), images.shape[2:], generator).to(images)
@@ -282,7 +283,3 @@ def _patches(count: int, size: torch.Size, generator: np.random.Generator) -> Te
     rows = (y >= top[:, None]) & (y < (top + side)[:, None])
     columns = (x >= left[:, None]) & (x < (left + side)[:, None])
     return torch.from_numpy(rows[:, :, None] & columns[:, None, :])
-
-
-def _nonzero(tensor: Tensor) -> Tensor:
-    return torch.where(tensor == 0, torch.full_like(tensor, math.inf), tensor)

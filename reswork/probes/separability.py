@@ -68,13 +68,18 @@ def linear_probe(
     train, _ = _features(model, data.train, names, scale, batch_size)
     test, logits = _features(model, data.test, names, scale, batch_size)
     labels, test_labels = data.train.labels.cpu().numpy(), data.test.labels.cpu().numpy()
-    scores = [_scores(classifier, (train[name], labels), (test[name], test_labels)) for name in names]
+    scores = []
+    for name in names:
+        fitted = _pipeline(classifier).fit(train[name], labels)
+        scores.append((fitted.score(train[name], labels), fitted.score(test[name], test_labels)))
+    answers_fit = logits.ndim == 2 and logits.shape[1] == len(data.classes)
+    accuracy = float((logits.argmax(axis=1) == test_labels).mean()) if answers_fit else float("nan")
     return LinearProbe(
         names,
         np.array([score[0] for score in scores]),
         np.array([score[1] for score in scores]),
         np.array([train[name].shape[1] for name in names], np.int64),
-        _accuracy(logits, test_labels, len(data.classes)),
+        accuracy,
         float(np.bincount(test_labels).max() / len(test_labels)),
         len(labels),
         len(test_labels),
@@ -104,13 +109,6 @@ def _pooled(output: Tensor) -> Tensor:
     return output.mean(dim=1) if output.dim() == 3 else output.flatten(1)
 
 
-def _scores(
-    classifier: Classifier, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
-) -> tuple[float, float]:
-    fitted = _pipeline(classifier).fit(*train)
-    return float(fitted.score(*train)), float(fitted.score(*test))
-
-
 def _pipeline(classifier: Classifier) -> "Pipeline":
     from sklearn.linear_model import LogisticRegression, RidgeClassifier  # takes a second to import
     from sklearn.pipeline import make_pipeline
@@ -119,9 +117,3 @@ def _pipeline(classifier: Classifier) -> "Pipeline":
     if classifier == "ridge":
         return make_pipeline(StandardScaler(), RidgeClassifier(alpha=1.0))
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-3))
-
-
-def _accuracy(answers: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    if answers.ndim != 2 or answers.shape[1] != classes:
-        return float("nan")
-    return float((answers.argmax(axis=1) == labels).mean())

@@ -1,14 +1,14 @@
 """How much of a stage's attribution came over its shortcuts, and how much through its branches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
+from reswork.probes.inputs import numbers
 from reswork.probes.isolation import OwnRandomness
 from reswork.probes.private_copy import private_copy
 from reswork.probes.scalar_model import Output, ScalarModel, checked_images, first_answer
@@ -59,17 +59,10 @@ def shortcut_shares(
     with OwnRandomness():
         with torch.no_grad():
             asked = question(target, first_answer(scalar_model, taken))
-        return tuple(
-            _shares(scalar_model, taken, stage, members, asked) for stage, members in _stages(blocks).items()
-        )
-
-
-def _stages(blocks: Sequence[BlockAnatomy]) -> dict[str, list[BlockAnatomy]]:
-    """Blocks by the name of what holds them."""
-    found: dict[str, list[BlockAnatomy]] = {}
-    for block in blocks:
-        found.setdefault(block.name.rpartition(".")[0] or block.name, []).append(block)
-    return found
+        stages: dict[str, list[BlockAnatomy]] = {}  # blocks by the name of what holds them
+        for block in blocks:
+            stages.setdefault(block.name.rpartition(".")[0] or block.name, []).append(block)
+        return tuple(_shares(scalar_model, taken, stage, members, asked) for stage, members in stages.items())
 
 
 def _shares(
@@ -85,26 +78,22 @@ def _shares(
         torch.zeros_like(value) if gradient is None else value.detach() * gradient
         for value, gradient in zip([cut.end, *leaves], gradients, strict=True)
     ]
-    whole, entered, *through = (_total(product) for product in products)
+    whole, entered, *through = (product.flatten(1).sum(dim=1) for product in products)
     branches = torch.stack(through, dim=1) if through else whole.new_zeros(len(whole), 0)
     maps = [product.sum(dim=1) for product in products if product.dim() == 4]
     branch_map = torch.stack(maps[2:]).sum(dim=0) if len(maps) > 2 else torch.zeros_like(maps[1])
     return ShortcutShares(
         stage,
         tuple(block.name for block in blocks if block.branch is not None),
-        whole=_numbers(whole),
-        over_shortcuts=_numbers(entered),
-        through_branches=_numbers(branches),
-        rest=_numbers(whole - entered - branches.sum(dim=1)),
-        shortcut_maps=_numbers(maps[1]),
-        branch_maps=_numbers(branch_map),
+        whole=numbers(whole),
+        over_shortcuts=numbers(entered),
+        through_branches=numbers(branches),
+        rest=numbers(whole - entered - branches.sum(dim=1)),
+        shortcut_maps=numbers(maps[1]),
+        branch_maps=numbers(branch_map),
         images=asked.rows.cpu().numpy(),
         targets=asked.names,
     )
-
-
-def _numbers(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().float().cpu().numpy()
 
 
 class _Cut:
@@ -150,7 +139,3 @@ class _Cut:
     def _end(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
         self.end = output
         return output.clone()
-
-
-def _total(product: Tensor) -> Tensor:
-    return product.flatten(1).sum(dim=1)

@@ -48,7 +48,8 @@ def cka(
         Nguyen et al. 2020, arXiv 2010.15327, equations 1 to 4; Kornblith et al. 2019, arXiv 1905.00414.
     """
     rows = tuple(block_names(model) if layers is None else layers)
-    columns = _columns(rows, other, other_layers)
+    theirs = rows if other is None else block_names(other)
+    columns = tuple(theirs if other_layers is None else other_layers)
     count = length(tensors(images))
     if batch_size < FEWEST or count // -(-count // batch_size) < FEWEST:
         raise InvalidSetting(
@@ -73,12 +74,6 @@ def cka(
     with np.errstate(invalid="ignore", divide="ignore"):
         values = cross / np.sqrt(np.outer(first, second))
     return Similarity(rows, columns, np.where(np.isfinite(values), values, np.nan), count, other is None)
-
-
-def _columns(rows: tuple[str, ...], other: nn.Module | None, names: Sequence[str] | None) -> tuple[str, ...]:
-    if names is not None:
-        return tuple(names)
-    return rows if other is None else block_names(other)
 
 
 def gram(output: Tensor) -> Tensor:
