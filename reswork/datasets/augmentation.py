@@ -280,7 +280,7 @@ def _origins(
     if reach:
         shifts = draw(-reach, reach, 2, count, 1)
         tables = [
-            _reflected(table + shift, length)
+            (length - 1) - ((length - 1) - (table + shift).abs()).abs()  # mirrored, the edge not repeated
             for table, shift, length in zip(tables, shifts, size, strict=True)
         ]
     if padding:
@@ -291,11 +291,6 @@ def _origins(
             for table, length in zip(tables, size, strict=True)
         ]
     return tables[0], tables[1]
-
-
-def _reflected(indices: Tensor, length: int) -> Tensor:
-    """Places outside of 0 .. length - 1 mirrored at the edge, the edge itself not repeated."""
-    return (length - 1) - ((length - 1) - indices.abs()).abs()
 
 
 def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> None:

@@ -60,14 +60,11 @@ def _in_mask_folders(names: Sequence[str]) -> set[str]:
             root = f"{parent}/{folder}/" if parent else f"{folder}/"
             files = [name for name in names if name.startswith(root)]
             beside = any(is_image_folder(other) and not is_mask_folder(other) for other in found)
-            if beside or 2 * _called_alike(files, names, parent) >= len(files):
+            partners = {stem_of(name) for name in names if name.rpartition("/")[0] == parent}
+            alike = sum(without_mask_ending(stem_of(name)) in partners for name in files)
+            if beside or 2 * alike >= len(files):
                 masks.update(files)
     return masks
-
-
-def _called_alike(files: Sequence[str], names: Sequence[str], parent: str) -> int:
-    partners = {stem_of(name) for name in names if name.rpartition("/")[0] == parent}
-    return sum(without_mask_ending(stem_of(name)) in partners for name in files)
 
 
 def _called_like_masks(names: Sequence[str]) -> set[str]:

@@ -50,7 +50,10 @@ def remember(file: Path, signature: str, arrays: Mapping[str, np.ndarray], about
     temporary = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(file.parent)
+        for part in file.parent.glob("images-*.part"):  # what a killed process left behind
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE_S:
+                    part.unlink()
         if shutil.disk_usage(file.parent).free < 1.5 * size + 100 * 1024**2:
             return f"{file.parent} is nearly full"
         text = json.dumps({**about, "signature": signature}).encode()
@@ -64,11 +67,3 @@ def remember(file: Path, signature: str, arrays: Mapping[str, np.ndarray], about
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return ""
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what a killed process left behind."""
-    for part in folder.glob("images-*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_S:
-                part.unlink()

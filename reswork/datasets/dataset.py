@@ -174,12 +174,10 @@ class Dataset:
                 "join some",
             )
         for split in ("train", "test"):
-            self._check_split(split, self._split(split))
-
-    def _check_split(self, name: str, split: Split) -> None:
-        if not len(split) or 0 in split.images.shape:
-            raise InvalidSetting(name, f"the {name} split has no images: give at least one")
-        check_classes(name, split.target_kind, split.targets, len(self.classes))
+            given = self._split(split)
+            if not len(given) or 0 in given.images.shape:
+                raise InvalidSetting(split, f"the {split} split has no images: give at least one")
+            check_classes(split, given.target_kind, given.targets, len(self.classes))
 
     def _split(self, split: str) -> Split:
         if split not in ("train", "test"):
@@ -215,13 +213,9 @@ class Dataset:
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; what is there already is not copied."""
         extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
-        return self._with(train=self.train.to(device), test=self.test.to(device), extras=extras)
-
-    def _with(self, **changes: Any) -> Self:
-        """A copy that hashes the same data."""
-        moved = replace(self, **changes)
+        moved = replace(self, train=self.train.to(device), test=self.test.to(device), extras=extras)
         if "fingerprint" in self.__dict__:
-            moved.__dict__["fingerprint"] = self.fingerprint
+            moved.__dict__["fingerprint"] = self.fingerprint  # of the same data
         return moved
 
     def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
@@ -262,8 +256,12 @@ class Dataset:
             f"{height}x{width} pixels, {self._classes_in_words()}.",
             self.source if self.source.endswith(".") else f"{self.source}.",
             *self.notes,
-            *([_skipped_sentence(self.skipped)] if self.skipped else []),
         ]
+        if self.skipped:
+            named = "; ".join(str(item) for item in self.skipped[:3])
+            more = f"; and {len(self.skipped) - 3:,} more in .skipped" if len(self.skipped) > 3 else ""
+            files = "1 file was" if len(self.skipped) == 1 else f"{len(self.skipped):,} files were"
+            sentences.append(f"{files} skipped ({named}{more}).")
         return " ".join(sentences)
 
     def _classes_in_words(self) -> str:
@@ -310,10 +308,3 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
         of_class = shuffled[labels[shuffled] == label]
         position[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
     return shuffled[np.argsort(position[shuffled], kind="stable")]
-
-
-def _skipped_sentence(skipped: tuple[Skipped, ...]) -> str:
-    named = "; ".join(str(item) for item in skipped[:3])
-    more = f"; and {len(skipped) - 3:,} more in .skipped" if len(skipped) > 3 else ""
-    files = "1 file was" if len(skipped) == 1 else f"{len(skipped):,} files were"
-    return f"{files} skipped ({named}{more})."

@@ -1,7 +1,7 @@
 """Drawn shapes: pictures of which class, box and mask are known, for checking what a network looks at."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -142,42 +142,30 @@ def _cover(
     cos, sin = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
     u, v = cos * x + sin * y, cos * y - sin * x
     distance = np.full((count, size, size), np.inf)
-    for label, outline in enumerate((_circle, _square, _triangle, _cross, _ring, _star)):
+    for label, name in enumerate(CLASSES):
         chosen = labels == label
-        distance[chosen] = outline(u[chosen], v[chosen])
+        distance[chosen] = _OUTLINES[name](u[chosen], v[chosen])
     return torch.from_numpy(np.clip(0.5 - distance * radius[:, None, None], 0, 1).astype(np.float32))
-
-
-def _circle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.hypot(u, v) - 0.85
-
-
-def _ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.abs(np.hypot(u, v) - 0.72) - 0.2
-
-
-def _square(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(u), np.abs(v)) - 0.7
-
-
-def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    across = np.maximum(np.abs(u) - 0.93, np.abs(v) - 0.3)
-    return np.minimum(across, np.maximum(np.abs(v) - 0.93, np.abs(u) - 0.3))
-
-
-def _triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return _half_planes(u, v, 3).max(0) - 0.5
-
-
-def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A point lies in a five-pointed star if it lies behind at least four of its five lines."""
-    return np.sort(_half_planes(u, v, 5), axis=0)[-2] - math.cos(2 * math.pi / 5)
 
 
 def _half_planes(u: np.ndarray, v: np.ndarray, count: int) -> np.ndarray:
     """Projections on so many directions, evenly around, (count, N, H, W)."""
     angles = 2 * math.pi * np.arange(count) / count
     return np.stack([math.cos(angle) * u + math.sin(angle) * v for angle in angles])
+
+
+Outline = Callable[[np.ndarray, np.ndarray], np.ndarray]  # distance of points (u, v) from it, below 0 inside
+_OUTLINES: Mapping[str, Outline] = {
+    "circle": lambda u, v: np.hypot(u, v) - 0.85,
+    "square": lambda u, v: np.maximum(np.abs(u), np.abs(v)) - 0.7,
+    "triangle": lambda u, v: _half_planes(u, v, 3).max(0) - 0.5,
+    "cross": lambda u, v: np.minimum(
+        np.maximum(np.abs(u) - 0.93, np.abs(v) - 0.3), np.maximum(np.abs(v) - 0.93, np.abs(u) - 0.3)
+    ),
+    "ring": lambda u, v: np.abs(np.hypot(u, v) - 0.72) - 0.2,
+    # a point lies in a five-pointed star if it lies behind at least four of its five lines
+    "star": lambda u, v: np.sort(_half_planes(u, v, 5), axis=0)[-2] - math.cos(2 * math.pi / 5),
+}
 
 
 def _painted(covers: Sequence[Tensor], random: np.random.RandomState) -> Tensor:

@@ -90,7 +90,10 @@ def arrays(
         classes = names_found or classes
         notes += [told] if told else []
     if test_numbers is None:
-        _same_length(images, targets, "train_targets")
+        if len(images) != len(targets):
+            raise InvalidSetting(
+                "train_targets", f"{len(targets):,} targets for {len(images):,} images: give one for each"
+            )
         train, test = split_off(images, targets, test_fraction, seed)
         of_each = f", about {test_fraction:.0%} of each class," if train.target_kind == "labels" else ""
         notes.append(f"{len(test):,} images{of_each} were set aside for the test.")
@@ -123,7 +126,10 @@ def _targets(
     if (words is None) != (test_words is None):
         raise InvalidSetting("test_targets", "labels are words in one split and numbers in the other")
     if words is not None and test_words is not None:
-        words, labels, test_labels = _common_words(words, labels, test_words, test_labels)
+        common = tuple(sorted({*words, *test_words}))
+        places = torch.tensor([common.index(word) for word in words], dtype=torch.int64)
+        test_places = torch.tensor([common.index(word) for word in test_words], dtype=torch.int64)
+        words, labels, test_labels = common, places[labels], test_places[test_labels]
     return labels, test_labels, words
 
 
@@ -195,18 +201,3 @@ def _members(place: os.PathLike[str]) -> tuple[dict[str, np.ndarray], list[str]]
             "path",
             f"{place} cannot be read as npz ({reason}): write it with np.savez(path, images=..., labels=...)",
         ) from error
-
-
-def _common_words(
-    words: tuple[str, ...], labels: torch.Tensor, test_words: tuple[str, ...], test_labels: torch.Tensor
-) -> tuple[tuple[str, ...], torch.Tensor, torch.Tensor]:
-    """Both splits numbered by the same list of words."""
-    common = tuple(sorted({*words, *test_words}))
-    places = torch.tensor([common.index(word) for word in words], dtype=torch.int64)
-    test_places = torch.tensor([common.index(word) for word in test_words], dtype=torch.int64)
-    return common, places[labels], test_places[test_labels]
-
-
-def _same_length(images: torch.Tensor, targets: torch.Tensor, field: str) -> None:
-    if len(images) != len(targets):
-        raise InvalidSetting(field, f"{len(targets):,} targets for {len(images):,} images: give one for each")

@@ -100,7 +100,11 @@ def layout_of(
     """
     images = [name for name in names if is_image(name)]
     if not images:
-        raise InvalidSetting("path", f"no images are there ({kinds_in_words(names)}); {_advice()}")
+        raise InvalidSetting(
+            "path",
+            f"no images are there ({kinds_in_words(names)}); "
+            f"read are {' '.join(sorted(EXTENSIONS))}, as {ACCEPTED}",
+        )
     layout = Layout()
     images, layout.notes = set_apart(images)
     plan = _told(images, splits) if splits is not None else _found(images, layout, classes)
@@ -156,7 +160,11 @@ def _found(images: Sequence[str], layout: Layout, classes: Sequence[str] | None)
         )  # fmt: skip
     train, test = _split_folders(tree, base, tops)
     if train:
-        _note_unused(layout, inner, base, [each for each in tops if each not in (train, test)], bool(test))
+        for top in tops:
+            if top not in (train, test):
+                count = sum(name.startswith(f"{base}{top}/") for name in inner)
+                reason = "" if test else ", which have no class folders,"
+                layout.notes.append(f"The {count:,} images in {top}/{reason} were not used.")
         root = _opened(tree, f"{base}{train}/", ())
         known = tree.folders(root)
         return _Plan((root,), (_opened(tree, f"{base}{test}/", known),) if test else ())
@@ -344,15 +352,6 @@ def _refuse_flat(tree: _Tree, base: str, train: str, others: Sequence[str]) -> N
         )  # fmt: skip
 
 
-def _note_unused(
-    layout: Layout, images: Sequence[str], base: str, unused: Sequence[str], has_test: bool
-) -> None:
-    for top in unused:
-        count = sum(name.startswith(f"{base}{top}/") for name in images)
-        reason = "" if has_test else ", which have no class folders,"
-        layout.notes.append(f"The {count:,} images in {top}/{reason} were not used.")
-
-
 def is_image(name: str) -> bool:
     """Whether its ending is that of an image."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS
@@ -362,7 +361,3 @@ def kinds_in_words(names: Sequence[str]) -> str:
     """What is there instead of images."""
     kinds = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names).most_common(4)
     return ", ".join(f"{count:,} files with {kind}" for kind, count in kinds) or "no files at all"
-
-
-def _advice() -> str:
-    return f"read are {' '.join(sorted(EXTENSIONS))}, as {ACCEPTED}"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cifar import cifar10, cifar100
@@ -13,11 +14,6 @@ from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
-
-def _full_fashion() -> Dataset:
-    return fashion(full=True)
-
-
 _SOURCES: dict[str, Callable[[], Dataset]] = {
     "fashion": fashion,
     "digits": digits,
@@ -25,7 +21,7 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "scenes": scenes,
     "cifar10": cifar10,
     "cifar100": cifar100,
-    "fashion-full": _full_fashion,
+    "fashion-full": partial(fashion, full=True),
 }
 NAMES = tuple(_SOURCES)
 

@@ -61,17 +61,15 @@ class MaskKey:
         table = np.full(256, IGNORED, np.uint8)
         for index, value in enumerate(_values(mask, self.by_colour)):
             if value not in self.classes_of:
+                known = _words(list(self.classes_of), self.by_colour)
                 raise InvalidSetting(
                     "classes",
                     f"{mask.name} holds {_word(int(value), self.by_colour)}, which is none of the classes' "
-                    f"{'colours' if self.by_colour else 'numbers'} ({self._listed()}): add it to classes, or name it "
+                    f"{'colours' if self.by_colour else 'numbers'} ({known}): add it to classes, or name it "
                     "as ignored",
                 )
             table[index] = self.classes_of[value]
         return table[mask.places]
-
-    def _listed(self) -> str:
-        return _words(list(self.classes_of), self.by_colour)
 
 
 def key_of(masks: Sequence[RawMask], classes: Classes | None, ignored: int | Colour | None) -> MaskKey:

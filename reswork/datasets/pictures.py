@@ -184,9 +184,11 @@ def _read(files: FolderFiles | ZipFiles, wish: _Wish) -> tuple[dict[str, np.ndar
     number = {label: index for index, label in enumerate(classes)}
     labels = np.array([number.get(label, -1) for _, label in found])
     notes = [*reading.notes, *layout.notes, *_class_notes(layout.classes, classes, labels, reading.good)]
-    splits = [
-        _part(reading.images, labels, reading.good & (labels >= 0) & part) for part in (is_train, ~is_train)
-    ]
+    splits = []
+    for part in (is_train, ~is_train):
+        chosen = reading.good & (labels >= 0) & part
+        images = torch.from_numpy(reading.images[chosen])
+        splits.append(Split(images, torch.from_numpy(labels[chosen].astype(np.int64))))
     train, test = splits
     if not len(test):
         train, test = split_off(train.images, train.labels, wish.test_fraction, wish.seed)
@@ -251,11 +253,6 @@ def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple
         images[indices] = pixels
     sizes = [(each.height, each.width) if isinstance(each, Header) else (0, 0) for each in surveyed]
     return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes, value_range)
-
-
-def _part(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split:
-    part = images[chosen]
-    return Split(torch.from_numpy(part), torch.from_numpy(labels[chosen].astype(np.int64)))
 
 
 def _target_size(
