@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results, tasks
     from reswork.datasets.augmentation import Augmentation
+    from reswork.debugging.report import Report, report
     from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
@@ -54,6 +55,7 @@ __all__ = [
     "Moments",
     "ProcessRun",
     "Recipe",
+    "Report",
     "ResNet",
     "ResNetConfig",
     "Run",
@@ -84,6 +86,7 @@ __all__ = [
     "probes",
     "recorders",
     "relatives",
+    "report",
     "resnet",
     "results",
     "runs",
@@ -116,6 +119,7 @@ _HOMES = {
     "Moments": "reswork.store.moments",
     "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
+    "Report": "reswork.debugging.report",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
     "Run": "reswork.training.run",
@@ -141,6 +145,7 @@ _HOMES = {
     "open_checkpoint": "reswork.store.checkpoint",
     "divergence": "reswork.experiment.divergence",
     "relatives": "reswork.experiment.branching",
+    "report": "reswork.debugging.report",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",

@@ -1,9 +1,10 @@
-"""The command line: ``reswork lab | train | runs | doctor``."""
+"""The command line: ``reswork lab | train | runs | report | doctor``."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from reswork import __version__
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if chosen.command == "doctor":
             return _doctor(chosen)
+        if chosen.command == "report":
+            return _report(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
     except InvalidSetting as error:
         print(f"reswork: {error.message}", file=sys.stderr)
@@ -52,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_train(commands.add_parser("train", help="train a network and write its run"))
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
+    _add_report(
+        commands.add_parser("report", help="say what a trained model gets wrong, as a page or as numbers")
+    )
     told = "look whether this environment is fit; the exit status is 1 if something is bad"
     _add_folder(commands.add_parser("doctor", help=told))
     return parser
@@ -69,6 +75,25 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort", default="created", metavar="COLUMN",
                         help="created, name, state, network, data, step, score, loss, seed, note")  # fmt: skip
     parser.add_argument("--reverse", action="store_true", help="the other way round")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a file of weights, or a run by its name or folder")
+    parser.add_argument(
+        "--data", required=True, help="name of a data set, or a folder, zip or npz; its test images count"
+    )
+    parser.add_argument(
+        "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
+    )
+    parser.add_argument("--out", metavar="FILE", help="write a page (.html) that needs no network")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers (.json)")
+    parser.add_argument(
+        "--csv", metavar="FOLDER", help="write the lists: label issues, duplicates, mistakes ..."
+    )
+    parser.add_argument(
+        "--fail-if", action="append", default=[], metavar="RULE",
+        help="such as 'top1<0.9' or 'ece>0.05': the exit status is then 1; may be given several times",
+    )  # fmt: skip
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -252,6 +277,37 @@ def _progress_line(run: "LiveRun") -> str:
     if run.seconds_left is not None and not run.done:
         parts.append(f"{run.seconds_left:,.0f} s left")
     return "  ".join(parts)
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from reswork import datasets
+    from reswork.debugging.report import report
+    from reswork.debugging.rules import Rule
+    from reswork.store.checkpoint import open_checkpoint
+    from reswork.store.saved_run import load_run
+
+    rules = [Rule.of(text) for text in chosen.fail_if]
+    wanted = [(path, ending) for path, ending in ((chosen.out, ".html"), (chosen.json, ".json")) if path]
+    for path, ending in wanted:
+        if Path(path).suffix.lower() != ending:
+            raise InvalidSetting("path", f"{path!r} does not end with {ending}; name the file so")
+    data = datasets.load(chosen.data, chosen.size)
+    found = report(
+        open_checkpoint(chosen.model) if Path(chosen.model).is_file() else load_run(chosen.model), data
+    )
+    for rule in rules:
+        rule.check(found.metrics)
+    if wanted or chosen.csv:
+        titles = {each.name: each.title for each in found.plan()}
+        for name in found.fill():
+            print(titles[name], flush=True)
+    for path in [path for path, _ in wanted] + ([chosen.csv] if chosen.csv else []):
+        print(f"written: {found.save(path)}")
+    print("  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items() if "/" not in name))
+    broken = [rule for rule in rules if rule.holds(found.metrics)]
+    for rule in broken:
+        print(f"reswork: {rule.text}: {rule.name} is {found.metrics[rule.name]:.4f}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 def _runs(chosen: argparse.Namespace) -> int:

@@ -3,12 +3,15 @@
 from reswork.figures import blocks, layers
 from reswork.figures.blocks import *
 from reswork.figures.channels import channel_examples, feature_maps
+from reswork.figures.class_scores import class_scores
+from reswork.figures.confidence import confidence_counts, coverage, reliability
 from reswork.figures.confusion import confusion_matrix
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.cursor import with_cursor
 from reswork.figures.curves import loss_curves, metric_curves
 from reswork.figures.depth_lines import over_depth
+from reswork.figures.embedding_map import embedding_map
 from reswork.figures.film_strip import film_strip
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
@@ -21,10 +24,12 @@ from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
 from reswork.figures.receptive import receptive_field
+from reswork.figures.robustness import robustness
 from reswork.figures.run_tree import run_tree
 from reswork.figures.separability import linear_probe
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
+from reswork.figures.slices import slices
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
@@ -35,8 +40,12 @@ __all__ = [
     "class_colours",
     "class_counts",
     "class_iou",
+    "class_scores",
+    "confidence_counts",
     "confusion_matrix",
     "cost_by_layer",
+    "coverage",
+    "embedding_map",
     "feature_maps",
     "film_strip",
     "filter_spectra",
@@ -53,9 +62,12 @@ __all__ = [
     "over_depth",
     "randomisation_curve",
     "receptive_field",
+    "reliability",
+    "robustness",
     "run_tree",
     "schedule",
     "shortcut_attributions",
+    "slices",
     "throughput",
     "trust_curves",
     "under_masks",

@@ -25,15 +25,25 @@ def page_text(runs: list[SavedRun]) -> str:
     Every name is escaped, figures stand as JSON in elements that are never run, and the page's own policy
     forbids every script but plotly.js and the one that draws.
     """
-    scripts = [plotly_script(), (_STATIC / "page.js").read_text(encoding="utf-8")]
     body = "".join([_head(runs), *_together(runs), *(_one_run(run, index) for index, run in enumerate(runs))])
+    return document(_title(runs), body)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page that needs no network, light or dark as the browser is, whose figures are drawn when it opens.
+
+    Args:
+        title: plain text.
+        body: HTML in which every name is escaped; figures as `drawn` writes them.
+    """
+    scripts = [plotly_script(), (_STATIC / "page.js").read_text(encoding="utf-8")]
     style = (_STATIC / "page.css").read_text(encoding="utf-8")
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(_title(runs))}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
         + "".join(f"<script>{script}</script>\n" for script in scripts)
         + "</body></html>\n"
     )
@@ -73,14 +83,14 @@ def _head(runs: list[SavedRun]) -> str:
 
 def _together(runs: list[SavedRun]) -> list[str]:
     """Curves over each other; runs that differ only in the seed also as mean and band."""
-    parts = [_drawn(curves({run.name: run.history for run in runs}, metrics_among(runs)), "all")]
+    parts = [drawn(curves({run.name: run.history for run in runs}, metrics_among(runs)), "all")]
     groups = seed_groups(runs)
     if len(groups) < len(runs):
         means = {
             name: [run.history for run in group] if len(group) > 1 else group[0].history
             for name, group in groups.items()
         }
-        parts += ["<h2>Mean and band over seeds</h2>", _drawn(curves(means, metrics_among(runs)), "seeds")]
+        parts += ["<h2>Mean and band over seeds</h2>", drawn(curves(means, metrics_among(runs)), "seeds")]
     if len(runs) > 1:
         parts += [
             "<h2>Settings that differ</h2>",
@@ -106,7 +116,7 @@ def _one_run(run: SavedRun, index: int) -> str:
         note = f'<div class="note">{escape(note)}</div>'
     return (
         f'<section id="run-{index}"><h2>{escape(run.name)}</h2><dl>{facts}</dl>{problem}{note}'
-        f"{_drawn(figures_of(run), str(index))}"
+        f"{drawn(figures_of(run), str(index))}"
         f"<details><summary>All settings</summary><table>{settings}</table></details></section>"
     )
 
@@ -125,7 +135,13 @@ def _facts(run: SavedRun) -> dict[str, str]:
     }
 
 
-def _drawn(figures: dict[str, Any], mark: str) -> str:
+def drawn(figures: dict[str, Any], mark: str) -> str:
+    """Figures side by side, each with its summary and what it is, as parts of a `document`.
+
+    Args:
+        figures: title -> figure.
+        mark: that no other part of the page has.
+    """
     parts = []
     for index, (title, figure) in enumerate(figures.items()):
         meta = figure.layout.meta

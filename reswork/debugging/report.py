@@ -1,0 +1,367 @@
+"""`report`: what a trained model gets wrong, section by section."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from reswork.datasets.dataset import Dataset
+from reswork.debugging.answers import Stopped, first_seconds, model_of, predictions_of
+from reswork.debugging.embedding_map import embedding_map
+from reswork.debugging.predictions import Predictions, checked_predictions
+from reswork.debugging.sections import SECTIONS, Section, Subject
+from reswork.errors import InvalidSetting
+from reswork.results.confidence import Calibration, Coverage
+from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
+from reswork.results.embedding_map import EmbeddingMap, Projection
+from reswork.results.mask_scores import MaskScores
+from reswork.results.robustness import Robustness
+from reswork.results.scores import ClassScores, Mistakes
+from reswork.results.slices import Slices
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One section as it stands.
+
+    Attributes:
+        name: of the section.
+        title: of the section.
+        seconds: about how long it takes, or how long it took.
+        missing: what would have to be given; empty where all is there.
+        done: whether it was computed.
+    """
+
+    name: str
+    title: str
+    seconds: float
+    missing: str
+    done: bool
+
+
+class Report:
+    """What a model gets wrong; each part is computed when it is first asked for, and kept.
+
+    Walk over `fill` for all parts one by one; not to go on, or `stop` from elsewhere, ends it, and what is there stays.
+    Made by `report`.
+
+    Attributes:
+        name: of the model or of what was given.
+    """
+
+    def __init__(self, subject: Subject, name: str = "") -> None:
+        self.name = name
+        self._subject = subject
+        self._asked_to_stop = False
+        self._found: dict[str, Any] = {}
+        self._took: dict[str, float] = {}
+        subject.stopped = lambda: self._asked_to_stop
+
+    def __repr__(self) -> str:
+        parts = [f"{each.name}{'' if each.done else f' (about {each.seconds:.0f} s)'}" for each in self.plan()
+                 if not each.missing]  # fmt: skip
+        return f"<Report of {self._subject.count:,} images: {', '.join(parts)}>"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self._subject.classes
+
+    @property
+    def count(self) -> int:
+        """Images."""
+        return self._subject.count
+
+    @property
+    def judged(self) -> bool:
+        """Whether the truth is known, so that there are metrics."""
+        return self._subject.is_masks or self._subject.has("labels")
+
+    @property
+    def data(self) -> Dataset | None:
+        """The data set; None where predictions were given."""
+        return self._subject.data
+
+    @property
+    def images(self) -> np.ndarray | None:
+        """(N, C, H, W) uint8, the images; None where there are none."""
+        if self._subject.data is not None:
+            return self._subject.data.test.images.cpu().numpy()
+        return self.predictions.images
+
+    @property
+    def predictions(self) -> Predictions:
+        """The answers; a model is asked for them now, if it was not yet.
+
+        Raises:
+            InvalidSetting: it answers with masks.
+        """
+        subject = self._subject
+        if subject.is_masks:
+            raise InvalidSetting("data", "the targets are masks, of which there are no probabilities to keep")
+        if subject.predictions is None:
+            begin = perf_counter()
+            subject.predictions = predictions_of(
+                subject.network, subject.dataset, columns=subject.columns, stopped=subject.stopped
+            )
+            subject.image_seconds = (perf_counter() - begin) / subject.count
+        return subject.predictions
+
+    def plan(self) -> tuple[Planned, ...]:
+        """Every section in order: what it costs or cost, or what it lacks."""
+        subject = self._subject
+        if subject.model is not None and not subject.image_seconds:
+            subject.image_seconds = first_seconds(subject.model, subject.dataset)
+        asking = (
+            0.0
+            if subject.is_masks or subject.predictions is not None
+            else subject.image_seconds * subject.count
+        )
+        found = []
+        for section in SECTIONS:
+            missing, done = section.missing(subject), section.name in self._found
+            seconds = self._took[section.name] if done else section.seconds(subject)
+            if not done and not missing and section.name == "scores":
+                seconds += asking
+            found.append(Planned(section.name, section.title, seconds, missing, done))
+        return tuple(found)
+
+    def fill(self, names: Sequence[str] | None = None) -> Iterator[str]:
+        """Compute what is not there yet, and name each section when it is ready.
+
+        Args:
+            names: of some sections; None: all for which there is what they need.
+
+        Raises:
+            InvalidSetting: a section that is not known, or that lacks something.
+        """
+        self._asked_to_stop = False
+        chosen = [_section(name) for name in names] if names is not None else [
+            section for section in SECTIONS if not section.missing(self._subject)
+        ]  # fmt: skip
+        for section in chosen:
+            if self._asked_to_stop:
+                return
+            try:
+                self._get(section.name)
+            except Stopped:
+                return
+            if section.name in self._found:
+                yield section.name
+
+    def stop(self) -> None:
+        """End `fill` at its next look, from any thread; what is computed stays."""
+        self._asked_to_stop = True
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers that judge the model, by name: ``loss``, ``top1`` and the like, and ``ece``."""
+        if self._subject.is_masks:
+            return dict(self.masks().metrics)
+        return {**self.scores().metrics, "ece": self.calibration().whole.ece}
+
+    def scores(self) -> ClassScores:
+        """Precision, recall and F1 by class, the confusion matrix and its order."""
+        return cast(ClassScores, self._get("scores"))
+
+    def masks(self) -> MaskScores:
+        """IoU by class and by size, near borders and inside, and the worst images."""
+        return cast(MaskScores, self._get("masks"))
+
+    def calibration(self) -> Calibration:
+        """Whether confidence means what it says, and the temperature that mends it."""
+        return cast(Calibration, self._get("calibration"))
+
+    def coverage(self) -> Coverage:
+        """Accuracy when the least confident answers are held back."""
+        return cast(Coverage, self._get("coverage"))
+
+    def mistakes(self) -> Mistakes:
+        """Wrong answers, the most confident first."""
+        return cast(Mistakes, self._get("mistakes"))
+
+    def slices(self) -> Slices:
+        """Where it is worse than elsewhere, the worst first."""
+        return cast(Slices, self._get("slices"))
+
+    def label_issues(self) -> LabelIssues:
+        """Labels that are probably wrong, the surest first."""
+        return cast(LabelIssues, self._get("label_issues"))
+
+    def alike_classes(self) -> AlikeClasses:
+        """Classes that the model can hardly tell apart."""
+        return cast(AlikeClasses, self._get("alike_classes"))
+
+    def outliers(self) -> Outliers:
+        """Images that are far from all others, the farthest first."""
+        return cast(Outliers, self._get("outliers"))
+
+    def duplicates(self) -> Duplicates:
+        """Images that are there twice, within the test split or in both."""
+        return cast(Duplicates, self._get("duplicates"))
+
+    def pair(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The two images (C, H, W) of one row of `duplicates`."""
+        found, images = self.duplicates(), self.images
+        assert images is not None
+        others = self._subject.train_images if found.other_split[row] else images
+        return images[found.first[row]], others[found.second[row]]
+
+    def robustness(self) -> Robustness:
+        """The score under images that get worse."""
+        return cast(Robustness, self._get("robustness"))
+
+    def embedding(self, layer: str | None = None, method: Projection = "pca") -> EmbeddingMap:
+        """Where the model puts the images, in two dimensions.
+
+        Args:
+            layer: one of ``predictions.embeddings``, or any layer of the model; None: the deepest stage.
+            method: ``"pca"``, or ``"tsne"``, which takes half a minute for 3,000 images.
+
+        Raises:
+            InvalidSetting: a layer that is not there.
+        """
+        if layer is None and method == "pca":
+            return cast(EmbeddingMap, self._get("embedding"))
+        known = self.predictions.embeddings
+        name = layer if layer is not None else next(reversed(list(known)), "")
+        key = f"embedding/{name}/{method}"
+        if key not in self._found:
+            values = known[name] if name in known else self._embedded(name)
+            self._found[key] = embedding_map(values, layer=name, method=method)
+        return cast(EmbeddingMap, self._found[key])
+
+    def _embedded(self, layer: str) -> np.ndarray:
+        subject = self._subject
+        if subject.model is None or subject.data is None:
+            known = ", ".join(map(repr, self.predictions.embeddings)) or "none"
+            raise InvalidSetting("layer", f"layer={layer!r} has no embeddings here; there are: {known}")
+        return predictions_of(subject.model, subject.data, (layer,), stopped=subject.stopped).embeddings[
+            layer
+        ]
+
+    def found(self, name: str) -> Any:
+        """What a section found, or None where it was not computed."""
+        return self._found.get(name)
+
+    def save(self, path: str | Path) -> Path:
+        """Write what there is; sections that were not asked for yet are computed.
+
+        Args:
+            path: ``.html`` for one page that needs no network, ``.json`` for all numbers, or a folder for lists as CSV.
+
+        Raises:
+            InvalidSetting: another ending, or a file that cannot be written.
+        """
+        from reswork.debugging.saving import save_report
+
+        return save_report(self, Path(path))
+
+    def _get(self, name: str) -> Any:
+        if name not in self._found:
+            section = _section(name)
+            missing = section.missing(self._subject)
+            if missing:
+                raise InvalidSetting(name, f"{section.title!r} {missing}")
+            if not self._subject.is_masks:
+                _ = self.predictions
+                missing = section.missing(self._subject)  # a model may turn out to have no blocks
+                if missing:
+                    raise InvalidSetting(name, f"{section.title!r} {missing}")
+            begin = perf_counter()
+            self._found[name] = section.compute(self._subject)
+            self._took[name] = perf_counter() - begin
+        return self._found[name]
+
+
+def report(
+    model: Any = None,
+    data: Dataset | None = None,
+    *,
+    probabilities: Any = None,
+    labels: Any = None,
+    images: Any = None,
+    embeddings: Any = None,
+    classes: Sequence[str] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    train_images: Any = None,
+    robustness_images: int = 500,
+) -> Report:
+    """What a trained model gets wrong on a test split, and what is odd about its data.
+
+    Give a model with its data, or what another framework predicted. Nothing is computed before it is asked for; each
+    part says beforehand what it costs (`Report.plan`).
+
+    Args:
+        model: any network that takes the data set's images, normalised; a run, or an opened checkpoint. It stays as
+            it was.
+        data: labels or masks; its test split is judged, its training images are searched for leaks.
+        probabilities: (N, K), after softmax, instead of a model.
+        labels: (N,) 0 to K - 1, with probabilities; None: the report has what needs none.
+        images: (N, C, H, W) uint8, with probabilities.
+        embeddings: (N, D) with probabilities, or a dict of them by layer, the deepest last.
+        classes: (K,) names, with probabilities.
+        columns: name -> (N,) values that are known of each test image, to look for slices in.
+        train_images: (M, C, H, W) uint8 with probabilities: to search for leaks.
+        robustness_images: sample for the curves of worse images.
+
+    Raises:
+        InvalidSetting: neither or both were given, or arrays that make no sense, in one sentence.
+
+    Example:
+        >>> found = report(probabilities=[[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]], labels=[0, 0, 1])
+        >>> round(found.metrics["top1"], 3), found.mistakes().images.tolist()
+        (0.667, [1])
+    """
+    if (model is None) == (probabilities is None):
+        what = "neither a model nor" if model is None else "both a model and"
+        raise InvalidSetting(
+            "model",
+            f"{what} probabilities: give report(model, data), or report(probabilities=..., labels=...)",
+        )
+    if probabilities is not None:
+        if data is not None:
+            raise InvalidSetting(
+                "data", "data goes with a model; with probabilities give labels=, images=, classes="
+            )
+        given = checked_predictions(
+            probabilities, labels, images=images, embeddings=embeddings, classes=classes, columns=columns
+        )
+        subject = Subject(
+            given.classes, len(given), given, train_images=_train_images(train_images, given.images)
+        )
+        return Report(subject, "predictions")
+    if not isinstance(data, Dataset):
+        raise InvalidSetting(
+            "data", f"data is a {type(data).__name__}: give a data set, such as rw.datasets.folder(path)"
+        )
+    network = model_of(model)
+    subject = Subject(
+        data.classes, len(data.test), model=network, data=data, train_images=data.train.images.cpu().numpy(),
+        robustness_images=robustness_images, columns=dict(columns or {}),
+    )  # fmt: skip
+    return Report(subject, getattr(model, "name", "") or type(network).__name__)
+
+
+def _train_images(images: Any, test: np.ndarray | None) -> np.ndarray | None:
+    if images is None:
+        return None
+    array = np.asarray(images)
+    if test is None or array.dtype != np.uint8 or array.shape[1:] != test.shape[1:]:
+        wanted = "images=, too" if test is None else f"(M, {', '.join(map(str, test.shape[1:]))}) uint8"
+        raise InvalidSetting(
+            "train_images", f"train_images of shape {array.shape} and type {array.dtype}: give {wanted}"
+        )
+    return array
+
+
+def _section(name: str) -> Section:
+    for section in SECTIONS:
+        if section.name == name:
+            return section
+    raise InvalidSetting(
+        "names", f"{name!r} is no section; choose {', '.join(each.name for each in SECTIONS)}"
+    )

@@ -1,0 +1,87 @@
+"""Where a model puts each image, in two dimensions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from reswork.figures.canvas import COLOURS, SYMBOLS, about, axis, canvas
+from reswork.figures.text import distinct, escape
+from reswork.results.embedding_map import EmbeddingMap
+
+_MOST = 2_000  # points, spread over the images
+_GROUPS = 12  # with a colour of their own; the rest share grey
+
+_ABOUT = about(
+    "Each point is an image, placed by what the layer makes of it: near each other means alike to the model. PCA keeps "
+    "the two directions of largest change; t-SNE keeps neighbours, and its sizes and gaps say nothing.",
+    "In the last stage each class is a cloud of its own; in the first all are mixed.",
+    "Look at wrong answers between two clouds, and at points of one class inside the cloud of another: often their "
+    "labels are wrong.",
+)
+
+
+def embedding_map(
+    found: EmbeddingMap | None, groups: Sequence[str] = (), titles: Sequence[str] = ()
+) -> go.Figure:
+    """A point for each image, coloured by group: class, right or wrong, split.
+
+    Args:
+        found: None: an empty figure.
+        groups: (M,) name of each point's group; none: all the same.
+        titles: (M,) what a point says when pointed at.
+
+    Returns:
+        Figure with at most 2,000 points, those of the most frequent 12 groups in colour.
+    """
+    count = 0 if found is None else len(found.images)
+    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST)).astype(int)) if count else np.zeros(0, int)
+    names = (
+        np.array([str(each) for each in groups], dtype=object)
+        if len(groups)
+        else np.full(count, "image", object)
+    )
+    known, counts = np.unique(names.astype(str), return_counts=True)
+    shown = known[np.argsort(-counts, kind="stable")][:_GROUPS].tolist()
+    traces = []
+    for row, (name, label) in enumerate(zip(shown, distinct(shown, 24), strict=True)):
+        rows = kept[names[kept] == name]
+        traces.append(
+            _points(found, rows, label, COLOURS[row % len(COLOURS)], SYMBOLS[row // len(COLOURS)], titles)
+        )
+    rest = kept[~np.isin(names[kept].astype(str), shown)]
+    if len(rest):
+        traces.append(_points(found, rest, "others", "#808080", SYMBOLS[0], titles))
+    share = np.full(2, np.nan) if found is None else found.explained
+    labels = [f"axis {k + 1}" + ("" if np.isnan(each) else f" ({100 * each:.0f} % of the variance)")
+              for k, each in enumerate(share)]  # fmt: skip
+    return canvas(
+        traces,
+        summary=_summary(found, len(known)),
+        explained=_ABOUT,
+        x=axis(labels[0], showgrid=False),
+        y=axis(labels[1], showgrid=False),
+        height=420,
+    )
+
+
+def _points(
+    found: EmbeddingMap | None, rows: np.ndarray, name: str, colour: str, symbol: str, titles: Sequence[str]
+) -> dict[str, object]:
+    points = np.zeros((0, 2), np.float32) if found is None else found.points[rows].astype(np.float32)
+    texts = [escape(titles[row], 60) if len(titles) else name for row in rows]
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": points[:, 0], "y": points[:, 1], "text": texts,
+        "customdata": [] if found is None else found.images[rows].tolist(),
+        "marker": {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75},
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _summary(found: EmbeddingMap | None, groups: int) -> str:
+    if found is None or not len(found.images):
+        return "No embeddings to show."
+    method = "PCA" if found.method == "pca" else "t-SNE"
+    text = f"{len(found.images):,} images in {groups} groups by what {found.layer} makes of them, laid out by {method}"
+    return text + (f"; the two axes hold {100 * found.explained.sum():.0f} % of the variance."
+                   if found.method == "pca" else ".")  # fmt: skip

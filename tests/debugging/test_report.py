@@ -1,0 +1,169 @@
+import csv
+import json
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import reswork as rw
+from reswork.datasets import digits
+from reswork.datasets.dataset import Dataset
+from reswork.debugging.answers import predictions_of, probabilities
+from reswork.debugging.report import Report, report
+from reswork.debugging.saving import schema
+from reswork.debugging.slices import wilson
+from reswork.errors import InvalidSetting
+from reswork.training.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return digits().subset(200, 160)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return rw.resnet(depth=8, width=4, in_channels=1)
+
+
+@pytest.fixture(scope="module")
+def filled(model, data) -> Report:
+    found = report(model, data, robustness_images=40)
+    assert list(found.fill()) == [each.name for each in found.plan() if not each.missing]
+    return found
+
+
+def test_the_numbers_are_those_of_the_evaluation(filled, model, data):
+    wanted = evaluate(model, data)
+    assert {name: filled.metrics[name] for name in wanted.metrics} == pytest.approx(
+        dict(wanted.metrics), abs=1e-5
+    )
+    assert np.array_equal(filled.scores().confusion, wanted.tables["confusion"])
+
+
+def test_the_model_is_as_it_was_and_may_be_training(model, data):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    state = torch.get_rng_state()
+    _ = report(model, data).metrics
+    assert model.training and torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_every_stage_has_an_embedding_and_any_layer_when_asked(filled):
+    assert list(filled.predictions.embeddings) == ["layer1.0", "layer2.0", "layer3.0"]
+    assert filled.embedding().layer == "layer3.0" and filled.embedding("conv1").points.shape == (160, 2)
+    with pytest.raises(InvalidSetting, match="'nowhere' is not a layer"):
+        filled.embedding("nowhere")
+    with pytest.raises(InvalidSetting, match="choose 'pca' or 'tsne'"):
+        filled.embedding(method="umap")
+
+
+def test_pca_and_tsne_are_scikit_learns(filled):
+    from sklearn.decomposition import PCA
+
+    values = filled.predictions.embeddings["layer3.0"]
+    found = filled.embedding()
+    assert np.abs(found.points) == pytest.approx(np.abs(PCA(2).fit_transform(values)), abs=1e-4)
+    assert found.explained.sum() <= 1
+    shown = filled.embedding(method="tsne")
+    assert shown.points.shape == (160, 2) and np.isnan(shown.explained).all()
+    near = np.linalg.norm(shown.points[:, None] - shown.points, axis=2).argsort(axis=1)[:, 1:6]
+    true = np.linalg.norm(values[:, None] - values, axis=2).argsort(axis=1)[:, 1:6]
+    assert np.mean([len(np.intersect1d(*pair)) for pair in zip(near, true, strict=True)]) > 2
+
+
+def test_curves_begin_at_the_score_of_the_same_images(filled, model, data):
+    found = filled.robustness()
+    assert found.scores.shape == (7, 5) and len(found.images) == 40
+    few = Dataset("few", data.train, data.test.take(torch.from_numpy(found.images)), data.classes, data.mean,
+                  data.std, "")  # fmt: skip
+    assert found.clean == pytest.approx(evaluate(model, few).metrics["top1"])
+    low, high = wilson(round(found.scores[0, 0] * 40), 40)
+    assert (found.low[0, 0], found.high[0, 0]) == pytest.approx((low, high))
+
+
+def test_sections_say_beforehand_what_they_cost_and_can_be_stopped(model, data):
+    found = report(model, data, robustness_images=40)
+    plan = found.plan()
+    assert all(each.seconds > 0 and not each.done for each in plan)
+    assert [each.name for each in plan if each.missing] == ["masks"] and "about" in repr(found)
+    for name in found.fill():
+        if name == "mistakes":
+            found.stop()
+    assert [each.name for each in found.plan() if each.done] == [
+        "scores",
+        "calibration",
+        "coverage",
+        "mistakes",
+    ]
+    assert "robustness" in list(found.fill(["robustness"]))
+
+
+def test_stopping_while_the_model_is_asked_leaves_nothing_half_done(model, data):
+    found = report(model, data)
+    walk = found.fill()
+    found._subject.stopped = lambda: True
+    assert list(walk) == [] and found.found("scores") is None
+
+
+def test_predictions_alone_with_what_they_allow(predictions, images):
+    bare = report(probabilities=predictions.probabilities)
+    assert list(bare.fill()) == [] and not bare.judged
+    with pytest.raises(InvalidSetting, match="'Scores' needs one label for each image"):
+        _ = bare.metrics
+    some = report(probabilities=predictions.probabilities[:200], images=images, train_images=images[:3])
+    assert list(some.fill()) == ["duplicates"] and len(some.duplicates().leaks) == 3
+    judged = report(probabilities=predictions.probabilities, labels=predictions.labels, classes=list("abcde"))
+    assert judged.metrics["top1"] == predictions.right.mean()
+    with pytest.raises(InvalidSetting, match="needs embeddings, or a model"):
+        judged.outliers()
+
+
+def test_neither_both_or_something_else_is_one_sentence(model, data, predictions):
+    for given, told in (
+        ({}, "neither a model nor"),
+        ({"model": model, "probabilities": predictions.probabilities}, "both a model and"),
+        ({"model": model}, "data is a NoneType"),
+        ({"model": "net", "data": data}, "model is a str"),
+        ({"data": data, "probabilities": predictions.probabilities}, "data goes with a model"),
+        (
+            {"probabilities": predictions.probabilities, "train_images": np.zeros((1, 1, 2, 2), np.uint8)},
+            "images=",
+        ),
+    ):
+        with pytest.raises(InvalidSetting, match=told):
+            report(**given)
+    with pytest.raises(InvalidSetting, match=r"the shape must be \(160, 10\)"):
+        _ = report(rw.resnet(depth=8, width=2, in_channels=1, num_classes=4), data).metrics
+    with pytest.raises(InvalidSetting, match="no section; choose scores"):
+        list(report(model, data).fill(["nothing"]))
+
+
+def test_a_model_that_answers_with_probabilities_is_not_softened_twice(model, data):
+    softened = nn.Sequential(model, nn.Softmax(1))
+    one, two = predictions_of(model, data, ()), predictions_of(softened, data, ())
+    assert np.allclose(one.probabilities, two.probabilities, atol=1e-6)
+    assert torch.equal(probabilities(torch.tensor([[0.25, 0.75]])), torch.tensor([[0.25, 0.75]]))
+
+
+def test_json_follows_its_schema_and_lists_are_csv(filled, tmp_path, predictions):
+    written = json.loads(filled.save(tmp_path / "report.json").read_text())
+    jsonschema.validate(written, schema())
+    assert written["metrics"] == pytest.approx(filled.metrics) and written["left_out"].keys() == {"masks"}
+    bare = report(probabilities=predictions.probabilities)
+    jsonschema.validate(json.loads(bare.save(tmp_path / "bare.json").read_text()), schema())
+    folder = filled.save(tmp_path / "lists")
+    assert {each.name for each in folder.iterdir()} == {
+        "label_issues.csv", "mistakes.csv", "duplicates.csv", "outliers.csv", "slices.csv"
+    }  # fmt: skip
+    with open(folder / "mistakes.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["image", "label", "predicted", "confidence"] and len(rows) == 1 + len(
+        filled.mistakes().images
+    )
+    with pytest.raises(InvalidSetting, match=r"choose \.html, \.json"):
+        filled.save(tmp_path / "report.xlsx")
