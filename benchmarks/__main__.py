@@ -28,6 +28,7 @@ MODULES = {
     "prices": "recorder_prices",
     "moments": "kept_moments",
     "ranks": "several_processes",
+    "planted": "planted_findings",
 }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reswork import __version__, cli, lab
+import reswork as rw
+from reswork import __version__, cli, datasets, lab
 from reswork.store.run_table import runs
 from reswork.store.saved_run import load_run
 from tests.datasets.image_files import write
@@ -121,3 +122,37 @@ def test_version_and_help_need_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"reswork {__version__}"
+
+
+def test_report_writes_page_and_numbers_and_fails_by_rule(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = datasets.digits().subset(60, 50)
+    monkeypatch.setattr(datasets, "load", lambda name, size=None: data)
+    run = rw.train(rw.resnet(depth=8, width=2, in_channels=1), data, rw.Recipe(steps=2), name="one")
+    run.wait()
+    page, numbers = tmp_path / "report.html", tmp_path / "report.json"
+    arguments = [
+        "report",
+        "one",
+        "--data",
+        "digits",
+        "--out",
+        str(page),
+        "--json",
+        str(numbers),
+        "--csv",
+        str(tmp_path / "lists"),
+    ]
+    assert cli.main([*arguments, "--fail-if", "top1<0"]) == 0
+    shown = capsys.readouterr()
+    assert "Calibration" in shown.out and "top1 " in shown.out and not shown.err
+    assert page.stat().st_size > 1e6 and "metrics" in json.loads(numbers.read_text())
+    assert (tmp_path / "lists" / "mistakes.csv").is_file()
+    capsys.readouterr()
+    assert cli.main(["report", "one", "--data", "digits", "--fail-if", "top1<=1", "--fail-if", "ece>2"]) == 1
+    assert "top1<=1: top1 is" in capsys.readouterr().err
+    assert cli.main(["report", "one", "--data", "digits", "--fail-if", "mean_iou<1"]) == 2
+    assert "choose one of loss, " in capsys.readouterr().err
+    assert cli.main(["report", "one", "--data", "digits", "--fail-if", "top1=1"]) == 2
+    assert "write a metric, < or >, and a number" in capsys.readouterr().err

@@ -11,15 +11,15 @@ from torch.nn import functional as F
 from reswork.debugging.traits import grey
 from reswork.results.data_findings import Duplicates
 
-THRESHOLD = 0.9
-_SIDE = 16  # pixels of the small images that are compared first
-_CANDIDATE = 0.6  # cosine of whitened small images, above which two are looked at in full
-_NEIGHBOURS = 8  # most that one image is compared with in full
+THRESHOLD = 0.8
+_SIDE = 16  # pixels of the small images that are compared
+_CROWD = 8  # the neighbour that tells how alike images are around here
+_CANDIDATE = 0.5  # cosine below which nothing is a copy, however lonely
 _FITTED = 10_000  # images that the whitening is fitted to
-_FLOOR = 1e-3  # of the largest variance, added to all: what JPEG changes is below
+_FLOOR = 1e-2  # of the largest variance, added to all: what JPEG changes is below
 _CELLS = 2**25  # similarities at once
-_BRIGHTER = (0.03, 4.0)  # gain or offset (grey values) above which brightness was changed
-_SMOOTHED = 0.6  # of the fine detail is left: below it the image was resized
+_GAIN, _OFFSET = 0.1, 8.0  # change of contrast or of mid grey above which brightness was changed
+_SMOOTHED = 0.8  # of the fine detail is left: below it the image was resized
 _ROWS = 2048
 
 
@@ -28,12 +28,13 @@ class _Pairs:
     first: np.ndarray  # (M,) int64
     second: np.ndarray  # (M,) int64, in both sets one after the other
     mirrored: np.ndarray  # (M,) bool
+    score: np.ndarray  # (M,) float64
 
     @staticmethod
     def joined(parts: "list[_Pairs]") -> "_Pairs":
-        columns = [(part.first, part.second, part.mirrored) for part in parts]
-        first, second, mirrored = (np.concatenate(each) for each in zip(*columns, strict=True))
-        return _Pairs(first.astype(np.int64), second.astype(np.int64), mirrored.astype(bool))
+        columns = [(part.first, part.second, part.mirrored, part.score) for part in parts]
+        first, second, mirrored, score = (np.concatenate(each) for each in zip(*columns, strict=True))
+        return _Pairs(first.astype(np.int64), second.astype(np.int64), mirrored.astype(bool), score)
 
 
 def duplicates(
@@ -46,8 +47,10 @@ def duplicates(
     """Pairs of images that show the same but for how they were stored or shown.
 
     All images are made small and grey, and their covariance is taken out, so that two images that are alike only as all
-    images are (a bright sky above) count as unlike. Whichever are near each other then, plain or mirrored, are compared
-    in full size and colour: the correlation of their pixels and of their edges, of which the smaller one counts.
+    images are (a bright sky above) count as unlike; each is compared with all others, plain and mirrored. How alike two
+    have to be depends on how alike images are around them: likeness is 1 for equal ones and 0 for two that are as far
+    apart as the first is from its eighth neighbour. Two trousers of a thousand are no copies, two photographs as alike
+    would be.
 
     Args:
         images: (N, C, H, W) uint8; looked at among themselves.
@@ -60,14 +63,13 @@ def duplicates(
     """
     both = images if others is None else np.concatenate([images, others])
     exact, kept = _exact(both, len(images))
-    near = _near(both, kept, len(images), stopped)
+    near = _near(both, kept, len(images), threshold, stopped)
     pairs = _Pairs.joined([exact, near])
-    score, kind = _compared(both, pairs, len(exact.first))
-    rows = np.flatnonzero(score >= threshold)
-    rows = rows[np.argsort(-score[rows], kind="stable")]
+    kind = np.concatenate([np.full(len(exact.first), "exact", "<U10"), _kinds(both, near)])
+    rows = np.argsort(-pairs.score, kind="stable")
     other = pairs.second[rows] >= len(images)
     second = np.where(other, pairs.second[rows] - len(images), pairs.second[rows])
-    return Duplicates(pairs.first[rows], second, other, score[rows], kind[rows])
+    return Duplicates(pairs.first[rows], second, other, pairs.score[rows], kind[rows])
 
 
 def _exact(images: np.ndarray, own: int) -> tuple[_Pairs, np.ndarray]:
@@ -81,26 +83,34 @@ def _exact(images: np.ndarray, own: int) -> tuple[_Pairs, np.ndarray]:
         elif before < own:  # two of the other split are its own affair
             first.append(before)
             second.append(number)
-    return _Pairs(np.array(first), np.array(second), np.zeros(len(first))), np.array(kept)
+    count = len(first)
+    return _Pairs(np.array(first), np.array(second), np.zeros(count), np.ones(count)), np.array(kept)
 
 
-def _near(images: np.ndarray, kept: np.ndarray, own: int, stopped: Callable[[], bool]) -> _Pairs:
-    """Candidates among those of ``kept``: the first always one of the images' own split."""
+def _near(
+    images: np.ndarray, kept: np.ndarray, own: int, threshold: float, stopped: Callable[[], bool]
+) -> _Pairs:
+    """Pairs among those of ``kept``: the first always one of the images' own split."""
     plain, mirrored = _whitened(images, kept)
     asked = int((kept < own).sum())
     step = max(1, _CELLS // max(len(kept), 1))
-    found = [_Pairs(np.zeros(0), np.zeros(0), np.zeros(0))]
+    found = [_Pairs(*(np.zeros(0) for _ in range(4)))]
     for start in range(0, asked, step):
         if stopped():
             break
         rows = plain[start : min(start + step, asked)]
-        for flipped, table in ((False, plain), (True, mirrored)):
-            likeness = rows @ table.T
-            later = torch.arange(len(kept))[None] > torch.arange(start, start + len(rows))[:, None]
-            best = torch.where(later, likeness, -1.0).topk(min(_NEIGHBOURS, len(kept)), dim=1)
-            row, column = np.nonzero((best.values >= _CANDIDATE).numpy())
-            second = best.indices.numpy()[row, column]
-            found.append(_Pairs(kept[start + row], kept[second], np.full(len(row), flipped)))
+        number = torch.arange(start, start + len(rows))[:, None]
+        as_is, flipped = rows @ plain.T, rows @ mirrored.T
+        alike = torch.maximum(as_is, flipped).scatter_(1, number, -1.0)
+        crowd = alike.topk(min(_CROWD, len(kept)), dim=1).values
+        around = crowd[:, -1:] if len(kept) > _CROWD else torch.zeros(len(rows), 1)
+        likeness = 1 - (1 - alike) / (1 - around).clamp(min=1e-6)
+        later = torch.arange(len(kept))[None] > number
+        row, column = np.nonzero(((likeness >= threshold) & (alike >= _CANDIDATE) & later).numpy())
+        found.append(
+            _Pairs(kept[start + row], kept[column], (flipped > as_is)[row, column].numpy(),
+                   likeness[row, column].clamp(max=1).double().numpy())
+        )  # fmt: skip
     return _Pairs.joined(found)
 
 
@@ -126,45 +136,45 @@ def _small(images: np.ndarray) -> Tensor:
     return torch.where(length > 1e-3, small / length.clamp(min=1e-3), 0.0)
 
 
-def _compared(images: np.ndarray, pairs: _Pairs, exact: int) -> tuple[np.ndarray, np.ndarray]:
-    """Likeness and kind of each pair, in full size; the first ``exact`` pairs are equal."""
-    score = np.ones(len(pairs.first))
-    kind = np.full(len(pairs.first), "exact", dtype="<U10")
-    for start in range(exact, len(pairs.first), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(pairs.first)))
+def _kinds(images: np.ndarray, pairs: _Pairs) -> np.ndarray:
+    """What was done to the second image of each pair, from both in full size."""
+    kind = np.full(len(pairs.first), "", dtype="<U10")
+    for start in range(0, len(kind), _ROWS):
+        rows = slice(start, start + _ROWS)
         left = torch.from_numpy(images[pairs.first[rows]]).float()
         right = torch.from_numpy(images[pairs.second[rows]]).float()
         flipped = torch.from_numpy(pairs.mirrored[rows])
         right = torch.where(flipped[:, None, None, None], right.flip(3), right)
-        pixels, gain, offset = _fit(left.flatten(1), right.flatten(1))
-        fine = [_edges(each) for each in (left, right)]
-        coarse = [
-            _edges(F.avg_pool2d(each, 2)) if min(each.shape[2:]) >= 8 else _edges(each)
-            for each in (left, right)
-        ]
-        edges = _fit(*coarse)[0]
-        score[rows] = torch.minimum(pixels, edges).clamp(0, 1).numpy()
-        detail = [each.square().sum(dim=1).sqrt() for each in fine]
-        left_over = torch.minimum(detail[0] * gain.abs(), detail[1]) / torch.maximum(
-            detail[0] * gain.abs(), detail[1]
-        ).clamp(min=1e-6)
-        changed = ((gain - 1).abs() > _BRIGHTER[0]) & (offset.abs() + 128 * (gain - 1).abs() > _BRIGHTER[1])
+        gain, offset, detail = _measured(left, right)
+        smoothed = detail < _SMOOTHED
+        brighter = ((offset + 128 * (gain - 1)).abs() > _OFFSET) | ((gain - 1).abs() > _GAIN) & ~smoothed
         kind[rows] = np.select(
-            [flipped.numpy(), changed.numpy(), (left_over < _SMOOTHED).numpy()],
+            [flipped.numpy(), brighter.numpy(), smoothed.numpy()],
             ["mirrored", "brightness", "resized"],
             "compressed",
         )
-    return score, kind
+    return kind
 
 
-def _fit(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Correlation of each row, and gain and offset that make the left one most like the right one."""
+def _measured(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gain and offset of the grey values of each pair, and the share of fine detail that one of them still has."""
+    gain, offset = _fit(_pooled(left, 4), _pooled(right, 4))  # large areas, where nothing is lost
+    one, two = _edges(left).norm(dim=1) * gain.abs(), _edges(right).norm(dim=1)
+    return gain, offset, torch.minimum(one, two) / torch.maximum(one, two).clamp(min=1e-6)
+
+
+def _pooled(images: Tensor, factor: int) -> Tensor:
+    """Means over squares; images of less than two squares stay as they are."""
+    return F.avg_pool2d(images, factor) if min(images.shape[2:]) >= 2 * factor else images
+
+
+def _fit(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and offset that make each left image most like the right one."""
+    left, right = left.flatten(1), right.flatten(1)
     means = left.mean(dim=1, keepdim=True), right.mean(dim=1, keepdim=True)
     one, two = left - means[0], right - means[1]
-    both, own = (one * two).sum(dim=1), one.square().sum(dim=1)
-    gain = both / own.clamp(min=1e-6)
-    correlation = both / (own * two.square().sum(dim=1)).sqrt().clamp(min=1e-6)
-    return correlation, gain, (means[1] - gain[:, None] * means[0])[:, 0]
+    gain = (one * two).sum(dim=1) / one.square().sum(dim=1).clamp(min=1e-6)
+    return gain, (means[1] - gain[:, None] * means[0])[:, 0]
 
 
 def _edges(images: Tensor) -> Tensor:

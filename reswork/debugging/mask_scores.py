@@ -123,6 +123,8 @@ def _by_size(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _answers(model: nn.Module, data: Dataset, rows: np.ndarray) -> np.ndarray:
+    if not len(rows):
+        return np.zeros((0, *data.test.images.shape[2:]), np.uint8)
     split = data.test.take(torch.from_numpy(rows).to(data.test.images.device))
     return np.concatenate(
         [output.argmax(1).to(torch.uint8).cpu().numpy() for output, _, _ in outputs(model, data, split)]

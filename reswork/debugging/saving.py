@@ -24,10 +24,8 @@ FORMAT, VERSION = "reswork-report", 1
 _MOST_LISTED = 1000  # entries of a list in JSON; a CSV file has all
 _LEFT_OUT = (
     "embedding",
-    "images",
     "all_distances",
     "image_iou",
-    "right",
     "worst_answers",
 )  # as large as the data
 

@@ -1,31 +1,52 @@
-"""What probes found: frozen records of plain numbers and arrays, for figures and for your own use."""
+"""What probes and reports found: frozen records of plain numbers and arrays, for figures and for your own use."""
 
 from reswork.results.answers import Frame
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
+from reswork.results.confidence import Calibration, Coverage, Reliability
+from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
+from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.layers import ActivationHistograms, LinearProbe, Similarity
+from reswork.results.mask_scores import MaskScores
 from reswork.results.receptive import ReceptiveField
+from reswork.results.robustness import Robustness
 from reswork.results.run_tree import RunNode, family
+from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.seed_comparison import SeedComparison
+from reswork.results.slices import Slice, Slices
 
 __all__ = [
     "ActivationHistograms",
+    "AlikeClasses",
     "Attribution",
+    "Calibration",
     "ChannelExamples",
     "Check",
+    "ClassScores",
+    "Coverage",
+    "Duplicates",
+    "EmbeddingMap",
     "FeatureMaps",
     "Filters",
     "Frame",
+    "LabelIssues",
     "LayerCost",
     "LayerTable",
     "LinearProbe",
+    "MaskScores",
+    "Mistakes",
+    "Outliers",
     "ReceptiveField",
+    "Reliability",
+    "Robustness",
     "RunNode",
     "SeedComparison",
     "ShortcutShares",
     "Similarity",
+    "Slice",
+    "Slices",
     "Trust",
     "family",
 ]

@@ -29,7 +29,7 @@ def made_images(count: int = 200, side: int = 32, seed: int = 0) -> np.ndarray:
             top, left = rng.integers(0, side - 4, 2)
             height, width = rng.integers(3, side // 2, 2)
             image[:, top : top + height, left : left + width] = rng.integers(0, 256, (3, 1, 1))
-    return (images + rng.normal(0, 4, images.shape)).clip(0, 255).astype(np.uint8)
+    return (images + rng.normal(0, 1, images.shape)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")

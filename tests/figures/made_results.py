@@ -18,6 +18,11 @@ from reswork.results import (
     ReceptiveField,
     Similarity,
 )
+from reswork.results.confidence import Calibration, Coverage, Reliability
+from reswork.results.embedding_map import EmbeddingMap
+from reswork.results.robustness import Robustness
+from reswork.results.scores import ClassScores
+from reswork.results.slices import Slice, Slices
 
 
 def _names(count: int) -> tuple[str, ...]:
@@ -95,6 +100,67 @@ def table(layers: int = 8) -> LayerTable:
         for index, name in enumerate(_names(layers))
     )
     return LayerTable(rows, 1, 0, 0, 0.002 if layers else 0.0, "cpu")
+
+
+def reliability(temperature: float = 1.7) -> Calibration:
+    edges, counts = np.linspace(0, 1, 16), np.arange(15)
+    middles = np.where(counts > 0, (edges[1:] + edges[:-1]) / 2, np.nan)
+    bins = Reliability(edges, counts, middles, 0.8 * middles, 0.1, 0.2, 0.3, 0.02)
+    return Calibration(bins, temperature, bins, bins, 50)
+
+
+def coverage(points: int = 50) -> Coverage:
+    share = np.linspace(0.02, 1, points)
+    return Coverage(share, 1 - share / 4, 0.1, 0.9, np.linspace(0, 1, 21), np.arange(20), np.arange(20)[::-1])
+
+
+def class_scores(classes: int = 3) -> ClassScores:
+    values = np.linspace(0.5, 1, classes)
+    values[-1] = np.nan  # a class without images
+    counts = np.full(classes, 7)
+    return ClassScores({}, values, values, values, counts, np.diag(counts), np.arange(classes))
+
+
+def robustness() -> Robustness:
+    scores = np.linspace(0.9, 0.1, 35).reshape(7, 5)
+    names = ("noise", "blur", "contrast", "brightness", "shift", "rotation", "JPEG")
+    return Robustness(names, 10 * scores, ("std",) * 7, scores, scores - 0.05, scores + 0.05, 0.95,
+                      np.arange(500), "accuracy")  # fmt: skip
+
+
+def slices(count: int = 40) -> Slices:
+    rows = np.arange(50)
+    found = (Slice(f"<b>{k}</b>: $x$", ("one",), rows, 20, 0.4, 0.3, 0.5, 0.1, 0.001) for k in range(count))
+    return Slices(tuple(found), 300, 0.15)
+
+
+def embedding_map(count: int = 5000) -> EmbeddingMap:
+    points = np.random.default_rng(0).normal(size=(count, 2)).astype(np.float32)
+    return EmbeddingMap("layer3.2", "pca", points, np.arange(count), np.array([0.6, 0.2]))
+
+
+def report_figures() -> Iterator[tuple[str, go.Figure]]:
+    yield "reliability", figures.reliability(reliability())
+    yield "coverage", figures.coverage(coverage())
+    yield "confidence_counts", figures.confidence_counts(coverage())
+    yield "class_scores", figures.class_scores(class_scores(), ("<b>cat</b>", "dog", "cow"))
+    yield "robustness", figures.robustness(robustness())
+    yield "slices", figures.slices(slices())
+    yield "embedding_map", figures.embedding_map(embedding_map(), [f"class {k % 15}" for k in range(5000)])
+
+
+def empty_report_figures() -> Iterator[tuple[str, go.Figure]]:
+    for name in (
+        "reliability",
+        "coverage",
+        "confidence_counts",
+        "class_scores",
+        "robustness",
+        "slices",
+        "embedding_map",
+    ):
+        yield name, getattr(figures, name)(None)
+    yield "slices, none found", figures.slices(slices(0))
 
 
 def filled(layers: int = 8) -> dict[str, Any]:
