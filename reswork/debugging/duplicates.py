@@ -158,6 +158,7 @@ def _kinds(images: np.ndarray, pairs: _Pairs) -> np.ndarray:
 
 def _measured(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gain and offset of the grey values of each pair, and the share of fine detail that one of them still has."""
+    left, right = (each.mean(dim=1, keepdim=True) for each in (left, right))  # JPEG halves colours anyway
     gain, offset = _fit(_pooled(left, 4), _pooled(right, 4))  # large areas, where nothing is lost
     one, two = _edges(left).norm(dim=1) * gain.abs(), _edges(right).norm(dim=1)
     return gain, offset, torch.minimum(one, two) / torch.maximum(one, two).clamp(min=1e-6)

@@ -17,7 +17,7 @@ def array(image: Image.Image) -> np.ndarray:
 
 def compressed(image: np.ndarray) -> np.ndarray:
     stream = io.BytesIO()
-    pillow(image).save(stream, "JPEG", quality=85)
+    pillow(image).save(stream, "JPEG", quality=95)
     return array(Image.open(stream))
 
 
