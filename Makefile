@@ -8,10 +8,11 @@ PIP := $(PY) -m pip --disable-pip-version-check
 PYTHON ?=
 ARGS ?=
 OLD_KERNEL := $(VENV)/ipykernel-6.31
+FRONT_ENDS := $(VENV)/front-ends
 DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check docs rope bench notebooks gallery test-kernels clean
+.PHONY: help lab test check docs rope bench notebooks gallery test-kernels test-frontends clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -50,6 +51,10 @@ gallery: $(VENV)/.stamp-dev  ## make the README's pictures from a real browser
 
 test-kernels: $(VENV)/.stamp-dev $(OLD_KERNEL)/.stamp  ## run the browser tests on ipykernel 6.31 as well
 	PYTHONPATH="$(CURDIR)/$(OLD_KERNEL)" $(PY) -m pytest -m browser $(ARGS)
+
+test-frontends: $(FRONT_ENDS)/.stamp  ## try the workbench in Notebook 7, Voila and a JupyterHub with two users
+	JUPYTER_PATH="$(CURDIR)/$(VENV)/share/jupyter" JUPYTERLAB_DIR="$(CURDIR)/$(VENV)/share/jupyter/lab" \
+		PATH="$(CURDIR)/$(FRONT_ENDS)/node_modules/.bin:$$PATH" $(FRONT_ENDS)/bin/python -m pytest tests/browser/front_ends.py $(ARGS)
 
 clean:  ## remove caches and builds; .venv and runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
@@ -91,4 +96,13 @@ $(VENV)/.stamp-bench: pyproject.toml $(VENV)/.stamp-dev
 
 $(OLD_KERNEL)/.stamp: $(VENV)/.stamp-dev
 	$(PIP) install --quiet --upgrade --no-deps --target $(OLD_KERNEL) "ipykernel==6.31.*" nest-asyncio
+	@touch $@
+
+# An environment on top of .venv, which it sees and does not change. JupyterHub needs a proxy that comes from npm.
+$(FRONT_ENDS)/.stamp: $(VENV)/.stamp-dev
+	$(PY) -m venv $(FRONT_ENDS)
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(FRONT_ENDS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
+	$(FRONT_ENDS)/bin/python -m pip --disable-pip-version-check install --quiet "notebook>=7.4" "voila>=0.5.8" "jupyterhub>=5.2"
+	npm install --silent --prefix $(FRONT_ENDS) configurable-http-proxy || echo "no npm: the JupyterHub test will skip" >&2
 	@touch $@

@@ -1,4 +1,4 @@
-"""Where reswork keeps what it writes: the folder of runs, the cache of decoded images."""
+"""Where reswork keeps what it writes: the folder of runs, the cache of decoded images, what a person chose once."""
 
 import os
 from pathlib import Path
@@ -17,3 +17,8 @@ def runs_folder(root: str | os.PathLike[str] | None = None) -> Path:
 def cache_root() -> Path:
     """The folder of decoded images: ``RESWORK_CACHE``, else ``~/.cache/reswork``."""
     return Path(os.environ.get("RESWORK_CACHE") or "~/.cache/reswork").expanduser()
+
+
+def config_root() -> Path:
+    """The folder of what a person chose once and for all: ``RESWORK_CONFIG``, else ``~/.config/reswork``."""
+    return Path(os.environ.get("RESWORK_CONFIG") or "~/.config/reswork").expanduser()

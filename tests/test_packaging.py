@@ -12,7 +12,19 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-TARGETS = {"lab", "test", "check", "docs", "rope", "bench", "notebooks", "gallery", "test-kernels", "clean"}
+TARGETS = {
+    "lab",
+    "test",
+    "check",
+    "docs",
+    "rope",
+    "bench",
+    "notebooks",
+    "gallery",
+    "test-kernels",
+    "test-frontends",
+    "clean",
+}
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
 
 

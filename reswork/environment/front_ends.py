@@ -21,6 +21,7 @@ class FrontEnd:
         told: what is known to work there and what is not.
         remedy: what to do where something is in doubt.
         has_page: whether there can be live panels at all.
+        follows: whether panels show there what changes while no cell runs, as far as its makers say.
     """
 
     name: str
@@ -28,29 +29,32 @@ class FrontEnd:
     told: str
     remedy: str = ""
     has_page: bool = True
+    follows: bool = True
 
 
 PYTHON = FrontEnd("plain Python", "good", "no page, so no live panels; everything else works", "", False)
 IPYTHON = FrontEnd("IPython in a terminal", "good", PYTHON.told, "", False)
 LAB = FrontEnd("JupyterLab", "good", "the panels are tested here, in Chromium, in its light and dark theme")
 NOTEBOOK = FrontEnd(
-    "Jupyter Notebook", "look", "not tested here; from version 7 on it is made of JupyterLab's parts",
-    "if a panel stays empty, open the same notebook in JupyterLab: reswork lab",
+    "Jupyter Notebook", "good", "version 7 is tested: start, curve, stop; older ones lack what panels need",
 )  # fmt: skip
 VS_CODE = FrontEnd(
-    "VS Code", "look", "not tested here; its own notebooks show widgets in their own way, and no page of JupyterLab's",
-    f"if a panel stays empty: reswork lab. {_BY_HAND}",
+    "VS Code", "look", "not tried; by its makers' word panels work, but are gone after the window was loaded anew",
+    f"run the cell again, the workbench takes up the run that goes on. If a panel stays empty: reswork lab. {_BY_HAND}",
 )  # fmt: skip
 COLAB = FrontEnd(
     "Google Colab", "look",
-    "not tested here; Colab shows other people's widgets only after a call, and forgets runs/ with the machine",
-    "from google.colab import output; output.enable_custom_widget_manager(). Set RESWORK_RUNS to a folder on Drive",
+    "not tried; it shows other people's widgets only after a call, nothing that changes while no cell runs, and "
+    "forgets runs/ with the machine",
+    "train with run = rw.train(...); run.wait(), then rw.figures.loss_curves(run.history).show(); set RESWORK_RUNS "
+    "to a folder on Drive. The call: from google.colab import output; output.enable_custom_widget_manager()",
+    follows=False,
 )  # fmt: skip
 VOILA = FrontEnd(
-    "Voila", "look", "not tested here; it shows the cells' results as a page, and stops the kernel with that page",
-    "set RESWORK_RUNS, so that the runs are found again: the page's kernel ends with it",
+    "Voila", "good", "tested: start, curve, stop; each page has a kernel of its own, and a run ends with its page",
 )  # fmt: skip
-KAGGLE = FrontEnd("Kaggle", "look", "not tested here", _BY_HAND)
+HUB = FrontEnd("JupyterHub", "good", "tested with two users at once, who see JupyterLab: start, curve, stop")
+KAGGLE = FrontEnd("Kaggle", "look", "not tried", _BY_HAND)
 LITE = FrontEnd(
     "a browser's own Python (JupyterLite)", "bad", "there is no PyTorch for it",
     "run it on a machine with Python: make lab", False,
@@ -79,6 +83,8 @@ def front_end(context: Context) -> FrontEnd:
         "__vsc_ipynb_file__" in context.names
     ):  # the variables of VS Code are inherited by any server started in it
         return VS_CODE
+    if "JUPYTERHUB_USER" in context.variables:
+        return HUB
     return _of_server(context.server.lower())
 
 
@@ -125,5 +131,12 @@ def live_plot_finding(context: Context) -> Finding:
             _PANELS,
             "good",
             f"everything is installed; there is no page in {page.name}, open one: reswork lab",
+        )
+    if not page.follows:
+        return Finding(
+            _PANELS,
+            "look",
+            f"installed, but {page.name} is said to show no change while no cell runs",
+            _BY_HAND,
         )
     return Finding(_PANELS, "good", "installed, versions fit, and the kernel can talk to the page")

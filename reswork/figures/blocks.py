@@ -76,7 +76,7 @@ def activations(history: "History") -> go.Figure:
     labels, step, (mean, std) = _newest(history, ("activation_mean", "activation_std"))
     lines = [Line("mean", mean), Line("deviation", std)]
     info = lines_info(labels, lines, _activation_summary(labels, step, mean, std))
-    return lines_figure(info, axis("mean, deviation"), _ACTIVATIONS)
+    return lines_figure(info, "Activations", axis("mean, deviation"), _ACTIVATIONS)
 
 
 def dead_units(history: "History") -> go.Figure:
@@ -94,7 +94,8 @@ def dead_units(history: "History") -> go.Figure:
     first, (before,) = _first(history, ("dead_share",))
     lines = [Line("dead", dead), Line(f"step {first}", before if first < step else before[:0], quiet=True)]
     info = lines_info(labels, lines, _dead_summary(labels, step, dead))
-    return lines_figure(info, axis("dead channels", rangemode="tozero", tickformat=".0%"), _DEAD)
+    y = axis("dead channels", rangemode="tozero", tickformat=".0%")
+    return lines_figure(info, "Dead units", y, _DEAD)
 
 
 def shortcut_and_branch(history: "History") -> go.Figure:
@@ -111,7 +112,7 @@ def shortcut_and_branch(history: "History") -> go.Figure:
     labels, step, (shortcut, branch) = _newest(history, ("shortcut_size", "branch_size"))
     lines = [Line("shortcut", _positive(shortcut)), Line("branch F(x)", _positive(branch))]
     info = lines_info(labels, lines, _share_summary(labels, step, shortcut, branch, "is larger than"))
-    return lines_figure(info, log_axis("size", shortcut, branch), _SUMMANDS)
+    return lines_figure(info, "Shortcut and branch", log_axis("size", shortcut, branch), _SUMMANDS)
 
 
 def shortcut_cosine(history: "History") -> go.Figure:
@@ -132,7 +133,7 @@ def shortcut_cosine(history: "History") -> go.Figure:
         Line(f"step {first}", before if first < step else before[:0], quiet=True),
     ]
     info = lines_info(labels, lines, _cosine_summary(labels, step, cosine))
-    return lines_figure(info, axis("cosine", range=[-1.05, 1.05]), _COSINE)
+    return lines_figure(info, "Shortcut and branch, direction", axis("cosine", range=[-1.05, 1.05]), _COSINE)
 
 
 def shortcut_gradients(history: "History") -> go.Figure:
@@ -152,7 +153,7 @@ def shortcut_gradients(history: "History") -> go.Figure:
         labels, lines, _share_summary(labels, step, shortcut, branch, "carries more gradient than")
     )
     y = log_axis("gradient norm", shortcut, branch, exponentformat="power")
-    return lines_figure(info, y, _GRADIENTS)
+    return lines_figure(info, "Gradient, shortcut and branch", y, _GRADIENTS)
 
 
 def signal_variance(history: "History") -> go.Figure:
@@ -175,7 +176,8 @@ def signal_variance(history: "History") -> go.Figure:
         for name, values in zip(("stream", "branch"), before, strict=True)
     ]
     info = lines_info(labels, lines, _variance_summary(labels, step, stream, branch))
-    return lines_figure(info, log_axis("variance", *(line.values for line in lines)), _VARIANCE)
+    y = log_axis("variance", *(line.values for line in lines))
+    return lines_figure(info, "Variance of the signal", y, _VARIANCE)
 
 
 def _newest(history: "History", groups: Sequence[str]) -> tuple[tuple[str, ...], int, list[Floats]]:

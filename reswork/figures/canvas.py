@@ -5,6 +5,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from reswork.figures.text import escape
+
 INK = "#787878"  # 4.4:1 on white, 4.3:1 on #111111
 GRID = "rgba(128,128,128,0.25)"
 CLEAR = "rgba(0,0,0,0)"
@@ -13,6 +15,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 PATTERNS = ("", "/", ".", "x")  # of bars
+_HEAD = 30  # pixels on top of every figure: the title to the left, plotly's buttons to the right
+_LONGEST = 31  # letters of a title; more would reach the buttons in the narrowest panel
 
 
 def about(what: str, normal: str, then: str) -> dict[str, str]:
@@ -35,6 +39,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 def canvas(
     traces: Sequence[Mapping[str, Any]],
     *,
+    title: str,
     summary: str,
     explained: Mapping[str, str],
     x: Mapping[str, Any],
@@ -44,30 +49,54 @@ def canvas(
 ) -> go.Figure:
     """A figure with the common look.
 
+    From the top: the title, beside it the buttons that plotly shows on hover, below both the legend, which takes as
+    many rows as it needs and pushes the drawing down. Each has pixels of its own, so that none covers another.
+
     Args:
         traces: plain dicts as plotly takes them; dicts cost half of what constructors do.
+        title: what the figure shows, in a few words; a name in it is not yet escaped.
         summary: one sentence with the current numbers, for screen readers; plain text, not escaped.
         explained: the texts of `about`.
         x: x axis, from `axis`.
         y: y axis, from `axis`.
-        height: in pixels; the width follows the page.
-        **layout: further layout, such as annotations.
+        height: of what is below the title, in pixels; the width follows the page.
+        **layout: further layout, such as annotations; a margin is that of what is below the title.
     """
+    margin = {"l": 56, "r": 16, "t": 8, "b": 44} | layout.pop("margin", {})
+    height += _HEAD
     ground = {
         "template": {},
         "autosize": True,
         "height": height,
-        "margin": {"l": 56, "r": 16, "t": 34, "b": 44},
+        "margin": margin | {"t": margin["t"] + _HEAD},
+        "title": {
+            "text": f"<b>{escape(title, _LONGEST)}</b>",
+            "font": {"size": 13},
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "yref": "container",
+            "pad": {"l": 8, "t": 8},
+        },
         "paper_bgcolor": CLEAR,
         "plot_bgcolor": CLEAR,
         "font": {"color": INK, "size": 12},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": CLEAR},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "yref": "container",
+            "y": 1 - _HEAD / height,
+            "yanchor": "top",
+            "bgcolor": CLEAR,
+        },
         "hoverlabel": {"namelength": -1},
         "modebar": {
             "bgcolor": CLEAR,
             "color": INK,
             "activecolor": COLOURS[0],
-            "remove": ["sendChartToCloud"],  # would upload the plot
+            # the first would upload the plot; without the others the title has room beside the buttons
+            "remove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "autoScale2d", "select2d", "lasso2d"],
         },
         "uirevision": "keep",
         "meta": {"summary": summary, "about": dict(explained)},

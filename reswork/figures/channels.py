@@ -56,7 +56,9 @@ def feature_maps(found: FeatureMaps, *, image: int = 0) -> go.Figure:
         InvalidSetting: if there is no such image.
     """
     info = _maps_info(found, image)
-    return mosaic_figure(mosaic_of(info.pictures, info.titles), summary=info.summary, explained=_MAPS)
+    mosaic = mosaic_of(info.pictures, info.titles)
+    title = f"Feature maps of {found.layer}"
+    return mosaic_figure(mosaic, title=title, summary=info.summary, explained=_MAPS)
 
 
 def channel_examples(found: ChannelExamples) -> go.Figure:
@@ -76,7 +78,8 @@ def channel_examples(found: ChannelExamples) -> go.Figure:
         y0, x0, y1, x1 = (float(edge) / mosaic.shrink for edge in box)  # in pixels of the mosaic
         place = {"x0": left + x0 - 0.5, "x1": left + x1 - 0.5, "y0": top + y0 - 0.5, "y1": top + y1 - 0.5}
         frames.append({"type": "rect", **place, "line": {"color": COLOURS[1], "width": 2}})
-    return mosaic_figure(mosaic, summary=info.summary, explained=_EXAMPLES, shapes=frames)
+    title = f"Channel {found.channel} of {found.layer}"
+    return mosaic_figure(mosaic, title=title, summary=info.summary, explained=_EXAMPLES, shapes=frames)
 
 
 def _maps_info(found: FeatureMaps, image: int) -> _Pictures:

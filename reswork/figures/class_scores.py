@@ -45,6 +45,7 @@ def class_scores(found: ClassScores | None, classes: tuple[str, ...] = ()) -> go
     ]  # fmt: skip
     return canvas(
         traces,
+        title="Scores of each class",
         summary=_summary(found, classes),
         explained=_ABOUT,
         x=axis("%", range=[0, 101]),

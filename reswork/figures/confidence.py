@@ -47,6 +47,7 @@ def reliability(found: Calibration | None) -> go.Figure:
     }  # fmt: skip
     return canvas(
         [diagonal, *(_curve(row, name, each) for row, (name, each) in enumerate(rows))],
+        title="Accuracy over confidence",
         summary=_told(found),
         explained=_RELIABILITY,
         x=axis("confidence, %", range=[0, 100]),
@@ -103,6 +104,7 @@ def coverage(found: Coverage | None) -> go.Figure:
     }  # fmt: skip
     return canvas(
         [trace],
+        title="Accuracy over coverage",
         summary=_covered(found) if found is not None and some else "No answers counted yet.",
         explained=_COVERAGE,
         x=axis("images answered, %", range=[0, 100]),
@@ -143,6 +145,7 @@ def confidence_counts(found: Coverage | None) -> go.Figure:
         )
     return canvas(
         traces,
+        title="How sure of its answers",
         summary=summary,
         explained=_COUNTS,
         x=axis("confidence, %", range=[0, 100]),

@@ -115,6 +115,7 @@ def _confusion_figure(info: _Confusion, of: str = "pictures") -> go.Figure:
     note = f" ({info.per_row} classes a row)" if info.per_row > 1 else ""
     return canvas(
         [trace],
+        title="Confusion matrix" if of == "pictures" else "Confusion of pixels",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("predicted" + note, type="category", showgrid=False),

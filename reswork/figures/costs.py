@@ -108,6 +108,7 @@ def _stage_figure(info: _Costs) -> go.Figure:
     ]
     return canvas(
         traces,
+        title="Cost of each stage",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("from picture to answer", type="category", showgrid=False),
@@ -134,7 +135,9 @@ def _block_figure(info: _Costs) -> go.Figure:
     ]
     x, borders = depth_axis(info.groups, info.per_point, of="block")
     y = axis("share of the whole, %", rangemode="tozero")
-    return canvas(traces, summary=info.summary, explained=_ABOUT, x=x, y=y, shapes=borders)
+    return canvas(
+        traces, title="Cost of each block", summary=info.summary, explained=_ABOUT, x=x, y=y, shapes=borders
+    )
 
 
 def _shares(info: _Costs) -> list[dict[str, Any]]:

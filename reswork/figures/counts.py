@@ -99,6 +99,7 @@ def _counts_figure(info: _Counts, of: str = "pictures") -> go.Figure:
     note = f" ({info.per_bar} a bar)" if info.per_bar > 1 else ""
     return canvas(
         traces,
+        title=f"{of.capitalize()} of each class",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("class" + note, type="category", showgrid=False),

@@ -178,6 +178,7 @@ def _loss_figure(
     more = {"type": "log"} if y_scale == "log" else {"rangemode": "nonnegative"}
     return canvas(
         traces,
+        title="Training loss" if show == "train" else "Loss",
         summary=_summary(info, "loss", ""),
         explained=_explained(_LOSS, info),
         x=_steps_axis(),
@@ -191,6 +192,7 @@ def _metric_figure(info: list[_Run], metric: Metric, second: str) -> go.Figure:
     limits = {"rangemode": "nonnegative", "autorangeoptions": {"clipmin": 0, "clipmax": 102}}
     return canvas(
         _one_run(info[0], unit, second) if _is_single(info) else _many_runs(info, unit),
+        title=metric.label[:1].upper() + metric.label[1:],
         summary=_summary(info, metric.label, unit),
         explained=_explained(_about_metric(metric), info),
         x=_steps_axis(),

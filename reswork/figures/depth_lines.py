@@ -46,6 +46,7 @@ def over_depth(
     ]
     return canvas(
         traces,
+        title=f"{of[:1].upper()}{of[1:]}",
         summary=" ".join(_sentence(name, each, of) for name, each in values.items()) or f"No {of} yet.",
         explained=_ABOUT,
         x=axis("depth, from input to output", rangemode="nonnegative"),

@@ -130,11 +130,9 @@ def points_shared(labels: Sequence[str]) -> int:
     return -(-len(labels) // _MOST_DEPTHS) or 1
 
 
-def map_figure(info: DepthMap, quantity: str, explained: Mapping[str, str]) -> go.Figure:
+def map_figure(info: DepthMap, title: str, quantity: str, explained: Mapping[str, str]) -> go.Figure:
     """Heat map: layers from input (top) to output, steps to the right, colour is the logarithm."""
-    title = "layer, input at the top" + (
-        f"<br>(a row: {info.per_row} neighbours)" if info.per_row > 1 else ""
-    )
+    rows = "layer, input at the top" + (f"<br>(a row: {info.per_row} neighbours)" if info.per_row > 1 else "")
     short = quantity.split()[-1]
     trace = {
         "type": "heatmap",
@@ -155,20 +153,22 @@ def map_figure(info: DepthMap, quantity: str, explained: Mapping[str, str]) -> g
     height = int(np.clip(110 + 9 * len(info.rows), 280, 480))
     return canvas(
         [trace],
+        title=title,
         summary=info.summary,
         explained=explained,
         x=axis("step", showgrid=False, rangemode="nonnegative"),
-        y=axis(title, autorange="reversed", type="category", showgrid=False),
+        y=axis(rows, autorange="reversed", type="category", showgrid=False),
         height=height,
     )
 
 
-def profile_figure(info: Profile, quantity: str, explained: Mapping[str, str]) -> go.Figure:
+def profile_figure(info: Profile, title: str, quantity: str, explained: Mapping[str, str]) -> go.Figure:
     """Three lines over depth on a logarithmic scale."""
     names = distinct(info.layers, 32)
     x, borders = depth_axis(info.groups, info.per_point)
     return canvas(
         [_moment(info, index, names) for index in range(3)],
+        title=title,
         summary=info.summary,
         explained=explained,
         x=x,
@@ -185,12 +185,15 @@ def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
     return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 
-def lines_figure(info: DepthLines, y: Mapping[str, Any], explained: Mapping[str, str]) -> go.Figure:
+def lines_figure(
+    info: DepthLines, title: str, y: Mapping[str, Any], explained: Mapping[str, str]
+) -> go.Figure:
     """Lines over blocks; ``y`` is the axis, from `axis`."""
     names = distinct(info.blocks, 32)
     x, borders = depth_axis(info.groups, info.per_point, of="block")
     return canvas(
         [_line(info, index, names) for index in range(len(info.lines))],
+        title=title,
         summary=info.summary,
         explained=explained,
         x=x,

@@ -57,6 +57,7 @@ def embedding_map(
               for k, each in enumerate(share)]  # fmt: skip
     return canvas(
         traces,
+        title="Map of the images",
         summary=_summary(found, len(known)),
         explained=_ABOUT,
         x=axis(labels[0], showgrid=False),

@@ -11,6 +11,7 @@ from reswork.figures.map_overlays import laid_over
 from reswork.figures.masks import under_masks
 from reswork.results.answers import Frame, MaskAnswers
 
+_TITLE = "Pinned pictures"
 _ABOUT = about(
     "A row for each pinned picture, a column for each moment: orange marks where the network looked for the answer "
     "above it (Grad-CAM), blue what spoke against it. Before the answer stands the step.",
@@ -51,7 +52,7 @@ def film_strip(
     images = np.asarray(images)
     if not len(images) or not frames:
         mosaic = mosaic_of(np.zeros((0, 3, 1, 1), np.uint8))
-        return mosaic_figure(mosaic, summary="No moments yet.", explained=_ABOUT)
+        return mosaic_figure(mosaic, title=_TITLE, summary="No moments yet.", explained=_ABOUT)
     columns = [images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)]
     before = ["picture"]
     if truth is not None:
@@ -66,7 +67,7 @@ def film_strip(
     ]
     mosaic = mosaic_of(tiles, tuple(titles), len(columns))
     explained = _ABOUT if frames[-1].maps is not None else _ABOUT_MASKS
-    return mosaic_figure(mosaic, summary=_summary(frames, classes), explained=explained)
+    return mosaic_figure(mosaic, title=_TITLE, summary=_summary(frames, classes), explained=explained)
 
 
 def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:

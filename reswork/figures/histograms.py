@@ -101,6 +101,7 @@ def _figure(info: _Map) -> go.Figure:
     )
     return canvas(
         [trace],
+        title="Activations of each layer",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("activation", showgrid=False),

@@ -45,13 +45,20 @@ class Mosaic:
         return index % self.columns * self.cell[1], index // self.columns * self.cell[0] + self.room
 
 
-def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int | None = None) -> go.Figure:
+def image_grid(
+    images: np.ndarray,
+    titles: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    title: str = "Pictures",
+) -> go.Figure:
     """Pictures in rows, each under its title; also the strip of augmented versions of one picture.
 
     Args:
         images: (N, C, H, W) uint8 with one or three channels; further channels are not shown.
         titles: up to N texts; cut to two lines as wide as a picture.
         columns: pictures in a row; None: what suits N.
+        title: of the figure, in a few words.
 
     Returns:
         Figure with a single picture made of all.
@@ -65,7 +72,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str] = (), *, columns: int |
             "images", f"images of shape {array.shape} and type {array.dtype}; give (N, C, H, W) uint8"
         )
     info = mosaic_of(array, tuple(titles), columns)
-    return mosaic_figure(info, summary=_summary(info), explained=_ABOUT)
+    return mosaic_figure(info, title=title, summary=_summary(info), explained=_ABOUT)
 
 
 def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | None = None) -> Mosaic:
@@ -119,7 +126,12 @@ def _reduced(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def mosaic_figure(
-    info: Mosaic, *, summary: str, explained: Mapping[str, str], shapes: Sequence[Mapping[str, Any]] = ()
+    info: Mosaic,
+    *,
+    title: str,
+    summary: str,
+    explained: Mapping[str, str],
+    shapes: Sequence[Mapping[str, Any]] = (),
 ) -> go.Figure:
     """The figure of a mosaic, with shapes in its pixels drawn on top."""
     height, width = info.pixels.shape[:2]
@@ -127,6 +139,7 @@ def mosaic_figure(
     shown = _cell_width(info.columns) * info.columns * height / width
     return canvas(
         [{"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}] if info.count else [],
+        title=title,
         summary=summary,
         explained=explained,
         x=hidden | {"range": [-0.5, width - 0.5], "constraintoward": "left"},

@@ -40,7 +40,7 @@ def filters(found: Filters) -> go.Figure:
     """
     order = _order(found)
     images = _colours(found.kernels[order]) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
-    return _figure(found, order, images, _FILTERS)
+    return _figure(found, order, images, f"Filters of {found.layer}", _FILTERS)
 
 
 def filter_spectra(found: Filters) -> go.Figure:
@@ -55,7 +55,7 @@ def filter_spectra(found: Filters) -> go.Figure:
     order = _order(found)
     spectra = found.spectrum[order]
     images = coloured(spectra, 0, float(spectra.max())) if len(order) else np.zeros((0, 3, 1, 1), np.uint8)
-    return _figure(found, order, images, _SPECTRA)
+    return _figure(found, order, images, f"Frequencies of {found.layer}", _SPECTRA)
 
 
 def _order(found: Filters) -> np.ndarray:
@@ -74,9 +74,12 @@ def _colours(kernels: np.ndarray) -> np.ndarray:
     return enlarged(pixels, pixels.shape[2] * scale, pixels.shape[3] * scale)
 
 
-def _figure(found: Filters, order: np.ndarray, images: np.ndarray, explained: dict[str, str]) -> go.Figure:
+def _figure(
+    found: Filters, order: np.ndarray, images: np.ndarray, title: str, explained: dict[str, str]
+) -> go.Figure:
     titles = tuple(f"{index}: {number(float(found.norms[index]))}" for index in order)
-    return mosaic_figure(mosaic_of(images, titles), summary=_summary(found), explained=explained)
+    mosaic = mosaic_of(images, titles)
+    return mosaic_figure(mosaic, title=title, summary=_summary(found), explained=explained)
 
 
 def _summary(found: Filters) -> str:

@@ -58,6 +58,7 @@ def layer_table(table: LayerTable) -> go.Figure:
     }
     return canvas(
         [bars, marks],
+        title="Time of each layer",
         summary=_summary(table),
         explained=_ABOUT,
         x=x,

@@ -91,7 +91,9 @@ def gradient_norms(history: "History") -> go.Figure:
     Returns:
         Figure with one map of at most 60 rows and 200 columns; deeper nets share rows among neighbours.
     """
-    return _map(history, "grad_norm", "gradient norm", _gradient_summary, _GRADIENTS)
+    return _map(
+        history, "grad_norm", "Gradient norm of each layer", "gradient norm", _gradient_summary, _GRADIENTS
+    )
 
 
 def gradient_profile(runs: "History | Mapping[str, History]") -> go.Figure:
@@ -109,7 +111,8 @@ def gradient_profile(runs: "History | Mapping[str, History]") -> go.Figure:
     if isinstance(runs, Mapping):
         firsts = {name: _first(history.vectors("grad_norm")) for name, history in runs.items()}
         return _comparison_figure(_comparison_info(firsts))
-    return _profile(runs, "grad_norm", "gradient norm", _gradient_summary, _GRADIENT_PROFILE)
+    title = "Gradient norm over depth"
+    return _profile(runs, "grad_norm", title, "gradient norm", _gradient_summary, _GRADIENT_PROFILE)
 
 
 def update_ratios(history: "History") -> go.Figure:
@@ -123,7 +126,7 @@ def update_ratios(history: "History") -> go.Figure:
     Returns:
         Figure with one map of at most 60 rows and 200 columns; deeper nets share rows among neighbours.
     """
-    return _map(history, "update_ratio", "update ratio", _update_summary, _UPDATES)
+    return _map(history, "update_ratio", "Update of each layer", "update ratio", _update_summary, _UPDATES)
 
 
 def update_profile(history: "History") -> go.Figure:
@@ -135,7 +138,8 @@ def update_profile(history: "History") -> go.Figure:
     Returns:
         Figure with three lines on a logarithmic scale.
     """
-    return _profile(history, "update_ratio", "update ratio", _update_summary, _UPDATE_PROFILE)
+    title = "Update over depth"
+    return _profile(history, "update_ratio", title, "update ratio", _update_summary, _UPDATE_PROFILE)
 
 
 def weight_norms(history: "History") -> go.Figure:
@@ -144,21 +148,22 @@ def weight_norms(history: "History") -> go.Figure:
     Args:
         history: of one run, with the group ``weight_norm``.
     """
-    return _profile(history, "weight_norm", "weight norm", _weight_summary, _WEIGHT_PROFILE)
+    title = "Weight norm over depth"
+    return _profile(history, "weight_norm", title, "weight norm", _weight_summary, _WEIGHT_PROFILE)
 
 
 def _map(
-    history: "History", group: str, quantity: str, summary: Summary, explained: Mapping[str, str]
+    history: "History", group: str, title: str, quantity: str, summary: Summary, explained: Mapping[str, str]
 ) -> go.Figure:
     vectors = history.vectors(group, max_points=MOST_COLUMNS)
-    return map_figure(map_info(vectors, summary(vectors)), quantity, explained)
+    return map_figure(map_info(vectors, summary(vectors)), title, quantity, explained)
 
 
 def _profile(
-    history: "History", group: str, quantity: str, summary: Summary, explained: Mapping[str, str]
+    history: "History", group: str, title: str, quantity: str, summary: Summary, explained: Mapping[str, str]
 ) -> go.Figure:
     vectors = history.vectors(group, max_points=MOST_COLUMNS)
-    return profile_figure(profile_info(vectors, summary(vectors)), quantity, explained)
+    return profile_figure(profile_info(vectors, summary(vectors)), title, quantity, explained)
 
 
 def _first(vectors: "Vectors") -> "Vectors":
@@ -220,6 +225,7 @@ def _comparison_figure(info: _Comparison) -> go.Figure:
     x, borders = depth_axis(info.groups, info.per_point)
     return canvas(
         traces,
+        title="Gradient norm at the start",
         summary=info.summary,
         explained=_GRADIENT_COMPARISON,
         x=x,

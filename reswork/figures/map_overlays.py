@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from reswork.errors import InvalidSetting
 from reswork.figures.canvas import COLOURS, about
-from reswork.figures.images import image_grid
+from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.text import number
 from reswork.results import Attribution
 
@@ -41,6 +41,7 @@ def attribution_maps(
     classes: Sequence[str] = (),
     *,
     columns: int | None = None,
+    title: str = "Attributions",
 ) -> go.Figure:
     """Each map over its picture; a row for each picture and target, a column for each method or layer.
 
@@ -51,6 +52,7 @@ def attribution_maps(
         attributions: of the same pictures and targets, one for each column.
         classes: names of the classes; without them their numbers.
         columns: tiles in a row, for the maps of a single picture that do not fit into one; None: a column each.
+        title: of the figure, in a few words.
 
     Returns:
         Figure with one picture made of all, and a colour scale centred on zero; at most 60 tiles.
@@ -59,7 +61,7 @@ def attribution_maps(
         InvalidSetting: pictures that do not fit the maps.
     """
     info = _maps_info(np.asarray(images), tuple(attributions), tuple(map(str, classes)))
-    return _maps_figure(replace(info, columns=columns) if columns and len(info.tiles) else info)
+    return _maps_figure(replace(info, columns=columns) if columns and len(info.tiles) else info, title)
 
 
 def _maps_info(images: np.ndarray, attributions: tuple[Attribution, ...], classes: tuple[str, ...]) -> _Maps:
@@ -138,12 +140,12 @@ def _summary(attributions: tuple[Attribution, ...], classes: tuple[str, ...]) ->
     )
 
 
-def _maps_figure(info: _Maps) -> go.Figure:
-    figure = image_grid(info.tiles, info.titles, columns=info.columns)
-    figure.layout.meta = {"summary": info.summary, "about": _ABOUT}
+def _maps_figure(info: _Maps, title: str) -> go.Figure:
+    mosaic = mosaic_of(info.tiles, info.titles, info.columns)
+    figure = mosaic_figure(mosaic, title=title, summary=info.summary, explained=_ABOUT)
     if len(info.tiles):
         figure.add_trace(_scale())
-        figure.layout.margin = {"l": 4, "r": 74, "t": 4, "b": 4}
+        figure.layout.margin.r = 74
     return figure
 
 

@@ -14,6 +14,7 @@ from reswork.figures.map_overlays import grey
 from reswork.figures.text import distinct, number
 
 _SHARE = 0.6  # of a pixel is its class's colour, the rest the image
+_TITLE = "Pictures and their masks"
 _IGNORED, _GREY = 255, (128, 128, 128)
 
 _ABOUT = about(
@@ -83,7 +84,7 @@ def mask_overlays(
     images = np.asarray(images)
     if not len(images):
         mosaic = mosaic_of(np.zeros((0, 3, 1, 1), np.uint8))
-        return mosaic_figure(mosaic, summary="No images yet.", explained=_ABOUT)
+        return mosaic_figure(mosaic, title=_TITLE, summary="No images yet.", explained=_ABOUT)
     plain = images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)
     columns = [plain, *(under_masks(images, mask) for mask in masks)]
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
@@ -91,7 +92,8 @@ def mask_overlays(
     shown = sorted({int(k) for mask in masks for k in np.unique(mask)} - {0, _IGNORED})
     names = ", ".join(str(classes[k]) if k < len(classes) else str(k) for k in shown[:12])
     summary = f"Images: {len(images)}, masks over each: {len(masks)}; classes: {names or 'none'}."
-    return mosaic_figure(mosaic_of(tiles, words, len(columns)), summary=summary, explained=_ABOUT)
+    mosaic = mosaic_of(tiles, words, len(columns))
+    return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=_ABOUT)
 
 
 def class_iou(confusion: ArrayLike, classes: Sequence[str]) -> go.Figure:
@@ -137,6 +139,7 @@ def class_iou(confusion: ArrayLike, classes: Sequence[str]) -> go.Figure:
     }  # fmt: skip
     return canvas(
         [bars, line],
+        title="IoU of each class",
         summary=_iou_summary(shares, tuple(names[k] for k in there), len(names), mean),
         explained=_IOU,
         x=axis("class", type="category", showgrid=False),

@@ -60,7 +60,7 @@ def network(
     Returns:
         Figure whose height follows the number of rows; always the same traces, some of them empty.
     """
-    return _network_figure(network_layout(sheet), _summary(sheet), values or {}, selected)
+    return _network_figure(network_layout(sheet), sheet.label, _summary(sheet), values or {}, selected)
 
 
 def _summary(sheet: "SpecSheet | Outline") -> str:
@@ -80,7 +80,7 @@ def _summary(sheet: "SpecSheet | Outline") -> str:
 
 
 def _network_figure(
-    layout: Layout, summary: str, values: Mapping[str, float], selected: str | None
+    layout: Layout, title: str, summary: str, values: Mapping[str, float], selected: str | None
 ) -> go.Figure:
     boxes = [box for row in layout.all_rows for box in row.boxes]
     blocks = [box for box in boxes if box.kind == "block"]
@@ -97,6 +97,7 @@ def _network_figure(
             _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK),
             _frame([box for box in boxes if box.name == selected]),
         ],
+        title=title,
         summary=summary,
         explained=_ABOUT_U if layout.decoder else _ABOUT,
         x=hidden | {"range": [-0.03, 1.03]},

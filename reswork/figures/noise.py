@@ -76,6 +76,7 @@ def _noise_figure(info: _Noise) -> go.Figure:
     ]
     return canvas(
         traces,
+        title="Gradient noise scale",
         summary=_summary(info),
         explained=_NOISE,
         x=axis("step", rangemode="nonnegative"),

@@ -83,7 +83,7 @@ def learning_rate(history: "History") -> go.Figure:
     summary = "No learning rate recorded yet."
     if len(info.x):
         summary = f"At step {info.x[-1]:.0f} the learning rate is {number(float(info.y[-1]))}."
-    return _rates_figure(info, summary, _RATE)
+    return _rates_figure(info, "Learning rate", summary, _RATE)
 
 
 def schedule(
@@ -107,7 +107,7 @@ def schedule(
     info = _schedule_info(np.asarray(steps, np.float64), np.asarray(rates, np.float64), current)
     own = tuple((layer, info.x, info.y * np.float32(factor)) for layer, factor in (factors or {}).items())
     info = replace(info, layers=own)
-    return _rates_figure(info, _schedule_summary(info), _SCHEDULE)
+    return _rates_figure(info, "Planned learning rate", _schedule_summary(info), _SCHEDULE)
 
 
 def throughput(history: "History") -> go.Figure:
@@ -148,7 +148,7 @@ def _schedule_summary(info: _Rates) -> str:
     return text + "."
 
 
-def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.Figure:
+def _rates_figure(info: _Rates, title: str, summary: str, explained: dict[str, str]) -> go.Figure:
     mark = info.current
     traces: list[dict[str, Any]] = [
         {
@@ -191,6 +191,7 @@ def _rates_figure(info: _Rates, summary: str, explained: dict[str, str]) -> go.F
     ]
     return canvas(
         traces,
+        title=title,
         summary=summary,
         explained=explained,
         x=axis("step", rangemode="nonnegative"),
@@ -220,12 +221,13 @@ def _throughput_figure(info: _Speeds) -> go.Figure:
     ]
     now = float(info.y[-1]) if len(info.y) else None
     summary = (
-        f"Now {number(now)} images per second; {number(info.mean)} on average."
+        f"At step {info.raw_x[-1]:.0f} {number(now)} images per second; {number(info.mean)} on average."
         if now is not None
         else "No speed recorded yet."
     )
     return canvas(
         traces,
+        title="Images per second",
         summary=summary,
         explained=_SPEED,
         x=axis("step", rangemode="nonnegative"),

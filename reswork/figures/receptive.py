@@ -24,6 +24,7 @@ _ABOUT = about(
 
 @dataclass(frozen=True, eq=False)
 class _Map:
+    layer: str
     shares: Floats  # (h, w) percent of the strongest pixel
     step: int  # pixels of the image in one of the map
     box: tuple[int, int, int, int]
@@ -51,7 +52,7 @@ def _info(found: ReceptiveField) -> _Map:
             influence = np.add.reduceat(influence, starts, axis=side)
     most = float(influence.max()) if influence.size else 0.0
     shares = 100 * influence / (most if most > 0 else 1.0)
-    return _Map(shares.astype(np.float32), step, found.box, _summary(found))
+    return _Map(found.layer, shares.astype(np.float32), step, found.box, _summary(found))
 
 
 def _summary(found: ReceptiveField) -> str:
@@ -87,6 +88,7 @@ def _figure(info: _Map) -> go.Figure:
     frame = {"type": "rect", **index, "line": {"color": COLOURS[1], "width": 2, "dash": "dash"}}
     return canvas(
         [trace],
+        title=f"Seen by {info.layer}",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("column of the image, pixels", showgrid=False, constrain="domain"),

@@ -30,6 +30,7 @@ def robustness(found: Robustness | None) -> go.Figure:
     rows = range(0 if found is None else len(found.corruptions))
     return canvas(
         [_curve(found, row) for row in rows if found is not None],
+        title="Score over corruption",
         summary=_summary(found),
         explained=_ABOUT,
         x=axis("strength", dtick=1),

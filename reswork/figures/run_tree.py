@@ -40,6 +40,7 @@ def run_tree(nodes: Sequence[RunNode], selected: str | None = None) -> go.Figure
     traces = [_joints(shown, rows), *(_line(node, i, selected) for i, node in enumerate(shown))]
     return canvas(
         [*traces, _ends(shown, names)],
+        title="Runs and their branches",
         summary=_summary(shown, len(nodes)),
         explained=_ABOUT,
         x=axis("step", rangemode="nonnegative"),

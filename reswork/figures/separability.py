@@ -40,6 +40,7 @@ def linear_probe(found: LinearProbe) -> go.Figure:
     x, borders = depth_axis(depth_groups(found.layers), 1, of="block")
     return canvas(
         traces,
+        title="Linear probes over the depth",
         summary=_summary(found),
         explained=_ABOUT,
         x=x,

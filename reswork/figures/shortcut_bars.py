@@ -97,6 +97,7 @@ def _bars_figure(info: _Bars, blocks: bool) -> go.Figure:
     note = f" (a bar: {info.per_bar} neighbours)" if info.per_bar > 1 else ""
     return canvas(
         traces,
+        title="What each block's branch added" if blocks else "Shortcuts against branches",
         summary=info.summary,
         explained=_ABOUT,
         x=axis(

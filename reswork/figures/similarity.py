@@ -48,6 +48,7 @@ def cka(found: Similarity) -> go.Figure:
     which = ("layer", "layer") if found.same_network else ("first network", "second network")
     return canvas(
         [trace],
+        title="Likeness of layers (CKA)",
         summary=_summary(found),
         explained=_ABOUT,
         x=axis(_title(which[1], per_column), type="category", showgrid=False),

@@ -53,6 +53,7 @@ def slices(found: Slices | None) -> go.Figure:
     ]  # fmt: skip
     return canvas(
         [inside, elsewhere],
+        title="Wrong answers in each slice",
         summary=_summary(found),
         explained=_ABOUT,
         x=axis("wrong answers, %", rangemode="tozero"),

@@ -39,6 +39,7 @@ def trust_curves(trust: Trust | None) -> go.Figure:
     traces = _curve_traces(trust) if trust else []
     return canvas(
         traces,
+        title="Pixels taken away and put back",
         summary=_summary(trust),
         explained=_CURVES,
         x=axis("pixels taken away or put back, %", range=[0, 100]),
@@ -71,6 +72,7 @@ def randomisation_curve(trust: Trust | None) -> go.Figure:
     } if trust else None  # fmt: skip
     return canvas(
         [trace] if trace else [],
+        title="The map, weights shuffled",
         summary=_summary(trust),
         explained=_SHUFFLED,
         x=axis("shuffled down to layer", type="category", showgrid=False),

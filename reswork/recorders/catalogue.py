@@ -110,8 +110,8 @@ CATALOGUE: tuple[Quantity, ...] = (
         shortcut_and_branch, 50,
         ("shortcut_size", "branch_size", "shortcut_branch_cosine", "shortcut_gradient", "branch_gradient"),
         (View("shortcut_and_branch", "Shortcut and branch", "shortcut_size", inside=1),
-         View("shortcut_cosine", "Shortcut against branch, direction", "shortcut_branch_cosine", inside=1),
-         View("shortcut_gradients", "Gradient over shortcut and branch", "shortcut_gradient", inside=1),),
+         View("shortcut_cosine", "Shortcut and branch, direction", "shortcut_branch_cosine", inside=1),
+         View("shortcut_gradients", "Gradient, shortcut and branch", "shortcut_gradient", inside=1),),
     ),
     Quantity(
         "signal_variance", "variance of stream and branch",

@@ -150,7 +150,7 @@ def drawn(figures: dict[str, Any], mark: str) -> str:
             f"<p><b>{label}.</b> {escape(meta['about'].get(key, ''))}</p>" for key, label in _ABOUT.items()
         )
         parts.append(
-            f'<figure><figcaption>{escape(title)}</figcaption><div class="plot" id="plot-{mark}-{index}" '
+            f'<figure aria-label="{escape(title)}"><div class="plot" id="plot-{mark}-{index}" '
             f'data-title="{escape(title)}" style="height:{height}px"></div>'
             f'<script type="application/json">{embedded(figure)}</script>'
             f'<p class="muted">{escape(meta["summary"])}</p>'

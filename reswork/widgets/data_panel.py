@@ -163,13 +163,15 @@ def _examples(data: Dataset) -> Any:
             part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.masks)
         )
         pairs = np.stack([in_colour(images), figures.under_masks(images, masks)], axis=1)  # (N, 2, 3, H, W)
-        return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), ["picture", "mask"] * len(images))
+        titles = ["picture", "mask"] * len(images)
+        return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), titles, title="Training pictures")
     labels = data.train.labels.cpu().numpy()
     rounds = -(-EXAMPLES // len(data.classes))
     by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
     chosen = [indices[r] for r in range(rounds) for indices in by_class if r < len(indices)][:EXAMPLES]
     images = data.train.images[torch.as_tensor(chosen, device=data.train.images.device)].cpu().numpy()
-    return figures.image_grid(images, [data.classes[labels[i]] for i in chosen])
+    titles = [data.classes[labels[i]] for i in chosen]
+    return figures.image_grid(images, titles, title="Training pictures")
 
 
 def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
@@ -179,9 +181,11 @@ def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
         many = one.expand(8, -1, -1, -1), mask.expand(8, -1, -1)
         images, masks = datasets.augment_with_masks(*many, augmentation, torch.Generator().manual_seed(0))
         drawn = figures.under_masks(torch.cat([one, images]).numpy(), torch.cat([mask, masks]).numpy())
-        return figures.image_grid(drawn, ["original"] + ["augmented"] * 8)
+        titles = ["original"] + ["augmented"] * 8
+        return figures.image_grid(drawn, titles, title="Augmentation of one picture")
     images = datasets.preview(data, augmentation, picture=image, n=9)
-    return figures.image_grid(images.numpy(), ["original"] + ["augmented"] * (len(images) - 1))
+    titles = ["original"] + ["augmented"] * (len(images) - 1)
+    return figures.image_grid(images.numpy(), titles, title="Augmentation of one picture")
 
 
 def in_colour(images: np.ndarray) -> np.ndarray:

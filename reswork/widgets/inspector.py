@@ -142,7 +142,7 @@ class InspectorPanel:
         )  # fmt: skip
         self._quantity.value = "size"
         self._quantity.control.observe(lambda _change: self._worker.submit(self._coloured), names="value")
-        self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="The network"))
         self.drawing.on_click(self._clicked)
         self._where = w.Text(
             description="Layer", placeholder="a name, or click a block", continuous_update=False
@@ -150,7 +150,7 @@ class InspectorPanel:
         self._where.observe(lambda change: self._choose(change["new"]), names="value")
         self.pages = w.ToggleButtons(options=PAGES, value=PAGES[0], style={"button_width": "130px"})
         self.pages.observe(lambda _change: self._turn(), names="value")
-        self.maps = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
+        self.maps = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="Feature maps"))
         self.shares = LiveFigure(figures.shortcut_attributions([]))
         self._sheets = {
             PAGES[0]: w.VBox([self._where, self.maps]),
@@ -182,14 +182,16 @@ class InspectorPanel:
         self.verdicts = w.HTML()
         self.trust = LiveFigure(figures.trust_curves(None))
         self.trust.layout.display = "none"
-        self.stages = LiveFigure(figures.attribution_maps(np.zeros((0, 1, 1, 1), np.uint8), []))
+        self.stages = LiveFigure(
+            figures.attribution_maps(np.zeros((0, 1, 1, 1), np.uint8), [], title="Every stage")
+        )
         controls = w.HBox([self._target, self._against], layout=w.Layout(flex_flow="row wrap"))
         more = w.HBox(
             [self._baseline.view, self._smooth, self._explain, self._trust_button],
             layout=w.Layout(flex_flow="row wrap", align_items="center"),
         )
         self._baseline.view.layout.width = "260px"
-        stages = w.HTML("<b>Every stage</b>: LayerCAM from the first stage to the last, of one pass.")
+        stages = w.HTML("LayerCAM from the first stage to the last, of one pass:")
         return w.VBox([controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages])
 
     def _turn(self) -> None:
@@ -288,7 +290,10 @@ class InspectorPanel:
         elif self.pages.value == PAGES[1]:
             self._show_attributions()
             stages = probes.stage_attributions(self._explained(), self._input(), target=self._asked())
-            self.stages.show(figures.attribution_maps(self._sketch.picture[None], stages, self._data.classes))
+            picture = self._sketch.picture[None]
+            self.stages.show(
+                figures.attribution_maps(picture, stages, self._data.classes, title="Every stage")
+            )
             yield
         else:
             found = probes.shortcut_shares(self._explained(), self._input())

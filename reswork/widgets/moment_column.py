@@ -28,19 +28,11 @@ class MomentColumn:
         self._facts = w.HTML(_HINT)
         nothing = np.zeros((0, 1, 1, 1), np.uint8)
         self.strip = LiveFigure(figures.film_strip(nothing, []))
-        self.maps = LiveFigure(figures.image_grid(nothing))
-        self.filters = LiveFigure(figures.image_grid(nothing))
-        self.drawing = LiveFigure(figures.image_grid(nothing))
+        self.maps = LiveFigure(figures.image_grid(nothing, title="Feature maps"))
+        self.filters = LiveFigure(figures.image_grid(nothing, title="Filters"))
+        self.drawing = LiveFigure(figures.image_grid(nothing, title="Blocks"))
         self.confusion = LiveFigure(figures.confusion_matrix(np.zeros((0, 0)), ()))
-        titled = [
-            ("Pinned pictures: answers, and where it looks or what it marks", self.strip),
-            ("Feature maps of the first of them", self.maps),
-            ("Weights of that layer", self.filters),
-            ("Blocks", self.drawing),
-            ("Test pictures: what is taken for what", self.confusion),
-        ]
-        parts = [w.VBox([w.HTML(f"<b>{title}</b>"), figure]) for title, figure in titled]
-        self.grid = w.Box(parts)
+        self.grid = w.Box([self.strip, self.maps, self.filters, self.drawing, self.confusion])
         self.grid.add_class("reswork-grid")
         self.view = w.VBox([self._facts, self.grid])
 

@@ -258,17 +258,20 @@ class RunView:
 
     def _draw(self, run: AnyRun, history: History) -> None:
         beside = {name: other for name, other in self._beside.items() if name != run.name}
-        curves = {run.name: history, **beside} if beside else history
         step = self._moment
-        for plot, figure in (
-            (self.loss, figures.loss_curves(curves)),
-            (self.score, figures.metric_curves(curves, self._metrics)),
-            (self.heat, figures.gradient_norms(history)),
-            (self.rates, figures.learning_rate(history)),
-            (self.speed, figures.throughput(history)),
-        ):
-            plot.show(figure if step is None else figures.with_cursor(figure, step))
-        self.profile.show(figures.gradient_profile(history if step is None else history.until(step)))
+        now = self._over_steps(run.name, history, beside)
+        if step is None:
+            for plot, figure in now:
+                plot.show(figure)
+            self.profile.show(figures.gradient_profile(history))
+        else:
+            past = history.until(step)
+            then = self._over_steps(
+                run.name, past, {name: _until(each, step) for name, each in beside.items()}
+            )
+            for (plot, figure), (_, told) in zip(now, then, strict=True):
+                plot.show(figures.with_cursor(figure, step, told=told))
+            self.profile.show(figures.gradient_profile(past))
         kept = (
             history.array("confusion/test")
             if step is None or self._counted is None
@@ -276,6 +279,19 @@ class RunView:
         )
         if kept is not None:
             self._show_tables(figures_of_table(kept[1], run.classes, run.task_kind))
+
+    def _over_steps(
+        self, name: str, history: History, beside: Mapping[str, History | Sequence[History]]
+    ) -> tuple[tuple[LiveFigure, Any], ...]:
+        """The plots whose x axis counts steps, with their figures."""
+        curves = {name: history, **beside} if beside else history
+        return (
+            (self.loss, figures.loss_curves(curves)),
+            (self.score, figures.metric_curves(curves, self._metrics)),
+            (self.heat, figures.gradient_norms(history)),
+            (self.rates, figures.learning_rate(history)),
+            (self.speed, figures.throughput(history)),
+        )
 
     def _show_tables(self, drawn: Mapping[str, Any]) -> None:
         """Figures of the last evaluation's table, each with a place of its own from when there is one."""
@@ -288,6 +304,10 @@ class RunView:
         others = [plot for plot in self.plots.children if plot not in self.tables.values()]
         if [*others, *shown] != list(self.plots.children):
             self.plots.children = (*others, *shown)
+
+
+def _until(record: History | Sequence[History], step: int) -> History | list[History]:
+    return record.until(step) if isinstance(record, History) else [each.until(step) for each in record]
 
 
 def _status_html(run: AnyRun | None, asked: str = "") -> str:
@@ -320,7 +340,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     done = min(1.0, steps / total) if total else 0.0
     return (
         f'<div><span class="reswork-state">{asked or run.state.value}</span> {" · ".join(facts)}</div>'
-        f'<div class="reswork-progress" role="progressbar" aria-valuenow="{done:.0%}">'
+        f'<div class="reswork-progress" role="progressbar" aria-label="steps done" aria-valuenow="{100 * done:.0f}">'
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
     )

@@ -139,8 +139,8 @@ class RunsPanel:
 
     def _make_controls(self) -> None:
         self.search = w.Text(
-            placeholder="Search: words of name, state, network, data, note ...", layout=w.Layout(width="340px"),
-            tooltip="Only rows in which all these words stand",
+            description="Search", placeholder="name, state, network, data, note ...", layout=w.Layout(width="340px"),
+            style={"description_width": "48px"}, tooltip="Only rows in which all these words stand",
         )  # fmt: skip
         self.search.observe(lambda _change: self.turn(-self._page), names="value")  # to the first page
         self._found = w.HTML()

@@ -25,6 +25,7 @@ from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.engine_choice import EngineChoice
 from reswork.widgets.film_panel import FilmPanel
+from reswork.widgets.first_steps import FirstSteps, first_steps_seen
 from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
@@ -49,6 +50,7 @@ class Workbench(w.VBox):
         config: the network to begin with; its input channels and classes follow the data.
         data: the data set to begin with; None: the built-in Fashion-MNIST.
         recipe: the settings to begin with; None: the first preset.
+        first_steps: whether to say what to press first; None: until somebody has taken that away on this machine.
 
     Example:
         >>> workbench = Workbench()                     # doctest: +SKIP
@@ -60,6 +62,8 @@ class Workbench(w.VBox):
         config: ResNetConfig | None = None,
         data: Dataset | None = None,
         recipe: Recipe | None = None,
+        *,
+        first_steps: bool | None = None,
     ) -> None:
         super().__init__()
         self._starting = threading.Lock()
@@ -80,6 +84,8 @@ class Workbench(w.VBox):
         self.time_machine = TimeMachine(data, self._turned_back, self._moment_seen, self.watch)
         self._plan = w.HTML()
         self._offer = w.HBox([])
+        led = not first_steps_seen() if first_steps is None else first_steps
+        self._first_steps = w.VBox([FirstSteps(self._take_first_steps_away)] if led else [])
         self.pages = w.ToggleButtons(
             options=PAGES,
             value="Build",
@@ -105,6 +111,7 @@ class Workbench(w.VBox):
         self.children = (
             *(
                 self._assets,
+                self._first_steps,
                 self.run_view.bar,
                 self._plan,
                 self._offer,
@@ -192,6 +199,11 @@ class Workbench(w.VBox):
     def _ipython_display_(self) -> None:
         display(self._repr_mimebundle_(), raw=True)
         self._still.show(self.run)
+
+    def _take_first_steps_away(self) -> None:
+        for widget in self._first_steps.children:
+            close_tree(widget)
+        self._first_steps.children = ()
 
     def _check_forms(self) -> None:
         for form, ready in (

@@ -104,6 +104,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "PYTHONPATH": str(ROOT),
         "RESWORK_CACHE": str(folder / "cache"),
+        "RESWORK_CONFIG": str(folder / "chosen"),
         "RESWORK_RUNS": str(folder / "runs"),
     }
     log = (folder / "lab.log").open("w")

@@ -18,11 +18,11 @@ CURSORS = (  # upright lines in the three curves that are seen first
 )
 PICTURE = (  # of the figure in the panel's n-th column whose title begins so
     "([column, title]) => { const grid = document.querySelectorAll('.reswork-past .reswork-grid')[column];"
-    " const part = grid && [...grid.children].find(p => p.innerText.startsWith(title));"
+    " const part = grid && [...grid.children].find(p => p.querySelector('.gtitle')?.textContent.startsWith(title));"
     " const image = part && part.querySelector('image');"
     " return image ? (image.getAttribute('href') || image.getAttribute('xlink:href')) : ''; }"
 )
-WEIGHTS = "Weights of that layer"
+WEIGHTS = "Filters of"
 MAPS = "Feature maps"
 STRIP = "Pinned pictures"
 

@@ -7,6 +7,7 @@ import time
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import reswork as rw
@@ -30,6 +31,15 @@ APART = (
     "() => [...document.querySelectorAll('.reswork-figure')].filter(f => f.offsetParent).every(f => {"
     " const drawn = f.querySelector('.main-svg').getBoundingClientRect().bottom;"
     " return drawn > 0 && drawn <= f.querySelector('.reswork-foot').getBoundingClientRect().top + 2; })"
+)
+OVERLAPS = (  # pairs among the titles, legends and buttons of a plot that cover each other
+    "() => [...document.querySelectorAll('.reswork-plot')].filter(p => p.offsetParent).flatMap(plot => {"
+    " const parts = ['.gtitle', '.legend', '.modebar', '.cartesianlayer .plot']"
+    "   .flatMap(s => [...plot.querySelectorAll(s)].map(e => [s, e.getBoundingClientRect()]))"
+    "   .filter(([, r]) => r.width && r.height);"
+    " const cover = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 1 && b.top < a.bottom - 1;"
+    " return parts.flatMap(([s, a], i) => parts.slice(i + 1).filter(([, b]) => cover(a, b))"
+    "   .map(([t]) => `${s} ${t} of ${plot.querySelector('.gtitle')?.textContent}`)); })"
 )
 EMPTY_MENUS = (
     "() => [...document.querySelectorAll('.reswork select')]"
@@ -161,16 +171,35 @@ def test_a_wrong_combination_shows_its_sentence_under_the_control(workbench) -> 
     page.wait_for_function(APART)  # a taller drawing pushes down what is below it
 
 
-def test_every_page_is_legible_in_both_themes_at_both_widths(workbench) -> None:
+def serious_findings(page, rules: list[str] | None = None) -> list[str]:
+    """What axe finds in our widgets and calls serious or critical, by some rules or all."""
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    found = Axe().run(page, ".reswork", options).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def test_every_page_is_legible_and_accessible_in_both_themes_at_both_widths(workbench) -> None:
     page = workbench
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+    press(page, "Start")
+    wait_step(page, 5)
+    press(page, "Stop")
+    wait_state(page, "stopped")
+    for theme, rules in (("JupyterLab Light", None), ("JupyterLab Dark", ["color-contrast"])):
         choose_theme(page, theme)
         for width in (1280, 1920):
             page.set_viewport_size({"width": width, "height": 1600})
-            for sheet in ("Build", "Data", "Recipe", "Train"):
+            for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Inspect"):
                 press(page, sheet)
                 page.wait_for_function(FITS)
                 assert page.evaluate(EMPTY_MENUS) == 0, f"a menu on {sheet} shows nothing"
+                assert page.evaluate(OVERLAPS) == [], sheet
+                if width == 1280:
+                    assert serious_findings(page, rules) == [], f"{sheet}, {theme}"
     choose_theme(page, "JupyterLab Light")
 
 

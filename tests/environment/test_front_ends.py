@@ -21,10 +21,15 @@ EXTENSIONS = frozenset({"@jupyter-widgets/jupyterlab-manager", "anywidget"})
         ({**KERNEL, "server": LAB}, "JupyterLab", "good"),
         ({**KERNEL, "server": "/opt/bin/python /opt/bin/jupyter-lab"}, "JupyterLab", "good"),
         ({**KERNEL, "server": LAB, "variables": {"VSCODE_PID": "1"}}, "JupyterLab", "good"),
-        ({**KERNEL, "server": "/opt/bin/python /opt/bin/jupyter-notebook"}, "Jupyter Notebook", "look"),
+        ({**KERNEL, "server": "/opt/bin/python /opt/bin/jupyter-notebook"}, "Jupyter Notebook", "good"),
         ({**KERNEL, "names": frozenset({"__vsc_ipynb_file__"})}, "VS Code", "look"),
         ({**KERNEL, "shell": "google.colab._shell.Shell"}, "Google Colab", "look"),
-        ({**KERNEL, "variables": {"SERVER_SOFTWARE": "voila/0.5"}}, "Voila", "look"),
+        ({**KERNEL, "variables": {"SERVER_SOFTWARE": "voila/0.5"}}, "Voila", "good"),
+        (
+            {**KERNEL, "server": "jupyterhub-singleuser", "variables": {"JUPYTERHUB_USER": "ann"}},
+            "JupyterHub",
+            "good",
+        ),
         ({**KERNEL, "variables": {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}}, "Kaggle", "look"),
         ({**KERNEL, "server": "systemd"}, "a Jupyter kernel", "look"),
         ({"platform": "emscripten"}, "a browser's own Python (JupyterLite)", "bad"),
@@ -54,4 +59,6 @@ def test_live_panels() -> None:
     verdict, told = live(widgets_need={"ipywidgets": ("jupyterlab_widgets~=4.0",)})
     assert verdict == "bad" and "jupyterlab_widgets 3.0.16; needed is ~=4.0" in told
     assert live(extensions=frozenset({"anywidget"}))[0] == "look"
+    verdict, told = live(shell="google.colab._shell.Shell")
+    assert verdict == "look" and "no change while no cell runs" in told
     assert "open one: reswork lab" in live(shell="", in_kernel=False, has_comms=False)[1]

@@ -46,7 +46,7 @@ def test_a_stored_run_has_its_task_its_score_its_page_and_its_row(data, folder) 
     assert row_of(saved).cells["score"] == f"{saved.score:.1%}"
     assert "iou/ground/test" in saved.history.names and saved.model().config.head == "unet"
     page = saved.export(folder / "page.html").read_text()
-    assert "IoU of each class" in page and "Mean IoU" in page and "<figcaption>Accuracy" not in page
+    assert "IoU of each class" in page and "Mean IoU" in page and 'aria-label="Accuracy"' not in page
     assert len(saved.metrics) == 3
 
 

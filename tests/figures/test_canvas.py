@@ -1,4 +1,5 @@
 import copy
+import html
 import subprocess
 import sys
 
@@ -8,6 +9,9 @@ import pytest
 
 import reswork.figures as figures
 from reswork.figures.canvas import COLOURS, INK
+from reswork.history import History
+from reswork.recorders import CATALOGUE
+from tests.figures import made_results
 
 MOSAICS = ("feature_maps", "channel_examples", "filter")  # pictures without axes
 
@@ -31,9 +35,33 @@ def test_every_figure_has_the_common_look(all_figures, empty_figures):
         assert layout.font.color == INK == "#787878", name
         assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)", name
         assert layout.uirevision == "keep" and layout.autosize is True, name
-        assert layout.width is None and 60 <= layout.height <= 640, name
+        assert layout.width is None and 90 <= layout.height <= 670, name
         assert not layout.template.layout.to_plotly_json(), name
         assert "sendChartToCloud" in layout.modebar.remove, "a button that would upload the plot"
+
+
+def test_every_figure_is_titled_above_its_legend_and_its_drawing(all_figures, empty_figures):
+    for name, figure in (all_figures() | empty_figures).items():
+        title, legend = figure.layout.title, figure.layout.legend
+        words = html.unescape(title.text.removeprefix("<b>").removesuffix("</b>"))
+        assert 4 <= len(words) <= 31 and words[0].isupper() and not words.endswith("…"), (name, words)
+        assert (title.x, title.y, title.yanchor, legend.yref) == (0, 1, "top", "container"), name
+        under_title = figure.layout.height * (1 - legend.y)
+        assert title.pad.t + title.font.size < under_title <= figure.layout.margin.t, name
+
+
+def test_a_title_is_cut_and_escaped():
+    text = figures.feature_maps(made_results.feature_maps()).layout.title.text
+    assert text == "<b>Feature maps of layer2.0</b>"
+    hostile = figures.over_depth({"a": [1.0]}, of="<i>" + "x" * 60).layout.title.text
+    assert hostile.startswith("<b>&lt;i&gt;x") and hostile.endswith("x…</b>")
+
+
+@pytest.mark.parametrize(
+    "view", [view for quantity in CATALOGUE for view in quantity.views], ids=lambda view: view.figure
+)
+def test_a_recorded_quantity_is_called_the_same_in_panels_and_on_its_figure(view):
+    assert getattr(figures, view.figure)(History()).layout.title.text == f"<b>{view.title}</b>"
 
 
 def test_every_figure_says_what_it_shows_and_what_it_is(all_figures, empty_figures):

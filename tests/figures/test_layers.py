@@ -23,7 +23,7 @@ def _profile_info(of: Vectors) -> Profile:
 
 
 def _map_figure(info: DepthMap) -> go.Figure:
-    return map_figure(info, "gradient norm", _GRADIENTS)
+    return map_figure(info, "Gradients", "gradient norm", _GRADIENTS)
 
 
 def test_map_is_the_logarithm_with_the_input_on_top(make_history):

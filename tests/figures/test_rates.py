@@ -41,7 +41,9 @@ def test_schedule_of_one_point_and_of_nan():
 
 
 def test_hand_made_rates():
-    figure = _rates_figure(_Rates(np.zeros(1, np.float32), np.ones(1, np.float32), (0.0, 1.0)), "s.", ABOUT)
+    figure = _rates_figure(
+        _Rates(np.zeros(1, np.float32), np.ones(1, np.float32), (0.0, 1.0)), "Rates", "s.", ABOUT
+    )
     assert figure.data[1].y.tolist() == [1.0]
 
 

@@ -43,7 +43,7 @@ def test_names_and_changes_are_escaped() -> None:
 def test_forty_runs_and_none_are_drawn() -> None:
     many = [RunNode(str(n), n + 1, str(n - 1) if n else None, n) for n in range(60)]
     figure = figures.run_tree(many)
-    assert len(figure.data) == 42 and figure.layout.height <= 640
+    assert len(figure.data) == 42 and figure.layout.height <= 670
     assert figures.run_tree([]).layout.meta["summary"] == "No runs to draw."
 
 
@@ -70,5 +70,7 @@ def test_a_cursor_is_a_line_at_its_step_and_leaves_the_figure_as_it_was() -> Non
     assert marked.layout.annotations[-1].text == "&lt;b&gt;here"
     assert np.array_equal(marked.data[0].x, plain.data[0].x)
     assert marked.layout.meta == plain.layout.meta
+    told = figures.with_cursor(plain, 2, told=figures.loss_curves(history.until(2))).layout.meta["summary"]
+    assert told == "At step 2 the training loss is 2; no test loss yet."
     profile = figures.gradient_profile(History())
     assert len(figures.with_cursor(profile, 1).layout.shapes) == len(profile.layout.shapes) + 1

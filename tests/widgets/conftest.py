@@ -9,7 +9,8 @@ from reswork.datasets import Dataset
 
 @pytest.fixture(autouse=True)
 def runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of runs, empty at first."""
+    """The folder of runs, empty at first; nobody has chosen anything yet."""
+    monkeypatch.setenv("RESWORK_CONFIG", str(tmp_path / "chosen"))
     monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
 

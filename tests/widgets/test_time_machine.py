@@ -64,6 +64,11 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     view = bench.run_view
     for figure in (view.loss, view.score, view.rates):
         assert cursor(figure)[-1] == step
+    view.draw_beside({"other": run.history})
+    for figure in (view.loss, view.score, view.rates):
+        assert f"tep {step} " in figure.summary
+    for figure in (view.loss, view.score, view.heat, view.profile, view.rates, view.speed):
+        assert "step 12" not in figure.summary
     assert f"step {step}" in machine.scrubber.told.value
     assert machine.column.look.step == step
     assert "step 12" not in view.profile.frame["data"][-1]["name"]

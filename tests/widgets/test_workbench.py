@@ -224,3 +224,30 @@ def test_the_state_line_and_the_command_line_tell_that_a_run_compiles(
     view.refresher.stop()
     close_tree(view.bar)
     close_tree(view.plots)
+
+
+def test_the_first_steps_are_told_until_one_click_and_a_teacher_brings_them_back(
+    small_data, tmp_path, monkeypatch
+):
+    def told(**settings) -> rw.Workbench:
+        benches.append(rw.Workbench(NET, small_data, RECIPE, **settings))
+        return benches[-1]
+
+    benches: list[rw.Workbench] = []
+    try:
+        first = told()
+        (steps,) = first._first_steps.children
+        assert "Press <b>Start</b>" in steps.children[0].value
+        assert told()._first_steps.children, "looking is not dismissing"
+        steps.button.click()
+        assert first._first_steps.children == () and steps.comm is None
+        assert told()._first_steps.children == ()
+        assert told(first_steps=True)._first_steps.children
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("RESWORK_CONFIG", str(tmp_path / "file" / "below"))  # cannot be written
+        other = told()
+        other._first_steps.children[0].button.click()
+        assert other._first_steps.children == ()
+    finally:
+        for bench in benches:
+            bench.close()

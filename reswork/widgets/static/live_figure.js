@@ -40,7 +40,7 @@ function render({ model, el }) {
   el.classList.add("reswork-figure");
   const plot = document.createElement("div");
   plot.className = "reswork-plot";
-  plot.setAttribute("role", "img");
+  plot.setAttribute("role", "figure"); // not an image: the buttons in it can be reached by the keyboard
   const about = document.createElement("details");
   about.className = "reswork-about";
   const question = document.createElement("summary");
@@ -92,7 +92,7 @@ function render({ model, el }) {
     waiting.remove();
     try {
       await Plotly.react(plot, data, { ...layout, width, autosize: false }, { responsive: false, displaylogo: false,
-        showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+        displayModeBar: "hover", showSendToCloud: false });
     } finally {
       drawing = false;
     }

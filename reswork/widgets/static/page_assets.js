@@ -27,6 +27,31 @@ async function load(buffer) {
   return globalThis.Plotly;
 }
 
+// ipywidgets gives the handles of its sliders no name, so that a screen reader would say "slider" alone.
+function nameSliders(panel) {
+  for (const handle of panel.querySelectorAll(".noUi-handle:not([aria-label])")) {
+    const slider = handle.closest(".widget-slider");
+    const label = slider?.querySelector(".widget-label");
+    const name = label?.textContent.trim() || label?.title;
+    if (name) handle.setAttribute("aria-label", name);
+  }
+}
+
+function watch(el) {
+  const watcher = new MutationObserver(() => nameSliders(panel));
+  let panel = null;
+  let gone = false;
+  function begin() {
+    panel = el.closest(".reswork");
+    if (panel) {
+      nameSliders(panel);
+      watcher.observe(panel, { childList: true, subtree: true });
+    } else if (!gone) requestAnimationFrame(begin); // not on the page yet
+  }
+  begin();
+  return () => { gone = true; watcher.disconnect(); };
+}
+
 export default {
   initialize({ model }) {
     const box = shared();
@@ -35,5 +60,5 @@ export default {
     const source = model.get("source");
     load(source.buffer ? source : new Uint8Array(source)).then(box.resolve, box.reject);
   },
-  render() {},
+  render: ({ el }) => watch(el),
 };
