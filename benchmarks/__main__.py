@@ -29,6 +29,7 @@ MODULES = {
     "moments": "kept_moments",
     "ranks": "several_processes",
     "planted": "planted_findings",
+    "file": "images_in_file",
 }
 
 

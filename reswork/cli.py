@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs | report | doctor``."""
+"""The command line: ``reswork lab | train | runs | report | answer | cache | doctor``."""
 
 import argparse
 import signal
@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _doctor(chosen)
         if chosen.command == "report":
             return _report(chosen)
+        if chosen.command == "cache":
+            return _cache(chosen)
+        if chosen.command == "answer":
+            return _answer(chosen)
         return _train(chosen) if chosen.command == "train" else _runs(chosen)
     except InvalidSetting as error:
         print(f"reswork: {error.message}", file=sys.stderr)
@@ -57,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
     _add_report(
         commands.add_parser("report", help="say what a trained model gets wrong, as a page or as numbers")
+    )
+    answer = commands.add_parser("answer", help="what the network of a run says about pictures")
+    answer.add_argument("run", metavar="RUN", help="name or folder of a run")
+    answer.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file")
+    cache = commands.add_parser("cache", help="list the decoded images that are kept, or delete them")
+    cache.add_argument("--delete", action="store_true", help="delete all of them")
+    cache.add_argument(
+        "--place", metavar="FOLDER", help="that was told as cache= (~/.cache/reswork, or $RESWORK_CACHE)"
     )
     told = "look whether this environment is fit; the exit status is 1 if something is bad"
     _add_folder(commands.add_parser("doctor", help=told))
@@ -101,6 +113,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
     )
+    parser.add_argument(
+        "--cache",
+        metavar="PLACE",
+        help="disk, or a folder: decoded images stay there and are read batch by batch",
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help="table of files and classes of a folder or a zip, such as labels.csv"
+    )
+    parser.add_argument(
+        "--targets", help="labels or masks: what to read a folder or a zip for that has both (found)"
+    )
     network = parser.add_argument_group("network")
     network.add_argument(
         "--depth", type=int, default=20, help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20)"
@@ -142,7 +165,7 @@ def _train(chosen: argparse.Namespace) -> int:
             return _train_with_others(ranks)
         run, loaded = _new_or_resumed(chosen)
         if ranks.count > 1:
-            ranks.agree({**_job(run), "data": loaded, "size": chosen.size})
+            ranks.agree({**_job(run), "data": loaded, "how": _how(chosen)})
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun ends its ranks by it
             run.join(ranks)
         run.start()
@@ -161,10 +184,10 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
 
     if chosen.resume:
         saved = load_run(chosen.resume)
-        given = datasets.load(chosen.data, chosen.size) if chosen.data else None
+        given = datasets.load(chosen.data, **_how(chosen)) if chosen.data else None
         return saved.resume(data=given, start=False), chosen.data or saved.dataset_name
     recipe = _recipe(chosen)
-    data = datasets.load(chosen.data or "fashion", chosen.size)
+    data = datasets.load(chosen.data or "fashion", **_how(chosen))
     config = ResNetConfig(
         depth=chosen.depth, residual=not chosen.plain, width=chosen.width, **task_for(data).head(data)
     )
@@ -175,6 +198,12 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
         print(note)
     run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
     return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
+
+
+def _how(chosen: argparse.Namespace) -> dict[str, Any]:
+    """How the data are to be read."""
+    how = {"size": chosen.size, "targets": chosen.targets, "labels": chosen.labels}
+    return how | ({} if chosen.cache is None else {"cache": chosen.cache})
 
 
 def _job(run: "Run") -> dict[str, Any]:
@@ -202,7 +231,7 @@ def _train_with_others(ranks: "Ranks") -> int:
         job = ranks.agree(dict[str, Any]())
     except RuntimeError:  # the first one could not begin, and says why
         return 0
-    data = datasets.load(job["data"], job["size"])
+    data = datasets.load(job["data"], **job["how"])
     if data.fingerprint != job["hash"]:
         raise RuntimeError(f"{job['data']!r} holds other images here than for the first rank")
     model = resnet(ResNetConfig.from_dict(job["config"]))
@@ -341,6 +370,49 @@ def _runs(chosen: argparse.Namespace) -> int:
     for run in found:
         if problem := run.unreadable or run.error:
             print(f"{plain(run.name)}: {plain(problem)}")
+    return 0
+
+
+def _answer(chosen: argparse.Namespace) -> int:
+    """Print the answer for each picture, read as the data of the run were."""
+    import torch
+
+    from reswork.environment.report import plain
+    from reswork.store.saved_run import load_run
+    from reswork.tasks import task_of_kind
+
+    saved = load_run(chosen.run)
+    if saved.decoder is None:
+        raise InvalidSetting(
+            "run",
+            f"run {plain(saved.name)!r} does not say how its pictures are read: it has none, or is too old",
+        )
+    model, task, status = saved.model(), task_of_kind(saved.task_kind), 0
+    for picture in chosen.pictures:
+        try:
+            inputs = saved.decoder.inputs(picture)
+        except InvalidSetting as error:  # the others are answered
+            print(f"reswork: {plain(error.message)}", file=sys.stderr)
+            status = 2
+            continue
+        with torch.no_grad():
+            answers = task.answers(task.call(model, inputs))
+        print(plain(f"{picture}: {answers.told(0, saved.classes)} ({float(answers.sure[0]):.1%})"))
+    return status
+
+
+def _cache(chosen: argparse.Namespace) -> int:
+    from reswork.datasets import cached, clear_cache
+    from reswork.environment.report import plain
+
+    if chosen.delete:
+        print(f"deleted {clear_cache(chosen.place) / 1024**3:,.2f} GiB of decoded images")
+        return 0
+    found = cached(chosen.place)
+    for entry in found:
+        print(plain(str(entry)))
+    if not found:
+        print("no decoded images are kept")
     return 0
 
 

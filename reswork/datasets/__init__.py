@@ -2,8 +2,10 @@
 
 from reswork.datasets.augmentation import Augmentation, augment, augment_with_masks, normalise, preview
 from reswork.datasets.builtin import digits, fashion
+from reswork.datasets.cache import cached, clear_cache
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset, Skipped, Split
+from reswork.datasets.decoder import Decoder
 from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
@@ -15,14 +17,17 @@ __all__ = [
     "NAMES",
     "Augmentation",
     "Dataset",
+    "Decoder",
     "Preparation",
     "Skipped",
     "Split",
     "arrays",
     "augment",
     "augment_with_masks",
+    "cached",
     "cifar10",
     "cifar100",
+    "clear_cache",
     "digits",
     "fashion",
     "folder",

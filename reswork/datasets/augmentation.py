@@ -5,15 +5,17 @@ Where each pixel of the result comes from is drawn once and applied to the image
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reswork.datasets.dataset import Dataset
 from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from reswork.datasets.dataset import Dataset
 
 GREY = 128  # what cutout fills with
 BLACK = 0  # what a crop shows outside of the image; of a mask, `IGNORED`
@@ -166,7 +168,7 @@ def normalise(
 
 
 def preview(
-    data: Dataset, augmentation: Augmentation, *, picture: int = 0, n: int = 9, seed: int = 0
+    data: "Dataset", augmentation: Augmentation, *, picture: int = 0, n: int = 9, seed: int = 0
 ) -> Tensor:
     """One training image as it is, then as training may see it.
 

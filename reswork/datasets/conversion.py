@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
 from reswork.datasets.decoding import ValueRange, scaled
-from reswork.datasets.targets import IGNORED, MOST_MASK_CLASSES, strata
+from reswork.datasets.targets import IGNORED, MOST_MASK_CLASSES, TargetKind, strata
 from reswork.errors import InvalidSetting
 
 Layout = Literal["auto", "NCHW", "NHWC"]
@@ -27,6 +27,7 @@ def assembled(
     extras: Mapping[str, Tensor] | None = None,
     notes: Sequence[str] = (),
     value_range: ValueRange | None = None,
+    layout: str = "",
 ) -> Dataset:
     """A data set with mean and deviation of its training images."""
     if not len(train):
@@ -34,7 +35,7 @@ def assembled(
     mean, std = channel_statistics(train.images)
     return Dataset(
         name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes),
-        value_range,
+        value_range, layout,
     )  # fmt: skip
 
 
@@ -44,20 +45,25 @@ def split_off(images: Tensor, targets: Tensor, test_fraction: float, seed: int) 
     A class of two images or more has at least one in each. Masks are balanced by the rarest class that each shows,
     and there is at least one in the test split.
     """
-    check_fraction(test_fraction)
     whole = Split(images, targets)
-    numbers = strata(whole.target_kind, targets, MOST_MASK_CLASSES)
+    chosen = torch.from_numpy(held_out(whole.target_kind, targets, test_fraction, seed))
+    return whole.take(~chosen), whole.take(chosen)
+
+
+def held_out(kind: TargetKind, targets: Tensor, test_fraction: float, seed: int) -> np.ndarray:
+    """Which images `split_off` puts into the test split, bool, (N,)."""
+    check_fraction(test_fraction)
+    numbers = strata(kind, targets, MOST_MASK_CLASSES)
     is_test = np.zeros(len(numbers), bool)
     order = stratified_order(numbers, seed)
-    if whole.target_kind == "masks":
+    if kind == "masks":
         is_test[order[: max(1, round(len(order) * test_fraction))]] = len(order) > 1
     else:
         for label in np.unique(numbers):
             of_class = order[numbers[order] == label]
             most = len(of_class) - 1
             is_test[of_class[: min(max(round(len(of_class) * test_fraction), 1), most)]] = True
-    chosen = torch.from_numpy(is_test)
-    return whole.take(~chosen), whole.take(chosen)
+    return is_test
 
 
 def check_fraction(test_fraction: float) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reswork.datasets.decoder import Decoder
+from reswork.datasets.mapped import Rows, in_parts
 from reswork.datasets.targets import (
     MOST_MASK_CLASSES,
     TargetKind,
@@ -30,6 +32,8 @@ class Split:
         images: uint8, (N, C, H, W).
         targets: labels, int64, (N,), numbers of classes from 0; or masks, uint8, (N, H, W), the number of a class
             for each pixel, where `IGNORED` (255) counts nowhere.
+        files: where images and masks are read from as they are needed; nothing: they are in memory.
+        place: where batches of images in a file are wanted; None: where the images are.
 
     Raises:
         InvalidSetting: a tensor of another type or shape, or not as many targets as images.
@@ -37,6 +41,15 @@ class Split:
 
     images: Tensor
     targets: Tensor
+    files: tuple[Rows, ...] = ()
+    place: torch.device | None = None
+
+    @classmethod
+    def mapped(cls, images: Rows, targets: Rows | Tensor) -> "Split":
+        """A split whose images stay in a file, and its masks too, if it has masks: see `reswork.datasets.mapped`."""
+        if isinstance(targets, Rows):
+            return cls(images.tensor(), targets.tensor(), (images, targets))
+        return cls(images.tensor(), targets, (images,))
 
     def __post_init__(self) -> None:
         images = self.images
@@ -80,19 +93,30 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are cut for."""
+        return self.place or self.images.device
+
     def take(self, chosen: Tensor | slice) -> "Split":
         """Some of the images, by their numbers, with their targets."""
         return Split(self.images[chosen], self.targets[chosen])
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same on another device; a split that is there already comes back itself."""
+        """The same on another device; a split that is there already comes back itself.
+
+        Images that are read from a file stay there: their batches go to the device.
+        """
+        if self.files:
+            return replace(self, place=torch.device(device))
         images, targets = self.images.to(device), self.targets.to(device)
         return self if images is self.images and targets is self.targets else Split(images, targets)
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.images.shape[1:])
         masks = " with masks" if self.target_kind == "masks" else ""
-        return f"Split({len(self):,} images {shape}{masks}, on {self.images.device})"
+        where = f"in {self.files[0].path}" if self.files else f"on {self.images.device}"
+        return f"Split({len(self):,} images {shape}{masks}, {where})"
 
 
 @dataclass(frozen=True)
@@ -128,6 +152,7 @@ class Dataset:
         notes: sentences about what was done to the images, such as resizing.
         value_range: the numbers in the files or arrays that became black and white, where they were no bytes; every
             later picture is scaled by the same.
+        layout: what was understood of a folder's names, in lines, as `folder_layout` tells it beforehand.
 
     Raises:
         InvalidSetting: targets without a class, splits of different shapes or kinds, an empty split.
@@ -149,6 +174,7 @@ class Dataset:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None
+    layout: str = ""
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -177,7 +203,8 @@ class Dataset:
             given = self._split(split)
             if not len(given) or 0 in given.images.shape:
                 raise InvalidSetting(split, f"the {split} split has no images: give at least one")
-            check_classes(split, given.target_kind, given.targets, len(self.classes))
+            if len(given.files) < 2:  # masks in a file were checked when it was written; they may be many
+                check_classes(split, given.target_kind, given.targets, len(self.classes))
 
     def _split(self, split: str) -> Split:
         if split not in ("train", "test"):
@@ -196,6 +223,16 @@ class Dataset:
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
+    @property
+    def decoder(self) -> Decoder:
+        """How pictures are read to be like those of this set; it goes with its networks.
+
+        Raises:
+            InvalidSetting: its images have another number of channels than pictures.
+        """
+        channels, height, width = self.input_shape
+        return Decoder((height, width), channels, self.value_range, self.mean, self.std)
+
     @cached_property
     def fingerprint(self) -> str:
         """Sha256 over images, targets and classes, in hexadecimal: equal for equal data, whatever its name."""
@@ -203,7 +240,8 @@ class Dataset:
         for split in (self.train, self.test):
             for tensor in (split.images, split.targets):
                 digest.update(json.dumps(list(tensor.shape)).encode())
-                digest.update(tensor.cpu().contiguous().numpy().data)
+                for part in in_parts(tensor):
+                    digest.update(part.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def class_counts(self, split: Literal["train", "test"] = "train") -> np.ndarray:
@@ -213,10 +251,14 @@ class Dataset:
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; what is there already is not copied."""
         extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
-        moved = replace(self, train=self.train.to(device), test=self.test.to(device), extras=extras)
+        return self._with(train=self.train.to(device), test=self.test.to(device), extras=extras)
+
+    def _with(self, **changes: Any) -> Self:
+        """A copy that hashes the same data."""
+        changed = replace(self, **changes)
         if "fingerprint" in self.__dict__:
-            moved.__dict__["fingerprint"] = self.fingerprint  # of the same data
-        return moved
+            changed.__dict__["fingerprint"] = self.fingerprint
+        return changed
 
     def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
         """Fewer images, with the classes in the same proportions; mean and deviation stay those of the whole.
@@ -291,8 +333,10 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     """Mean and standard deviation of each channel of uint8 (N, C, H, W), 0 to 1, exact, from histograms."""
     values = torch.arange(256, dtype=torch.float64)
     means, deviations = [], []
-    for channel in images.unbind(1):
-        histogram = torch.bincount(channel.flatten(), minlength=256).cpu().double()
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
+    for part in in_parts(images):
+        counts += torch.stack([torch.bincount(each.flatten(), minlength=256) for each in part.unbind(1)])
+    for histogram in counts.cpu().double():
         mean = (histogram * values).sum() / histogram.sum()
         std = ((histogram * (values - mean) ** 2).sum() / histogram.sum()).sqrt()
         means.append(float(mean / 255))

@@ -10,11 +10,15 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from reswork.datasets.files import Files
+from reswork.datasets.progress import Ticker
+
+if TYPE_CHECKING:
+    from reswork.datasets.files import Files
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 EXTENSIONS = frozenset(
@@ -63,21 +67,22 @@ class Unreadable(Exception):
     """Why an image cannot be used."""
 
 
-def headers(files: Files, names: Sequence[str]) -> list[Header | str]:
+def headers(files: "Files", names: Sequence[str]) -> list[Header | str]:
     """Of each file its header, or the reason why it has none."""
     found: list[Header | str] = [""] * len(names)
 
     def read(index: int) -> None:
         try:
-            found[index] = header(files.read(names[index]))
+            with files.open(names[index]) as file:
+                found[index] = header(file)
         except (Unreadable, OSError) as error:
             found[index] = reason_of(error)
 
-    by_threads(len(names), read)
+    by_threads(len(names), read, "Looking at the files")
     return found
 
 
-def common_range(files: Files, names: Sequence[str]) -> ValueRange | None:
+def common_range(files: "Files", names: Sequence[str]) -> ValueRange | None:
     """The lowest and the highest number in all of these deep images; None where there is no finite one."""
     found: list[ValueRange | None] = [None] * len(names)
 
@@ -88,47 +93,27 @@ def common_range(files: Files, names: Sequence[str]) -> ValueRange | None:
             finite = values[np.isfinite(values)]
             found[index] = (float(finite.min()), float(finite.max()))
 
-    by_threads(len(names), read)
+    by_threads(len(names), read, "Finding the range of the numbers")
     known = [each for each in found if each is not None]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
-def decoded(
-    files: Files,
-    names: Sequence[str],
-    size: tuple[int, int],
-    channels: int,
-    value_range: ValueRange | None = None,
-) -> tuple[np.ndarray, dict[int, str]]:
-    """All images, uint8 (N, C, H, W), and why some could not be decoded; those stay black."""
-    images = np.zeros((len(names), channels, *size), np.uint8)
-    reasons: dict[int, str] = {}
-
-    def read(index: int) -> None:
-        try:
-            values = pixels(files.read(names[index]), size, channels, value_range)
-        except (Unreadable, OSError) as error:
-            reasons[index] = reason_of(error)
-        else:
-            images[index] = values.transpose(2, 0, 1) if channels == 3 else values
-
-    by_threads(len(names), read)
-    return images, reasons
-
-
-def header(data: bytes) -> Header:
-    """Size, as it will be shown, and mode.
+def header(source: bytes | BinaryIO) -> Header:
+    """Size, as it will be shown, and mode; of a file only as much is read as that takes.
 
     Raises:
         Unreadable: no image of a known format, or one with too many pixels.
     """
     try:
-        with opened(data) as image:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        start = file.read(25)
+        file.seek(0)
+        with opened(file if start else b"") as image:
             width, height = image.size
             # Pillow decodes a whole PNG to look for exif behind its pixels: that is not worth it here
             turned = image.format != "PNG" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             mode = "RGBA" if "transparency" in image.info and image.mode in ("P", "RGB", "L") else image.mode
-            deep_colour = _has_deep_colour(image, data)
+            deep_colour = _has_deep_colour(image, start)
             pages = _has_pages(image)
     except Unreadable:
         raise
@@ -138,11 +123,11 @@ def header(data: bytes) -> Header:
     return Header(height, width, mode, pages, deep_colour)
 
 
-def _has_deep_colour(image: Image.Image, data: bytes) -> bool:
+def _has_deep_colour(image: Image.Image, start: bytes) -> bool:
     if image.mode not in ("RGB", "RGBA", "LA"):
         return False
     if image.format == "PNG":
-        return len(data) > 24 and data[24] == 16  # bits of each channel, in the header
+        return len(start) > 24 and start[24] == 16  # bits of each channel, in the header
     tags = getattr(image, "tag_v2", {})
     return image.format == "TIFF" and max(tags.get(BITS_PER_SAMPLE, (8,))) > 8
 
@@ -187,12 +172,12 @@ def pixels(
         raise Unreadable(reason_of(error)) from error
 
 
-def opened(data: bytes) -> Image.Image:
+def opened(source: bytes | BinaryIO) -> Image.Image:
     """The image, its pixels not yet decoded."""
-    if not data:
+    if source == b"":
         raise Unreadable("empty file")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable("a pixel bomb: more than 8192x8192 pixels") from error
     except UnidentifiedImageError as error:
@@ -245,8 +230,8 @@ def reason_of(error: Exception) -> str:
     return "truncated" if "truncated" in words.lower() else words[:120]
 
 
-def by_threads(count: int, work: Callable[[int], None]) -> None:
-    """Do the work for each number; an error or an interrupt ends it without waiting for the rest."""
+def by_threads(count: int, work: Callable[[int], None], what: str) -> None:
+    """Do the work for each number, and tell how far it is; an error or an interrupt ends it without waiting."""
     workers = min(os.cpu_count() or 1, 16)
     chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
@@ -256,7 +241,8 @@ def by_threads(count: int, work: Callable[[int], None]) -> None:
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="reswork-decode")
     try:
-        for _ in pool.map(do, chunks):
-            pass
+        with Ticker(what, count) as ticker:
+            for chunk, _ in zip(chunks, pool.map(do, chunks), strict=True):
+                ticker.advance(len(chunk))
     finally:
         pool.shutdown(cancel_futures=True)

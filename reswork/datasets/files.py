@@ -5,13 +5,14 @@ links unless that is asked for. Whatever is refused is named with its reason.
 """
 
 import hashlib
+import io
 import os
 import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from reswork.datasets.dataset import Skipped
 from reswork.datasets.zip_names import check_encoding, encoding_of, raw_name
@@ -38,6 +39,14 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes:
         """The file's content.
+
+        Raises:
+            OSError: it cannot be read; the message is a reason to show.
+        """
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """The file, of which only the beginning may be needed.
 
         Raises:
             OSError: it cannot be read; the message is a reason to show.
@@ -123,8 +132,11 @@ class FolderFiles:
 
     def read(self, name: str) -> bytes:
         """The file's content."""
-        with open(self.root / name, "rb") as file:
-            return _limited(file.read(MOST_FILE_BYTES + 1))
+        return read_below(self.root, name)
+
+    def open(self, name: str) -> BinaryIO:
+        """The file."""
+        return open(self.root / name, "rb")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -188,9 +200,28 @@ class ZipFiles:
         except Exception as error:  # zlib.error, BadZipFile, NotImplementedError, EOFError, lzma's own ...
             raise OSError(f"damaged in the archive ({error})") from error
 
+    def open(self, name: str) -> BinaryIO:
+        """The file, in memory."""
+        return io.BytesIO(self.read(name))
+
     def close(self) -> None:
         """Close the archive."""
         self._archive.close()
+
+
+def files_at(place: Path, follow_links: bool = False, encoding: str | None = None) -> FolderFiles | ZipFiles:
+    """The files of a folder, or of a zip archive."""
+    return FolderFiles(place, follow_links) if place.is_dir() else ZipFiles(place, encoding)
+
+
+def read_below(root: Path, name: str) -> bytes:
+    """The content of a file below a folder.
+
+    Raises:
+        OSError: it cannot be read; the message is a reason to show.
+    """
+    with open(root / name, "rb") as file:
+        return _limited(file.read(MOST_FILE_BYTES + 1))
 
 
 def is_hidden(part: str) -> bool:

@@ -107,7 +107,12 @@ def layout_of(
         )
     layout = Layout()
     images, layout.notes = set_apart(images)
-    plan = _told(images, splits) if splits is not None else _found(images, layout, classes)
+    tables = [name for name in names if name.lower().endswith((".csv", ".tsv"))]
+    plan = (
+        _told(images, splits)
+        if splits is not None
+        else _found(images, layout, classes, (tables or ["labels.csv"])[0])
+    )
     left = set(images)
     kept = [name for name in names if name in left or not is_image(name)]
     for split, roots in (("train", plan.train), ("test", plan.test)):
@@ -121,7 +126,8 @@ def layout_of(
     if len({label for _, label in layout.train}) < 2:
         raise InvalidSetting(
             "path", f"there is one class only ({layout.train[0][1] if layout.train else 'empty'!r}); telling "
-            f"classes apart needs at least two folders with images: {' '.join([ACCEPTED, *layout.notes])}",
+            f"classes apart needs at least two folders with images: {' '.join([ACCEPTED, *layout.notes])}"
+            + "".join(f"; or a table: rw.datasets.folder(path, labels={table!r})" for table in tables[:1]),
         )  # fmt: skip
     return layout
 
@@ -147,7 +153,7 @@ def _told(images: Sequence[str], splits: Splits) -> _Plan:
     return _Plan(roots["train"], roots["test"])
 
 
-def _found(images: Sequence[str], layout: Layout, classes: Sequence[str] | None) -> _Plan:
+def _found(images: Sequence[str], layout: Layout, classes: Sequence[str] | None, table: str) -> _Plan:
     """The plan that the names of the folders tell."""
     tree = _Tree(images)
     base = _opened(tree, "", ())
@@ -156,7 +162,8 @@ def _found(images: Sequence[str], layout: Layout, classes: Sequence[str] | None)
     if not tops:
         raise InvalidSetting(
             "path", f"{len(inner):,} images lie side by side without class folders; put those of each class "
-            f"into a folder of its own: {' '.join([ACCEPTED, *layout.notes])}",
+            f"into a folder of its own: {' '.join([ACCEPTED, *layout.notes])}; or give a table of files and classes: "
+            f"rw.datasets.folder(path, labels={readable(table)!r})",
         )  # fmt: skip
     train, test = _split_folders(tree, base, tops)
     if train:

@@ -5,13 +5,17 @@ from collections.abc import Callable
 from functools import partial
 
 from reswork.datasets.builtin import digits, fashion
+from reswork.datasets.cache import CacheChoice
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.drawing import scenes, shapes
+from reswork.datasets.files import readable
+from reswork.datasets.folder_words import role_of
 from reswork.datasets.in_memory import npz
-from reswork.datasets.mask_folders import has_masks, masks
+from reswork.datasets.mask_folders import mask_parents, masks
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
+from reswork.datasets.targets import TargetKind
 from reswork.errors import InvalidSetting
 
 _SOURCES: dict[str, Callable[[], Dataset]] = {
@@ -26,7 +30,14 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
 NAMES = tuple(_SOURCES)
 
 
-def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None) -> Dataset:
+def load(
+    name: str | os.PathLike[str],
+    size: int | tuple[int, int] | None = None,
+    *,
+    targets: TargetKind | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    cache: CacheChoice = True,
+) -> Dataset:
     """The data set of this name, or from this path: a folder or zip of images, or an npz file.
 
     A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
@@ -34,6 +45,10 @@ def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None
     Args:
         name: one of `NAMES`, or a path; ``./digits`` for a folder that is called like a set.
         size: height and width of the images of a folder or a zip, or one number for both; None: see `folder`.
+        targets: ``"labels"`` or ``"masks"``, what a folder or a zip shall be read for; None finds it and tells it
+            where both can be meant.
+        labels: a table of files and classes, see `folder`.
+        cache: where decoded images of a folder or a zip are kept, see `folder`.
 
     Raises:
         InvalidSetting: neither, or something that cannot be read.
@@ -44,10 +59,20 @@ def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None
         'digits'
     """
     text = os.fspath(name).strip()
-    if size is not None and (text in _SOURCES or text.lower().endswith(".npz")):
-        raise InvalidSetting(
-            "size", f"{text!r} has images of one size: leave size out, which is for folders and zips"
-        )
+    if targets not in (None, "labels", "masks"):
+        raise InvalidSetting("targets", f"targets={targets!r}: choose 'labels', 'masks' or None")
+    if text in _SOURCES or text.lower().endswith(".npz"):
+        given = {
+            "size": size,
+            "targets": targets,
+            "labels": labels,
+            "cache": None if cache is True else cache,
+        }
+        for setting in (setting for setting, value in given.items() if value is not None):
+            raise InvalidSetting(
+                setting,
+                f"{text!r} has images of one size and kind: leave {setting} out, which is for folders and zips",
+            )
     if text in _SOURCES:
         return _SOURCES[text]()
     try:
@@ -60,4 +85,22 @@ def load(name: str | os.PathLike[str], size: int | tuple[int, int] | None = None
         ) from error
     if path.suffix.lower() == ".npz":
         return npz(path)
-    return masks(path, size=size) if has_masks(path) else folder(path, size)
+    if labels is not None:
+        return folder(path, size, labels=labels, cache=cache)
+    parents = mask_parents(path) if targets is None else None
+    if targets != "masks" and parents is None:
+        return folder(path, size, cache=cache)
+    data = masks(path, size=size, cache=cache)
+    groups = [parent for parent in parents or () if role_of(parent.rpartition("/")[2]) is None]
+    if len(groups) < 2:
+        return data
+    named = ", ".join(readable(group.rpartition("/")[2]) for group in groups[:3])
+    more = " ..." if len(groups) > 3 else ""
+    return data._with(
+        notes=(
+            f"Taken for pictures with masks, a class for each pixel, as {named}{more} hold folders of both; to learn "
+            "those folders as classes instead: rw.datasets.folder(path), rw.datasets.load(path, targets='labels') or "
+            "--targets labels.",
+            *data.notes,
+        )
+    )

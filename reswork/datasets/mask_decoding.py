@@ -33,7 +33,7 @@ def decoded_masks(
         except (Unreadable, OSError) as error:
             found[index] = reason_of(error)
 
-    by_threads(len(names), read)
+    by_threads(len(names), read, "Decoding masks")
     return found
 
 

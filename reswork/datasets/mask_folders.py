@@ -1,26 +1,30 @@
 """One's own images with masks: the class of every pixel, from a folder of images and a folder of masks."""
 
 import contextlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from reswork.datasets.cache import cache_file, recalled, remember
-from reswork.datasets.conversion import assembled, check_fraction, split_off
+from reswork.datasets.cache import IMAGES, MASKS, CacheChoice, write_about
+from reswork.datasets.conversion import assembled, check_fraction, held_out
 from reswork.datasets.dataset import Dataset, Skipped, Split
-from reswork.datasets.files import FolderFiles, ZipFiles, readable
+from reswork.datasets.decode_processes import Decoding, Order, Source, decode_to_file, end_journal
+from reswork.datasets.decoder import decoded
+from reswork.datasets.files import FolderFiles, ZipFiles, files_at, readable
 from reswork.datasets.folder_words import IMAGE_FOLDERS, MASK_FOLDERS
+from reswork.datasets.mapped import Rows, rearranged
 from reswork.datasets.mask_decoding import decoded_masks
-from reswork.datasets.mask_values import MOST_FOUND, Classes, Colour, RawMask, key_of
+from reswork.datasets.mask_values import MOST_FOUND, Classes, Colour, MaskKey, RawMask, key_of
 from reswork.datasets.pairs import Pairs, pairs_of, separated
-from reswork.datasets.pictures import checked_size, file_signature, first_problem, pair_of, read_images
 from reswork.datasets.places import existing
+from reswork.datasets.reading import Keeping, Survey, checked_size, file_signature, first_problem, surveyed
 from reswork.datasets.targets import MOST_MASK_CLASSES
+from reswork.datasets.zip_names import check_encoding
 from reswork.errors import InvalidSetting
 
 
@@ -30,6 +34,8 @@ class _Wish:
     classes: Classes | None
     ignored: int | Colour | None
     suffix: str | None
+    follow_links: bool
+    encoding: str | None
     test_fraction: float
     seed: int
 
@@ -42,9 +48,11 @@ def masks(
     classes: Classes | None = None,
     ignored: int | Colour | None = None,
     suffix: str | None = None,
+    follow_links: bool = False,
+    encoding: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
-    cache: bool = True,
+    cache: CacheChoice = True,
 ) -> Dataset:
     """A data set for segmentation from a folder of images and a folder of masks.
 
@@ -64,75 +72,56 @@ def masks(
             ``{"road": (128, 64, 128), "car": "#00008e"}``. None: every value that is found is a class, called by it.
         ignored: number or colour that counts nowhere; None: 255, unless masks hold 0 and 255 only.
         suffix: what masks' names have behind the images', such as ``_mask``; None finds it.
+        follow_links: see `folder`.
+        encoding: see `folder`.
         test_fraction: part of the images that becomes the test split where there is none.
         seed: of that choice.
-        cache: keep the decoded images under ``RESWORK_CACHE`` or ``~/.cache/reswork``, see `folder`.
+        cache: see `folder`.
 
     Raises:
         InvalidSetting: nothing there, no mask for any image, masks that hold noise, values of no class, more than 255
             classes, or too much for memory.
     """
     check_fraction(test_fraction)
-    wish = _Wish(checked_size(size), classes, ignored, suffix, test_fraction, seed)
+    check_encoding(encoding)
+    wish = _Wish(checked_size(size), classes, ignored, suffix, follow_links, encoding, test_fraction, seed)
     image_place = existing(images).resolve()
     mask_place = image_place if masks is None else existing(masks).resolve()
     with contextlib.ExitStack() as stack:
-        image_files = _opened(image_place, stack)
-        mask_files = image_files if mask_place == image_place else _opened(mask_place, stack)
+        image_files = _opened(image_place, wish, stack)
+        mask_files = image_files if mask_place == image_place else _opened(mask_place, wish, stack)
         places = [readable(str(place)) for place in (image_place, mask_place)]
-        kept = cache_file({"masks": places, "wish": repr(wish)})
         signature = f"{_signature(image_place, image_files)} {_signature(mask_place, mask_files)}"
-        known = recalled(kept, signature) if cache else None
-        if known is not None:
-            with contextlib.suppress(
-                KeyError, TypeError, ValueError, RuntimeError
-            ):  # of another make: rebuilt
-                return _dataset(image_place, mask_place, *known)
-        arrays, about = _read(image_files, mask_files, wish)
-    problem = remember(kept, signature, arrays, about) if cache else ""
-    if problem:
-        about["notes"].append(f"The decoded images could not be cached ({problem}).")
-    return _dataset(image_place, mask_place, arrays, about)
+        keeping = Keeping.of(cache, {"masks": places, "wish": repr(wish)}, signature)
+        return keeping.recalled() or _read(image_place, mask_place, image_files, mask_files, wish, keeping)
 
 
-def has_masks(place: Path) -> bool:
-    """Whether a folder or a zip has a folder of images and one of masks, at most two folders deep."""
+def mask_parents(place: Path) -> tuple[str, ...] | None:
+    """The folders in which a folder of images and one of masks lie, at most two folders deep; None: there are no two.
+
+    They may lie apart, as in ``train/images`` and ``annotations``; then no folder holds both.
+    """
     if place.is_dir():
         names = [path.relative_to(place).as_posix() for glob in ("*/", "*/*/") for path in place.glob(glob)]
     else:
         files = ZipFiles(place)
         files.close()
-        names = [name.rpartition("/")[0] for name in files.names]
-    parts = {part.lower() for name in names for part in name.split("/")[:3]}
-    return bool(parts & IMAGE_FOLDERS) and bool(parts & MASK_FOLDERS)
+        names = sorted({"/".join(name.split("/")[:-1][:3]) for name in files.names})
+    parents: dict[bool, set[str]] = {True: set(), False: set()}
+    for name in names:
+        way = name.split("/")
+        for index, part in enumerate(way[:3]):
+            if part.lower() in IMAGE_FOLDERS | MASK_FOLDERS:
+                parents[part.lower() in MASK_FOLDERS].add("/".join(way[:index]))
+    return tuple(sorted(parents[True] & parents[False])) if parents[True] and parents[False] else None
 
 
-def _opened(place: Path, stack: contextlib.ExitStack) -> FolderFiles | ZipFiles:
-    return stack.enter_context(contextlib.closing(FolderFiles(place) if place.is_dir() else ZipFiles(place)))
+def _opened(place: Path, wish: _Wish, stack: contextlib.ExitStack) -> FolderFiles | ZipFiles:
+    return stack.enter_context(contextlib.closing(files_at(place, wish.follow_links, wish.encoding)))
 
 
 def _signature(place: Path, files: FolderFiles | ZipFiles) -> str:
     return files.signature if isinstance(files, FolderFiles) else file_signature(place)
-
-
-def _dataset(
-    image_place: Path, mask_place: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
-) -> Dataset:
-    train, test = (
-        Split(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_masks"]))
-        for split in ("train", "test")
-    )
-    shown = image_place
-    if shown.name.lower() in IMAGE_FOLDERS and shown.parent.name:
-        shown = shown.parent  # pets/images: pets
-    where = readable(image_place.name)
-    if mask_place != image_place:
-        where += f" and masks from {readable(mask_place.name)}"
-    return assembled(
-        readable(shown.name if shown.is_dir() else shown.stem), train, test, about["classes"],
-        f"Images read from {where}", skipped=[Skipped(*pair) for pair in about["skipped"]], notes=about["notes"],
-        value_range=pair_of(about["value_range"]),
-    )  # fmt: skip
 
 
 def _pairs(image_files: FolderFiles | ZipFiles, mask_files: FolderFiles | ZipFiles, wish: _Wish) -> Pairs:
@@ -150,49 +139,148 @@ def _pairs(image_files: FolderFiles | ZipFiles, mask_files: FolderFiles | ZipFil
 
 
 def _read(
-    image_files: FolderFiles | ZipFiles, mask_files: FolderFiles | ZipFiles, wish: _Wish
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and description of a data set, as they are cached."""
+    image_place: Path,
+    mask_place: Path,
+    image_files: FolderFiles | ZipFiles,
+    mask_files: FolderFiles | ZipFiles,
+    wish: _Wish,
+    keeping: Keeping,
+) -> Dataset:
+    """The data set from its files, and into the cache."""
     pairs = _pairs(image_files, mask_files, wish)
     both = pairs.train + pairs.test
-    reading = read_images(image_files, [image for image, _ in both], wish.size)
-    places = np.flatnonzero(reading.good)
-    most = MOST_FOUND if wish.classes is None else MOST_MASK_CLASSES
-    names = [both[place][1] for place in places]
-    found = decoded_masks(
-        mask_files, names, [reading.sizes[place] for place in places], reading.images.shape[2:], most
-    )
-    usable = [place for place, mask in zip(places, found, strict=True) if isinstance(mask, RawMask)]
-    raw = [mask for mask in found if isinstance(mask, RawMask)]
-    bad = [
-        Skipped(readable(name), mask)
-        for name, mask in zip(names, found, strict=True)
-        if isinstance(mask, str)
-    ]
-    if not raw:
-        raise InvalidSetting(
-            "masks", f"none of the {len(found):,} masks can be used; {first_problem(bad or reading.skipped)}"
-        )
-    key = key_of(raw, wish.classes, wish.ignored)
-    images = torch.from_numpy(reading.images[usable])
-    targets = torch.from_numpy(np.stack([key.applied(mask) for mask in raw]))
-    notes = [*image_files.notes, *reading.notes, *pairs.notes, *key.notes]
-    is_train = torch.from_numpy(np.array(usable) < len(pairs.train))
-    if is_train.all():
-        train, test = split_off(images, targets, wish.test_fraction, wish.seed)
-        notes.append(f"Set aside for the test: {len(test):,} of {len(usable):,} images.")
-    else:
-        train, test = Split(images[is_train], targets[is_train]), Split(images[~is_train], targets[~is_train])
+    survey = surveyed(image_files, [image for image, _ in both], wish.size)
+    places = np.flatnonzero(survey.good)  # of the pairs that are decoded, one a row
+    decoder, most = survey.decoder, MOST_FOUND if wish.classes is None else MOST_MASK_CLASSES
+    names = [both[place] for place in places]
+    sizes = [survey.sizes[place] for place in places]
     refused = image_files.refused + (mask_files.refused if mask_files is not image_files else [])
-    skipped = [*refused, *pairs.skipped, *reading.skipped, *bad]
-    about = {
-        "classes": [readable(name) for name in key.names],
-        "skipped": sorted((readable(item.path), item.reason) for item in skipped),
-        "notes": notes,
-        "value_range": reading.value_range,
-    }
-    arrays = {
-        "train_images": train.images.numpy(), "train_masks": train.masks.numpy(),
-        "test_images": test.images.numpy(), "test_masks": test.masks.numpy(),
-    }  # fmt: skip
-    return arrays, about
+    make = _Making(image_place, mask_place, image_files, pairs, survey, wish, refused)
+    if keeping.why_in_file(len(places) * (math.prod(decoder.shape) + math.prod(decoder.size))) is None:
+        pixels, failed = decoded(image_files, [image for image, _ in names], decoder)
+        for row, reason in failed.items():
+            survey.fail(places[row], names[row][0], reason)
+        rows = [row for row in range(len(names)) if row not in failed]
+        found = decoded_masks(
+            mask_files, [names[row][1] for row in rows], [sizes[row] for row in rows], decoder.size, most
+        )
+        raw = {row: mask for row, mask in zip(rows, found, strict=True) if isinstance(mask, RawMask)}
+        for row, mask in zip(rows, found, strict=True):
+            if isinstance(mask, str):
+                survey.fail(places[row], names[row][1], mask)
+        key = make.key(raw, len(found))
+        usable = np.array(list(raw))
+        targets = torch.from_numpy(np.stack([key.applied(mask) for mask in raw.values()]))
+        order = make.order(places[usable], targets)
+        chosen = torch.from_numpy(pixels[usable[order.rows]])
+        data = make.data(key, order, chosen, targets[torch.from_numpy(order.rows)])
+        problem = keeping.entry.keep(data, keeping.signature) if keeping.choice else ""
+        if problem:
+            note = f"The decoded images could not be cached ({problem})."
+            data = data._with(notes=(*data.notes, note))
+        return data
+    with keeping.entry.locked():
+        if (known := keeping.recalled()) is not None:
+            return known  # another process has made it meanwhile
+        decoding = Decoding(
+            Source(str(image_place), wish.encoding),
+            decoder,
+            [Order(*pair, size) for pair, size in zip(names, sizes, strict=True)],
+            Source(str(mask_place), wish.encoding),
+            most,
+        )
+        result = decode_to_file(keeping.entry, keeping.signature, decoding)
+        for row, (name, reason) in sorted(result.failed.items()):
+            survey.fail(places[row], name, reason)
+        raw = result.raw_masks([readable(mask) for _, mask in names])
+        key = make.key(raw, len(names))
+        end_journal(keeping.entry)
+        assert result.masks is not None
+        for row, mask in raw.items():
+            result.masks[row] = key.applied(mask)
+        usable = np.array(list(raw))
+        for array in (result.images, result.masks):
+            rearranged(array, usable)
+        folder, count = keeping.entry.folder, len(usable)
+        masks = Rows(str(folder / MASKS), decoder.size, 0, count)
+        order = make.order(places[usable], masks.tensor())
+        for array in (result.images, result.masks):
+            rearranged(array[:count], order.rows)
+            array.flush()
+        images = Rows(str(folder / IMAGES), decoder.shape, 0, count)
+        write_about(folder, make.data(key, order, images.tensor(), masks.tensor()), keeping.signature)
+    kept = keeping.entry.recalled(keeping.signature)
+    if kept is None:
+        raise InvalidSetting("cache", f"{keeping.entry.folder} was changed by something else: read it again")
+    return keeping.mapped(kept)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which usable pairs become which row: training images first, then test images."""
+
+    rows: np.ndarray
+    train: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What a data set with masks is made of, besides its pixels."""
+
+    image_place: Path
+    mask_place: Path
+    image_files: FolderFiles | ZipFiles
+    pairs: Pairs
+    survey: Survey
+    wish: _Wish
+    refused: list[Skipped]
+
+    def key(self, raw: Mapping[int, RawMask], count: int) -> MaskKey:
+        """What the values of the masks mean."""
+        if not raw:
+            raise InvalidSetting(
+                "masks", f"none of the {count:,} masks can be used; {first_problem(self.survey.skipped)}"
+            )
+        return key_of(list(raw.values()), self.wish.classes, self.wish.ignored)
+
+    def order(self, pairs: np.ndarray, targets: torch.Tensor) -> _Order:
+        """The splits of these pairs, with masks (N, H, W)."""
+        is_test = pairs >= len(self.pairs.train)
+        note = ""
+        if not is_test.any():
+            is_test = held_out("masks", targets, self.wish.test_fraction, self.wish.seed)
+            note = f"Set aside for the test: {int(is_test.sum()):,} of {len(pairs):,} images."
+        return _Order(
+            np.concatenate([np.flatnonzero(~is_test), np.flatnonzero(is_test)]), int((~is_test).sum()), note
+        )
+
+    def data(self, key: MaskKey, order: _Order, images: torch.Tensor, targets: torch.Tensor) -> Dataset:
+        """The data set with these images and masks, in this order."""
+        shown = self.image_place
+        if shown.name.lower() in IMAGE_FOLDERS and shown.parent.name:
+            shown = shown.parent  # pets/images: pets
+        where = readable(self.image_place.name)
+        if self.mask_place != self.image_place:
+            where += f" and masks from {readable(self.mask_place.name)}"
+        skipped = [*self.refused, *self.pairs.skipped, *self.survey.skipped]
+        told = [order.note] if order.note else []
+        pairs = self.pairs
+        return assembled(
+            readable(shown.name if shown.is_dir() else shown.stem),
+            Split(images[: order.train], targets[: order.train]),
+            Split(images[order.train :], targets[order.train :]),
+            [readable(name) for name in key.names],
+            f"Images read from {where}",
+            skipped=[
+                Skipped(*pair) for pair in sorted((readable(each.path), each.reason) for each in skipped)
+            ],
+            notes=[*self.image_files.notes, *self.survey.notes, *pairs.notes, *key.notes, *told],
+            value_range=self.survey.decoder.value_range,
+            layout=f"{len(pairs.train):,} images with masks to train on, "
+            + (
+                f"{len(pairs.test):,} to test."
+                if pairs.test
+                else "none to test, so that a part is split off."
+            ),
+        )

@@ -1,31 +1,37 @@
 """One's own images: a folder or a zip of them, with a folder for each class."""
 
 import contextlib
+import math
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
-from reswork.datasets.cache import cache_file, recalled, remember
-from reswork.datasets.conversion import assembled, check_fraction, split_off
+from reswork.datasets.cache import IMAGES, CacheChoice, write_about
+from reswork.datasets.conversion import assembled, check_fraction, held_out
 from reswork.datasets.dataset import Dataset, Skipped, Split
-from reswork.datasets.decoding import Header, ValueRange, common_range, decoded, headers, range_note
-from reswork.datasets.files import FolderFiles, ZipFiles, readable
+from reswork.datasets.decode_processes import Decoding, Order, Source, decode_to_file, end_journal
+from reswork.datasets.decoder import decoded
+from reswork.datasets.files import FolderFiles, ZipFiles, files_at, readable
+from reswork.datasets.label_table import Columns, Table, layout_of_table, read_table
 from reswork.datasets.layout import Layout, Splits, layout_of
+from reswork.datasets.mapped import Rows, rearranged
 from reswork.datasets.places import existing
+from reswork.datasets.reading import (
+    Keeping,
+    Survey,
+    checked_size,
+    file_signature,
+    first_problem,
+    surveyed,
+)
 from reswork.datasets.zip_names import check_encoding
 from reswork.errors import InvalidSetting
 
-AUTOMATIC_BYTES = 4 * 1024**3  # what the most common size may need; beyond, the next of these sides that fits
-AUTOMATIC_SIDES = (96, 64, 32)
-LARGE_PIXELS = 128**2  # of a picture; beyond, training on it whole takes minutes a step on a processor
-LARGEST_SIDE = 4096
+MOST_TABLE_BYTES = 512 * 1024**2
 
 
 def folder(
@@ -34,11 +40,14 @@ def folder(
     *,
     splits: Splits | None = None,
     classes: Sequence[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Columns | None = None,
+    masks: str | os.PathLike[str] | None = None,
     follow_links: bool = False,
     encoding: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
-    cache: bool = True,
+    cache: CacheChoice = True,
 ) -> Dataset:
     """A data set from a folder or a zip of images, with a folder for each class.
 
@@ -59,52 +68,49 @@ def folder(
             around their centre.
         splits: the folders of the splits, such as ``{"train": "2019", "test": ["2020", "2021"]}``; None finds them.
         classes: the names of the folders that are classes, at any depth; None takes the outermost ones.
+        labels: a table of files and classes, such as ``labels.csv``, in the folder or the archive or elsewhere; its
+            columns are found by what they hold and how they are called, which `notes` tell. Cells between commas,
+            semicolons, tabs, bars or blanks; a column of classes, or one of zeros and ones for each class.
+        columns: of that table, such as ``{"file": "image_id", "label": "breed", "split": "fold"}``, by name or number
+            from 0; what is not told is found. ``splits`` are then values of the column of splits.
+        masks: a folder or a zip of masks, in the folder or elsewhere: the class of every pixel is learned, see
+            `reswork.datasets.masks`.
         follow_links: also through links to folders and links that leave the folder.
         encoding: of names in a zip that are not marked as UTF-8, such as ``gbk``; None finds it.
         test_fraction: part of each class that becomes the test split where there is none.
         seed: of that choice.
-        cache: keep the decoded images under ``RESWORK_CACHE`` or ``~/.cache/reswork``, so that the second
-            time takes a moment; a changed file is noticed by its size and time.
+        cache: True keeps the decoded images under ``RESWORK_CACHE`` or ``~/.cache/reswork``, so that the second
+            time takes a moment; a changed file is noticed by its size and time. Images that would need more than a
+            quarter of the free memory stay there and are read batch by batch, the same to the last bit. ``"disk"`` asks
+            for that, a folder too, and keeps them in it without a limit. False keeps nothing. See
+            `reswork.datasets.cached` and `clear_cache`.
 
     Raises:
         InvalidSetting: nothing there, no images, no class folders, one class only, or too much for memory.
     """
     place = existing(path).resolve()
-    wish = _Wish(checked_size(size), splits, classes, follow_links, encoding, test_fraction, seed)
     check_fraction(test_fraction)
     check_encoding(encoding)
-    files = FolderFiles(place, follow_links) if place.is_dir() else None
-    signature = files.signature if files else file_signature(place)
-    kept = cache_file({"path": readable(str(place)), "wish": repr(wish)})
-    known = recalled(kept, signature) if cache else None
-    if known is not None:
-        with contextlib.suppress(KeyError, TypeError, ValueError, RuntimeError):  # of another make: rebuilt
-            return _dataset(place, *known)
-    arrays, about = _read(files or ZipFiles(place, encoding), wish)
-    problem = remember(kept, signature, arrays, about) if cache else ""
-    if problem:
-        about["notes"].append(f"The decoded images could not be cached ({problem}).")
-    return _dataset(place, arrays, about)
+    if masks is not None:
+        from reswork.datasets.mask_folders import masks as with_masks  # which reads its images here
 
-
-def _dataset(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Dataset:
-    train, test = (
-        Split(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]))
-        for split in ("train", "test")
-    )
-    name = readable(path.name if path.is_dir() else path.stem)
-    skipped = [Skipped(*pair) for pair in about["skipped"]]
-    kind = "folder" if path.is_dir() else "archive"
-    source = f"Read from the {kind} {readable(path.name)}"
-    return assembled(
-        name, train, test, about["classes"], source, skipped=skipped, notes=about["notes"],
-        value_range=pair_of(about["value_range"]),
-    )  # fmt: skip
-
-
-def pair_of(value: Sequence[float] | None) -> ValueRange | None:
-    """A range as it was stored."""
-    return None if value is None else (float(value[0]), float(value[1]))
+        for name, given in (("splits", splits), ("labels", labels), ("columns", columns)):
+            if given is not None:
+                raise InvalidSetting(
+                    name, f"{name}= goes with classes of images, and masks= was given: leave one out"
+                )
+        return with_masks(
+            place, _beside(place, masks), size, classes=classes, follow_links=follow_links, encoding=encoding,
+            test_fraction=test_fraction, seed=seed, cache=cache,
+        )  # fmt: skip
+    with contextlib.closing(files_at(place, follow_links, encoding)) as files:
+        table = _table(files, place, labels, columns)
+        wish = _Wish(
+            checked_size(size), splits, classes, follow_links, encoding, test_fraction, seed, table, columns
+        )
+        signature = files.signature if isinstance(files, FolderFiles) else file_signature(place)
+        keeping = Keeping.of(cache, {"path": readable(str(place)), "wish": repr(wish)}, signature)
+        return keeping.recalled() or _read(place, files, wish, keeping)
 
 
 def folder_layout(
@@ -112,6 +118,8 @@ def folder_layout(
     *,
     splits: Splits | None = None,
     classes: Sequence[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Columns | None = None,
     follow_links: bool = False,
     encoding: str | None = None,
 ) -> Layout:
@@ -121,6 +129,8 @@ def folder_layout(
         path: see `folder`.
         splits: see `folder`.
         classes: see `folder`.
+        labels: see `folder`.
+        columns: see `folder`.
         follow_links: see `folder`.
         encoding: see `folder`.
 
@@ -128,13 +138,48 @@ def folder_layout(
         InvalidSetting: as `folder` does.
     """
     place = existing(path).resolve()
-    files = FolderFiles(place, follow_links) if place.is_dir() else ZipFiles(place, encoding)
-    with contextlib.closing(files):
-        return _understood(files, splits, classes)
+    with contextlib.closing(files_at(place, follow_links, encoding)) as files:
+        return _understood(files, splits, classes, _table(files, place, labels, columns), columns)
+
+
+def _beside(place: Path, name: str | os.PathLike[str]) -> Path:
+    """A file or folder that is named from a folder, or else from here."""
+    inner = place / Path(name).expanduser()
+    return existing(inner if place.is_dir() and inner.exists() else name)
+
+
+def _table(
+    files: FolderFiles | ZipFiles,
+    place: Path,
+    labels: str | os.PathLike[str] | None,
+    columns: Columns | None,
+) -> Table | None:
+    """The table of labels, from the archive or the disk."""
+    if labels is None:
+        if columns is not None:
+            raise InvalidSetting("columns", "columns= are those of a table: name it with labels='labels.csv'")
+        return None
+    name = os.fspath(labels)
+    if isinstance(files, ZipFiles) and name in files.names:
+        return read_table(files.read(name), name)
+    found = _beside(place, labels)
+    if found.is_dir():
+        raise InvalidSetting(
+            "labels", f"{name!r} is a folder: give a table of files and classes, such as a CSV file"
+        )
+    if found.stat().st_size > MOST_TABLE_BYTES:
+        raise InvalidSetting(
+            "labels", f"{name!r} is larger than {MOST_TABLE_BYTES // 1024**2} MiB: no table of labels"
+        )
+    return read_table(found.read_bytes(), readable(found.name))
 
 
 def _understood(
-    files: FolderFiles | ZipFiles, splits: Splits | None, classes: Sequence[str] | None
+    files: FolderFiles | ZipFiles,
+    splits: Splits | None,
+    classes: Sequence[str] | None,
+    table: Table | None = None,
+    columns: Columns | None = None,
 ) -> Layout:
     links = [item for item in files.refused if item.reason.startswith("a link")]
     hint = (
@@ -144,7 +189,10 @@ def _understood(
         else ""
     )
     try:
-        layout = layout_of(files.names, files.folders, splits, classes)
+        if table is not None:
+            layout = layout_of_table(table, files.names, columns, splits)
+        else:
+            layout = layout_of(files.names, files.folders, splits, classes)
     except InvalidSetting as error:
         if not hint:
             raise
@@ -162,134 +210,132 @@ class _Wish:
     encoding: str | None
     test_fraction: float
     seed: int
+    table: Table | None = None
+    columns: Columns | None = None
 
 
-def _read(files: FolderFiles | ZipFiles, wish: _Wish) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and description of a data set, as they are cached."""
-    try:
-        layout = _understood(files, wish.splits, wish.classes)
-        found = layout.train + layout.test
-        is_train = np.arange(len(found)) < len(layout.train)
-        reading = read_images(files, [name for name, _ in found], wish.size)
-    finally:
-        files.close()
-    usable = {
-        label for (_, label), good, train in zip(found, reading.good, is_train, strict=True) if good and train
-    }
-    classes = sorted(usable)
+@dataclass(frozen=True)
+class _Sharing:
+    """Which files become which row: training images first, then test images."""
+
+    classes: list[str]
+    labels: np.ndarray  # int64, (N,), of all files
+    train: np.ndarray  # int64, indices of files, ascending
+    test: np.ndarray
+    notes: list[str]
+
+    @property
+    def order(self) -> np.ndarray:
+        return np.concatenate([self.train, self.test])
+
+
+def _shared(layout: Layout, survey: Survey, wish: _Wish) -> _Sharing:
+    """Classes and splits of the files that are good so far."""
+    found, good = layout.train + layout.test, survey.good
+    is_train = np.arange(len(found)) < len(layout.train)
+    usable = {label for (_, label), ok, train in zip(found, good, is_train, strict=True) if ok and train}
+    classes = sorted(usable, key=layout.classes.index) if wish.table else sorted(usable)
     if len(classes) < 2:
         raise InvalidSetting(
-            "path", f"only {len(classes)} class has images that can be read; {first_problem(reading.skipped)}"
+            "path", f"only {len(classes)} class has images that can be read; {first_problem(survey.skipped)}"
         )
     number = {label: index for index, label in enumerate(classes)}
     labels = np.array([number.get(label, -1) for _, label in found])
-    notes = [*reading.notes, *layout.notes, *_class_notes(layout.classes, classes, labels, reading.good)]
-    splits = []
-    for part in (is_train, ~is_train):
-        chosen = reading.good & (labels >= 0) & part
-        images = torch.from_numpy(reading.images[chosen])
-        splits.append(Split(images, torch.from_numpy(labels[chosen].astype(np.int64))))
-    train, test = splits
+    notes = _class_notes(layout.classes, classes, labels, good)
+    train, test = (np.flatnonzero(good & (labels >= 0) & part) for part in (is_train, ~is_train))
     if not len(test):
-        train, test = split_off(train.images, train.labels, wish.test_fraction, wish.seed)
+        is_test = held_out("labels", torch.from_numpy(labels[train]), wish.test_fraction, wish.seed)
+        train, test = train[~is_test], train[is_test]
         notes.append(
             f"{len(test):,} images, about {wish.test_fraction:.0%} of each class, were set aside for the test."
         )
-    skipped = [*files.refused, *layout.skipped, *reading.skipped]
-    about = {
-        "classes": [readable(label) for label in classes],
-        "skipped": sorted((readable(item.path), item.reason) for item in skipped),
-        "notes": notes,
-        "value_range": reading.value_range,
-    }
-    arrays = {
-        "train_images": train.images.numpy(), "train_labels": train.labels.numpy(),
-        "test_images": test.images.numpy(), "test_labels": test.labels.numpy(),
-    }  # fmt: skip
-    return arrays, about
+    return _Sharing(classes, labels, train, test, notes)
 
 
-@dataclass
-class Reading:
-    """All images of a folder, uint8 (N, C, H, W), which of them are good, and what was done to them."""
-
-    images: np.ndarray
-    good: np.ndarray
-    skipped: list[Skipped]
-    notes: list[str]
-    sizes: list[tuple[int, int]]  # height and width before; (0, 0) where nothing could be read
-    value_range: ValueRange | None = None  # of numbers that were no bytes
-
-
-def read_images(files: FolderFiles | ZipFiles, names: Sequence[str], size: tuple[int, int] | None) -> Reading:
-    """Images of one size, the most common one unless another is wanted.
-
-    Raises:
-        InvalidSetting: none can be read, or too much for memory.
-    """
-    surveyed = headers(files, names)
-    known = [each for each in surveyed if isinstance(each, Header)]
-    reasons = {index: each for index, each in enumerate(surveyed) if isinstance(each, str)}
-    skipped = [Skipped(readable(names[index]), reason) for index, reason in reasons.items()]
-    if not known:
-        raise InvalidSetting(
-            "path", f"none of the {len(names):,} images can be read; {first_problem(skipped)}"
-        )
-    indices = [index for index in range(len(names)) if index not in reasons]
-    channels = 1 if all(each.is_grey for each in known) else 3
-    target, notes = _target_size(known, size, channels)
-    _check_memory(len(known), target, channels)
-    deep = [names[index] for index, each in enumerate(surveyed) if isinstance(each, Header) and each.is_deep]
-    value_range = common_range(files, deep) if deep else None
-    notes += [range_note(value_range)] if value_range else []
-    pixels, failed = decoded(files, [names[index] for index in indices], target, channels, value_range)
-    skipped += [Skipped(readable(names[indices[index]]), reason) for index, reason in failed.items()]
-    good = np.zeros(len(names), bool)
-    good[indices] = True
-    good[[indices[index] for index in failed]] = False
-    images = pixels
-    if len(indices) < len(names):
-        images = np.zeros((len(names), *pixels.shape[1:]), np.uint8)
-        images[indices] = pixels
-    sizes = [(each.height, each.width) if isinstance(each, Header) else (0, 0) for each in surveyed]
-    return Reading(images, good, skipped, notes + _mode_notes(known, channels), sizes, value_range)
+def _read(place: Path, files: FolderFiles | ZipFiles, wish: _Wish, keeping: Keeping) -> Dataset:
+    """The data set from its files, and into the cache."""
+    layout = _understood(files, wish.splits, wish.classes, wish.table, wish.columns)
+    found = layout.train + layout.test
+    survey = surveyed(files, [name for name, _ in found], wish.size)
+    sharing = _shared(layout, survey, wish)
+    order = sharing.order
+    if keeping.why_in_file(len(order) * math.prod(survey.decoder.shape)) is None:
+        pixels, failed = decoded(files, [survey.names[index] for index in order], survey.decoder)
+        sharing = _without(failed, order, layout, survey, sharing, wish)
+        rows = _rows(order, sharing.order)
+        pixels = pixels if np.array_equal(rows, np.arange(len(pixels))) else pixels[rows]
+        data = _dataset(place, files, layout, survey, sharing, torch.from_numpy(pixels))
+        problem = keeping.entry.keep(data, keeping.signature) if keeping.choice else ""
+        if problem:
+            note = f"The decoded images could not be cached ({problem})."
+            data = data._with(notes=(*data.notes, note))
+        return data
+    with keeping.entry.locked():
+        if (known := keeping.recalled()) is not None:
+            return known  # another process has made it meanwhile
+        orders = [Order(survey.names[index]) for index in order]
+        source = Source(str(place), wish.encoding)
+        result = decode_to_file(keeping.entry, keeping.signature, Decoding(source, survey.decoder, orders))
+        failed = {row: reason for row, (_, reason) in result.failed.items()}
+        sharing = _without(failed, order, layout, survey, sharing, wish)
+        end_journal(keeping.entry)
+        rearranged(result.images, _rows(order, sharing.order))
+        result.images.flush()
+        images = Rows(
+            str(keeping.entry.folder / IMAGES), survey.decoder.shape, 0, len(sharing.order)
+        ).tensor()
+        data = _dataset(place, files, layout, survey, sharing, images)
+        write_about(keeping.entry.folder, data, keeping.signature)
+    kept = keeping.entry.recalled(keeping.signature)
+    if kept is None:
+        raise InvalidSetting("cache", f"{keeping.entry.folder} was changed by something else: read it again")
+    return keeping.mapped(kept)
 
 
-def _target_size(
-    known: Sequence[Header], size: tuple[int, int] | None, channels: int
-) -> tuple[tuple[int, int], list[str]]:
-    """The size of all images, and a sentence where some had another."""
-    sizes = Counter((each.height, each.width) for each in known)
-    common = sizes.most_common(1)[0][0]
-    target, why = size or common, ""
-    most = AUTOMATIC_BYTES / (len(known) * channels)
-    too_many, too_large = common[0] * common[1] > most, common[0] * common[1] > LARGE_PIXELS
-    if size is None and (too_many or too_large):
-        side = next((side for side in AUTOMATIC_SIDES if side**2 <= most), AUTOMATIC_SIDES[-1])
-        target, why = (
-            (side, side),
-            f" because {common[0]}x{common[1]} would need too much "
-            f"{'memory' if too_many else 'time to train on'} (size=224 or another decides)",
-        )
-    others = len(known) - sizes[target]
-    height, width = target
-    changed = f"{others:,} of {len(known):,} images had another size"
-    return target, [f"{changed} and were scaled and cut to {height}x{width}{why}."] if others else []
+def _without(
+    failed: Mapping[int, str],
+    order: np.ndarray,
+    layout: Layout,
+    survey: Survey,
+    sharing: _Sharing,
+    wish: _Wish,
+) -> _Sharing:
+    """Classes and splits without the rows that could not be decoded."""
+    for row, reason in sorted(failed.items()):
+        survey.fail(order[row], survey.names[order[row]], reason)
+    return _shared(layout, survey, wish) if failed else sharing
 
 
-def _mode_notes(known: Sequence[Header], channels: int) -> list[str]:
-    """Sentences about changed colours."""
-    kinds = {
-        "were grey and became colour": sum(each.is_grey for each in known) if channels == 3 else 0,
-        "had transparent parts, laid on white": sum(each.is_transparent for each in known),
-        "had 16 bits or more and became 8-bit": sum(each.is_deep for each in known),
-        "have 16 bits for each colour, of which the upper 8 are read": sum(
-            each.is_deep_colour for each in known
-        ),
-        "have several pages or frames, of which the first is read": sum(each.has_pages for each in known),
-        "were CMYK and became RGB": sum(each.mode == "CMYK" for each in known),
-    }
-    return [f"{count:,} images {what}." for what, count in kinds.items() if count]
+def _rows(order: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in an order each of the wanted files is."""
+    row_of = np.full(max(order.max(), wanted.max()) + 1, -1)
+    row_of[order] = np.arange(len(order))
+    return row_of[wanted]
+
+
+def _dataset(
+    place: Path,
+    files: FolderFiles | ZipFiles,
+    layout: Layout,
+    survey: Survey,
+    sharing: _Sharing,
+    images: torch.Tensor,
+) -> Dataset:
+    """The data set with these images, (N, C, H, W), in the order of the sharing."""
+    labels = torch.from_numpy(sharing.labels[sharing.order].astype(np.int64))
+    count = len(sharing.train)
+    skipped = [*files.refused, *layout.skipped, *survey.skipped]
+    return assembled(
+        readable(place.name if place.is_dir() else place.stem),
+        Split(images[:count], labels[:count]),
+        Split(images[count:], labels[count:]),
+        [readable(label) for label in sharing.classes],
+        f"Read from the {'folder' if place.is_dir() else 'archive'} {readable(place.name)}",
+        skipped=[Skipped(*pair) for pair in sorted((readable(item.path), item.reason) for item in skipped)],
+        notes=[*survey.notes, *layout.notes, *sharing.notes],
+        value_range=survey.decoder.value_range,
+        layout=str(layout),
+    )
 
 
 def _class_notes(
@@ -304,41 +350,3 @@ def _class_notes(
     if unused:
         notes.append(f"{unused:,} test images of classes without training images were not used.")
     return notes
-
-
-def checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width.
-
-    Raises:
-        InvalidSetting: something else.
-    """
-    if size is None:
-        return None
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in pair):
-        raise InvalidSetting(
-            "size", f"size={size!r}: give height and width in pixels, 1 to {LARGEST_SIDE}, or None"
-        )
-    return pair[0], pair[1]
-
-
-def _check_memory(count: int, size: tuple[int, int], channels: int) -> None:
-    """Refuse what would fill the memory before anything is decoded."""
-    needed, free = count * channels * size[0] * size[1], psutil.virtual_memory().available
-    if 2 * needed > free:  # once decoded, once by split
-        raise InvalidSetting(
-            "size",
-            f"{count:,} images of {size[0]}x{size[1]} need {2 * needed / 1024**3:.1f} GiB to be read, "
-            f"and {free / 1024**3:.1f} GiB are free; give a smaller size, such as size={max(size) // 2}",
-        )
-
-
-def file_signature(path: Path) -> str:
-    """Another one after the file was changed."""
-    status = path.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}"
-
-
-def first_problem(skipped: Sequence[Skipped]) -> str:
-    """Words for the end of an error: why the first file could not be used."""
-    return f"the first problem: {skipped[0]}" if skipped else "the others are empty"

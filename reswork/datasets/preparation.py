@@ -61,7 +61,8 @@ class Preparation:
         self._dtype = dtype
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._size = (split.images.shape[2], split.images.shape[3])
-        self._ready = split.images.numel() <= COPY_LIMIT
+        self._split, self._device = split, split.device
+        self._ready = not split.files and split.images.numel() <= COPY_LIMIT
         self._source = self._laid_out(split.images) if self._ready else split.images
         self._has_masks = split.target_kind == "masks"
         self._targets = split.targets
@@ -69,7 +70,12 @@ class Preparation:
             self._targets = self._mask_planes(split.targets)
         example = self._laid_out(split.images[:1])
         shape = (1, example.shape[1], *self._size, example.shape[4])
-        self._scale, self._shift = normalisation(mean, std, shape, split.images.device)
+        self._scale, self._shift = normalisation(mean, std, shape, self._device)
+
+    def expect(self, indices: Tensor) -> None:
+        """Say which images are wanted next: where they lie in a file, the system begins to read them."""
+        for rows in self._split.files:
+            rows.expect(indices)
 
     def _laid_out(self, images: Tensor) -> Tensor:
         return with_edge(as_planes(images.contiguous(memory_format=self._format)), self._augmentation, BLACK)
@@ -88,7 +94,13 @@ class Preparation:
             Images (N, C, H, W), normalised; and labels, int64, (N,), or masks, uint8, (N, H, W), shifted and
             mirrored with their images, `IGNORED` (255) where nothing is known.
         """
-        planes, targets = self._source.index_select(0, indices), self._targets.index_select(0, indices)
+        if self._split.files:
+            rows = indices.to(self._source.device)
+            planes, targets = (
+                each.index_select(0, rows).to(self._device) for each in (self._source, self._targets)
+            )
+        else:
+            planes, targets = self._source.index_select(0, indices), self._targets.index_select(0, indices)
         if not self._ready:
             planes = self._laid_out(planes)
             targets = self._mask_planes(targets) if self._has_masks else targets

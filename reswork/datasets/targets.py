@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reswork.datasets.mapped import in_parts
 from reswork.errors import InvalidSetting
 
 TargetKind = Literal["labels", "masks"]
@@ -61,7 +62,8 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
     if kind == "labels":
         low, high = (int(value) for value in targets.aminmax())
     else:
-        low, high = 0, int((targets + 1).amax()) - 1  # as bytes: the ignored 255 becomes 0
+        # as bytes: the ignored 255 becomes 0
+        low, high = 0, max(int((part + 1).amax()) for part in in_parts(targets)) - 1
         if high < 0:
             raise InvalidSetting("masks", f"every pixel of the {split} split is ignored: mark some classes")
     if low < 0 or high >= classes:
@@ -74,7 +76,11 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
 
 def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
     """How often each class is there, int64, (classes,): images for labels, pixels that count for masks."""
-    counts = torch.bincount(targets.flatten(), minlength=256 if kind == "masks" else classes)
+    if kind == "labels":
+        return torch.bincount(targets, minlength=classes)[:classes].cpu().numpy()
+    counts = torch.zeros(256, dtype=torch.int64, device=targets.device)
+    for part in in_parts(targets):
+        counts += torch.bincount(part.flatten(), minlength=256)
     return counts[:classes].cpu().numpy()
 
 

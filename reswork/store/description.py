@@ -54,6 +54,7 @@ def describe(
             "input_shape": list(data.input_shape),
             "train": len(data.train),
             "test": len(data.test),
+            "decoder": data.decoder.to_dict() if data.input_shape[0] in (1, 3) else None,
         },
         "versions": versions(),
         "parent": dict(parent) if parent is not None else None,

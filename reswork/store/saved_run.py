@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from reswork import datasets
-from reswork.datasets import Dataset
+from reswork.datasets import Dataset, Decoder
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
@@ -73,6 +73,9 @@ class SavedRun:
     dataset_hash: str = ""  # sha256 of images and labels
     classes: tuple[str, ...] = ()
     input_shape: tuple[int, ...] = ()  # (C, H, W)
+    decoder: Decoder | None = (
+        None  # how pictures are read for it; None: not known, or its images are no pictures
+    )
     mode: str = ""  # device, precision and the rest, and why
     total_steps: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -373,6 +376,14 @@ def read_listed(path: Path, folder: Path) -> SavedRun:
     return SavedRun(path, path.name, changed, RunState.STOPPED, unreadable=reason)
 
 
+def _decoder_of(values: Any) -> Decoder | None:
+    """As it was stored; None where it is not known, as in a run of another reswork."""
+    try:
+        return None if values is None else Decoder.from_dict(values)
+    except InvalidSetting:
+        return None
+
+
 def _read(path: Path) -> SavedRun:
     values = read_json(path / RUN_FILE, _MOST_BYTES)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -398,6 +409,7 @@ def _read(path: Path) -> SavedRun:
         model_label=str(model["label"]),
         parameters=int(model["parameters"]),
         dataset_name=str(data["name"]),
+        decoder=_decoder_of(data.get("decoder")),
         dataset_hash=str(data["hash"]),
         classes=tuple(str(name) for name in data["classes"]),
         input_shape=tuple(int(length) for length in data["input_shape"]),

@@ -45,10 +45,11 @@ class Batches:
 
     def __init__(self, data: Dataset, recipe: Recipe, *, channels_last: bool) -> None:
         self._images = len(data.train)
-        self._device = data.train.targets.device
+        self._device = data.train.device
         self._prepare = Preparation(
             data.train, data.mean, data.std, recipe.augmentation, channels_last=channels_last
         )
+        self._is_in_file = bool(data.train.files)
         self._recipe = recipe
         self._generator = torch.Generator(self._device)
         self._order = torch.empty(0, dtype=torch.int64)
@@ -58,7 +59,10 @@ class Batches:
     def cut(self, step: int) -> Batch:
         """The batch of one step, from 1: cut, augmented, normalised, mixed."""
         epoch, index = divmod(step - 1, self.per_epoch)
-        chosen = self._epoch_order(epoch)[index * self._recipe.batch_size :][: self._recipe.batch_size]
+        order, size = self._epoch_order(epoch), self._recipe.batch_size
+        chosen = order[index * size :][:size]
+        if self._is_in_file and index + 1 < self.per_epoch:
+            self._prepare.expect(order[(index + 1) * size :][:size])
         self._generator.manual_seed(derived_seed(self._recipe.seed, "augmentation", step))
         batch = Batch(*self._prepare(chosen, self._generator))
         return self._mixed(batch, step) if self._recipe.mixup else batch

@@ -81,11 +81,12 @@ def check_layers(model: nn.Module, recipe: Recipe) -> None:
 
 def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
     """One pass of two images in evaluation mode: no weight, statistic or random state changes."""
-    images = normalise(data.train.images[:2], data.mean, data.std, torch.float32, torch.contiguous_format)
+    first = data.train.images[:2].to(data.train.device)
+    images = normalise(first, data.mean, data.std, torch.float32, torch.contiguous_format)
     shape = tuple(images.shape[1:])
     try:
         with evaluating(model), torch.no_grad():
-            output = task.call(model, images, data.train.targets[:2])
+            output = task.call(model, images, data.train.targets[:2].to(images.device))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         if is_out_of_memory(error):
             raise
@@ -105,7 +106,7 @@ def _check_output_in_training(model: nn.Module, images: Tensor, data: Dataset, t
     devices = [images.device] if images.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices), torch.no_grad():
-            output = task.call(copy.deepcopy(model).train(), images, data.train.targets[:2])
+            output = task.call(copy.deepcopy(model).train(), images, data.train.targets[:2].to(images.device))
     except (
         Exception
     ) as error:  # what only two images break, such as a norm over one number; the first step will tell

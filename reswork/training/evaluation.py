@@ -42,7 +42,7 @@ def evaluate(
     task, split = task or task_for(data), data.test
     if not len(split):
         return None
-    device = split.images.device
+    device = split.device
     mode, meter = mode or Mode(str(device)), task.meter(data, device)
     batches = list(zip(split.images.split(batch_size), split.targets.split(batch_size), strict=True))
     with evaluating(model), torch.no_grad():
@@ -52,11 +52,11 @@ def evaluate(
             shared = batches[place : place + ranks.count]  # one for each rank
             own = None
             if ranks.index < len(shared):
-                images = shared[ranks.index][0]
+                images = shared[ranks.index][0].to(device)
                 inputs = normalise(images, data.mean, data.std, torch.float32, mode.memory_format)
                 with mode.autocast():
                     own = task.call(model, inputs)
-            targets = [each for _, each in shared]
+            targets = [each.to(device) for _, each in shared]
             outputs = ranks.outputs(own, [len(each) for each in targets])
             for output, truth in zip(outputs, targets, strict=False):
                 meter.update(output, truth)

@@ -10,6 +10,7 @@ import torch
 
 from reswork import datasets, figures
 from reswork.datasets import Augmentation, Dataset
+from reswork.datasets.progress import Progress, watched
 from reswork.errors import InvalidSetting
 from reswork.widgets.form import Field, Form
 from reswork.widgets.live_figure import LiveFigure
@@ -110,7 +111,8 @@ class DataPanel:
 
     def _read_now(self, name: str) -> None:
         try:
-            data = datasets.load(name)
+            with watched(self._show_progress):
+                data = datasets.load(name)
         except Exception as error:
             field = "path" if self.source.values["name"] == "own" else "name"
             self.source.show_error(field, str(error), otherwise="name")
@@ -119,6 +121,12 @@ class DataPanel:
             self.set_data(data)
         finally:
             self.load.disabled = False
+
+    def _show_progress(self, progress: Progress) -> None:
+        self._status.value = (
+            f'<span class="reswork-muted">{escape(str(progress))}</span><br>'
+            f'<progress max="1" value="{progress.share:.4f}" aria-label="{escape(progress.what)}"></progress>'
+        )
 
     def _augmentation_changed(self) -> None:
         try:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
-from reswork.datasets.decoding import Unreadable, pixels
+from reswork.datasets.decoder import Decoder
+from reswork.datasets.decoding import Unreadable
 from reswork.errors import InvalidSetting
 from reswork.figures.text import shortened
 from reswork.probes import BASELINES, METHODS, Difference
@@ -444,7 +445,7 @@ def fitted(
         )
     channels, height, width = shape
     try:
-        image = pixels(content, (height, width), 1 if channels == 1 else 3, value_range)
+        return Decoder((height, width), channels, value_range).pixels(content)
     except Unreadable as error:
         reason = str(error)
         if reason in ("no image of a known format", "empty file"):
@@ -456,10 +457,6 @@ def fitted(
         else:
             told = f"the picture is damaged ({reason}); choose another, or save it anew as PNG or JPEG"
         raise InvalidSetting("upload", told) from error
-    array = image.reshape(height, width, -1)
-    if array.shape[2] != channels:
-        array = np.repeat(array[:, :, :1], channels, axis=2)
-    return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def answer_html(probabilities: Tensor, classes: tuple[str, ...], true: int | None) -> str:

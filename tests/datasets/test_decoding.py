@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reswork.datasets.decoding import Unreadable, common_range, decoded, header, headers, pixels
+from reswork.datasets.decoder import Decoder, decoded
+from reswork.datasets.decoding import Unreadable, common_range, header, headers, pixels
 from tests.datasets.image_files import encoded, picture, png_of_claimed_size
 
 COLOUR = picture(1, 6, 9)
@@ -24,6 +25,9 @@ class Memory:
 
     def read(self, name: str) -> bytes:
         return self.contents[name]
+
+    def open(self, name: str) -> io.BytesIO:
+        return io.BytesIO(self.contents[name])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
@@ -79,7 +83,7 @@ def test_one_range_for_all_files() -> None:
     values = [np.array([[100, 4_000]], np.uint16), np.array([[7, 4_095]], np.uint16)]
     files = Memory({f"{n}.png": encoded(each) for n, each in enumerate(values)} | {"bad.png": b"no image"})
     assert common_range(files, files.names) == (7.0, 4_095.0)
-    images, reasons = decoded(files, files.names, (1, 2), 1, (7.0, 4_095.0))
+    images, reasons = decoded(files, files.names, Decoder((1, 2), 1, (7.0, 4_095.0)))
     assert images[:2, 0, 0].tolist() == [[round(93 / 4_088 * 255), round(3_993 / 4_088 * 255)], [0, 255]]
     assert list(reasons) == [2]
     assert common_range(files, ["bad.png"]) is None
@@ -201,14 +205,14 @@ def test_random_damage_gives_a_reason_or_a_picture_and_nothing_else(kind: str) -
 
 def test_only_the_bytes_decide_not_the_name() -> None:
     files = Memory({"a.jpg": encoded(COLOUR, "PNG")})
-    assert np.array_equal(decoded(files, files.names, (6, 9), 3)[0][0], COLOUR.transpose(2, 0, 1))
+    assert np.array_equal(decoded(files, files.names, Decoder((6, 9), 3))[0][0], COLOUR.transpose(2, 0, 1))
 
 
 def test_many_files_by_threads_keep_their_order_and_their_failures() -> None:
     contents = {f"{n}.png": encoded(picture(n)) for n in range(300)}
     contents["7.png"], contents["200.png"] = b"", contents["200.png"][:60]
     files = Memory(contents)
-    images, reasons = decoded(files, files.names, (8, 8), 3)
+    images, reasons = decoded(files, files.names, Decoder((8, 8), 3))
     assert sorted(reasons) == [7, 200]
     assert reasons[7] == "empty file"
     assert reasons[200] == "truncated"
@@ -221,7 +225,7 @@ def test_many_files_by_threads_keep_their_order_and_their_failures() -> None:
 
 def test_an_unexpected_error_ends_the_reading() -> None:
     class Broken(Memory):
-        def read(self, name: str) -> bytes:
+        def open(self, name: str) -> io.BytesIO:
             raise RuntimeError("no such thing should happen")
 
     with pytest.raises(RuntimeError, match="no such thing"):

@@ -228,7 +228,7 @@ def test_from_zips_and_from_the_cache(tmp_path: Path) -> None:
     by_folder, by_zip = masks(tmp_path / "own"), masks(tmp_path / "own.zip")
     assert by_folder.fingerprint == by_zip.fingerprint == masks(tmp_path / "own").fingerprint
     assert (by_folder.name, by_zip.name) == ("own", "own")
-    assert len(list((tmp_path / "cache").glob("images-*.npz"))) == 2
+    assert len(list((tmp_path / "cache").glob("images-*"))) == 2
     assert (
         load(tmp_path / "own").fingerprint == load(tmp_path / "own.zip").fingerprint == by_folder.fingerprint
     )
@@ -400,3 +400,46 @@ def test_one_clear_sentence_for_what_cannot_work(tmp_path: Path, case: str, sent
         masks(**{"images": tmp_path, **settings})  # type: ignore[arg-type]
     assert sentence in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_classes_with_images_and_masks_in_each_are_told_and_can_be_read_as_classes(tmp_path: Path) -> None:
+    for label, first in (("ill", 0), ("well", 6)):
+        made(tmp_path / label, first=first)
+    data = load(tmp_path)
+    assert data.target_kind == "masks"
+    assert data.notes[0].startswith(
+        "Taken for pictures with masks, a class for each pixel, as ill, well hold"
+    )
+    assert "targets='labels'" in data.summary()
+    assert load(tmp_path, targets="masks").notes == data.notes[1:]
+    asked = load(tmp_path, targets="labels")
+    assert (asked.target_kind, asked.classes) == ("labels", ("ill", "well"))
+    for split, name in (("ill", "train"), ("well", "test")):
+        (tmp_path / split).rename(tmp_path / name)
+    assert not any("Taken for" in note for note in load(tmp_path).notes)
+    with pytest.raises(InvalidSetting, match="choose 'labels', 'masks' or None"):
+        load(tmp_path, targets="boxes")  # type: ignore[arg-type]
+
+
+def test_a_folder_can_be_told_its_masks(tmp_path: Path) -> None:
+    made(tmp_path / "own")
+    (tmp_path / "own" / "masks").rename(tmp_path / "own" / "truth")
+    inside = folder(tmp_path / "own" / "images", masks=tmp_path / "own" / "truth")
+    assert inside.target_kind == "masks"
+    (tmp_path / "own" / "images" / "truth").symlink_to(tmp_path / "own" / "truth")
+    assert folder(tmp_path / "own" / "images", masks="truth").fingerprint == inside.fingerprint
+    with pytest.raises(InvalidSetting, match="splits= goes with classes"):
+        folder(tmp_path / "own" / "images", masks="truth", splits={"train": "a"})
+
+
+def test_links_are_followed_and_names_in_a_zip_decoded_as_in_folder(tmp_path: Path) -> None:
+    made(tmp_path / "far")
+    (tmp_path / "own").mkdir()
+    for name in ("images", "masks"):
+        (tmp_path / "own" / name).symlink_to(tmp_path / "far" / name)
+    with pytest.raises(InvalidSetting, match="no folder of images"):
+        masks(tmp_path / "own")
+    followed = masks(tmp_path / "own", follow_links=True)
+    assert followed.fingerprint == masks(tmp_path / "far").fingerprint
+    with pytest.raises(InvalidSetting, match="is not known"):
+        masks(tmp_path / "far", encoding="klingon")

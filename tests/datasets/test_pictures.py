@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import reswork.datasets.pictures as module
+import reswork.datasets.reading as reading
 from reswork.datasets import Dataset, folder, folder_layout
 from reswork.errors import InvalidSetting
 from tests.datasets.image_files import encoded, picture, png_of_claimed_size, write
@@ -210,14 +211,12 @@ def test_a_broken_cache_is_rebuilt(tmp_path: Path, cache: Path) -> None:
     root = made(tmp_path / "pets")
     first = folder(root)
     (kept,) = cache.iterdir()
-    good = kept.read_bytes()
-    for damaged in (b"", b"noise", good[: len(good) // 2], good[:-30]):
-        kept.write_bytes(damaged)
-        assert folder(root).fingerprint == first.fingerprint
-        assert len(kept.read_bytes()) == len(good)
-    with np.load(kept) as archive:  # whole, but of another make
-        np.savez(kept, about=archive["about"], train_images=archive["train_images"])
-    assert folder(root).fingerprint == first.fingerprint
+    for name in ("images.u8", "labels.npy", "about.json"):
+        good = (kept / name).read_bytes()
+        for damaged in (b"", b"noise", good[: len(good) // 2], good[:-1] + bytes([good[-1] ^ 1])):
+            (kept / name).write_bytes(damaged)
+            assert folder(root).fingerprint == first.fingerprint
+            assert len((kept / name).read_bytes()) == len(good)
 
 
 def test_without_a_place_for_the_cache_it_works_and_says_so(
@@ -254,16 +253,16 @@ def test_what_would_fill_the_memory_is_refused_before_decoding(
 ) -> None:
     root = made(tmp_path / "pets")
     monkeypatch.setattr(module, "decoded", lambda *_: pytest.fail("decoded"))
-    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10_000}))
-    with pytest.raises(InvalidSetting, match="give a smaller size") as caught:
-        folder(root, size=512)
+    monkeypatch.setattr(reading.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10_000}))
+    with pytest.raises(InvalidSetting, match="give a smaller size, or leave cache=False out") as caught:
+        folder(root, size=512, cache=False)
     assert caught.value.field == "size"
 
 
 def test_photographs_that_do_not_fit_are_made_smaller_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AUTOMATIC_BYTES", 70_000)
+    monkeypatch.setattr(reading, "AUTOMATIC_BYTES", 70_000)
     for label in "ab":
         for number in range(10):
             write(tmp_path, f"{label}/{number}.png", encoded(picture(number, 60, 80)))

@@ -13,6 +13,7 @@ ADDED: tuple[str, ...] = (
     "run.json/recipe/frozen",
     "run.json/recipe/unfreeze_epochs",
     "run.json/recipe/class_weights",
+    "run.json/data/decoder",  # how pictures are read
     "files/*/training.json/mode/compile_after",  # after how many steps a long run compiles
 )
 """What today's code has besides, on purpose: patterns such as ``"run.json/recipe/class_weights"``,

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.facts import data_of, facts_of
+from reswork.datasets.mapped import Rows
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.connection import SOCKET_FILE, check_system
 from reswork.experiment.processes.portable import config_of, recorder_specs
@@ -237,38 +239,35 @@ def remove_private_folder(folder: Path) -> None:
 
 
 def write_dataset(path: Path, data: Dataset) -> None:
-    """Images, targets and names of classes of a data set in one file.
+    """A data set in one file; images that lie in a file already stay there, and every process opens that one.
 
     Raises:
         OSError: if it cannot be written.
     """
-    facts = {
-        "name": data.name,
-        "classes": data.classes,
-        "mean": data.mean,
-        "std": data.std,
-        "source": data.source,
-        "notes": data.notes,
-    }
-    tensors = {
-        f"{split}_{part}": getattr(getattr(data, split), part).cpu().contiguous()
-        for split in ("train", "test")
-        for part in ("images", "targets")
-    }
-    save_tensors(path, tensors, {"dataset": json.dumps(facts)})
+    tensors, rows = {}, {}
+    for split in ("train", "test"):
+        files = getattr(data, split).files
+        for index, part in enumerate(("images", "targets")):
+            name = f"{split}_{part}"
+            if index < len(files):
+                rows[name] = asdict(files[index])
+            else:
+                tensors[name] = getattr(getattr(data, split), part).cpu().contiguous()
+    save_tensors(path, tensors, {"dataset": json.dumps({"facts": facts_of(data), "rows": rows})})
 
 
 def read_dataset(path: Path) -> Dataset:
     """The data set that `write_dataset` wrote."""
     with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["dataset"])
-    tensors = {name: value.clone() for name, value in load_file(path).items()}
-    for name in ("classes", "mean", "std", "notes"):
-        facts[name] = tuple(facts[name])
-    train, test = (
-        Split(tensors[f"{split}_images"], tensors[f"{split}_targets"]) for split in ("train", "test")
-    )
-    return Dataset(train=train, test=test, **facts)
+        about = json.loads(file.metadata()["dataset"])
+    tensors: dict[str, Any] = {name: value.clone() for name, value in load_file(path).items()}
+    rows = {name: Rows(**{**each, "shape": tuple(each["shape"])}) for name, each in about["rows"].items()}
+    everything = tensors | rows
+    splits = []
+    for split in ("train", "test"):
+        images, targets = everything[f"{split}_images"], everything[f"{split}_targets"]
+        splits.append(Split.mapped(images, targets) if isinstance(images, Rows) else Split(images, targets))
+    return data_of(about["facts"], *splits)
 
 
 def save_tensors(

@@ -1,0 +1,42 @@
+"""What a data set is besides its tensors, as JSON values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reswork.datasets.dataset import Dataset, Skipped, Split
+
+
+def facts_of(data: Dataset) -> dict[str, Any]:
+    """Everything but images, targets and extras, with the fingerprint."""
+    return {
+        "name": data.name,
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "source": data.source,
+        "skipped": [[item.path, item.reason] for item in data.skipped],
+        "notes": list(data.notes),
+        "value_range": None if data.value_range is None else list(data.value_range),
+        "layout": data.layout,
+        "fingerprint": data.fingerprint,
+    }
+
+
+def data_of(facts: Mapping[str, Any], train: Split, test: Split) -> Dataset:
+    """The data set with these images and targets, whose fingerprint is not computed again."""
+    low_high = facts["value_range"]
+    data = Dataset(
+        str(facts["name"]),
+        train,
+        test,
+        tuple(map(str, facts["classes"])),
+        tuple(map(float, facts["mean"])),
+        tuple(map(float, facts["std"])),
+        str(facts["source"]),
+        tuple(Skipped(str(path), str(reason)) for path, reason in facts["skipped"]),
+        notes=tuple(map(str, facts["notes"])),
+        value_range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
+        layout=str(facts["layout"]),
+    )
+    data.__dict__["fingerprint"] = str(facts["fingerprint"])
+    return data
