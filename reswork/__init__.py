@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results, tasks
     from reswork.datasets.augmentation import Augmentation
     from reswork.debugging.report import Report, report
+    from reswork.diagnosis import diagnose
     from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
@@ -69,6 +70,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "datasets",
+    "diagnose",
     "divergence",
     "doctor",
     "export_csv",
@@ -132,6 +134,7 @@ _HOMES = {
     "branch": "reswork.experiment.branching",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
+    "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",

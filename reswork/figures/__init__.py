@@ -12,6 +12,7 @@ from reswork.figures.cursor import with_cursor
 from reswork.figures.curves import loss_curves, metric_curves
 from reswork.figures.depth_lines import over_depth
 from reswork.figures.embedding_map import embedding_map
+from reswork.figures.evidence import evidence
 from reswork.figures.film_strip import film_strip
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
@@ -46,6 +47,7 @@ __all__ = [
     "cost_by_layer",
     "coverage",
     "embedding_map",
+    "evidence",
     "feature_maps",
     "film_strip",
     "filter_spectra",

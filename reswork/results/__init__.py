@@ -6,6 +6,7 @@ from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.confidence import Calibration, Coverage, Reliability
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap
+from reswork.results.evidence import Evidence
 from reswork.results.kernels import Filters
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.layers import ActivationHistograms, LinearProbe, Similarity
@@ -28,6 +29,7 @@ __all__ = [
     "Coverage",
     "Duplicates",
     "EmbeddingMap",
+    "Evidence",
     "FeatureMaps",
     "Filters",
     "Frame",

@@ -1,0 +1,498 @@
+"""The faults: each plants itself in a plan, weakly or strongly, and names what else it truly brings about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.doctor.plans import Plan, remade, tinted
+from reswork.datasets.dataset import Dataset, Split
+from reswork.models.blocks import ResidualBlock
+from reswork.training.events import StepDone
+
+Plant = Callable[[Plan, int], None]  # strength: 0 weak, 1 strong
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        kind: the kind that the doctor has to find.
+        plant: puts it into a plan.
+        also: kinds that are as true of such a training; fixed before any rule was judged.
+    """
+
+    kind: str
+    plant: Plant
+    also: tuple[str, ...] = ()
+
+
+FAULTS: list[Fault] = []
+
+
+def _fault(*also: str) -> Callable[[Plant], Plant]:
+    def add(plant: Plant) -> Plant:
+        FAULTS.append(Fault(plant.__name__, plant, also))
+        return plant
+
+    return add
+
+
+class Wrapped(nn.Module):
+    """A network with something before and behind it."""
+
+    def __init__(
+        self,
+        body: nn.Module,
+        before: Callable[[Tensor], Tensor] = lambda x: x,
+        after: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        super().__init__()
+        self.body, self.before, self.after = body, before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images to what comes behind."""
+        return self.after(self.body(self.before(x)))
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+def _blocks(model: nn.Module) -> list[ResidualBlock]:
+    return [part for part in model.modules() if isinstance(part, ResidualBlock)]
+
+
+@torch.no_grad()
+def _scale(model: nn.Module, factor: float) -> nn.Module:
+    for part in model.modules():
+        if isinstance(part, nn.Conv2d):
+            part.weight.mul_(factor)
+    return model
+
+
+# --- signals -----------------------------------------------------------------------------------------------
+
+
+@_fault("underfitting")
+def dead_units(plan: Plan, strength: int) -> None:
+    """Norms' biases far below 0 for 60 or 90 % of the channels."""
+
+    def before(model: nn.Module) -> nn.Module:
+        with torch.no_grad():
+            for norm in _norms(model):
+                norm.bias[: round((0.6, 0.9)[strength] * len(norm.bias))] = -8.0
+        return model
+
+    plan.before = before
+
+
+@_fault("underfitting")
+def vanishing_gradients(plan: Plan, strength: int) -> None:
+    """A plain net without norm, with sigmoids instead of ReLUs."""
+    plan.config |= {
+        "depth": (14, 20)[strength],
+        "residual": False,
+        "norm": "none",
+        "order": "post",
+        "shortcut": None,
+    }
+    plan.recipe |= {"learning_rate": 0.02}
+
+    def before(model: nn.Module) -> nn.Module:
+        for part in model.modules():
+            for name, child in part.named_children():
+                if isinstance(child, nn.ReLU):
+                    setattr(part, name, nn.Sigmoid())
+        return model
+
+    plan.before = before
+
+
+@_fault("rate_too_high", "saturated_outputs")
+def exploding_gradients(plan: Plan, strength: int) -> None:
+    """A plain net without norm, whose weights begin two or three times too large."""
+    plan.config |= {"depth": 14, "residual": False, "norm": "none", "order": "post", "shortcut": None}
+    plan.recipe |= {"learning_rate": 0.01}
+    plan.before = lambda model: _scale(model, (2.0, 3.0)[strength])
+
+
+def _branches_times(model: nn.Module, blocks: slice, factor: float) -> nn.Module:
+    """What the branches of some blocks give is multiplied before it is added."""
+    for block in _blocks(model)[blocks]:
+        name = block.plan.branch[-1]
+        setattr(block, name, nn.Sequential(getattr(block, name), Times(factor)))
+    return model
+
+
+class Times(nn.Module):
+    """Times a number that is not learned."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x * self.factor
+
+
+class Detached(nn.Module):
+    """No gradient comes back through it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return x.detach()
+
+
+@_fault()
+def idle_branch(plan: Plan, strength: int) -> None:
+    """The branch of the last block, or of all but the first, counts a thousandth."""
+    plan.before = lambda model: _branches_times(model, slice(1 if strength else -1, None), 1e-3)
+
+
+@_fault()
+def drowned_shortcut(plan: Plan, strength: int) -> None:
+    """Every branch is multiplied by 30 or 100 before it is added."""
+    plan.before = lambda model: _branches_times(model, slice(None), (30.0, 100.0)[strength])
+
+
+# --- learning rate and loss --------------------------------------------------------------------------------
+
+
+@_fault("oscillating_loss", "dead_units", "no_warmup", "exploding_gradients")
+def rate_too_high(plan: Plan, strength: int) -> None:
+    """SGD at 5 or 30, all the way."""
+    plan.recipe |= {"learning_rate": (5.0, 30.0)[strength], "schedule": "constant"}
+
+
+@_fault("underfitting")
+def rate_too_low(plan: Plan, strength: int) -> None:
+    """SGD at 0.0003 or 0.00003."""
+    plan.recipe |= {"learning_rate": (3e-4, 3e-5)[strength]}
+
+
+@_fault("rate_too_high")
+def no_warmup(plan: Plan, strength: int) -> None:
+    """A high first rate that falls soon, without warm-up: the loss jumps, and then recovers."""
+    plan.recipe |= {"learning_rate": (1.0, 2.0)[strength], "schedule": "cosine", "steps": 240}
+
+
+@_fault("underfitting")
+def decayed_too_soon(plan: Plan, strength: int) -> None:
+    """The rate falls to a hundredth after a tenth of the run, or after a twentieth."""
+    plan.recipe |= {
+        "schedule": "step", "milestones": ((0.06, 0.08), (0.02, 0.04))[strength], "decay_factor": 0.05,
+        "learning_rate": 0.05,
+    }  # fmt: skip
+
+
+@_fault("rate_too_high")
+def oscillating_loss(plan: Plan, strength: int) -> None:
+    """Momentum of 0.99 or 0.995 at a rate for 0.9."""
+    plan.recipe |= {"momentum": (0.99, 0.997)[strength], "schedule": "constant", "steps": 200}
+
+
+@_fault("over_regularised")
+def decay_kills(plan: Plan, strength: int) -> None:
+    """Weight decay of 0.2 or 1 at rate 0.1."""
+    plan.recipe |= {"weight_decay": (0.2, 1.0)[strength]}
+
+
+# --- fit ---------------------------------------------------------------------------------------------------
+
+
+@_fault()
+def overfitting(plan: Plan, strength: int) -> None:
+    """60 or 30 training images, learned by heart."""
+    plan.data = plan.data.subset(train=(60, 30)[strength])
+
+
+@_fault()
+def underfitting(plan: Plan, strength: int) -> None:
+    """Two channels, or one, in the first stage, and the others no wider."""
+    plan.config |= {"width": (2, 1)[strength], "stage_blocks": [1, 1], "depth": None, "form": "cifar"}
+
+
+@_fault("underfitting")
+def over_regularised(plan: Plan, strength: int) -> None:
+    """Dropout of 0.85, or labels smoothed by 0.9 with dropout 0.7."""
+    plan.config |= {"dropout": (0.85, 0.7)[strength]}
+    plan.recipe |= {"label_smoothing": (0.0, 0.9)[strength]}
+
+
+# --- outputs -----------------------------------------------------------------------------------------------
+
+
+@_fault("underfitting", "no_gradient", "dead_units")
+def constant_outputs(plan: Plan, strength: int) -> None:
+    """A ReLU behind the last layer, whose biases begin below 0."""
+
+    def before(model: nn.Module) -> nn.Module:
+        with torch.no_grad():
+            model.fc.bias.fill_((-3.0, -10.0)[strength])  # type: ignore[union-attr]
+        return Wrapped(model, after=F.relu)
+
+    plan.before = before
+
+
+@_fault("rate_too_high", "exploding_gradients", "underfitting")
+def saturated_outputs(plan: Plan, strength: int) -> None:
+    """The answers are multiplied by 100 or 1,000."""
+    plan.before = lambda model: Wrapped(model, after=Times((100.0, 1000.0)[strength]))
+
+
+@_fault("underfitting")
+def softmax_before_loss(plan: Plan, strength: int) -> None:
+    """Sigmoids, or a softmax, behind the last layer."""
+    plan.before = lambda model: Wrapped(model, after=(torch.sigmoid, _softmax)[strength])
+
+
+def _softmax(x: Tensor) -> Tensor:
+    return x.softmax(1)
+
+
+# --- inputs ------------------------------------------------------------------------------------------------
+
+
+@_fault()
+def unnormalised_inputs(plan: Plan, strength: int) -> None:
+    """The mean is not taken off, or neither is done: images from 0 to 1."""
+    channels = len(plan.data.mean)
+    std = plan.data.std if not strength else (1.0,) * channels
+    plan.data = replace(plan.data, mean=(0.0,) * channels, std=std)
+
+
+@_fault("unnormalised_inputs")
+def values_0_to_255(plan: Plan, strength: int) -> None:
+    """Values of 0 to 255, with or without the mean."""
+    channels = len(plan.data.mean)
+    mean = plan.data.mean if not strength else (0.0,) * channels
+    plan.data = replace(plan.data, mean=mean, std=(1 / 255,) * channels)
+
+
+@_fault("norm_statistics_wrong")
+def test_inputs_differ(plan: Plan, strength: int) -> None:
+    """Test images at half contrast, or as negatives."""
+    images = plan.data.test.images
+    changed = (images.float() * 0.4).byte() if not strength else 255 - images
+    plan.data = replace(plan.data, test=Split(changed, plan.data.test.targets))
+
+
+@_fault("test_inputs_differ")
+def channels_swapped(plan: Plan, strength: int) -> None:
+    """Training images are RGB, test images BGR, in light that is tinted a little or much."""
+    data = tinted(plan.data, (0.5, 0.9)[strength])
+    plan.config |= {"in_channels": 3}
+    plan.data = replace(data, test=Split(data.test.images.flip(1), data.test.targets))
+
+
+@_fault("underfitting")
+def empty_inputs(plan: Plan, strength: int) -> None:
+    """Whole numbers divided too early: images of 0 and 1, of 255."""
+    divisor = (200, 255)[strength]
+    splits = [Split(each.images // divisor, each.targets) for each in (plan.data.train, plan.data.test)]
+    plan.data = remade(plan.data, *splits)
+
+
+# --- norms and modes ---------------------------------------------------------------------------------------
+
+
+@_fault()
+def norm_statistics_wrong(plan: Plan, strength: int) -> None:
+    """The kept statistics follow at a hundredth of the usual pace, or come from elsewhere."""
+
+    def slow(model: nn.Module) -> nn.Module:
+        for norm in _norms(model):
+            norm.momentum = 0.001
+        return model
+
+    def foreign(model: nn.Module) -> nn.Module:
+        for norm in _norms(model):
+            norm.running_var.mul_(8.0)  # type: ignore[union-attr]
+            norm.running_mean.add_(norm.running_var.sqrt() / 4)  # type: ignore[union-attr, arg-type]
+        return model
+
+    if strength:
+        plan.after = foreign
+    else:
+        plan.before = slow
+
+
+@_fault("norm_statistics_wrong")
+def norm_statistics_frozen(plan: Plan, strength: int) -> None:
+    """The norms of one stage, or all, never learn their statistics."""
+
+    def before(model: nn.Module) -> nn.Module:
+        for norm in _norms(model) if strength else _norms(model.layer3):  # type: ignore[arg-type]
+            norm.momentum = 0.0
+        return model
+
+    plan.before = before
+
+
+@_fault("norm_statistics_wrong")
+def tiny_batch(plan: Plan, strength: int) -> None:
+    """Four images, or two, in a batch."""
+    plan.recipe |= {"batch_size": (4, 2)[strength], "learning_rate": 0.02}
+
+
+@_fault("norm_statistics_wrong")
+def modes_confused(plan: Plan, strength: int) -> None:
+    """Dropout that eval() does not end, or norms that eval() does not reach."""
+    plan.before = (_restless_dropout, _restless_norms)[strength]
+
+
+def _restless_dropout(model: nn.Module) -> nn.Module:
+    model.avgpool = nn.Sequential(model.avgpool, _AlwaysDropped())  # type: ignore[assignment]
+    return model
+
+
+class _AlwaysDropped(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, 0.4)  # without training=self.training
+
+
+def _restless_norms(model: nn.Module) -> nn.Module:
+    for norm in _norms(model):
+        norm.track_running_stats = False
+        norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+    return model
+
+
+# --- weights -----------------------------------------------------------------------------------------------
+
+
+@_fault()
+def frozen_layers(plan: Plan, strength: int) -> None:
+    """One stage, or all but the last layer, wants no gradient."""
+
+    def before(model: nn.Module) -> nn.Module:
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(not name.startswith("layer2") if not strength else name.startswith("fc"))
+        return model
+
+    plan.before = before
+
+
+@_fault()
+def not_in_optimizer(plan: Plan, strength: int) -> None:
+    """One stage, or all but the last layer, gets gradients and no updates."""
+    kept: dict[nn.Parameter, Tensor] = {}
+
+    def before(model: nn.Module) -> nn.Module:
+        for name, weight in model.named_parameters():
+            if name.startswith("layer2") if not strength else not name.startswith("fc"):
+                kept[weight] = weight.detach().clone()
+        return model
+
+    def during(event: object) -> None:
+        if isinstance(event, StepDone):
+            for weight, held in kept.items():
+                weight.data.copy_(held)
+
+    plan.before, plan.during = before, during
+
+
+@_fault()
+def no_gradient(plan: Plan, strength: int) -> None:
+    """A detach() behind the first stage, or behind the second."""
+
+    def before(model: nn.Module) -> nn.Module:
+        name = ("layer1", "layer2")[strength]
+        setattr(model, name, nn.Sequential(getattr(model, name), Detached()))
+        return model
+
+    plan.before = before
+
+
+@_fault("rate_too_low", "underfitting", "not_in_optimizer")
+def underflow(plan: Plan, strength: int) -> None:
+    """Weights kept in bfloat16, with updates too small to be seen in it."""
+    plan.recipe |= {"learning_rate": (1e-3, 2e-4)[strength], "steps": 120}
+    plan.before = lambda model: Wrapped(model.bfloat16(), _to_half, _to_single)
+
+
+def _to_half(x: Tensor) -> Tensor:
+    return x.bfloat16()
+
+
+def _to_single(x: Tensor) -> Tensor:
+    return x.float()
+
+
+# --- labels and data ---------------------------------------------------------------------------------------
+
+
+def _relabelled(data: Dataset, share: float, *, both: bool = False) -> Dataset:
+    generator = torch.Generator().manual_seed(1)
+    splits = []
+    for split in (data.train, data.test):
+        labels = split.labels.clone()
+        chosen = torch.rand(len(labels), generator=generator) < share
+        others = torch.randint(1, len(data.classes), (len(labels),), generator=generator)
+        labels[chosen] = ((labels + others) % len(data.classes))[chosen]
+        splits.append(Split(split.images, labels))
+    return replace(data, train=splits[0], test=splits[1] if both else data.test)
+
+
+@_fault("underfitting")
+def label_noise(plan: Plan, strength: int) -> None:
+    """15 or 35 % of the training labels are wrong."""
+    plan.data = _relabelled(plan.data, (0.15, 0.35)[strength])
+
+
+@_fault("overfitting", "underfitting")
+def labels_shuffled(plan: Plan, strength: int) -> None:
+    """Labels of both splits in another order than the images; or shifted by one against them."""
+
+    def shuffled(split: Split) -> Split:
+        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(2))
+        return Split(split.images, split.labels[order] if strength else split.labels.roll(1))
+
+    plan.data = replace(plan.data, train=shuffled(plan.data.train), test=shuffled(plan.data.test))
+
+
+@_fault()
+def labels_off_by_one(plan: Plan, strength: int) -> None:
+    """Class numbers of the test images are one too high, of half the classes or of all."""
+    labels, classes = plan.data.test.labels, len(plan.data.classes)
+    half = classes // 2
+    moved = (labels + 1) % classes if strength else torch.where(labels < half, (labels + 1) % half, labels)
+    plan.data = replace(plan.data, test=Split(plan.data.test.images, moved))
+
+
+@_fault("overfitting")
+def imbalance(plan: Plan, strength: int) -> None:
+    """The classes fall in number to a fifteenth or a sixtieth."""
+    data, classes = plan.data, len(plan.data.classes)
+    keep = torch.zeros(len(data.train), dtype=torch.bool)
+    for number in range(classes):
+        of_class = (data.train.labels == number).nonzero().flatten()
+        share = (1 / 15, 1 / 60)[strength] ** (number / (classes - 1))
+        keep[of_class[: max(1, round(len(of_class) * share))]] = True
+    plan.data = remade(data, data.train.take(keep), data.test)
+
+
+@_fault()
+def leakage(plan: Plan, strength: int) -> None:
+    """A fifth or all of the test images stand among the training images."""
+    data = plan.data
+    count = round(len(data.test) * (0.2, 1.0)[strength])
+    images = torch.cat([data.train.images, data.test.images[:count]])
+    labels = torch.cat([data.train.labels, data.test.labels[:count]])
+    plan.data = replace(data, train=Split(images, labels))
+
+
+@_fault("underfitting")
+def destructive_augmentation(plan: Plan, strength: int) -> None:
+    """A cutout as large as the image, or a crop of nearly nothing."""
+    side = plan.data.input_shape[1]
+    plan.recipe |= {
+        "augmentation": {"cutout": side + side // 3}
+        if not strength
+        else {"crop_padding": side - 1, "cutout": side // 2}
+    }

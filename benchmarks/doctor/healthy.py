@@ -1,0 +1,137 @@
+"""Healthy trainings of all sorts, in which every finding is a false one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.doctor.plans import Plan, plan, remade
+from reswork.datasets.dataset import Split
+
+Change = Callable[[Plan], None]
+
+
+def _config(**changes: Any) -> Change:
+    return lambda plan: plan.config.update(changes)
+
+
+def _recipe(**changes: Any) -> Change:
+    return lambda plan: plan.recipe.update(changes)
+
+
+def _both(*changes: Change) -> Change:
+    def change(plan: Plan) -> None:
+        for each in changes:
+            each(plan)
+
+    return change
+
+
+def _fewer(plan: Plan) -> None:
+    plan.data = plan.data.subset(train=600)
+
+
+def _grainy(plan: Plan) -> None:
+    """Noise of a cheap camera over all images."""
+    generator = torch.Generator().manual_seed(3)
+
+    def noisy(split: Split) -> Split:
+        noise = torch.randn(split.images.shape, generator=generator) * 20
+        return Split((split.images + noise).clamp(0, 255).byte(), split.targets)
+
+    plan.data = remade(plan.data, noisy(plan.data.train), noisy(plan.data.test))
+
+
+def _a_little_uneven(plan: Plan) -> None:
+    """The classes fall in number to two fifths."""
+    data, classes = plan.data, len(plan.data.classes)
+    keep = torch.ones(len(data.train), dtype=torch.bool)
+    for number in range(classes):
+        of_class = (data.train.labels == number).nonzero().flatten()
+        keep[of_class[round(len(of_class) * (1 - 0.6 * number / (classes - 1))) :]] = False
+    plan.data = remade(data, data.train.take(keep), data.test)
+
+
+def _fine_tuned(plan: Plan) -> None:
+    """Begins with the weights of a first training, at a tenth of the rate."""
+    from reswork.training.run import Run
+
+    def before(model: nn.Module) -> nn.Module:
+        first = Run(
+            model, plan.data, replace(plan.made_recipe(), learning_rate=0.1, frozen=(), seed=9), recorders=[]
+        )
+        first.start()
+        first.wait()
+        return model.train()
+
+    plan.before = before
+    plan.recipe |= {"learning_rate": 0.01}
+
+
+_MANY = ("digits", "fashion")
+_DEEP = {"depth": 110, "width": 4, "order": "post", "shortcut": None}
+
+# name, network, data sets, change
+_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", "ResNet-8", (*_MANY, "shapes", "tinted digits", "tinted fashion"), _config()),
+    ("as it is", "PreResNet-14", (*_MANY, "shapes"), _config()),
+    ("another seed", "ResNet-8", _MANY, _recipe(seed=5)),
+    ("depth 20", "ResNet-8", _MANY, _config(depth=20)),
+    ("depth 32", "ResNet-8", ("digits",), _config(depth=32)),
+    ("depth 56", "ResNet-8", ("digits",), _both(_config(depth=56, width=4), _recipe(steps=120))),
+    ("depth 110", "ResNet-8", ("digits",), _both(_config(**_DEEP), _recipe(steps=120, learning_rate=0.05))),
+    ("plain 8", "ResNet-8", _MANY, _config(residual=False)),
+    ("plain 14", "ResNet-8", ("digits",), _config(residual=False, depth=14)),
+    ("group norm", "ResNet-8", _MANY, _config(norm="group", width=16)),
+    ("skipinit without norm", "ResNet-8", ("digits",),
+     _both(_config(norm="none", residual_scaling="skipinit", depth=14), _recipe(learning_rate=0.02))),
+    ("zero-init", "ResNet-8", _MANY, _config(zero_init_last_norm=True)),
+    ("bottleneck 20", "ResNet-8", ("digits",), _config(depth=20, block="bottleneck", form="cifar")),
+    ("squeeze and excitation", "ResNet-8", ("fashion",), _config(squeeze_excitation=True, width=16)),
+    ("wide", "ResNet-8", ("fashion",), _config(widen_factor=2)),
+    ("a little dropout", "ResNet-8", _MANY, _config(dropout=0.1)),
+    ("stochastic depth", "PreResNet-14", ("digits",), _config(stochastic_depth=0.1)),
+    ("Adam", "ResNet-8", _MANY, _recipe(optimizer="adam", learning_rate=0.003, weight_decay=0.0)),
+    ("AdamW", "PreResNet-14", _MANY, _recipe(optimizer="adamw", learning_rate=0.003, weight_decay=0.01)),
+    ("Nesterov", "ResNet-8", ("digits",), _recipe(nesterov=True)),
+    ("constant rate", "ResNet-8", _MANY, _recipe(schedule="constant", learning_rate=0.05)),
+    ("steps", "PreResNet-14", _MANY, _recipe(schedule="step")),
+    ("one cycle", "ResNet-8", _MANY, _recipe(schedule="one_cycle", learning_rate=0.2)),
+    ("warm-up", "PreResNet-14", ("fashion",), _recipe(warmup_epochs=1.0)),
+    ("smoothed labels", "ResNet-8", _MANY, _recipe(label_smoothing=0.1)),
+    ("mixup", "ResNet-8", ("fashion",), _recipe(mixup=0.2)),
+    ("moving average", "ResNet-8", ("digits",), _recipe(ema=0.95)),
+    ("clipped", "PreResNet-14", ("digits",), _recipe(clip_norm=1.0)),
+    ("shifted", "ResNet-8", ("digits",), _recipe(augmentation={"translate": 1}, steps=240)),
+    ("flipped", "ResNet-8", ("fashion",), _recipe(augmentation={"flip": True, "crop_padding": 1}, steps=240)),
+    ("cutout", "PreResNet-14", ("fashion",), _recipe(augmentation={"cutout": 4}, steps=240)),
+    ("batches of 16", "ResNet-8", ("digits",), _recipe(batch_size=16, learning_rate=0.05)),
+    ("batches of 128", "ResNet-8", ("fashion",), _recipe(batch_size=128, learning_rate=0.2)),
+    ("600 images", "ResNet-8", _MANY, _fewer),
+    ("grainy", "ResNet-8", _MANY, _grainy),
+    ("uneven, balanced", "PreResNet-14", ("digits",), _both(_a_little_uneven, _recipe(class_weights="balanced"))),
+    ("fine-tuned", "ResNet-8", ("digits", "fashion"), _fine_tuned),
+    ("frozen by the recipe", "ResNet-8", ("digits", "fashion"),
+     _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
+    ("no weight decay", "PreResNet-14", ("digits",), _recipe(weight_decay=0.0)),
+    ("more weight decay", "ResNet-8", ("fashion",), _recipe(weight_decay=5e-4)),
+)  # fmt: skip
+
+
+def healthy() -> dict[str, Callable[[], Plan]]:
+    """All of them by name: ``sort/network/data``."""
+    return {
+        f"healthy: {sort}/{network}/{data}": lambda network=network, data=data, change=change: _made(
+            network, data, change
+        )
+        for sort, network, sets, change in _SORTS
+        for data in sets
+    }
+
+
+def _made(network: str, data: str, change: Change) -> Plan:
+    made = plan(network, data)
+    change(made)
+    return made

@@ -1,0 +1,99 @@
+"""A tiny training before something is planted in it: two networks, two data sets, one recipe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import avg_pool2d
+
+from reswork import datasets
+from reswork.datasets.conversion import assembled
+from reswork.datasets.dataset import Dataset, Split
+from reswork.training.events import Event
+from reswork.training.recipe import Recipe
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet-8": {"depth": 8, "width": 8},
+    "PreResNet-14": {"depth": 14, "width": 8, "order": "pre", "shortcut": "B"},
+}
+DATA = ("digits", "fashion")
+RECIPE: dict[str, Any] = {
+    "steps": 160, "batch_size": 32, "learning_rate": 0.1, "device": "cpu", "precision": "fp32", "compile": "off",
+    "channels_last": False, "deterministic": True,
+}  # fmt: skip
+
+
+@dataclass
+class Plan:
+    """What will be trained; a fault changes it in place.
+
+    Attributes:
+        data: the data set.
+        config: settings of the network.
+        recipe: settings of the training.
+        before: changes the network, or wraps it, before it is trained.
+        during: hears the events of the training, before the recorders do.
+        after: changes the network afterwards.
+        data_after: what the trained network is looked at with, where that is other data.
+    """
+
+    data: Dataset
+    config: dict[str, Any]
+    recipe: dict[str, Any] = field(default_factory=lambda: dict(RECIPE))
+    before: Callable[[nn.Module], nn.Module] = lambda model: model
+    during: Callable[[Event], None] | None = None
+    after: Callable[[nn.Module], nn.Module] = lambda model: model
+    data_after: Dataset | None = None
+
+    def made_recipe(self) -> Recipe:
+        """The recipe with all changes."""
+        return Recipe.from_dict(self.recipe)
+
+
+def plan(network: str, data: str, seed: int = 0) -> Plan:
+    """A healthy one.
+
+    Args:
+        network: of ``NETWORKS``.
+        data: of ``DATA``, or another one of `named_data`.
+        seed: of weights and batches.
+    """
+    found = named_data(data)
+    own = {"in_channels": found.input_shape[0], "num_classes": len(found.classes)}
+    return Plan(found, {**NETWORKS[network], **own}, {**RECIPE, "seed": seed})
+
+
+@cache
+def named_data(name: str) -> Dataset:
+    """``digits``, ``fashion`` of 14x14 pixels, ``shapes`` of 16x16, or ``tinted digits`` and ``tinted fashion``."""
+    if name.startswith("tinted "):
+        return tinted(named_data(name.removeprefix("tinted ")), 0.5)
+    if name == "digits":
+        return datasets.digits()
+    if name == "shapes":
+        return datasets.shapes(train=900, test=300, size=16)
+    found = datasets.fashion().subset(train=1_500, test=400)
+    return remade(found, _halved(found.train), _halved(found.test))
+
+
+def tinted(data: Dataset, strength: float) -> Dataset:
+    """Three channels of one, the second and third darker, as a lamp of one colour makes it."""
+    factors = torch.tensor([1.0, 1 - strength / 2, 1 - strength]).view(1, 3, 1, 1)
+
+    def split(each: Split) -> Split:
+        return Split((each.images * factors).byte(), each.targets)
+
+    return remade(data, split(data.train), split(data.test))
+
+
+def remade(data: Dataset, train: Split, test: Split) -> Dataset:
+    """The same with other images or labels, and the statistics of the new ones."""
+    made = assembled(data.name, train, test, list(data.classes), data.source)
+    return replace(made, name=data.name)
+
+
+def _halved(split: Split) -> Split:
+    return Split(avg_pool2d(split.images.float(), 2).round().byte(), split.targets)

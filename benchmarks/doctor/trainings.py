@@ -1,0 +1,108 @@
+"""Trains the cases one after the other and keeps what the rules are asked about as a line of JSON each."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from benchmarks.doctor.faults import FAULTS
+from benchmarks.doctor.healthy import healthy
+from benchmarks.doctor.plans import DATA, NETWORKS, Plan, plan
+from reswork.diagnosis.collection import facts_of_run
+from reswork.diagnosis.facts import Facts
+from reswork.models.network import resnet
+from reswork.recorders import default_recorders
+from reswork.training.events import StepDone
+from reswork.training.recorder import BaseRecorder, FunctionRecorder
+from reswork.training.run import Run
+
+Half = Literal["choose", "judge"]
+STRENGTHS = ("weak", "strong")
+
+
+def cases() -> dict[str, Callable[[], Plan]]:
+    """Every training by its name: ``kind/network/data/strength``, or ``healthy: sort/network/data``."""
+    planted = {
+        f"{fault.kind}/{network}/{data}/{word}": lambda fault=fault, network=network, data=data, strength=strength: (
+            _planted(fault.plant, network, data, strength)
+        )
+        for fault in FAULTS
+        for network in NETWORKS
+        for data in DATA
+        for strength, word in enumerate(STRENGTHS)
+    }
+    return {**planted, **healthy()}
+
+
+def half_of(name: str) -> Half:
+    """Which half a case belongs to, by its name alone: half of each kind, and half of the healthy ones.
+
+    Within a kind the eight cases are ordered by the hash of their names, and every second one judges.
+    """
+    kind = name.split("/")[0] if not name.startswith("healthy") else "healthy"
+    same = [
+        each
+        for each in cases()
+        if (each.startswith("healthy") if kind == "healthy" else each.split("/")[0] == kind)
+    ]
+    order = sorted(same, key=lambda each: hashlib.sha256(each.encode()).hexdigest())
+    return "judge" if order.index(name) % 2 else "choose"
+
+
+def halves() -> dict[str, Half]:
+    """The half of every case."""
+    return {name: half_of(name) for name in cases()}
+
+
+def train(names: Iterable[str], folder: Path) -> Iterator[tuple[str, float]]:
+    """Train those that the folder has no record of; yields each name with its seconds."""
+    torch.set_num_threads(1)
+    known = cases()
+    done = set(records(folder))
+    with (folder / "records.jsonl").open("a") as file:
+        for name in names:
+            if name in done:
+                continue
+            begin = time.perf_counter()
+            facts = trained(known[name]())
+            file.write(json.dumps({"case": name, "facts": facts.to_dict()}) + "\n")
+            file.flush()
+            yield name, time.perf_counter() - begin
+
+
+def records(folder: Path) -> dict[str, Facts]:
+    """What was recorded so far, by case."""
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return {each["case"]: Facts.from_dict(each["facts"]) for each in found}
+
+
+def trained(made: Plan) -> Facts:
+    """Train one case with the default recorders, and collect what the doctor is asked about."""
+    recipe = made.made_recipe()
+    torch.manual_seed(recipe.seed)
+    model: nn.Module = made.before(resnet(**made.config))
+    during: list[BaseRecorder] = []
+    if made.during is not None:
+        during.append(FunctionRecorder(made.during, events=(StepDone,)))
+    run = Run(model, made.data, recipe)
+    for recorder in (*during, *default_recorders(run.history, None)):
+        run.add_recorder(recorder)
+    run.start()
+    with suppress(ArithmeticError):  # a loss that is not finite is one of the things to be found
+        run.wait()
+    made.after(run.model)
+    return facts_of_run(run, made.data_after)
+
+
+def _planted(plant: Callable[[Plan, int], None], network: str, data: str, strength: int) -> Plan:
+    made = plan(network, data)
+    plant(made, strength)
+    return made

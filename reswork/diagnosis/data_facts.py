@@ -1,0 +1,114 @@
+"""What a data set says of itself: statistics, neighbours, copies between its splits."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from reswork.datasets.augmentation import Augmentation, augment, normalise
+from reswork.datasets.dataset import Dataset, Split, channel_statistics
+from reswork.diagnosis.facts import DataFacts
+
+_TRAIN, _ASKED = 2_000, 400  # images among which neighbours are looked for, and for which
+_SIDE = 12  # pixels; a copy that was made smaller is still found
+_BLANK = 2.0  # grey levels, of 255: the deviation of an image with nothing to see
+_COPY = 2.5  # grey levels: mean difference of two images that are the same
+
+
+def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataFacts:
+    """All that the rules ask about a data set with labels; some tenths of a second, whatever its size.
+
+    Args:
+        data: on the processor.
+        augmentation: of the recipe, where there is one.
+    """
+    train, test = some(data.train, _TRAIN), some(data.test, _ASKED)
+    asked = some(data.train, _ASKED)
+    points, labels = _points(train.images), train.labels
+    own = _nearest(_points(asked.images), points, skip_itself=True)[1]
+    distances, other = _nearest(_points(test.images), _points(data.train.images))
+    neighbours = labels[own]
+    answers = data.train.labels[other]
+    augmented = np.nan
+    if augmentation is not None and augmentation != Augmentation():
+        changed = augment(asked.images, augmentation, torch.Generator().manual_seed(0))
+        augmented = _share(labels[_nearest(_points(changed), points, skip_itself=True)[1]] == asked.labels)
+    inputs, test_inputs = (normalise(split.images, data.mean, data.std) for split in (asked, test))
+    true_mean, true_std = channel_statistics(train.images)
+    flat = asked.images.float().flatten(1)
+    return DataFacts(
+        classes=len(data.classes),
+        images=len(data.train),
+        test_images=len(data.test),
+        counts=data.class_counts().astype(np.float64),
+        input_mean=inputs.mean((0, 2, 3)).numpy(),
+        input_std=inputs.std((0, 2, 3)).numpy(),
+        test_mean=test_inputs.mean((0, 2, 3)).numpy(),
+        test_std=test_inputs.std((0, 2, 3)).numpy(),
+        blank=_share(flat.std(1) < _BLANK),
+        neighbours=_share(neighbours == asked.labels),
+        neighbours_test=_share(answers == test.labels),
+        neighbours_matched=matched(answers, test.labels, len(data.classes)),
+        neighbours_augmented=augmented,
+        copies=_share(distances < _COPY),
+        mean=data.mean,
+        std=data.std,
+        true_mean=true_mean,
+        true_std=true_std,
+    )
+
+
+def neighbour_votes(asked: Split, train: Split, classes: int) -> Tensor:
+    """The label that most of an image's five nearest other training images have, (N,) int64.
+
+    Args:
+        asked: some of the training images.
+        train: the images to look among.
+        classes: how many there are.
+    """
+    near = _distances(_points(asked.images), _points(train.images), skip_itself=True).topk(5, largest=False)
+    votes = torch.nn.functional.one_hot(train.labels[near.indices], classes).sum(1)
+    return votes.argmax(1)
+
+
+def matched(answers: Tensor, labels: Tensor, classes: int) -> float:
+    """Share of answers that are right after the best renaming of the classes."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((classes, classes))
+    np.add.at(table, (labels.numpy(), answers.numpy()), 1)
+    rows, columns = linear_sum_assignment(-table)
+    return float(table[rows, columns].sum() / max(1, len(labels)))
+
+
+def some(split: Split, most: int) -> Split:
+    """So many images, evenly over the split."""
+    count = len(split)
+    return split if count <= most else split.take(torch.arange(most) * count // most)
+
+
+def _points(images: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, D) float32, at most 12 pixels a side."""
+    pixels = images.float()
+    if max(pixels.shape[2:]) > _SIDE:
+        pixels = adaptive_avg_pool2d(pixels, (min(_SIDE, pixels.shape[2]), min(_SIDE, pixels.shape[3])))
+    return pixels.flatten(1)
+
+
+def _distances(asked: Tensor, points: Tensor, *, skip_itself: bool) -> Tensor:
+    found = torch.cdist(asked, points) / asked.shape[1] ** 0.5  # root mean square, in grey levels
+    return found.masked_fill(found < 1e-3, torch.inf) if skip_itself else found
+
+
+def _nearest(asked: Tensor, points: Tensor, *, skip_itself: bool = False) -> tuple[Tensor, Tensor]:
+    nearest = _distances(asked, points, skip_itself=skip_itself).min(1)
+    return nearest.values, nearest.indices
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.float().mean()) if len(flags) else np.nan
+
+
+def copies(data: Dataset) -> Tensor:
+    """Which test images stand among the training images, (N,) bool."""
+    return _nearest(_points(data.test.images), _points(data.train.images))[0] < _COPY

@@ -1,0 +1,302 @@
+"""Rules about the images and labels: statistics, channels, copies, labels that do not belong."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from reswork.datasets.dataset import Dataset, Split, channel_statistics
+from reswork.diagnosis.facts import DataFacts, Facts, known
+from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.rule import Measured, Rule
+
+_LIMIT = "limit from the trainings of docs/doctor.md"
+_EXACT = "a normalised input has mean 0 and deviation 1; " + _LIMIT
+
+
+def _renormalised(data: Dataset) -> Dataset:
+    mean, std = channel_statistics(data.train.images)
+    return replace(data, mean=mean, std=std)
+
+
+def _statistics_fix(data: DataFacts) -> Fix:
+    changes = (
+        Change("data", "mean", data.mean, data.true_mean),
+        Change("data", "std", data.std, data.true_std),
+    )
+    return Fix("Normalise with the mean and deviation of the training images.", changes, _renormalised)
+
+
+def _channels(values: np.ndarray) -> tuple[str, ...]:
+    return tuple(f"channel {number}" for number in range(len(values)))
+
+
+def _unnormalised(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+    off = np.maximum(
+        np.abs(data.input_mean) / np.maximum(data.input_std, 1e-6),
+        np.abs(np.log(np.maximum(data.input_std, 1e-6))),
+    )
+    worst = int(off.argmax())
+    return Measured(
+        float(off[worst]),
+        f"The input is not normalised: channel {worst} has mean {data.input_mean[worst]:.2f} and deviation "
+        f"{data.input_std[worst]:.2f}.",
+        _statistics_fix(data),
+        "mean of the input",
+        _channels(data.input_mean),
+        data.input_mean,
+    )
+
+
+def _values_to_255(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+    return Measured(
+        float(data.input_std.max()),
+        f"The input has values as large as bytes: a deviation of {data.input_std.max():.0f} instead of 1.",
+        _statistics_fix(data),
+        "deviation of the input",
+        _channels(data.input_std),
+        data.input_std,
+    )
+
+
+def _empty_inputs(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+    return Measured(
+        data.blank,
+        f"{data.blank:.0%} of the training images show nothing: all their pixels are of nearly one grey.",
+        Fix("Look at how they were read: whole numbers that were divided too early become 0."),
+        numbers={"blank": data.blank},
+    )
+
+
+def _shift(data: DataFacts, order: tuple[int, ...] | None = None) -> np.ndarray:
+    """How far mean and deviation of each test channel are from those of training."""
+    chosen = list(order) if order is not None else list(range(len(data.test_mean)))
+    mean, std = data.test_mean[chosen], data.test_std[chosen]
+    unit = np.maximum(data.input_std, 1e-6)
+    return np.abs(mean - data.input_mean) / unit + np.abs(np.log(np.maximum(std, 1e-6) / unit))
+
+
+def _test_inputs_differ(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+    off = _shift(data)
+    worst = int(off.argmax())
+    return Measured(
+        float(off[worst]),
+        f"Test images are not like the training images: channel {worst} has mean {data.test_mean[worst]:.2f} and "
+        f"deviation {data.test_std[worst]:.2f}, in training {data.input_mean[worst]:.2f} and "
+        f"{data.input_std[worst]:.2f}.",
+        Fix("Read and prepare both splits by the same code."),
+        "distance of mean and deviation",
+        _channels(off),
+        off,
+    )
+
+
+def _channels_swapped(facts: Facts) -> Measured | None:
+    data, answers = known(facts.data), facts.answers
+    if len(data.test_mean) != 3:
+        return None
+    orders = [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    closest = min(orders, key=lambda order: float(_shift(data, order).sum()))
+    nearer = float(_shift(data).mean() - _shift(data, closest).mean())
+    gain = 0.0
+    if answers is not None and np.isfinite(answers.channel_score):
+        gain = max(0.0, answers.channel_score - answers.test_score)
+    order = answers.channel_order if answers is not None and gain > 0.1 else closest
+
+    def mended(found: Dataset) -> Dataset:
+        return replace(found, test=Split(found.test.images[:, list(order)], found.test.targets))
+
+    value = nearer + gain
+    return Measured(
+        value,
+        f"The channels are swapped between the splits: with the test images' channels in the order {tuple(order)} they "
+        f"look like the training images, and {gain:.0%} more are named right.",
+        Fix(
+            "Read both splits in the same order.",
+            (Change("data", "channels", (0, 1, 2), tuple(order)),),
+            mended,
+        ),
+        "distance of mean and deviation",
+        ("as they are", "in the other order"),
+        np.array([_shift(data).mean(), _shift(data, closest).mean()]),
+    )
+
+
+def _imbalance(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+    most, least = data.counts.max(), data.counts.min()
+    recipe = None if facts.settings is None else facts.settings.recipe
+    if recipe is not None and recipe.class_weights is not None:
+        return None
+    fix = Fix("Weigh rare classes more, or find more of their images.")
+    if recipe is not None:
+        fix = Fix(fix.sentence, (Change("recipe", "class_weights", None, "balanced"),))
+    return Measured(
+        float(most / max(least, 0.5)),
+        f"The classes are unequal: the most frequent has {most:.0f} training images, the rarest {least:.0f}.",
+        fix,
+        "training images",
+        tuple(str(number) for number in range(len(data.counts))),
+        data.counts,
+    )
+
+
+def _leakage(facts: Facts) -> Measured | None:
+    data = known(facts.data)
+
+    def mended(found: Dataset) -> Dataset:
+        from reswork.diagnosis.data_facts import copies
+
+        return replace(found, test=found.test.take(torch.logical_not(copies(found))))
+
+    return Measured(
+        data.copies,
+        f"{data.copies:.0%} of the test images stand among the training images: the test says little of new ones.",
+        Fix(
+            "Take them out of the test split.",
+            (Change("data", "test", data.test_images, round(data.test_images * (1 - data.copies))),),
+            mended,
+        )
+        if data.copies < 1
+        else Fix("Set other images aside for the test."),
+        numbers={"share": data.copies},
+    )
+
+
+def _chance(facts: Facts) -> float:
+    data = known(facts.data)
+    return float(data.counts.max() / max(1.0, data.counts.sum()))
+
+
+def _labels_shuffled(facts: Facts) -> Measured | None:
+    data, answers = known(facts.data), known(facts.answers)
+    chance = _chance(facts)
+    best = max(data.neighbours, data.neighbours_matched, answers.test_score, answers.matched_score)
+    share = (best - chance) / (1 - chance)
+    return Measured(
+        1 - share,
+        f"The labels do not belong to the images: an image's nearest neighbour has its label in {data.neighbours:.0%} "
+        f"of all cases, chance is {chance:.0%}, and no test image can be told from what was learned "
+        f"({answers.test_score:.0%} right).",
+        Fix("Look at the order in which images and labels were read: both lists must be sorted alike."),
+        "share with the same label",
+        ("nearest neighbour", "network, test images", "chance"),
+        np.array([data.neighbours, answers.test_score, chance]),
+    )
+
+
+def _labels_off(facts: Facts) -> Measured | None:
+    data, answers = known(facts.data), facts.answers
+    gain = data.neighbours_matched - data.neighbours_test
+    by_network = answers.matched_score - answers.test_score if answers is not None else gain
+    value = min(gain, by_network) if answers is not None and answers.matched_score > 0.4 else gain
+    return Measured(
+        value,
+        f"The test labels have other numbers than the training labels: with classes renamed {gain:.0%} more of the "
+        "test images agree with their nearest training image.",
+        Fix("Make the class numbers of both splits from one list of names, and count from 0 in both."),
+        "share that agrees",
+        ("as they are", "renamed"),
+        np.array([data.neighbours_test, data.neighbours_matched]),
+    )
+
+
+def _label_noise(facts: Facts) -> Measured | None:
+    answers = known(facts.answers)
+    return Measured(
+        answers.doubtful,
+        f"About {answers.doubtful:.0%} of the training labels look wrong: the network and the five nearest images "
+        "agree on another class.",
+        Fix(
+            "Look through them, the surest first, and correct or drop them; label smoothing of 0.1 softens the rest."
+        ),
+        numbers={"share": answers.doubtful},
+    )
+
+
+def _destructive_augmentation(facts: Facts) -> Measured | None:
+    data, answers, settings = known(facts.data), known(facts.answers), known(facts.settings)
+    recipe = settings.recipe
+    if recipe is None or not np.isfinite(answers.augmented_score):
+        return None
+    by_network = answers.train_score - answers.augmented_score
+    by_pixels = data.neighbours - data.neighbours_augmented
+    weak = answers.train_score < 2 * _chance(facts)
+    value = by_pixels if weak else by_network
+    old = recipe.augmentation.to_dict()
+    gentle = {
+        **old,
+        "crop_padding": min(1, old["crop_padding"]),
+        "cutout": 0,
+        "translate": min(1, old["translate"]),
+    }
+    return Measured(
+        value,
+        f"The augmentation destroys the class: {answers.train_score:.0%} of the training images are named right as "
+        f"they are, {answers.augmented_score:.0%} as the recipe changes them.",
+        Fix("Change them less.", (Change("recipe", "augmentation", old, gentle),)),
+        "share named right",
+        ("as they are", "augmented"),
+        np.array([answers.train_score, answers.augmented_score]),
+    )
+
+
+INPUTS = (
+    Rule(
+        "empty_inputs", "Is there anything to see?", ("data",), _empty_inputs, "share of images of one grey", 0.2,
+        _LIMIT,
+        "a look at the images", ("unnormalised_inputs", "labels_shuffled", "test_inputs_differ", "leakage"),
+    ),
+    Rule(
+        "values_0_to_255", "Are values as large as bytes?", ("data",), _values_to_255, "deviation of the input", 10.0,
+        "bytes have deviations of tens", "a pass over the images", ("unnormalised_inputs",),
+    ),
+    Rule(
+        "unnormalised_inputs", "Is the input normalised?", ("data",), _unnormalised,
+        "mean over deviation, or log of the deviation, of a channel", 0.5, _EXACT, "a pass over the images",
+    ),
+    Rule(
+        "channels_swapped", "Are channels in the same order?", ("data",), _channels_swapped,
+        "how much nearer another order is, plus what it gains", 0.15, _LIMIT, "a look at the images",
+        ("test_inputs_differ",),
+    ),
+    Rule(
+        "test_inputs_differ", "Are test images like training images?", ("data",), _test_inputs_differ,
+        "distance of mean and deviation, in deviations", 0.25, _EXACT, "a look at the images",
+    ),
+)  # fmt: skip
+LABELS = (
+    Rule(
+        "labels_shuffled", "Do labels belong to the images?", ("data", "answers"), _labels_shuffled,
+        "1 less the agreement above chance", 0.9, "agreement of neighbours is that of chance; " + _LIMIT,
+        "a look at the labels", ("label_noise", "overfitting", "underfitting", "leakage"),
+    ),
+    Rule(
+        "labels_off_by_one", "Do both splits count classes alike?", ("data",), _labels_off,
+        "agreement gained by renaming the classes", 0.15, _LIMIT, "a look at the labels", ("overfitting",),
+    ),
+    Rule(
+        "leakage", "Are test images new?", ("data",), _leakage, "share of test images seen in training", 0.03,
+        "2.5 grey levels of mean difference; " + _LIMIT, "a smaller test",
+    ),
+    Rule(
+        "imbalance", "Are classes of equal size?", ("data",), _imbalance, "most frequent class over the rarest", 8.0,
+        "Buda et al. 2018, arXiv:1710.05381: harm from about 10 on", "weights of classes that change little",
+        ("overfitting",),
+    ),
+    Rule(
+        "label_noise", "Are labels wrong?", ("answers",), _label_noise,
+        "share of labels that network and neighbours contradict", 0.05,
+        "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
+        "a look at some images",
+        ("overfitting",),
+    ),
+    Rule(
+        "destructive_augmentation", "Does augmentation keep the class?", ("settings", "answers", "data"),
+        _destructive_augmentation, "score lost by augmentation", 0.25, _LIMIT, "a little overfitting",
+    ),
+)  # fmt: skip

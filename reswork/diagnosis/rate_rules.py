@@ -1,0 +1,209 @@
+"""Rules about the learning rate and the course of the loss."""
+
+import math
+
+import numpy as np
+
+from reswork.diagnosis.facts import Course, Facts, Settings, known
+from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.rule import Measured, Rule
+
+_USUAL = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}  # learning rates, as `Recipe` says
+_PARTS = 20  # pieces of the loss whose means are compared
+
+
+def guessing_loss(classes: int) -> float:
+    """Cross-entropy of somebody who calls all classes equally likely."""
+    return math.log(max(2, classes))
+
+
+def pieces(values: np.ndarray, count: int = _PARTS) -> np.ndarray:
+    """Means of so many equal pieces, (count,); of fewer where there are fewer values."""
+    values = values[np.isfinite(values)]
+    parts = np.array_split(values, min(count, max(1, len(values))))
+    return np.array([part.mean() for part in parts if len(part)])
+
+
+def _typical_update(course: Course, first: int | None = None) -> float:
+    """Median over layers of the mean |dw| / |w|; of the first measurements, or of all."""
+    if not course.updates.size:
+        return math.nan
+    rows = np.where(np.isfinite(course.updates), course.updates, np.nan)[:first]
+    with np.errstate(all="ignore"):
+        means = np.nanmean(rows, axis=0) if len(rows) else np.array([np.nan])
+    return float(np.nanmedian(means)) if np.isfinite(means).any() else math.nan
+
+
+def _new_rate(settings: Settings, factor: float, why: str) -> Fix | None:
+    recipe = settings.recipe
+    if recipe is None:
+        return None
+    new = float(f"{recipe.learning_rate * factor:.1g}")
+    return Fix(
+        f"{why}: learning_rate={new:g}.", (Change("recipe", "learning_rate", recipe.learning_rate, new),)
+    )
+
+
+def _loss_over_steps(course: Course) -> dict[str, object]:
+    return {"title": "loss of the batches", "labels": tuple(course.steps.tolist()), "values": course.loss}
+
+
+def _rate_too_high(facts: Facts) -> Measured | None:
+    course, settings = known(facts.course), known(facts.settings)
+    update, chance = _typical_update(course, 4), guessing_loss(course.classes)
+    late = pieces(course.loss)[-5:].mean() if len(course.loss) else math.nan
+    broke = "not finite" in course.failure
+    hurt = broke or not late < 0.6 * chance
+    if not math.isfinite(update):
+        update = 10.0 if broke else 0.0
+    value = update if hurt else 0.0
+    rate = settings.recipe.learning_rate if settings.recipe is not None else math.nan
+    factor = min(0.3, 0.02 / update) if update else 0.1
+    ended = (
+        "the loss became infinite"
+        if broke
+        else f"the loss ends at {late:.2f}, and guessing gives {chance:.2f}"
+    )
+    return Measured(
+        value,
+        f"The learning rate of {rate:g} is too high: a step changed the weights of a typical layer by {update:.0%} of "
+        f"their size, and {ended}.",
+        _new_rate(settings, factor, "Lower it"),
+        **_loss_over_steps(course),  # type: ignore[arg-type]
+    )
+
+
+def _rate_too_low(facts: Facts) -> Measured | None:
+    course, settings = known(facts.course), known(facts.settings)
+    update = _typical_update(course)
+    if not math.isfinite(update) or not len(course.score):
+        return None
+    recipe = settings.recipe
+    learned = pieces(course.score)[-2:].mean()
+    value = -math.log10(max(update, 1e-12)) if learned < 0.9 else 0.0
+    usual = _USUAL[recipe.optimizer] if recipe is not None else 0.1
+    factor = usual / recipe.learning_rate if recipe is not None else 10.0
+    return Measured(
+        value,
+        f"The learning rate is too low: a step changed the weights of a typical layer by {update:.2g} of their size "
+        f"(about 0.001 to 0.01 is usual), and only {learned:.0%} of the training images are named right.",
+        _new_rate(settings, max(3.0, factor), "Raise it"),
+        **_loss_over_steps(course),  # type: ignore[arg-type]
+    )
+
+
+def _no_warmup(facts: Facts) -> Measured | None:
+    course, settings = known(facts.course), known(facts.settings)
+    recipe = settings.recipe
+    if recipe is None or recipe.warmup_epochs or recipe.schedule == "one_cycle" or len(course.loss) < 20:
+        return None
+    early = course.loss[: max(5, len(course.loss) // 4)]
+    peak, late = np.nanmax(early), pieces(course.loss)[-3:].mean()
+    recovered = late < 0.7 * guessing_loss(course.classes)
+    value = peak / guessing_loss(course.classes) if recovered else 0.0
+    return Measured(
+        float(value),
+        f"The training began too fast: the loss jumped to {peak:.1f}, {value:.1f} times that of guessing, before it "
+        "fell, and the rate was never warmed up.",
+        Fix("Let the rate rise over the first epoch.", (Change("recipe", "warmup_epochs", 0.0, 1.0),)),
+        **_loss_over_steps(course),  # type: ignore[arg-type]
+    )
+
+
+def _decayed_too_soon(facts: Facts) -> Measured | None:
+    course, settings = known(facts.course), known(facts.settings)
+    recipe, rates = settings.recipe, course.rates
+    if recipe is None or len(rates) < 10 or len(course.score) < 10:
+        return None
+    low = rates < 0.05 * rates.max()
+    after_peak = int(rates.argmax())
+    place = next((spot for spot in range(after_peak, len(rates)) if low[spot:].all()), len(rates))
+    idle = 1 - place / len(rates)
+    learned = pieces(course.score)[-2:].mean()
+    return Measured(
+        idle if learned < 0.9 else 0.0,
+        f"The learning rate fell too soon: for the last {idle:.0%} of the training it was below a twentieth of its "
+        f"peak, and only {learned:.0%} of the training images are named right.",
+        Fix("Let it fall later, along a cosine.", (Change("recipe", "schedule", recipe.schedule, "cosine"),))
+        if recipe.schedule != "cosine"
+        else None,
+        "learning rate",
+        tuple(np.linspace(course.steps[0], course.steps[-1], len(rates)).tolist()),
+        rates,
+    )
+
+
+def _oscillating_loss(facts: Facts) -> Measured | None:
+    course, settings = known(facts.course), known(facts.settings)
+    recipe = settings.recipe
+    if len(course.loss) < 20:
+        return None
+    parts = pieces(course.loss)[1:]
+    rises = np.diff(parts).clip(min=0).sum() / guessing_loss(course.classes)
+    fix = None
+    if recipe is not None and recipe.momentum > 0.95:
+        fix = Fix("Keep less of the last updates.", (Change("recipe", "momentum", recipe.momentum, 0.9),))
+    elif recipe is not None:
+        fix = _new_rate(settings, 0.3, "Lower the rate")
+    return Measured(
+        float(rises),
+        f"The loss swings: after its first fall it rose again by {rises * guessing_loss(course.classes):.1f} in all, "
+        f"{rises:.1f} times the loss of guessing.",
+        fix,
+        **_loss_over_steps(course),  # type: ignore[arg-type]
+    )
+
+
+def _guessing(facts: Facts) -> Measured | None:
+    course = known(facts.course)
+    if len(course.loss) < 20:
+        return None
+    late, chance = pieces(course.loss)[-4:].mean(), guessing_loss(course.classes)
+    return Measured(
+        float(late / chance),
+        f"The network guesses: its loss of {late:.2f} is not below the {chance:.2f} of somebody who calls all "
+        f"{course.classes} classes equally likely.",
+        None,
+        **_loss_over_steps(course),  # type: ignore[arg-type]
+    )
+
+
+RULES = (
+    Rule(
+        "rate_too_high", "Is a step too long?", ("course", "settings"), _rate_too_high,
+        "change of a typical layer's weights in one of the first steps", 0.3,
+        "about 0.001 is usual (CS231n, ratio of weights to updates); limit from the trainings of docs/doctor.md",
+        "a slower training",
+        ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs"),
+    ),
+    Rule(
+        "oscillating_loss", "Does the loss swing?", ("course", "settings"), _oscillating_loss,
+        "all rises of the smoothed loss, over the loss of guessing", 0.5,
+        "AutoTrainer (ICSE 2021), oscillating loss; limit from the trainings of docs/doctor.md", "a slower training",
+    ),
+    Rule(
+        "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
+        "highest loss of the first quarter, over the loss of guessing", 2.0,
+        "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
+        "an epoch at a lower rate",
+    ),
+    Rule(
+        "rate_too_low", "Is a step too short?", ("course", "settings"), _rate_too_low,
+        "-log10 of the change of a typical layer's weights in a step", 3.3,
+        "as rate_too_high", "a run that is less stable",
+    ),
+    Rule(
+        "decayed_too_soon", "Did the rate fall before the network had learned?", ("course", "settings"),
+        _decayed_too_soon, "share of the run below a twentieth of the peak rate", 0.5,
+        "limit from the trainings of docs/doctor.md", "a run with another schedule",
+    ),
+)  # fmt: skip
+
+SYMPTOMS = (
+    Rule(
+        "guessing", "Does it learn anything?", ("course",), _guessing, "loss at the end over the loss of guessing",
+        0.97,
+        "cross-entropy of equal probabilities, ln K", "a search for a cause that is not there",
+        ("loss_stands_still",),
+    ),
+)  # fmt: skip

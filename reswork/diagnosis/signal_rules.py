@@ -1,0 +1,182 @@
+"""Rules about what flows through the network: dead units, gradients, shortcuts against branches."""
+
+import math
+
+import numpy as np
+
+from reswork.diagnosis.facts import Facts, Settings, known
+from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.rule import Measured, Rule
+
+_TINY = 1e-12
+
+
+def _dead_units(facts: Facts) -> Measured | None:
+    signals = known(facts.signals)
+    dead = signals.dead[np.isfinite(signals.dead)]
+    if not len(dead):
+        return None
+    share = float(dead.mean())
+    return Measured(
+        share,
+        f"{share:.0%} of the units are dead: channels that give 0 at every position of every one of the images.",
+        _calmer(facts.settings),
+        "share of dead channels",
+        signals.blocks,
+        signals.dead,
+    )
+
+
+def _calmer(settings: Settings | None) -> Fix | None:
+    recipe = None if settings is None else settings.recipe
+    if recipe is None:
+        return Fix("Look at the biases before the ReLUs, and train again at a lower rate.")
+    new = float(f"{recipe.learning_rate / 3:.1g}")
+    return Fix(
+        "Begin again from fresh weights at a lower rate; biases far below 0 come from elsewhere.",
+        (Change("recipe", "learning_rate", recipe.learning_rate, new),),
+    )
+
+
+def _relative_gradients(facts: Facts) -> tuple[tuple[str, ...], np.ndarray] | None:
+    """Gradient over weight of each layer: at the first measured step of the record, else now."""
+    course, signals, weights = facts.course, facts.signals, facts.weights
+    if course is not None and course.gradients.size and course.norms.size:
+        return tuple(course.layers), course.gradients[0] / np.maximum(course.norms[0], _TINY)
+    if signals is not None and weights is not None and len(signals.gradients) == len(weights.norms):
+        return tuple(signals.layers), signals.gradients / np.maximum(weights.norms, _TINY)
+    return None
+
+
+def _towards_input(ratios: np.ndarray) -> float:
+    """Log10 of the median of the first third over the last layer but one; 0 where all is nothing."""
+    first, last = np.median(ratios[: max(1, len(ratios) // 3)]), np.median(ratios[-3:])
+    return math.log10(max(first, _TINY) / max(last, _TINY)) if max(first, last) > 1e-9 else 0.0
+
+
+def _vanishing(facts: Facts) -> Measured | None:
+    found = _relative_gradients(facts)
+    if found is None or len(found[1]) < 3 or not np.isfinite(found[1]).all():
+        return None
+    layers, ratios = found
+    value = -_towards_input(ratios)
+    return Measured(
+        value,
+        f"Gradients vanish towards the input: beside their weights those of the first layers are {10**value:.0f} times "
+        "smaller than those of the last ones.",
+        _with_shortcuts(facts.settings),
+        "gradient over weight",
+        layers,
+        ratios,
+    )
+
+
+def _exploding(facts: Facts) -> Measured | None:
+    found = _relative_gradients(facts)
+    if found is None or len(found[1]) < 3:
+        return None
+    layers, ratios = found
+    finite = bool(np.isfinite(ratios).all())
+    value = max(_towards_input(ratios), math.log10(max(ratios.max(), _TINY))) if finite else 99.0
+    return Measured(
+        value,
+        f"Gradients explode: in the first layers they are {float(ratios[0]):.3g} times as large as the weights, in the "
+        f"last one {float(ratios[-1]):.3g} times.",
+        _with_shortcuts(facts.settings),
+        "gradient over weight",
+        layers,
+        ratios,
+    )
+
+
+def _with_shortcuts(settings: Settings | None) -> Fix:
+    config = None if settings is None else settings.config
+    changes = []
+    if config is not None and not config.residual:
+        changes.append(Change("network", "residual", False, True))
+    if config is not None and config.norm == "none":
+        changes.append(Change("network", "norm", "none", "batch"))
+    if changes:
+        return Fix("Give the network what carries gradients: shortcuts and norms.", tuple(changes))
+    return Fix(
+        "Look at the scale of the first weights and at the activation functions; ReLUs with He's start keep it."
+    )
+
+
+def _ratios(facts: Facts) -> tuple[tuple[str, ...], np.ndarray]:
+    """Branch over shortcut of each block that has both."""
+    signals = known(facts.signals)
+    both = np.isfinite(signals.branch) & np.isfinite(signals.shortcut) & (signals.shortcut > 0)
+    names = tuple(name for name, chosen in zip(signals.blocks, both, strict=False) if chosen)
+    return names, signals.branch[both] / signals.shortcut[both]
+
+
+def _idle_branch(facts: Facts) -> Measured | None:
+    names, ratios = _ratios(facts)
+    if not names:
+        return None
+    worst = int(ratios.argmin())
+    count = int((ratios < 10**-IDLE).sum())
+    more = f", and {count - 1} more" if count > 1 else ""
+    return Measured(
+        -math.log10(max(float(ratios[worst]), _TINY)),
+        f"The branch of {names[worst]} does nothing{more}: what it adds is {ratios[worst]:.2g} of what comes over the "
+        "shortcut.",
+        Fix(
+            "Take the block out, or look at what holds its branch near 0: a scale, a norm's weights, weight decay."
+        ),
+        "branch over shortcut",
+        names,
+        ratios,
+    )
+
+
+def _drowned_shortcut(facts: Facts) -> Measured | None:
+    names, ratios = _ratios(facts)
+    if not names:
+        return None
+    typical = float(np.median(ratios))
+    return Measured(
+        typical,
+        f"The shortcuts are drowned: what a typical branch adds is {typical:.1f} times what comes over its shortcut, "
+        "so that neither signal nor gradient passes untouched.",
+        Fix("Scale the branches down, or begin with zero_init_last_norm=True."),
+        "branch over shortcut",
+        names,
+        ratios,
+    )
+
+
+IDLE = 1.9
+RULES = (
+    Rule(
+        "exploding_gradients", "Do gradients explode?", ("weights",), _exploding,
+        "log10 of gradient over weight, or of its growth towards the input", 1.5,
+        "He et al. 2015, section 4.1; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
+        "a network with shortcuts or norms that it did not need",
+        ("rate_too_high", "saturated_outputs", "no_warmup", "oscillating_loss"),
+    ),
+    Rule(
+        "vanishing_gradients", "Do gradients vanish?", ("weights",), _vanishing,
+        "log10 of how much smaller they are at the first layers", 1.5,
+        "Glorot and Bengio 2010; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
+        "a network with shortcuts or norms that it did not need", ("rate_too_low", "idle_branch"),
+    ),
+    Rule(
+        "dead_units", "Are many units dead?", ("signals",), _dead_units, "share of dead channels, mean over blocks",
+        0.4,
+        "AutoTrainer (ICSE 2021), dying ReLU; limit from the trainings of docs/doctor.md", "a run at a lower rate",
+        ("drowned_shortcut", "idle_branch"),
+    ),
+    Rule(
+        "drowned_shortcut", "Does a shortcut carry anything?", ("signals",), _drowned_shortcut,
+        "branch over shortcut of the typical block", 8.0,
+        "He et al. 2016, arXiv:1603.05027, section 3; limit from the trainings of docs/doctor.md",
+        "a look at the scales",
+    ),
+    Rule(
+        "idle_branch", "Does every block do something?", ("signals",), _idle_branch,
+        "-log10 of branch over shortcut, the smallest", IDLE,
+        "Veit et al. 2016, arXiv:1605.06431; limit from the trainings of docs/doctor.md", "a block less",
+    ),
+)  # fmt: skip

@@ -1,0 +1,180 @@
+"""Each rule on a made record: it measures what it says, fires at its limit, and is silent on a good training."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reswork.datasets.augmentation import Augmentation
+from reswork.diagnosis.catalogue import RULES, judged
+from reswork.diagnosis.facts import Facts
+from reswork.models.config import ResNetConfig
+from reswork.training.recipe import Recipe
+from tests.diagnosis.healthy_facts import STEPS, facts
+
+Changes = dict[str, dict[str, Any]]
+BY_KIND = {rule.kind: rule for rule in RULES}
+GUESS = np.log(10)
+
+
+def _recipe(**settings: Any) -> Changes:
+    return {"settings": {"recipe": Recipe(**{"steps": 200, "batch_size": 32, **settings})}}
+
+
+def _loss(values: Any, **more: Any) -> Changes:
+    return {"course": {"loss": np.broadcast_to(values, STEPS.shape).astype(float), **more}}
+
+
+_RGB = {"input_std": np.ones(3), "test_std": np.ones(3)}
+_POOR = {"score": np.full(200, 0.3)}
+_SWING = np.where(STEPS // 10 % 2, 2.0, 1.0)
+_JUMP = np.where(STEPS < 10, 3 * GUESS, 0.1)
+
+# kind -> spoiled beyond the limit, spoiled a little, what is measured of the first
+CASES: dict[str, tuple[Changes, Changes, float]] = {
+    "empty_inputs": ({"data": {"blank": 0.5}}, {"data": {"blank": 0.1}}, 0.5),
+    "values_0_to_255": ({"data": {"input_std": [90.0]}}, {"data": {"input_std": [3.0]}}, 90.0),
+    "unnormalised_inputs": ({"data": {"input_mean": [0.8]}}, {"data": {"input_mean": [0.2]}}, 0.8),
+    "channels_swapped": (
+        {"data": {**_RGB, "input_mean": [0.0, 0.5, 1.0], "test_mean": [1.0, 0.5, 0.0]}},
+        {"data": {**_RGB, "input_mean": [0.0, 0.1, 0.1], "test_mean": [0.1, 0.1, 0.0]}},
+        2 / 3,
+    ),
+    "test_inputs_differ": ({"data": {"test_mean": [1.0]}}, {"data": {"test_mean": [0.1]}}, 1.0),
+    "labels_shuffled": (
+        {"data": {"neighbours": 0.1, "neighbours_matched": 0.1}, "answers": {"test_score": 0.1, "matched_score": 0.1}},
+        {"data": {"neighbours": 0.1, "neighbours_matched": 0.1}, "answers": {"test_score": 0.6, "matched_score": 0.6}},
+        1.0,
+    ),
+    "labels_off_by_one": (
+        {"data": {"neighbours_test": 0.0}, "answers": {"test_score": 0.0}},
+        {"data": {"neighbours_test": 0.9}, "answers": {"test_score": 0.92}},
+        0.93,
+    ),
+    "leakage": ({"data": {"copies": 0.2}}, {"data": {"copies": 0.005}}, 0.2),
+    "imbalance": (
+        {"data": {"counts": np.array([900.0, 10.0])}}, {"data": {"counts": np.array([300.0, 100.0])}}, 90.0
+    ),
+    "label_noise": ({"answers": {"doubtful": 0.2}}, {"answers": {"doubtful": 0.01}}, 0.2),
+    "destructive_augmentation": (
+        {**_recipe(augmentation=Augmentation(cutout=8)), "answers": {"augmented_score": 0.4}},
+        {**_recipe(augmentation=Augmentation(cutout=2)), "answers": {"augmented_score": 0.95}},
+        0.57,
+    ),
+    "softmax_before_loss": (
+        {"answers": {"low": 0.0, "high": 1.0, "sum_error": 1e-6}}, {"answers": {"low": -1.0, "high": 1.0}}, 2.0
+    ),
+    "modes_confused": ({"answers": {"drift": 0.3}}, {"answers": {"drift": 1e-4}}, 0.3),
+    "norm_statistics_frozen": ({"weights": {"untouched": [0, 1, 1]}}, {"weights": {"untouched": [0, 0, 0]}}, 2.0),
+    "tiny_batch": (_recipe(batch_size=2), _recipe(batch_size=16), 0.5),
+    "norm_statistics_wrong": (
+        {"signals": {"mismatch": np.full(3, 4.0)}}, {"signals": {"mismatch": np.full(3, 0.3)}}, 4.0
+    ),
+    "not_in_optimizer": (
+        {"course": {"updates": np.full((6, 5), 0.01) * [1, 0, 0, 1, 1]}},
+        {"course": {"updates": np.full((6, 5), 1e-6)}},
+        2.0,
+    ),
+    "no_gradient": (
+        {"course": {"gradients": np.full((6, 5), 0.5) * [0, 1, 1, 1, 1]}},
+        {"course": {"gradients": np.full((6, 5), 1e-6)}},
+        1.0,
+    ),
+    "frozen_layers": (
+        {"weights": {"trainable": [1, 0, 0, 0, 1]}},
+        {"weights": {"trainable": [0, 1, 1, 1, 1]}, **_recipe(frozen=("conv1",))},
+        3.0,
+    ),
+    "underflow": (
+        {"weights": {"half": "bfloat16"}, "signals": {"lost": np.full(5, 0.9)}},
+        {"signals": {"lost": np.full(5, 0.9)}},
+        0.9,
+    ),
+    "exploding_gradients": (
+        {"course": {"gradients": np.full((6, 5), 2e3)}}, {"course": {"gradients": np.full((6, 5), 2.0)}}, 3.0
+    ),
+    "vanishing_gradients": (
+        {"course": {"gradients": np.full((6, 5), 0.5) * [1e-4, 1e-3, 1, 1, 1]}},
+        {"course": {"gradients": np.full((6, 5), 0.5) * [0.3, 0.5, 1, 1, 1]}},
+        4.0,
+    ),
+    "dead_units": ({"signals": {"dead": [0.6, 0.8]}}, {"signals": {"dead": [0.0, 0.3]}}, 0.7),
+    "drowned_shortcut": ({"signals": {"branch": [50.0, 50.0]}}, {"signals": {"branch": [3.0, 3.0]}}, 50.0),
+    "idle_branch": ({"signals": {"branch": [1.0, 1e-4]}}, {"signals": {"branch": [1.0, 0.2]}}, 4.0),
+    "decay_kills": (
+        {**_recipe(weight_decay=0.2), "course": _POOR}, {**_recipe(weight_decay=5e-4), "course": _POOR}, 20.0
+    ),
+    "over_regularised": (
+        {"settings": {"config": ResNetConfig(dropout=0.9)}, "answers": {"train_score": 0.5}},
+        {"settings": {"config": ResNetConfig(dropout=0.1)}, "answers": {"train_score": 0.5}},
+        1.8,
+    ),
+    "rate_too_high": (
+        _loss(5.0, updates=np.full((6, 5), 2.0)), _loss(5.0, updates=np.full((6, 5), 0.01)), 2.0
+    ),
+    "oscillating_loss": (_loss(_SWING), _loss(np.where(STEPS // 10 % 2, 1.05, 1.0)), 7.2 / GUESS),
+    "no_warmup": (_loss(_JUMP), {**_loss(_JUMP), **_recipe(warmup_epochs=1.0)}, 3.0),
+    "rate_too_low": (
+        {"course": {"updates": np.full((6, 5), 1e-5), **_POOR}}, {"course": {"updates": np.full((6, 5), 1e-5)}}, 5.0
+    ),
+    "decayed_too_soon": (
+        {"course": {"rates": np.where(np.arange(64) < 8, 0.1, 0.001), **_POOR}},
+        {"course": {"rates": np.where(np.arange(64) < 48, 0.1, 0.001), **_POOR}},
+        56 / 64,
+    ),
+    "constant_outputs": ({"answers": {"spread": 1e-5}}, {"answers": {"spread": 0.5}}, 5.0),
+    "saturated_outputs": ({"answers": {"range": 900.0}}, {"answers": {"range": 15.0}}, 900.0),
+    "overfitting": ({"answers": {"test_score": 0.6}}, {"answers": {"test_score": 0.93}}, 0.37),
+    "underfitting": ({"answers": {"train_score": 0.5}}, {"answers": {"train_score": 0.92}}, 0.44),
+    "loss_stands_still": (_loss(2.0), _loss(np.linspace(2.0, 1.0, 200)), 1.0),
+    "guessing": (_loss(GUESS), _loss(1.0), 1.0),
+}  # fmt: skip
+
+
+def test_a_good_training_has_no_finding() -> None:
+    found = judged(facts())
+    assert not found and found.sentence == "" and not found.not_asked
+    assert len(found.asked) == len(RULES) and "Nothing was found" in str(found)
+
+
+def test_every_rule_has_a_case() -> None:
+    assert CASES.keys() == BY_KIND.keys() and len(BY_KIND) == len(RULES)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_rule_fires_from_its_limit_on(kind: str) -> None:
+    rule, (spoiled, less, measure) = BY_KIND[kind], CASES[kind]
+    finding = rule.finding(facts(**spoiled))
+    assert finding is not None and finding.kind == kind
+    assert finding.evidence.value == pytest.approx(measure, rel=1e-2)
+    assert finding.evidence.limit == rule.limit <= finding.evidence.value
+    assert rule.finding(facts(**less)) is None
+    assert finding.sentence.endswith(".") and "nan" not in finding.sentence
+    assert finding.figure().layout.meta["summary"]
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_spoiled_record_is_told_by_its_kind(kind: str) -> None:
+    """Also among all rules: a cause is not taken for what it brings about."""
+    assert kind in [finding.kind for finding in judged(facts(**CASES[kind][0]))]
+
+
+def test_what_a_finding_brings_about_is_not_told_beside_it() -> None:
+    told = judged(facts(answers={"drift": 0.3}, signals={"mismatch": np.full(3, 4.0)}))
+    assert [(each.kind, each.explains) for each in told] == [("modes_confused", ("norm_statistics_wrong",))]
+
+
+def test_a_rule_whose_numbers_are_missing_is_not_asked() -> None:
+    whole = facts()
+    told = judged(Facts(weights=whole.weights, missing={"course": "a network alone has no record"}))
+    assert told.not_asked["rate_too_low"] == "a network alone has no record"
+    assert "frozen_layers" in told.asked and "Not asked, because" in str(told)
+
+
+def test_facts_survive_json() -> None:
+    whole = facts()
+    again = Facts.from_dict(json.loads(json.dumps(whole.to_dict())))
+    assert json.dumps(again.to_dict()) == json.dumps(whole.to_dict())
+    assert again.settings is not None and whole.settings is not None
+    assert again.settings.recipe == whole.settings.recipe and again.settings.config == whole.settings.config
