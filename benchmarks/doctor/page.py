@@ -49,8 +49,8 @@ def fingerprint() -> str:
 def _rules() -> list[str]:
     symptoms = {rule.kind for rule in SYMPTOMS}
     rows = [
-        f"| `{rule.kind}`{' (symptom)' if rule.kind in symptoms else ''} | {rule.question} | {rule.unit} | {rule.limit:.3g} "
-        f"| {', '.join(rule.needs)} | {rule.source} | {rule.cost} |"
+        f"| `{rule.kind}`{' (symptom)' if rule.kind in symptoms else ''} | {rule.question} | {rule.unit} "
+        f"| {rule.limit:.3g} | {', '.join(rule.needs)} | {rule.source} | {rule.cost} |"
         for rule in RULES
     ]
     return [
@@ -62,35 +62,48 @@ def _rules() -> list[str]:
 
 def _proof(seen: Scores, judged: Scores) -> str:
     known = halves()
-    total = Counter(half for half in known.values())
+    total = Counter(known.values())
+    healthy = sum(name.startswith("healthy") for name in known)
+    trained = {
+        half: sum(each.planted.values()) + each.healthy
+        for half, each in (("choose", seen), ("judge", judged))
+    }
+    rows = (
+        ("faults planted", sum(seen.planted.values()), sum(judged.planted.values())),
+        ("recall: the planted kind is among the findings", f"{seen.recall:.2f}", f"**{judged.recall:.2f}**"),
+        ("precision; consequences count neither way", f"{seen.precision:.2f}", f"**{judged.precision:.2f}**"),
+        (
+            "precision; consequences count as wrong",
+            f"{seen.strict_precision:.2f}",
+            f"{judged.strict_precision:.2f}",
+        ),
+        ("healthy trainings", seen.healthy, judged.healthy),
+        ("of these with a finding, which is a false one", seen.disturbed, judged.disturbed),
+    )
+    table = "\n".join(f"| {words} | {first} | {second} |" for words, first, second in rows)
     return f"""## How good it is
 
-{len(FAULTS)} kinds of faults, each planted weakly and strongly in two networks (ResNet-8 and a pre-activation ResNet-14, 8
-channels wide) on two data sets (digits 8x8; 1,500 Fashion-MNIST images at 14x14), and {sum(name.startswith("healthy") for name in known)} healthy trainings of
-all sorts: {len(known)} trainings of 120 to 240 steps, on one processor core. Half of the cases of each kind, and of the healthy
-ones, were for choosing limits, the others for judging; the hash of a case's name decides which. Of the judging half
-{sum(judged.planted.values()) + judged.healthy} of {total["judge"]} were trained, of the choosing half {sum(seen.planted.values()) + seen.healthy} of {total["choose"]}.
+{len(FAULTS)} kinds of faults, each planted weakly and strongly in two networks (ResNet-8 and a pre-activation
+ResNet-14, 8 channels wide) on two data sets (digits of 8x8, and 1,500 images of Fashion-MNIST at 14x14), and {healthy} healthy
+trainings of all sorts: {len(known)} trainings of 120 to 240 steps. Half of the cases of each kind, and of the healthy
+ones, were for choosing limits, the others for judging; the hash of a case's name decides which.
+Trained and counted: {trained["choose"]} of {total["choose"]} of the choosing half, {trained["judge"]} of
+{total["judge"]} of the judging half. The rules that were judged: `{fingerprint()}`.
 
 | | choosing half | **judging half** |
 |---|---|---|
-| faults planted | {sum(seen.planted.values())} | {sum(judged.planted.values())} |
-| recall: the kind that was planted is among the findings | {seen.recall:.2f} | **{judged.recall:.2f}** |
-| precision: findings that are right; consequences of the fault count neither way | {seen.precision:.2f} | **{judged.precision:.2f}** |
-| precision with consequences counted as wrong | {seen.strict_precision:.2f} | {judged.strict_precision:.2f} |
-| healthy trainings | {seen.healthy} | {judged.healthy} |
-| of these with a finding, which is a false one | {seen.disturbed} | {judged.disturbed} |
+{table}
 
 Which consequences a fault truly has stands in `benchmarks/doctor/faults.py`; that list was written before the first
-training and was not changed afterwards. For comparison, an independent study of the tools that there were (Humbatova et al.
-2025, Empirical Software Engineering 30:124) found a recall of at most 0.55 and a precision of 0.37, on real faults; planted
-ones, in networks as small as these, are easier, and the numbers above say nothing about real ones.
+training and was not changed afterwards. For comparison: an independent study of earlier tools (Humbatova et al. 2025,
+Empirical Software Engineering 30:124) found a recall of at most 0.55 and a precision of 0.37, on real faults. Planted
+ones in networks as small as these are easier, and the numbers above say nothing about real ones.
 
 ### By kind, judging half
-
 """
 
 
-def _by_kind(judged: Scores, seen: Scores) -> list[str]:
+def _by_kind(judged: Scores) -> list[str]:
     rows = []
     for kind in sorted({*judged.planted, *judged.wrong}):
         planted, found, wrong = judged.planted[kind], judged.found[kind], judged.wrong[kind]
@@ -133,10 +146,11 @@ for finding in rw.diagnose(run):
     finding.fix                             # what to try; finding.fix.branch(run) tries it in a new run
 ```
 
-It is a list of rules over numbers that are collected once (`reswork/diagnosis/facts.py`) from the run's record, the network's
-weights, one batch in training mode, the answers to 400 images of each split, and the data. Nothing is changed. A rule
-whose numbers cannot be had is not asked, and `.not_asked` says why. A finding that another one brings about is not told
-beside it, but stands in its `.explains`; a *symptom* is told only where no cause was found.
+It is a list of rules over numbers that are collected once (`reswork/diagnosis/facts.py`) from the run's record, the
+network's weights, one batch in training mode, the answers to 400 images of each split, and the data. Nothing is
+changed. A rule whose numbers cannot be had is not asked, and `.not_asked` says why. A finding that another one brings
+about is not told beside it, but stands in its `.explains`; a *symptom* is told only where no cause was found. What is
+missing, and what a rule costs that is wrong, stands in the table.
 
 ## The rules
 
@@ -144,10 +158,11 @@ This page is written by `python -m benchmarks.doctor write`.
 """
 _LEFT = """## How the judged half was kept out of sight
 
-The order was: faults, their consequences and both halves fixed; the choosing half trained and the rules and limits worked out
-on it; the rules committed; only then the judging half trained, judged once, and this page written.
-`look` and `judge` of `python -m benchmarks.doctor` read the choosing half only. The records of both halves lie in
-`benchmarks/doctor/records/`, so the rules can be judged again in seconds, without a training.
+The order was: faults, their consequences and both halves fixed; the choosing half trained, and rules and limits worked
+out on it; the rules committed; only then the judging half trained, judged once, and this page written. `look` and
+`judge` of `python -m benchmarks.doctor` read the choosing half only. The records of both halves lie in
+`benchmarks/doctor/records/`, so that rules can be judged again in seconds, without a training.
 
-What this does not show: both halves have the same networks, data sets and kinds of faults, at other combinations of
-them; larger networks, other optimizers with a fault, and faults that people made by themselves were not tried."""
+What this does not show: both halves have the same networks, data sets and kinds of faults, in other combinations.
+Larger networks, other optimizers with a fault, faults that people made by themselves, and how often a fix helps were
+not measured."""

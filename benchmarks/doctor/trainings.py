@@ -1,5 +1,6 @@
 """Trains the cases one after the other and keeps what the rules are asked about as a line of JSON each."""
 
+import gzip
 import hashlib
 import json
 import time
@@ -78,8 +79,11 @@ def train(names: Iterable[str], folder: Path) -> Iterator[tuple[str, float]]:
 
 def records(folder: Path) -> dict[str, Facts]:
     """What was recorded so far, by case."""
-    path = folder / "records.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines: list[str] = []
+    if (folder / "records.jsonl.gz").is_file():  # as they are kept in the repository
+        lines = gzip.decompress((folder / "records.jsonl.gz").read_bytes()).decode().splitlines()
+    if (folder / "records.jsonl").is_file():  # what was trained since
+        lines += (folder / "records.jsonl").read_text().splitlines()
     found: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return {each["case"]: Facts.from_dict(each["facts"]) for each in found}
 

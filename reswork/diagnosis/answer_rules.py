@@ -9,6 +9,7 @@ from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.rate_rules import guessing_loss, pieces
 from reswork.diagnosis.rule import Measured, Rule
 
+SATURATED = 40.0  # points of a logit
 _LIMIT = "limit from the trainings of docs/doctor.md"
 
 
@@ -49,14 +50,29 @@ def _constant_outputs(facts: Facts) -> Measured | None:
 
 
 def _saturated_outputs(facts: Facts) -> Measured | None:
-    answers = known(facts.answers)
+    answers, course = known(facts.answers), facts.course
+    numbers = {"confidence": answers.confidence, "accuracy": answers.test_score}
+    fix = Fix("Take out what scales the answers, or make the last layer's first weights smaller.")
+    if course is None or not len(course.loss):
+        sentence = (
+            f"The outputs are saturated: the highest logit is {answers.range:.0f} above the others, so that every "
+            f"answer is given with a probability of {answers.confidence:.0%}, and {answers.test_score:.0%} of the test "
+            "images are right."
+        )
+        return Measured(answers.range, sentence, fix, numbers=numbers)
+    # what a training makes large later has another cause; a sure first answer that is wrong costs its logit
+    begun = float(course.loss[0]) - guessing_loss(course.classes)
+    sentence = (
+        f"The outputs were saturated from the first step on: the loss was {course.loss[0]:.0f}, and guessing gives "
+        f"{guessing_loss(course.classes):.1f}."
+    )
     return Measured(
-        answers.range,
-        f"The outputs are saturated: the highest logit is {answers.range:.0f} above the others, so that every "
-        f"answer is given with a probability of {answers.confidence:.0%}, and {answers.test_score:.0%} of the test "
-        "images are right.",
-        Fix("Take out what scales the answers, or make the last layer's first weights smaller."),
-        numbers={"confidence": answers.confidence, "accuracy": answers.test_score},
+        SATURATED / 10 * begun,
+        sentence,
+        fix,
+        "loss of the batches",
+        tuple(course.steps.tolist()),
+        course.loss,
     )
 
 
@@ -145,8 +161,10 @@ def _decay_kills(facts: Facts) -> Measured | None:
     if recipe.optimizer == "sgd":
         shrunk /= 1 - recipe.momentum
     learned = pieces(course.score)[-2:].mean()
+    size = course.norms if course.norms.size else np.ones((1, 1))
+    smaller = float(np.median(size[-1] / np.maximum(size[0], 1e-9)))
     return Measured(
-        shrunk if learned < 0.95 else 0.0,
+        shrunk if learned < 0.95 and smaller < 0.7 else 0.0,
         f"The weight decay of {recipe.weight_decay:g} kills the weights: over the run it takes them {shrunk:.1f} times "
         f"towards 0, faster than they learn; {learned:.0%} of the training images are named right.",
         Fix("Lower it.", (Change("recipe", "weight_decay", recipe.weight_decay, 1e-4),)),
@@ -181,23 +199,26 @@ OUTPUTS = (
     ),
     Rule(
         "constant_outputs", "Do the answers depend on the image?", ("answers",), _constant_outputs,
-        "-log10 of the spread of a logit over images", 2.0, _LIMIT, "a look at the last layer",
+        "-log10 of the spread of a logit over images", 2.0, _LIMIT, "a look at the last layer", ("rate_too_low",),
     ),
     Rule(
         "saturated_outputs", "Are the answers saturated?", ("answers",), _saturated_outputs,
-        "highest logit above the others", 40.0, _LIMIT, "a look at the last layer",
-        ("rate_too_high", "oscillating_loss", "no_warmup", "exploding_gradients"),
+        "highest logit above the others; of a run four times the first loss above guessing", SATURATED, _LIMIT,
+        "a look at the last layer",
+        ("rate_too_high", "oscillating_loss", "no_warmup", "exploding_gradients", "constant_outputs", "dead_units"),
     ),
 )  # fmt: skip
 FIT = (
     Rule(
         "decay_kills", "Does weight decay leave anything?", ("course", "settings"), _decay_kills,
         "shrinking by weight decay over the run, in e-folds", 3.0, _LIMIT, "a little overfitting",
-        ("rate_too_low", "idle_branch", "constant_outputs", "vanishing_gradients", "dead_units", "rate_too_high"),
+        ("rate_too_low", "idle_branch", "constant_outputs", "vanishing_gradients", "dead_units", "rate_too_high",
+         "norm_statistics_wrong", "drowned_shortcut"),
     ),
     Rule(
         "over_regularised", "Is the regularisation too strong?", ("settings", "answers", "weights"), _over_regularised,
         "strength against what is usual, 1 is much", 1.0, "settings of the papers; " + _LIMIT, "a little overfitting",
+        ("rate_too_low", "constant_outputs"),
     ),
     Rule(
         "overfitting", "Does it learn by heart?", ("answers",), _overfitting,

@@ -12,8 +12,9 @@ CAUSES: tuple[Rule, ...] = (
     *layer_rules.RULES,
     *signal_rules.RULES,
     *answer_rules.FIT[:2],
+    *answer_rules.OUTPUTS[2:],
     *rate_rules.RULES,
-    *answer_rules.OUTPUTS[1:],
+    *answer_rules.OUTPUTS[1:2],
     *answer_rules.FIT[2:],
 )
 SYMPTOMS: tuple[Rule, ...] = (*rate_rules.SYMPTOMS, *answer_rules.SYMPTOMS)  # told where no cause was found

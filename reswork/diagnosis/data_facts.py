@@ -96,7 +96,9 @@ def _points(images: Tensor) -> Tensor:
 
 
 def _distances(asked: Tensor, points: Tensor, *, skip_itself: bool) -> Tensor:
-    found = torch.cdist(asked, points) / asked.shape[1] ** 0.5  # root mean square, in grey levels
+    # without the quick formula, whose rounding keeps an image away from itself
+    exact = torch.cdist(asked, points, compute_mode="donot_use_mm_for_euclid_dist")
+    found = exact / asked.shape[1] ** 0.5  # root mean square, in grey levels
     return found.masked_fill(found < 1e-3, torch.inf) if skip_itself else found
 
 

@@ -66,8 +66,14 @@ def _no_gradient(facts: Facts) -> Measured | None:
         return None
     if len(gradients) != len(weights.layers) or not gradients.any():
         return None  # where nothing at all has one, the cause is another
+    recipe = None if facts.settings is None else facts.settings.recipe
+    wanted = () if recipe is None else recipe.frozen
     asked = (gradients == 0) & (weights.trainable > 0)
-    names = [name for name, each in zip(weights.layers, asked, strict=True) if each]
+    names = [
+        name
+        for name, each in zip(weights.layers, asked, strict=True)
+        if each and innermost(name, wanted) is None
+    ]
     return Measured(
         float(len(names)),
         f"{_has(names, 'gets', 'get')} no gradient: the way back from the loss is cut before it, or it is not used.",
@@ -173,18 +179,18 @@ RULES = (
     Rule(
         "norm_statistics_frozen", "Did the norms learn their statistics?", ("weights",), _norm_statistics_frozen,
         "batch norms as they were made", 0.5, "mean 0 and variance 1 are PyTorch's start; exact",
-        "a pass over some images", ("norm_statistics_wrong",),
+        "a pass over some images", ("norm_statistics_wrong", "saturated_outputs"),
     ),
     Rule(
         "tiny_batch", "Are batches large enough for batch norm?", ("settings", "weights"), _tiny_batch,
         "1 over the images that a batch norm sees", 1 / _SMALL_BATCH,
         "Wu and He 2018, arXiv:1803.08494, figure 5: errors rise below 8 images", "memory",
-        ("norm_statistics_wrong", "oscillating_loss"),
+        ("norm_statistics_wrong", "oscillating_loss", "no_warmup"),
     ),
     Rule(
         "norm_statistics_wrong", "Do the norms' statistics fit the images?", ("signals", "answers"),
-        _norm_statistics_wrong, "median distance of kept from seen statistics, in deviations", 1.0, _LIMIT,
-        "a pass over some images",
+        _norm_statistics_wrong, "median distance of kept from seen statistics, in deviations", 0.45, _LIMIT,
+        "a pass over some images", ("saturated_outputs",),
     ),
     Rule(
         "not_in_optimizer", "Does the optimizer have every layer?", ("course",), _not_in_optimizer,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from reswork.datasets.augmentation import Augmentation, augment, normalise
-from reswork.datasets.dataset import Dataset
+from reswork.datasets.dataset import Dataset, Split
 from reswork.diagnosis.data_facts import matched, neighbour_votes, some
 from reswork.diagnosis.facts import Answers, Signals, Weights
 from reswork.history import History
@@ -40,15 +40,14 @@ def weight_facts(model: nn.Module) -> Weights:
         if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None
     }
     rested = copy.deepcopy(bare).eval()
-    parameters = list(bare.parameters())
-    half = next((_HALVES[each.dtype][0] for each in parameters if each.dtype in _HALVES), "")
+    half = _half_of(bare)
     return Weights(
         layers=tuple(layers),
         trainable=np.array([float(weight.requires_grad) for weight in layers.values()]),
         sizes=np.array([float(weight.numel()) for weight in layers.values()]),
         norms=np.array([float(weight.detach().float().norm()) for weight in layers.values()]),
-        finite=all(bool(each.isfinite().all()) for each in parameters),
-        half=half,
+        finite=all(bool(each.isfinite().all()) for each in bare.parameters()),
+        half="" if half is None else _HALVES[half][0],
         batch_norms=tuple(norms),
         untouched=np.array([float(_is_untouched(part)) for part in norms.values()]),
         stuck=tuple(name for name, part in rested.named_modules() if part.training and name),
@@ -68,9 +67,7 @@ def signal_facts(model: nn.Module, data: Dataset, recipe: Recipe | None = None) 
     """
     split = some(data.train, _BATCH)
     inputs, labels = normalise(split.images, data.mean, data.std), split.labels
-    copied = private_copy(model)[0].requires_grad_(True)
-    for part in copied.modules():
-        part.training = True
+    inputs, copied = _as_taken(model, inputs), _in_training(model).requires_grad_(True)
     history, task = History(), Classification()
     for recorder in (activations(history, images=_BATCH), shortcut_and_branch(history)):
         recorder(BatchReady(1, 1, copied, inputs, labels, task))
@@ -81,7 +78,8 @@ def signal_facts(model: nn.Module, data: Dataset, recipe: Recipe | None = None) 
         cross_entropy(task.call(copied, inputs), labels).backward()
     layers = layer_weights(copied)
     grads = {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in layers.items()}
-    unit = next((_HALVES[each.dtype][1] for each in model.parameters() if each.dtype in _HALVES), 2.0**-24)
+    half = _half_of(model)
+    unit = 2.0**-24 if half is None else _HALVES[half][1]
     lost = [
         float((_update(grads[name], recipe) < unit / 2 * weight.abs()).float().mean())
         for name, weight in layers.items()
@@ -114,20 +112,20 @@ def answer_facts(model: nn.Module, data: Dataset, augmentation: Augmentation | N
     """
     own = copy.deepcopy(unwrapped(model)).eval()  # as its owner would call it, with what its eval() does
     train, test = some(data.train, _ASKED), some(data.test, _ASKED)
-    inputs, test_inputs = (normalise(split.images, data.mean, data.std) for split in (train, test))
+    inputs, test_inputs = (
+        _as_taken(model, normalise(split.images, data.mean, data.std)) for split in (train, test)
+    )
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         logits, test_logits = _logits(own, inputs), _logits(own, test_inputs)
         again = torch.cat([_logits(own, part) for part in inputs.flip(0).split(50)]).flip(0)
-        training = private_copy(model)[0]
-        for part in training.modules():
-            part.training = True
-        busy = _logits(training, inputs)
-        order, channels = _best_order(own, test_inputs, test.labels)
+        busy = _logits(_in_training(model), inputs)
+        order, channels = _best_order(own, test, data)
         augmented = np.nan
         if augmentation is not None and augmentation != Augmentation():
             changed = augment(train.images, augmentation, torch.Generator().manual_seed(0))
-            augmented = _score(_logits(own, normalise(changed, data.mean, data.std)), train.labels)
+            seen = _as_taken(model, normalise(changed, data.mean, data.std))
+            augmented = _score(_logits(own, seen), train.labels)
     chances = logits.softmax(1)
     top, names = chances.max(1)
     votes = neighbour_votes(train, some(data.train, _AMONG), len(data.classes))
@@ -166,6 +164,25 @@ def _update(gradient: Tensor, recipe: Recipe | None) -> Tensor:
     return recipe.learning_rate / 2 / (1 - recipe.momentum) * gradient.abs()
 
 
+def _half_of(model: nn.Module) -> torch.dtype | None:
+    """The type of its weights where that is a half one."""
+    return next((each.dtype for each in model.parameters() if each.dtype in _HALVES), None)
+
+
+def _as_taken(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The inputs in the precision of the weights."""
+    half = _half_of(model)
+    return inputs if half is None else inputs.to(half)
+
+
+def _in_training(model: nn.Module) -> nn.Module:
+    """A copy in training mode, in the network's own precision, as its updates are what is asked about."""
+    copied = private_copy(model)[0] if _half_of(model) is None else copy.deepcopy(unwrapped(model))
+    for part in copied.modules():
+        part.training = True
+    return copied
+
+
 def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
     found: Tensor = Classification().call(model, inputs)
     return found
@@ -179,12 +196,18 @@ def _score(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).float().mean())
 
 
-def _best_order(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[tuple[int, ...], float]:
+def _best_order(model: nn.Module, split: Split, data: Dataset) -> tuple[tuple[int, ...], float]:
     """The order of three channels with which most is right, other than the given one, and how much that is."""
-    if inputs.shape[1] != 3:
+    if split.images.shape[1] != 3:
         return (), np.nan
     orders = list(itertools.permutations(range(3)))[1:]
-    scores = [_score(_logits(model, inputs[:, order]), labels) for order in orders]
+    scores = [
+        _score(
+            _logits(model, _as_taken(model, normalise(split.images[:, order], data.mean, data.std))),
+            split.labels,
+        )
+        for order in orders
+    ]
     best = int(np.argmax(scores))
     return orders[best], scores[best]
 

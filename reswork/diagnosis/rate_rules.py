@@ -28,9 +28,10 @@ def _typical_update(course: Course, first: int | None = None) -> float:
     """Median over layers of the mean |dw| / |w|; of the first measurements, or of all."""
     if not course.updates.size:
         return math.nan
-    rows = np.where(np.isfinite(course.updates), course.updates, np.nan)[:first]
+    moved = np.isfinite(course.updates) & (course.updates > 0)  # what stands still is another matter
+    rows = np.where(moved, course.updates, np.nan)[:first]
     with np.errstate(all="ignore"):
-        means = np.nanmean(rows, axis=0) if len(rows) else np.array([np.nan])
+        means = np.nansum(rows, axis=0) / moved[:first].sum(axis=0)
     return float(np.nanmedian(means)) if np.isfinite(means).any() else math.nan
 
 
@@ -174,18 +175,20 @@ RULES = (
         "change of a typical layer's weights in one of the first steps", 0.3,
         "about 0.001 is usual (CS231n, ratio of weights to updates); limit from the trainings of docs/doctor.md",
         "a slower training",
-        ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs"),
+        ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs", "drowned_shortcut",
+         "idle_branch", "norm_statistics_wrong", "constant_outputs"),
     ),
     Rule(
         "oscillating_loss", "Does the loss swing?", ("course", "settings"), _oscillating_loss,
-        "all rises of the smoothed loss, over the loss of guessing", 0.5,
+        "all rises of the smoothed loss, over the loss of guessing", 0.4,
         "AutoTrainer (ICSE 2021), oscillating loss; limit from the trainings of docs/doctor.md", "a slower training",
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
-        "highest loss of the first quarter, over the loss of guessing", 2.0,
+        "highest loss of the first quarter, over the loss of guessing", 1.4,
         "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
         "an epoch at a lower rate",
+        ("dead_units",),
     ),
     Rule(
         "rate_too_low", "Is a step too short?", ("course", "settings"), _rate_too_low,
@@ -196,6 +199,7 @@ RULES = (
         "decayed_too_soon", "Did the rate fall before the network had learned?", ("course", "settings"),
         _decayed_too_soon, "share of the run below a twentieth of the peak rate", 0.5,
         "limit from the trainings of docs/doctor.md", "a run with another schedule",
+        ("rate_too_low",),
     ),
 )  # fmt: skip
 

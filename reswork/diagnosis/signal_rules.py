@@ -50,7 +50,10 @@ def _relative_gradients(facts: Facts) -> tuple[tuple[str, ...], np.ndarray] | No
 
 def _towards_input(ratios: np.ndarray) -> float:
     """Log10 of the median of the first third over the last layer but one; 0 where all is nothing."""
-    first, last = np.median(ratios[: max(1, len(ratios) // 3)]), np.median(ratios[-3:])
+    ratios = ratios[ratios > 0]  # what has none is frozen or cut off, which is another matter
+    if len(ratios) < 3:
+        return 0.0
+    first, last = np.median(ratios[: max(1, len(ratios) // 3)]), ratios[-3:].max()
     return math.log10(max(first, _TINY) / max(last, _TINY)) if max(first, last) > 1e-9 else 0.0
 
 
@@ -76,8 +79,16 @@ def _exploding(facts: Facts) -> Measured | None:
     if found is None or len(found[1]) < 3:
         return None
     layers, ratios = found
+    course, recipe = facts.course, None if facts.settings is None else facts.settings.recipe
+    by_sgd = recipe is not None and recipe.optimizer == "sgd" and recipe.clip_norm is None
+    if by_sgd and course is not None and course.updates.size and course.rates[:1].any():
+        ratios = np.maximum(ratios, course.updates[0] / course.rates[0])  # norms are those after the update
     finite = bool(np.isfinite(ratios).all())
-    value = max(_towards_input(ratios), math.log10(max(ratios.max(), _TINY))) if finite else 99.0
+    normed = facts.weights is not None and bool(
+        facts.weights.batch_norms
+    )  # then size alone says nothing of depth
+    size = 0.0 if normed else math.log10(max(float(np.nanmax(ratios)), _TINY))
+    value = max(_towards_input(ratios), size) if finite else 99.0
     return Measured(
         value,
         f"Gradients explode: in the first layers they are {float(ratios[0]):.3g} times as large as the weights, in the "
@@ -154,13 +165,13 @@ RULES = (
         "log10 of gradient over weight, or of its growth towards the input", 1.5,
         "He et al. 2015, section 4.1; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
         "a network with shortcuts or norms that it did not need",
-        ("rate_too_high", "saturated_outputs", "no_warmup", "oscillating_loss"),
+        ("rate_too_high", "saturated_outputs", "no_warmup", "oscillating_loss", "constant_outputs", "dead_units"),
     ),
     Rule(
         "vanishing_gradients", "Do gradients vanish?", ("weights",), _vanishing,
         "log10 of how much smaller they are at the first layers", 1.5,
         "Glorot and Bengio 2010; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
-        "a network with shortcuts or norms that it did not need", ("rate_too_low", "idle_branch"),
+        "a network with shortcuts or norms that it did not need", ("rate_too_low", "idle_branch", "constant_outputs"),
     ),
     Rule(
         "dead_units", "Are many units dead?", ("signals",), _dead_units, "share of dead channels, mean over blocks",

@@ -38,12 +38,12 @@ def evidence(evidence: Evidence) -> go.Figure:
         trace = {"type": "bar", "x": names, "y": values, "name": evidence.title or evidence.measure,
                  "marker": {"color": COLOURS[0], "pattern": {"shape": PATTERNS[0]}}}  # fmt: skip
     summary = f"{evidence.measure}: {number(evidence.value)}, the limit is {number(evidence.limit)}."
-    kind = {"type": "log"} if evidence.logarithmic else {"zeroline": True}
     return canvas(
         [trace],
+        title=evidence.title or evidence.measure,
         summary=summary,
         explained=_ABOUT,
         x=axis("step") if steps else axis("", type="category", showgrid=False),
-        y=axis(evidence.title or evidence.measure, **kind),
+        y=axis(evidence.title or evidence.measure, zeroline=True),
         height=240,
     )

@@ -20,7 +20,6 @@ class Evidence:
         labels: (n,) names of layers, blocks or classes, or the steps of the training.
         values: (n,) one for each label.
         along: whether the labels are names, drawn as bars, or steps, drawn as a line.
-        logarithmic: whether the values are better seen on a logarithmic axis.
     """
 
     measure: str
@@ -31,4 +30,3 @@ class Evidence:
     labels: tuple[str, ...] | tuple[float, ...] = ()
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
     along: Literal["names", "steps"] = "names"
-    logarithmic: bool = False

@@ -28,6 +28,8 @@ def _loss(values: Any, **more: Any) -> Changes:
 
 _RGB = {"input_std": np.ones(3), "test_std": np.ones(3)}
 _POOR = {"score": np.full(200, 0.3)}
+_SHRINKING = np.geomspace(2.0, 0.1, 6)[:, None] * np.ones(5)
+_BEGUN = np.where(STEPS < 2, GUESS, 1.0)
 _SWING = np.where(STEPS // 10 % 2, 2.0, 1.0)
 _JUMP = np.where(STEPS < 10, 3 * GUESS, 0.1)
 
@@ -92,7 +94,9 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
         0.9,
     ),
     "exploding_gradients": (
-        {"course": {"gradients": np.full((6, 5), 2e3)}}, {"course": {"gradients": np.full((6, 5), 2.0)}}, 3.0
+        {"course": {"gradients": np.full((6, 5), 2e3)}, "weights": {"batch_norms": (), "untouched": []}},
+        {"course": {"gradients": np.full((6, 5), 2e3)}},
+        3.0,
     ),
     "vanishing_gradients": (
         {"course": {"gradients": np.full((6, 5), 0.5) * [1e-4, 1e-3, 1, 1, 1]}},
@@ -103,7 +107,9 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
     "drowned_shortcut": ({"signals": {"branch": [50.0, 50.0]}}, {"signals": {"branch": [3.0, 3.0]}}, 50.0),
     "idle_branch": ({"signals": {"branch": [1.0, 1e-4]}}, {"signals": {"branch": [1.0, 0.2]}}, 4.0),
     "decay_kills": (
-        {**_recipe(weight_decay=0.2), "course": _POOR}, {**_recipe(weight_decay=5e-4), "course": _POOR}, 20.0
+        {**_recipe(weight_decay=0.2), "course": {**_POOR, "norms": _SHRINKING}},
+        {**_recipe(weight_decay=0.2), "course": _POOR},
+        20.0,
     ),
     "over_regularised": (
         {"settings": {"config": ResNetConfig(dropout=0.9)}, "answers": {"train_score": 0.5}},
@@ -124,7 +130,7 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
         56 / 64,
     ),
     "constant_outputs": ({"answers": {"spread": 1e-5}}, {"answers": {"spread": 0.5}}, 5.0),
-    "saturated_outputs": ({"answers": {"range": 900.0}}, {"answers": {"range": 15.0}}, 900.0),
+    "saturated_outputs": (_loss(_BEGUN + 100 * (STEPS < 2)), _loss(_BEGUN + 5 * (STEPS < 2)), 400.0),
     "overfitting": ({"answers": {"test_score": 0.6}}, {"answers": {"test_score": 0.93}}, 0.37),
     "underfitting": ({"answers": {"train_score": 0.5}}, {"answers": {"train_score": 0.92}}, 0.44),
     "loss_stands_still": (_loss(2.0), _loss(np.linspace(2.0, 1.0, 200)), 1.0),
