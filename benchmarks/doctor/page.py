@@ -84,9 +84,9 @@ def _proof(seen: Scores, judged: Scores) -> str:
     return f"""## How good it is
 
 {len(FAULTS)} kinds of faults, each planted weakly and strongly in two networks (ResNet-8 and a pre-activation
-ResNet-14, 8 channels wide) on two data sets (digits of 8x8, and 1,500 images of Fashion-MNIST at 14x14), and {healthy} healthy
-trainings of all sorts: {len(known)} trainings of 120 to 240 steps. Half of the cases of each kind, and of the healthy
-ones, were for choosing limits, the others for judging; the hash of a case's name decides which.
+ResNet-14, 8 channels wide) on two data sets (digits of 8x8, and 1,500 images of Fashion-MNIST at 14x14), and {healthy}
+healthy trainings of all sorts: {len(known)} trainings of 120 to 240 steps. Half of the cases of each kind, and of the
+healthy ones, were for choosing limits, the others for judging; the hash of a case's name decides which.
 Trained and counted: {trained["choose"]} of {total["choose"]} of the choosing half, {trained["judge"]} of
 {total["judge"]} of the judging half. The rules that were judged: `{fingerprint()}`.
 
