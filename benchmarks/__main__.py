@@ -19,6 +19,7 @@ MODULES = {
     "mode": "chosen_mode",
     "refresh": "plot_refresh",
     "messages": "workbench_messages",
+    "opening": "workbench_opening",
     "stop": "stop_delay",
     "clicks": "click_delay",
     "import": "import_time",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import zmq
 from jupyter_client import BlockingKernelClient, KernelManager
@@ -95,6 +96,15 @@ class LiveKernel:
         now = time.perf_counter()
         self._client.shell_channel.send(message)
         return now
+
+    def ask_for_states(self) -> None:
+        """What the page sends after a reload: one question for the states of all widgets."""
+        about = {"comm_id": uuid4().hex, "target_name": "jupyter.widget.control", "data": {}}
+        opened = {**about, "metadata": {}}
+        asked = {"comm_id": about["comm_id"], "data": {"method": "request_states"}}
+        session, channel = self._client.session, self._client.shell_channel
+        channel.send(session.msg("comm_open", opened, metadata={"version": "1.0.0"}))
+        channel.send(session.msg("comm_msg", asked))
 
     def _take(self, seconds: float) -> list[dict[str, Any]]:
         """Take in what has arrived, waiting at most so long; gives the replies on the shell channel."""

@@ -7,7 +7,8 @@ from typing import Any
 import ipywidgets as w
 
 from reswork.models.config import ResNetConfig
-from reswork.widgets.form import Field, Form, number_or_none, text_of
+from reswork.widgets.form import Field, Form, button, number_or_none, text_of
+from reswork.widgets.parts import Part
 
 _NONE = "none"
 
@@ -35,26 +36,35 @@ class BranchForm:
             },
             lambda: None,
         )
-        self.place = w.HTML()
-        self.button = w.Button(
-            description="Branch here", button_style="primary",
-            tooltip="Train a new run from the weights of the moment that the slider shows",
-            layout=w.Layout(width="auto"),
+        self._place = ""
+        self._branch = branch
+        self.view = Part(self._made, self._draw)
+        self.view.layout.align_items = "flex-start"
+        self.show_place("", None)
+
+    def _made(self) -> list[w.Widget]:
+        self._told = w.HTML()
+        self.button = button(
+            "Branch here", "Train a new run from the weights of the moment that the slider shows",
+            self._branch, "primary",
         )  # fmt: skip
-        self.button.on_click(lambda _button: branch())
         fields = w.VBox(self.form.views(*self.form.fields), layout=w.Layout(width="420px", max_width="100%"))
-        self.view = w.VBox([self.place, fields, self.button], layout=w.Layout(align_items="flex-start"))
+        return [self._told, fields, self.button]
 
     def show_place(self, name: str, step: int | None) -> None:
         """Say from which run and step the new run would begin; None: no moment is chosen yet."""
         if step is None:
-            told = "Move the slider <i>Look back</i> to the moment from which the new run shall begin."
+            self._place = "Move the slider <i>Look back</i> to the moment from which the new run shall begin."
         else:
-            told = (
+            self._place = (
                 f"The new run begins with the weights of <b>{escape(name)}</b> at <b>step {step:,}</b>. What you leave "
                 "empty stays as it was there."
             )
-        self.place.value = told
+        if self.view.is_shown:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._told.value = self._place
 
     def offer(self, config: ResNetConfig | None) -> None:
         """The blocks of a network to choose from; none where it was not built here."""
@@ -85,9 +95,9 @@ class BranchForm:
 
 
 def _number(label: str, tip: str) -> Field:
-    control = w.Text(placeholder="as before", continuous_update=False)
-    return Field(label, control, tip, read=number_or_none, write=text_of)
+    how = {"read": number_or_none, "write": text_of}
+    return Field(label, w.Text, tip, placeholder="as before", continuous_update=False, **how)
 
 
 def _block(label: str, tip: str) -> Field:
-    return Field(label, w.Dropdown(options=[_NONE], value=_NONE), tip)
+    return Field(label, w.Dropdown, tip, options=(_NONE,), value=_NONE)

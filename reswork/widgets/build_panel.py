@@ -14,6 +14,7 @@ from reswork.models.layout import Head
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part, accordion
 
 CIFAR_BASIC = tuple(6 * n + 2 for n in range(1, 19))
 CIFAR_BOTTLENECK = tuple(9 * n + 2 for n in range(1, 19))
@@ -55,36 +56,34 @@ class BuildPanel:
         self._from_data: dict[str, Any] = {}
         self.config: ResNetConfig | None = None
         self.sheet: SpecSheet | None = None
+        self.form = Form(_fields(), self._update)
+        self.view = Part(self._made, self._draw)
+        self.view.add_class("reswork-columns")
+        self._update()
+
+    def _made(self) -> list[w.Widget]:
         self.family = w.Dropdown(
             options=list(FAMILIES), description="Family", layout=w.Layout(width="100%"),
             style={"description_width": "128px"}, tooltip="Start from a known network; then change what you like.",
         )  # fmt: skip
-        self.form = Form(_fields(), self._update)
         self.family.observe(lambda change: self.set(**FAMILIES[change["new"]]), names="value")
-        self.drawing = LiveFigure(figures.network(spec_sheet(ResNetConfig())))
+        self.drawing, self.cost = LiveFigure(), LiveFigure()
         self.drawing.on_click(self._show_block)
-        self.cost = LiveFigure(figures.cost_by_layer(spec_sheet(ResNetConfig())))
         self._sums = w.HTML()
         self._block = w.HTML(
             '<span class="reswork-muted">Click a block in the drawing to see its numbers.</span>'
         )
-        more = w.Accordion(
-            [
-                w.VBox(self.form.views("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width")),
-                w.VBox(self.form.views("norm", "residual_scaling", "zero_init_last_norm", "dropout",
-                                       "stochastic_depth", "squeeze_excitation")),
-                w.VBox(self.form.views("shortcuts_off", "branches_off")),
-            ],
-            titles=("Sizes", "Norm and regularisation", "Switch off single shortcuts or branches"),
-        )  # fmt: skip
+        more = accordion({
+            "Sizes": self._section("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width"),
+            "Norm and regularisation": self._section("norm", "residual_scaling", "zero_init_last_norm", "dropout",
+                                                     "stochastic_depth", "squeeze_excitation"),
+            "Switch off single shortcuts or branches": self._section("shortcuts_off", "branches_off"),
+        })  # fmt: skip
         left = w.VBox(
             [self.family, *self.form.views("form", "depth", "residual", "block", "shortcut", "order", "widen_factor"),
              more]
         )  # fmt: skip
-        right = w.VBox([self._sums, self.drawing, self._block, self.cost])
-        self.view = w.Box([left, right])
-        self.view.add_class("reswork-columns")
-        self._update()
+        return [left, w.VBox([self._sums, self.drawing, self._block, self.cost])]
 
     def set(self, **settings: Any) -> None:
         """Set the form to a network: the given settings, and the default for all others."""
@@ -110,7 +109,7 @@ class BuildPanel:
     def _update(self) -> None:
         values = self.form.values
         depths = _depths(values["form"], values["block"])  # that exist in the chosen form
-        if tuple(self.form.fields["depth"].control.options) != depths:
+        if self.form.fields["depth"].options != depths:
             values["depth"] = min(depths, key=lambda depth: abs(depth - values["depth"]))
             self.form.offer("depth", depths, values["depth"])
         exact = values.pop("exact_depth")
@@ -128,10 +127,18 @@ class BuildPanel:
         else:
             self.form.clear_errors()
             self.config, self.sheet = config, sheet
-            self.drawing.show(figures.network(sheet))
-            self.cost.show(figures.cost_by_layer(sheet))
-            self._sums.value = _sums_html(sheet)
+            if self.view.is_shown:
+                self._draw()
         self._announce()
+
+    def _draw(self) -> None:
+        if self.sheet is not None:
+            self.drawing.show(figures.network(self.sheet))
+            self.cost.show(figures.cost_by_layer(self.sheet))
+            self._sums.value = _sums_html(self.sheet)
+
+    def _section(self, *names: str) -> Part:
+        return Part(lambda: self.form.views(*names))
 
     def _show_block(self, name: str) -> None:
         block = next((b for b in self.sheet.blocks if b.name == name), None) if self.sheet else None
@@ -152,15 +159,26 @@ def _depths(form: str | None, block: str | None) -> tuple[int, ...]:
 
 
 def _fields() -> dict[str, Field]:
-    def number(value: float, low: float, high: float, step: float) -> w.BoundedFloatText:
-        return w.BoundedFloatText(value=value, min=low, max=high, step=step)
+    def text(label: str, placeholder: str, tip: str, **how: Any) -> Field:
+        return Field(label, w.Text, tip, placeholder=placeholder, continuous_update=False, **how)
 
-    names = {"read": listed, "write": ", ".join}
+    def whole(label: str, value: int, tip: str) -> Field:
+        return Field(label, w.BoundedIntText, tip, value=value, min=1, max=1024)
+
+    def share(label: str, tip: str) -> Field:
+        return Field(label, w.BoundedFloatText, tip, value=0.0, min=0.0, max=0.95, step=0.05)
+
+    def tick(label: str, tip: str) -> Field:
+        return Field(label, w.Checkbox, tip, value=False, indent=True)
+
+    number: dict[str, Any] = {"read": number_or_none, "write": text_of}
+    names: dict[str, Any] = {"read": listed, "write": ", ".join}
     return {
         "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",
                            ("CIFAR: 3 stages", "cifar"), ("ImageNet: 4 stages", "imagenet")),
-        "depth": Field("Depth", w.SelectionSlider(options=CIFAR_BASIC, value=20, continuous_update=True),
-                       "Weighted layers, counted as the paper does: 6n+2, or 9n+2 with bottlenecks."),
+        "depth": Field("Depth", w.SelectionSlider,
+                       "Weighted layers, counted as the paper does: 6n+2, or 9n+2 with bottlenecks.",
+                       value=20, options=CIFAR_BASIC, continuous_update=True),
         "residual": menu_field("Shortcuts", "The plain twin has the same layers without the additions.",
                                ("yes: y = F(x) + x", True), ("no: the plain twin", False)),
         "block": menu_field("Block", "What one block consists of.", ("automatic", None), ("basic: 3x3, 3x3", "basic"),
@@ -174,38 +192,31 @@ def _fields() -> dict[str, Field]:
                             ("BN after the addition", "bn_after_addition"),
                             ("ReLU before the addition", "relu_before_addition"),
                             ("only ReLU before", "relu_only_pre")),
-        "widen_factor": Field("Widen", w.IntSlider(value=1, min=1, max=12),
-                              "Multiplies the channels of all stages (Wide ResNets)."),
-        "exact_depth": Field("Exact depth", w.Text(placeholder="as the slider says", continuous_update=False),
-                             "Any depth that the form allows, for instance 1202.", read=number_or_none, write=text_of),
-        "stage_blocks": Field("Blocks per stage", w.Text(placeholder="from the depth; or: 3, 4, 6, 3",
-                                                         continuous_update=False),
-                              "A free list of blocks; replaces the depth.",
-                              read=lambda text: listed_numbers(text) or None,
-                              write=lambda v: ", ".join(map(str, v or ()))),
-        "width": Field("First width", w.Text(placeholder="16 (CIFAR) or 64 (ImageNet)", continuous_update=False),
-                       "Channels of the first stage; each later stage doubles them.",
-                       read=number_or_none, write=text_of),
+        "widen_factor": Field("Widen", w.IntSlider, "Multiplies the channels of all stages (Wide ResNets).",
+                              value=1, min=1, max=12),
+        "exact_depth": text("Exact depth", "as the slider says", "Any depth that the form allows, for instance 1202.",
+                            **number),
+        "stage_blocks": text("Blocks per stage", "from the depth; or: 3, 4, 6, 3",
+                             "A free list of blocks; replaces the depth.",
+                             read=lambda text: listed_numbers(text) or None,
+                             write=lambda v: ", ".join(map(str, v or ()))),
+        "width": text("First width", "16 (CIFAR) or 64 (ImageNet)",
+                      "Channels of the first stage; each later stage doubles them.", **number),
         "stem": menu_field("Stem", "The layers before the first stage.", ("automatic", None), ("3x3", "cifar"),
                            ("7x7, stride 2, pooling", "imagenet"), ("ResNet-D: three 3x3", "resnet_d")),
-        "groups": Field("Groups", w.BoundedIntText(value=1, min=1, max=1024), "Groups of the 3x3 layer (ResNeXt)."),
-        "bottleneck_width": Field("Bottleneck width", w.BoundedIntText(value=64, min=1, max=1024),
-                                  "Channels of one group, for 64 channels of the stage."),
+        "groups": whole("Groups", 1, "Groups of the 3x3 layer (ResNeXt)."),
+        "bottleneck_width": whole("Bottleneck width", 64, "Channels of one group, for 64 channels of the stage."),
         "norm": menu_field("Norm", "How activations are normalised.", ("batch norm", "batch"), ("group norm", "group"),
                            "none"),
         "residual_scaling": menu_field("Branch scaling", "Ways to train without norm: the branch starts at zero.",
                                        "none", ("SkipInit", "skipinit"), ("Fixup", "fixup")),
-        "zero_init_last_norm": Field("Start as identity", w.Checkbox(value=False, indent=True),
-                                     "The last norm of each branch starts at zero."),
-        "dropout": Field("Dropout", number(0.0, 0.0, 0.95, 0.05), "Inside the block, as in Wide ResNets."),
-        "stochastic_depth": Field("Stochastic depth", number(0.0, 0.0, 0.95, 0.05),
+        "zero_init_last_norm": tick("Start as identity", "The last norm of each branch starts at zero."),
+        "dropout": share("Dropout", "Inside the block, as in Wide ResNets."),
+        "stochastic_depth": share("Stochastic depth",
                                   "Chance that the last block is skipped in a step; earlier blocks less often."),
-        "squeeze_excitation": Field("Squeeze-excitation", w.Checkbox(value=False, indent=True),
-                                    "Weighs the channels of a branch by what is in the picture."),
-        "shortcuts_off": Field("Shortcuts off", w.Text(placeholder="layer2.1, layer3.0", continuous_update=False),
-                               "Blocks that lose their shortcut.", **names),
-        "branches_off": Field("Branches off", w.Text(placeholder="layer2.1", continuous_update=False),
-                              "Blocks of which only the shortcut is left.", **names),
+        "squeeze_excitation": tick("Squeeze-excitation", "Weighs the channels of a branch by what is in the picture."),
+        "shortcuts_off": text("Shortcuts off", "layer2.1, layer3.0", "Blocks that lose their shortcut.", **names),
+        "branches_off": text("Branches off", "layer2.1", "Blocks of which only the shortcut is left.", **names),
     }  # fmt: skip
 
 

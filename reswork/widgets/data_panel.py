@@ -12,8 +12,9 @@ from reswork import datasets, figures
 from reswork.datasets import Augmentation, Dataset
 from reswork.datasets.progress import Progress, watched
 from reswork.errors import InvalidSetting
-from reswork.widgets.form import Field, Form
+from reswork.widgets.form import Field, Form, button
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part
 from reswork.widgets.refresh import in_background
 
 MENU = {
@@ -45,46 +46,38 @@ class DataPanel:
         self._announce = changed
         self.data = data
         self.augmentation: Augmentation | None = Augmentation()
-        chosen = data.name if data.name in MENU.values() else "own"
-        self.source = Form(
-            {
-                "name": Field("Data set", w.Dropdown(options=MENU, value=chosen), "What to learn from."),
-                "path": Field(
-                    "Path", w.Text(placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
-                    "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
-                    "or an npz with images and labels.", read=str.strip,
-                ),
-            },
-            self._source_changed,
-        )  # fmt: skip
-        self.load = w.Button(description="Read it", tooltip="Read the data set from this path")
-        self.load.on_click(lambda _button: self._read(self.source.values["path"]))
+        self.source = Form(_source_fields(data), self._source_changed)
+        self.form = Form(_augmentation_fields(), self._augmentation_changed)
+        self._picture = 0
+        self._told = ""  # what is being read, or that it could not be
+        self._is_reading = False
+        self.view = Part(self._made, self._draw)
+        self.view.add_class("reswork-columns")
+        self.view.add_class("reswork-note")
+
+    def _made(self) -> list[w.Widget]:
+        self.load = button(
+            "Read it", "Read the data set from this path", lambda: self._read(self.source.values["path"])
+        )
         self._own = w.VBox([*self.source.views("path"), self.load])
         self._status = w.HTML()
-        self.form = Form(_augmentation_fields(), self._augmentation_changed)
-        another = w.Button(
-            description="Another picture", tooltip="Show augmentation on another training picture"
+        another = button(
+            "Another picture", "Show augmentation on another training picture", self._next_picture
         )
-        another.on_click(lambda _button: self._next_picture())
-        self._picture = 0
-        self.examples = LiveFigure(_examples(data))
-        self.counts = LiveFigure(_counts(data))
-        self.augmented = LiveFigure(_augmented(data, Augmentation(), 0))
+        self.examples, self.augmented, self.counts = LiveFigure(), LiveFigure(), LiveFigure()
         left = w.VBox(
             [*self.source.views("name"), self._own, self._status,
              w.HTML("<b>Augmentation</b>: each training picture is changed a little each time it is used."),
              *self.form.views("crop_padding", "flip", "translate", "cutout"), another]
         )  # fmt: skip
-        self.view = w.Box([left, w.VBox([self.examples, self.augmented, self.counts])])
-        self.view.add_class("reswork-columns")
-        self.view.add_class("reswork-note")
-        self._show()
+        return [left, w.VBox([self.examples, self.augmented, self.counts])]
 
     def set_data(self, data: Dataset) -> None:
         """Show and use another data set."""
         self.data = data
         self._picture = 0
-        self._show()
+        if self.view.is_shown:
+            self._draw()
         self._announce()
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
@@ -93,9 +86,10 @@ class DataPanel:
 
     def _source_changed(self) -> None:
         name = self.source.values["name"]
-        self._own.layout.display = None if name == "own" else "none"
         if name != "own":
             self._read(name)
+        elif self.view.is_shown:
+            self._draw_status()
 
     def _read(self, name: str) -> None:
         """Read a set in the background: a large zip may take a minute, and buttons must answer meanwhile."""
@@ -105,8 +99,7 @@ class DataPanel:
                 "path", "Give the path of a folder, a zip or an npz file.", otherwise="path"
             )
             return
-        self.load.disabled = True
-        self._status.value = f'<span class="reswork-muted">Reading {escape(name)} ...</span>'
+        self._tell(f'<span class="reswork-muted">Reading {escape(name)} ...</span>', reading=True)
         in_background(lambda: self._read_now(name))
 
     def _read_now(self, name: str) -> None:
@@ -116,11 +109,10 @@ class DataPanel:
         except Exception as error:
             field = "path" if self.source.values["name"] == "own" else "name"
             self.source.show_error(field, str(error), otherwise="name")
-            self._status.value = f"Still using: {escape(self.data.summary())}"
+            self._tell(f"Still using: {escape(self.data.summary())}")
         else:
+            self._told, self._is_reading = "", False
             self.set_data(data)
-        finally:
-            self.load.disabled = False
 
     def _show_progress(self, progress: Progress) -> None:
         self._status.value = (
@@ -136,32 +128,56 @@ class DataPanel:
             self.form.show_error(error.field, error.message, otherwise="crop_padding")
         else:
             self.form.clear_errors()
-            self.augmented.show(_augmented(self.data, self.augmentation, self._picture))
+            if self.view.is_shown:
+                self._draw_augmented()
         self._announce()
 
     def _next_picture(self) -> None:
         self._picture = (self._picture + 1) % len(self.data.train)
+        self._draw_augmented()
+
+    def _tell(self, told: str, *, reading: bool = False) -> None:
+        """Say something in place of the data set's summary."""
+        self._told, self._is_reading = told, reading
+        if self.view.is_shown:
+            self._draw_status()
+
+    def _draw(self) -> None:
+        self.examples.show(_examples(self.data))
+        self.counts.show(_counts(self.data))
+        self._draw_augmented()
+        self._draw_status()
+
+    def _draw_augmented(self) -> None:
         self.augmented.show(_augmented(self.data, self.augmentation or Augmentation(), self._picture))
 
-    def _show(self) -> None:
-        data = self.data
+    def _draw_status(self) -> None:
         self._own.layout.display = None if self.source.values["name"] == "own" else "none"
-        self.examples.show(_examples(data))
-        self.counts.show(_counts(data))
-        self.augmented.show(_augmented(data, self.augmentation or Augmentation(), self._picture))
-        self._status.value = escape(data.summary()) + _skipped_html(data)
+        self.load.disabled = self._is_reading
+        self._status.value = self._told or escape(self.data.summary()) + _skipped_html(self.data)
+
+
+def _source_fields(data: Dataset) -> dict[str, Field]:
+    return {
+        "name": Field("Data set", w.Dropdown, "What to learn from.", options=tuple(MENU.items()),
+                      value=data.name if data.name in MENU.values() else "own"),
+        "path": Field("Path", w.Text,
+                      "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
+                      "or an npz with images and labels.", read=str.strip,
+                      placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
+    }  # fmt: skip
 
 
 def _augmentation_fields() -> dict[str, Field]:
-    def pixels(high: int) -> w.IntSlider:
-        return w.IntSlider(value=0, min=0, max=high)
+    def pixels(label: str, high: int, tip: str) -> Field:
+        return Field(label, w.IntSlider, tip, value=0, min=0, max=high)
 
     return {
-        "crop_padding": Field("Crop padding", pixels(8), "Pad by so many pixels, cut a random window (paper: 4)."),
-        "flip": Field("Mirror", w.Checkbox(value=False, indent=True), "Half of the pictures are mirrored."),
-        "translate": Field("Shift", pixels(8), "Move by up to so many pixels; what moves in is black."),
-        "cutout": Field("Cutout", pixels(24), "Grey out one random square of this size."),
-    }  # fmt: skip
+        "crop_padding": pixels("Crop padding", 8, "Pad by so many pixels, cut a random window (paper: 4)."),
+        "flip": Field("Mirror", w.Checkbox, "Half of the pictures are mirrored.", value=False, indent=True),
+        "translate": pixels("Shift", 8, "Move by up to so many pixels; what moves in is black."),
+        "cutout": pixels("Cutout", 24, "Grey out one random square of this size."),
+    }
 
 
 def _examples(data: Dataset) -> Any:

@@ -8,6 +8,8 @@ from reswork.datasets import Dataset
 from reswork.experiment.processes import resume_in_process
 from reswork.store import SavedRun
 from reswork.training.live_run import LiveRun
+from reswork.widgets.form import menu_field
+from reswork.widgets.parts import Part
 
 WORDS: dict[str, dict[str, Any]] = {
     "this kernel": {"engine": "thread"},
@@ -33,15 +35,13 @@ class EngineChoice:
     """
 
     def __init__(self) -> None:
-        self.menu = w.Dropdown(
-            options=list(WORDS), description="Trains in", layout=w.Layout(width="100%", max_width="560px"),
-            style={"description_width": "128px"}, tooltip="Where the next training computes; plots and buttons stay",
+        self.menu = menu_field(
+            "Trains in", "Where the next training computes; plots and buttons stay", *WORDS,
+            layout={"width": "100%", "max_width": "560px"},
         )  # fmt: skip
-        self._line = w.HTML()
-        self.menu.observe(lambda _change: self._explain(), names="value")
-        self.view = w.VBox([self.menu, self._line])
+        self.menu.changed = self._explain
+        self.view = Part(self._made, self._explain)
         self.view.add_class("reswork-note")
-        self._explain()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,6 +54,11 @@ class EngineChoice:
             return saved.resume(data=data)
         return resume_in_process(saved, data=data, when_kernel_ends=self.settings["when_kernel_ends"])
 
+    def _made(self) -> list[w.Widget]:
+        self._line = w.HTML()
+        return [self.menu.view, self._line]
+
     def _explain(self) -> None:
-        line = EXPLANATIONS[list(WORDS).index(self.menu.value)]
-        self._line.value = f'<span class="reswork-muted">{line}</span>'
+        if self.view.is_shown:
+            line = EXPLANATIONS[list(WORDS).index(self.menu.value)]
+            self._line.value = f'<span class="reswork-muted">{line}</span>'

@@ -14,9 +14,10 @@ from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_cla
 from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
-from reswork.widgets.form import ErrorLine, picture_numbers
+from reswork.widgets.form import Field, picture_numbers
 from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
 
 INTERVAL_S = 3.0
@@ -35,7 +36,7 @@ class FilmPanel:
         interval_s: shortest time between two looks.
 
     Attributes:
-        view: the widget.
+        view: the part of the page.
         film: the frames; None before the first run.
         observer: what it costs.
     """
@@ -55,16 +56,14 @@ class FilmPanel:
         self._alone = True  # no budget stretches its interval
         self._run: LiveRun | None = None
         self._data: Dataset | None = None
-        self._pinned = w.Text(
-            description="Pinned test pictures", placeholder="0, 1, 2", continuous_update=False,
-            style={"description_width": "140px"}, layout=w.Layout(width="360px"),
-            tooltip="Numbers of up to six test pictures that are followed through the training",
+        self._pinned = Field(
+            "Pinned test pictures", w.Text,
+            "Numbers of up to six test pictures that are followed through the training",
+            placeholder="0, 1, 2", continuous_update=False,
+            style={"description_width": "140px"}, layout={"width": "360px"},
         )  # fmt: skip
-        self._pinned.observe(lambda _change: self._repin(), names="value")
-        self._error = ErrorLine()
-        self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
-        self._legend = w.HTML()
-        self.view = w.VBox([self._pinned, self._error, self.strip, self._legend])
+        self._pinned.changed = self._repin
+        self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-film")
         self.refresher = Refresher(self._shoot, interval_s=min(_GLANCE_S, interval_s), share=1)
 
@@ -79,6 +78,11 @@ class FilmPanel:
         self._pinned.value = ", ".join(map(str, first_of_each_class(data)))
         self._repin()
         self.refresher.start()
+
+    def _made(self) -> list[w.Widget]:
+        self.strip = LiveFigure(figures.film_strip(np.zeros((0, 1, 1, 1), np.uint8), []))
+        self._legend = w.HTML()
+        return [self._pinned.view, self.strip, self._legend]
 
     def pin(self, index: int) -> None:
         """Follow one more picture; the oldest of more than six goes."""
@@ -106,12 +110,12 @@ class FilmPanel:
             task = self._run.task if self._run is not None else None
             film = PinnedExamples(self._data, picture_numbers(self._pinned.value), task=task)
         except InvalidSetting as error:
-            self._error.tell(error.message)
+            self._pinned.error = error.message
             return
-        self._error.tell("")
+        self._pinned.error = ""
         if self.film is None or self.film.pictures != film.pictures:
             self.film = film
-            self._draw(film)
+            self._draw()
 
     def _shoot(self) -> bool:
         run, film = self._run, self.film
@@ -124,7 +128,7 @@ class FilmPanel:
             self._last_look_s, begin = time.monotonic(), time.thread_time()
             snapshot = run.snapshot()
             film.shoot(snapshot, step)
-            self._draw(film)
+            self._draw()
             self._seen(snapshot, step)
             self.observer.took(time.thread_time() - begin + run.snapshot_s)
         return not over
@@ -134,7 +138,10 @@ class FilmPanel:
             return 0.0
         return max(self.observer.interval_s, (self.observer.look_s or 0.0) / SHARE if self._alone else 0.0)
 
-    def _draw(self, film: PinnedExamples) -> None:
+    def _draw(self) -> None:
+        film = self.film
+        if film is None or not self.view.is_shown:
+            return
         truth = None if film.truth is None else film.truth.numpy()
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
         self._legend.value = "" if truth is None else legend_html(film.data.classes)

@@ -1,6 +1,7 @@
 """Labelled controls with the error sentence under the control that caused it."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -14,41 +15,91 @@ LABEL_WIDTH = "128px"
 class Field:
     """One setting: a label, its control, and room for one error sentence beneath.
 
+    The value is here from the beginning, the control from when somebody first looks at the field.
+
     Args:
         label: what a person reads.
-        control: an ipywidget with a ``value``.
+        kind: class of the control, an ipywidget with a ``value``.
         tip: one sentence that says what the setting does; shown on hovering, and read aloud.
+        value: what the control shows at first.
         read: turns the control's value into the setting's value.
         write: the other way round.
+        settings: for the control, such as ``options`` or ``placeholder``.
     """
 
     def __init__(
         self,
         label: str,
-        control: Any,
+        kind: Callable[..., Any],
         tip: str = "",
         *,
+        value: Any = "",
         read: Callable[[Any], Any] = lambda value: value,
         write: Callable[[Any], Any] = lambda value: value,
+        **settings: Any,
     ) -> None:
-        self.control = control
+        self.changed: Callable[[], None] = lambda: (
+            None
+        )  # called after a person or a program changed the value
+        self._kind, self._raw = kind, value
         self._read, self._write = read, write
-        control.description = label
-        control.style.description_width = LABEL_WIDTH
-        control.layout.width = "100%"
-        control.tooltip = tip
+        self._settings: dict[str, Any] = {
+            "description": label,
+            "tooltip": tip,
+            "style": {"description_width": LABEL_WIDTH},
+            "layout": {"width": "100%"},
+        } | settings
         self._message = ""
         self._error: ErrorLine | None = None  # made with the first error: most fields never have one
-        self.view = w.VBox([control], layout=w.Layout(width="100%", overflow="hidden"))
+
+    @cached_property
+    def control(self) -> Any:
+        """The widget that a person changes."""
+        if "max" in self._settings:  # a value that code gave is not cut
+            self._settings["max"] = max(self._settings["max"], self._raw)
+        made = self._kind(value=self._raw, **self._settings)
+        made.observe(lambda _change: self.changed(), names="value")
+        return made
+
+    @cached_property
+    def view(self) -> w.VBox:
+        """Control and error sentence."""
+        made = w.VBox([self.control], layout=w.Layout(width="100%", overflow="hidden"))
+        self._show_error(made)
+        return made
 
     @property
     def value(self) -> Any:
         """The setting's value as code spells it."""
-        return self._read(self.control.value)
+        return self._read(self.control.value if self._is_made else self._raw)
 
     @value.setter
     def value(self, value: Any) -> None:
-        self.control.value = self._write(value)
+        raw = self._write(value)
+        if self._is_made:
+            self.control.value = raw
+        elif raw != self._raw:
+            self._raw = raw
+            self.changed()
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """What a menu or slider has to choose from."""
+        return tuple(self.control.options if self._is_made else self._settings["options"])
+
+    def offer(self, options: tuple[Any, ...], value: Any) -> None:
+        """Give a menu or slider other options."""
+        if not self._is_made:
+            self._settings["options"], self._raw = options, value
+            return
+        with self.control.hold_sync():
+            if self.options != options:
+                self.control.options = options  # this chooses the first one
+            self.control.value = value
+
+    @property
+    def _is_made(self) -> bool:
+        return "control" in self.__dict__
 
     @property
     def error(self) -> str:
@@ -58,16 +109,20 @@ class Field:
     @error.setter
     def error(self, message: str) -> None:
         self._message = message
+        if "view" in self.__dict__:
+            self._show_error(self.view)
+
+    def _show_error(self, view: w.VBox) -> None:
         if self._error is None:
-            if not message:
+            if not self._message:
                 return
             self._error = ErrorLine()
             self._error.layout.margin = f"0 0 4px {LABEL_WIDTH}"
-            self.view.children = (self.control, self._error)
-        self._error.tell(message)
+            view.children = (self.control, self._error)
+        self._error.tell(self._message)
 
 
-def menu_field(label: str, tip: str, *options: Any) -> Field:
+def menu_field(label: str, tip: str, *options: Any, **settings: Any) -> Field:
     """A menu; an option is a value, or ``(words, value)``, whose value may be None.
 
     ipywidgets takes the value None for "nothing chosen" and shows an empty menu; so the menu holds the words
@@ -76,8 +131,8 @@ def menu_field(label: str, tip: str, *options: Any) -> Field:
     pairs = [option if isinstance(option, tuple) else (str(option), option) for option in options]
     values: dict[str, Any] = dict(pairs)
     words = {value: word for word, value in pairs}
-    menu = w.Dropdown(options=list(values))
-    return Field(label, menu, tip, read=values.__getitem__, write=words.__getitem__)
+    menu = {"kind": w.Dropdown, "options": tuple(values), "value": pairs[0][0]}
+    return Field(label, tip=tip, read=values.__getitem__, write=words.__getitem__, **(menu | settings))
 
 
 class Form:
@@ -93,9 +148,9 @@ class Form:
         self._changed = changed
         self._quiet = False
         for field in self.fields.values():
-            field.control.observe(self._on_change, names="value")
+            field.changed = self._on_change
 
-    def _on_change(self, _change: Any) -> None:
+    def _on_change(self) -> None:
         if not self._quiet:
             self._changed()
 
@@ -116,13 +171,9 @@ class Form:
 
     def offer(self, name: str, options: tuple[Any, ...], value: Any) -> None:
         """Give a menu or slider other options without calling ``changed``."""
-        control = self.fields[name].control
         self._quiet = True
         try:
-            with control.hold_sync():
-                if tuple(control.options) != options:
-                    control.options = options  # this chooses the first one
-                control.value = value
+            self.fields[name].offer(options, value)
         finally:
             self._quiet = False
 

@@ -14,6 +14,7 @@ from reswork.recorders.recorder_controls import RecorderControl, RecorderControl
 from reswork.store import AnyRun
 from reswork.widgets.form import ErrorLine
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part, accordion
 
 _PLACES = [(view.inside, view.figure) for quantity in CATALOGUE for view in quantity.views if view.inside]
 PLOTS = tuple(figure for _, figure in sorted(_PLACES, key=lambda place: place[0]))
@@ -23,8 +24,9 @@ class InsidePanel:
     """A row for each recorder: a tick that starts and stops it, its price, its interval; below, the plots.
 
     Attributes:
-        view: the widget.
-        plots: name of the figure -> its widget.
+        view: the part of the page.
+        table: the part of it with the rows.
+        plots: name of the figure -> its widget; made with the view.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,18 @@ class InsidePanel:
         self._quiet = False
         self._drawn: object = None
         self._moment: int | None = None  # the step that is looked back at
+        self.table = Part(self._made_table, self._show_rows)
+        self.view = Part(self._made, self.refresh)
+        self.view.add_class("reswork-note")
+        self.view.add_class("reswork-inside")
+
+    def _made(self) -> list[w.Widget]:
+        self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
+        grid = w.Box(list(self.plots.values()))
+        grid.add_class("reswork-grid")
+        return [accordion({"Recorders: what is measured, and what it costs": self.table}), grid]
+
+    def _made_table(self) -> list[w.Widget]:
         self._rows = {quantity.name: _Row(quantity, self) for quantity in CATALOGUE}
         self._share = w.BoundedFloatText(
             value=5, min=0.1, max=100, step=1, description="Budget, % of a step", style={"description_width": "130px"},
@@ -45,25 +59,8 @@ class InsidePanel:
         self._total = w.HTML()
         self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = ErrorLine()
-        self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
-        grid = w.Box(list(self.plots.values()))
-        grid.add_class("reswork-grid")
-        table = w.Accordion(
-            [
-                w.VBox(
-                    [
-                        w.HBox([self._share, self._total]),
-                        self._error,
-                        *(row.view for row in self._rows.values()),
-                        self._beside,
-                    ]
-                )
-            ],
-            titles=("Recorders: what is measured, and what it costs",),
-        )
-        self.view = w.VBox([table, grid])
-        self.view.add_class("reswork-note")
-        self.view.add_class("reswork-inside")
+        rows = [row.view for row in self._rows.values()]
+        return [w.HBox([self._share, self._total]), self._error, *rows, self._beside]
 
     def watch(self, run: AnyRun) -> None:
         """Show another run from now on."""
@@ -82,7 +79,7 @@ class InsidePanel:
         """Bring plots and prices up to date."""
         with self._lock:
             run = self._run
-            if run is None:
+            if run is None or not self.view.is_shown:
                 return
             self._show_rows()
             mark = (run.history.version, run.state, self._moment)
@@ -119,6 +116,8 @@ class InsidePanel:
         return True
 
     def _show_rows(self) -> None:
+        if not self.table.is_shown:
+            return
         recorder_controls, active = self._recorder_controls, self._is_active
         taken = recorder_controls.taken if recorder_controls is not None else {}
         share, total = (

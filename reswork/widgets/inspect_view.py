@@ -33,6 +33,7 @@ class InspectView(w.VBox):
         super().__init__()
         self.panel = InspectorPanel(data)
         self.panel.look_at(model, note)
+        self.panel.view.show()
         self.children = (PageAssets(), self.panel.view)
         self.add_class("reswork")
 

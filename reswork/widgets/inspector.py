@@ -28,6 +28,7 @@ from reswork.widgets.form import ErrorLine, menu_field
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part
 from reswork.widgets.sketch import Sketch
 
 PAGES = ("Feature maps", "Attributions", "Over the depth")
@@ -43,7 +44,7 @@ class InspectorPanel:
         data: test pictures and names of classes.
 
     Attributes:
-        view: the widget.
+        view: the part of the page.
         model: the network that is looked at, detached from any training; None until `look_at`.
     """
 
@@ -56,12 +57,11 @@ class InspectorPanel:
         self._layer: str | None = None
         self._maps: list[Attribution] = []
         self._worker = LatestJob(lambda error: self._error.tell(str(error)))
-        self._make_left()
-        self._make_right()
-        self.view = w.VBox([self._note, w.Box([self.left, self.right])])
-        self.view.children[1].add_class("reswork-columns")
+        self._said = "No network yet: start a training first."
+        self._offered: Dataset | None = None  # the data set whose pictures and classes stand in the controls
+        self._is_behind = True  # the page shows another network than this
+        self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-note")
-        self.set_data(data)
 
     # --- what is looked at -----------------------------------------------------------------------
 
@@ -74,23 +74,20 @@ class InspectorPanel:
         """
         with self._lock:
             self.model, self._answering = model, copy.deepcopy(model).eval()
-        self._note.value = f'<span class="reswork-muted">{escape(note)}</span>'
-        self._changed()
+        self._said, self._is_behind = note, True
+        if self.view.is_shown:
+            self._draw()
 
     def set_data(self, data: Dataset) -> None:
         """Take pictures and classes from another data set."""
         self._data, self._task = data, task_for(data)
-        self._index.max = len(data.test) - 1
-        names = [shortened(name, 40) for name in data.classes]
-        self._target.options = [("what it answers", -1), *((name, k) for k, name in enumerate(names))]
-        self._against.options = [("nothing", -1), *((name, k) for k, name in enumerate(names))]
-        self._index.value = 0
-        self._pick()
+        if self.view.is_shown:
+            self._draw()
 
     @property
     def place(self) -> int:
         """Which test picture was chosen."""
-        return int(self._index.value)
+        return int(self._index.value) if self.view.is_made else 0
 
     @property
     def is_idle(self) -> bool:
@@ -104,8 +101,28 @@ class InspectorPanel:
 
     # --- the page --------------------------------------------------------------------------------
 
-    def _make_left(self) -> None:
-        self._note = w.HTML('<span class="reswork-muted">No network yet: start a training first.</span>')
+    def _made(self) -> list[w.Widget]:
+        self._note = w.HTML()
+        columns = w.Box([self._made_left(), self._made_right()])
+        columns.add_class("reswork-columns")
+        return [self._note, columns]
+
+    def _draw(self) -> None:
+        """Bring the page up to date; what a person has asked for stays, unless network or data are others."""
+        self._note.value = f'<span class="reswork-muted">{escape(self._said)}</span>'
+        if self._offered is not self._data:
+            self._offered = self._data
+            self._index.max = len(self._data.test) - 1
+            if self._sheets[PAGES[1]].is_made:
+                self._offer_classes()
+            self._index.value = 0
+            self._is_behind = False
+            self._pick()
+        elif self._is_behind:
+            self._is_behind = False
+            self._changed()
+
+    def _made_left(self) -> w.VBox:
         self._index = w.BoundedIntText(
             value=0, min=0, max=0, description="Test picture", layout=w.Layout(width="200px")
         )
@@ -125,7 +142,7 @@ class InspectorPanel:
         self.masks = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8)))
         self.masks.add_class("reswork-masks")
         self._error = ErrorLine()
-        self.left = w.VBox(
+        return w.VBox(
             [
                 self._index,
                 w.HBox([step, wrong, self._upload]),
@@ -136,37 +153,41 @@ class InspectorPanel:
             ]
         )
 
-    def _make_right(self) -> None:
+    def _made_right(self) -> w.VBox:
         self._quantity = menu_field(
             "Blocks show", "What the colour of each block says, for this picture.",
             *((label, name) for name, label in QUANTITIES.items()),
         )  # fmt: skip
         self._quantity.value = "size"
-        self._quantity.control.observe(lambda _change: self._worker.submit(self._coloured), names="value")
+        self._quantity.changed = lambda: self._worker.submit(self._coloured)
         self.drawing = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="The network"))
         self.drawing.on_click(self._clicked)
+        self.pages = w.ToggleButtons(options=PAGES, value=PAGES[0], style={"button_width": "130px"})
+        self.pages.observe(lambda _change: self._turn(), names="value")
+        self._sheets = dict(
+            zip(PAGES, map(Part, (self._made_maps, self._made_attributions, self._made_shares)), strict=True)
+        )
+        self.drawing.add_class("reswork-network")
+        self._sheets[PAGES[0]].add_class("reswork-maps")
+        self._sheets[PAGES[1]].add_class("reswork-methods")
+        self._sheets[self.pages.value].show()
+        return w.VBox([self._quantity.view, self.drawing, self.pages, *self._sheets.values()])
+
+    def _made_maps(self) -> list[w.Widget]:
         self._where = w.Text(
             description="Layer", placeholder="a name, or click a block", continuous_update=False
         )
         self._where.observe(lambda change: self._choose(change["new"]), names="value")
-        self.pages = w.ToggleButtons(options=PAGES, value=PAGES[0], style={"button_width": "130px"})
-        self.pages.observe(lambda _change: self._turn(), names="value")
         self.maps = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="Feature maps"))
-        self.shares = LiveFigure(figures.shortcut_attributions([]))
-        self._sheets = {
-            PAGES[0]: w.VBox([self._where, self.maps]),
-            PAGES[1]: self._attribution_sheet(),
-            PAGES[2]: w.VBox([self.shares]),
-        }
-        self.drawing.add_class("reswork-network")
-        self._sheets[PAGES[0]].add_class("reswork-maps")
-        self._sheets[PAGES[1]].add_class("reswork-methods")
-        self.right = w.VBox([self._quantity.view, self.drawing, self.pages, *self._sheets.values()])
-        self._turn()
+        return [self._where, self.maps]
 
-    def _attribution_sheet(self) -> w.VBox:
-        self._target = w.Dropdown(options=[("what it answers", -1)], description="Why")
-        self._against = w.Dropdown(options=[("nothing", -1)], description="rather than")
+    def _made_shares(self) -> list[w.Widget]:
+        self.shares = LiveFigure(figures.shortcut_attributions([]))
+        return [self.shares]
+
+    def _made_attributions(self) -> list[w.Widget]:
+        self._target, self._against = w.Dropdown(description="Why"), w.Dropdown(description="rather than")
+        self._offer_classes()
         self._baseline = menu_field(
             "Baseline", "What stands for nothing. " + " ".join(BASELINES.values()), *BASELINES
         )
@@ -193,11 +214,20 @@ class InspectorPanel:
         )
         self._baseline.view.layout.width = "260px"
         stages = w.HTML("LayerCAM from the first stage to the last, of one pass:")
-        return w.VBox([controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages])
+        return [controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages]
+
+    def _offer_classes(self) -> None:
+        classes = [(shortened(name, 40), k) for k, name in enumerate(self._data.classes)]
+        self._target.options = [("what it answers", -1), *classes]
+        self._against.options = [("nothing", -1), *classes]
+        self._target.value = self._against.value = -1
 
     def _turn(self) -> None:
         for name, sheet in self._sheets.items():
-            sheet.layout.display = None if name == self.pages.value else "none"
+            if name == self.pages.value:
+                sheet.show()
+            else:
+                sheet.hide()
         self._worker.submit(self._paged)
 
     # --- the picture -----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ class LiveFigure(anywidget.AnyWidget):
     numbers, as binary buffers in one message. A reloaded page or a second tab finds the last state.
 
     Args:
-        figure: what to show first.
+        figure: what to show first; None: nothing until `show`.
 
     Example:
         >>> import plotly.graph_objects as go
@@ -40,11 +40,12 @@ class LiveFigure(anywidget.AnyWidget):
     summary = traitlets.Unicode().tag(sync=True)
     about = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, figure: go.Figure) -> None:
+    def __init__(self, figure: go.Figure | None = None) -> None:
         self._lock = threading.Lock()
         self._revision = 0
-        frame, numbers = _split(figure)
-        super().__init__(frame=frame, numbers=numbers | {"revision": 0}, **_words(figure))
+        frame, numbers = _split(figure) if figure is not None else ({}, {})
+        words = _words(figure) if figure is not None else {}
+        super().__init__(frame=frame, numbers=numbers | {"revision": 0}, **words)
 
     def show(self, figure: go.Figure) -> None:
         """Replace what is drawn; sends nothing but the numbers when only they differ."""

@@ -26,6 +26,7 @@ class LiveView(w.VBox):
         self._still = StaticOutput()
         self.run_view = RunView(refreshed=self._refreshed)
         self.run_view.watch(run)
+        self.run_view.plots.show()
         self.children = (PageAssets(), self.run_view.bar, self.run_view.plots)
         self.add_class("reswork")
 

@@ -24,6 +24,7 @@ from reswork.widgets.form import (
     text_of_layer_numbers,
 )
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part, accordion
 
 
 class RecipePanel:
@@ -50,41 +51,41 @@ class RecipePanel:
         self._preset_chosen = preset_chosen
         self._augmentation = Augmentation()
         self.recipe: Recipe | None = None
+        self._preset = next(iter(PRESETS))
+        self.form = Form(_fields(), self._update)
+        self.view = Part(self._made, self._draw)
+        self.view.add_class("reswork-columns")
+        self.view.add_class("reswork-note")
+        self.use_preset(self._preset)
+
+    def _made(self) -> list[w.Widget]:
         self.preset = w.ToggleButtons(
             options=[(preset.label, name) for name, preset in PRESETS.items()],
             tooltips=[preset.explanation for preset in PRESETS.values()],
+            value=self._preset,
             style={"button_width": "auto"},
         )  # fmt: skip
-        self._explanation = w.HTML()
-        self.form = Form(_fields(), self._update)
-        self._sums = w.HTML()
-        self.curve = LiveFigure(figures.schedule([], []))
-        self._more = more = w.Accordion(
-            [
-                w.VBox(self.form.views("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup", "clip_norm",
-                                       "ema", "target_score")),
-                w.VBox(self.form.views("device", "precision", "channels_last", "compile", "accumulate",
-                                       "checkpoint_activations", "deterministic", "seed")),
-                w.VBox(self.form.views("frozen", "unfreeze_epochs", "layer_rates", "class_weights")),
-            ],
-            titles=("Regularisation", "Machine", "Fine-tuning"),
-        )  # fmt: skip
+        self.preset.observe(lambda change: self.use_preset(change["new"]), names="value")
+        self._explanation, self._sums = w.HTML(), w.HTML()
+        self.curve = LiveFigure()
+        self._more = accordion({
+            "Regularisation": self._section("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup",
+                                            "clip_norm", "ema", "target_score"),
+            "Machine": self._section("device", "precision", "channels_last", "compile", "accumulate",
+                                     "checkpoint_activations", "deterministic", "seed"),
+            "Fine-tuning": self._section("frozen", "unfreeze_epochs", "layer_rates", "class_weights"),
+        })  # fmt: skip
         left = w.VBox([
             w.HTML("<b>Presets</b>"), self.preset, self._explanation,
             *self.form.views("epochs", "steps", "batch_size", "optimizer", "learning_rate", "momentum", "nesterov",
                              "schedule", "warmup_epochs", "milestones"),
-            more,
+            self._more,
         ])  # fmt: skip
-        self.view = w.Box([left, w.VBox([self.curve, self._sums])])
-        self.view.add_class("reswork-columns")
-        self.view.add_class("reswork-note")
-        self.preset.observe(lambda change: self.use_preset(change["new"]), names="value")
-        self.use_preset(self.preset.value)
+        return [left, w.VBox([self.curve, self._sums])]
 
     def use_preset(self, name: str) -> None:
         """Set the form to a preset."""
-        preset = PRESETS[name]
-        self._explanation.value = f'<span class="reswork-muted">{escape(preset.explanation)}</span>'
+        self._preset, preset = name, PRESETS[name]
         self._augmentation = preset.recipe.augmentation
         self.set(preset.recipe)
         self._preset_chosen(preset.recipe)
@@ -115,6 +116,14 @@ class RecipePanel:
             self.form.show_error(error.field, error.message, otherwise="epochs")
         else:
             self.form.clear_errors()
+            if self.view.is_shown:
+                self._draw()
+        self._announce()
+
+    def _draw(self) -> None:
+        told = escape(PRESETS[self._preset].explanation)
+        self._explanation.value = f'<span class="reswork-muted">{told}</span>'
+        if self.recipe is not None:
             planned = learning_rates(self.recipe, self._images, points=400)
             self.curve.show(figures.schedule(*planned, factors=self.recipe.layer_rates))
             steps = total_steps(self.recipe, self._images)
@@ -123,18 +132,20 @@ class RecipePanel:
                 f'<span class="reswork-muted">{steps:,} steps in all, {per_epoch:,} in one pass over '
                 f"{self._images:,} training pictures.</span>"
             )
-        self._announce()
+
+    def _section(self, *names: str) -> Part:
+        return Part(lambda: self.form.views(*names))
 
 
 def _fields() -> dict[str, Field]:
-    def number(placeholder: str) -> w.Text:
-        return w.Text(placeholder=placeholder, continuous_update=False)
+    def text(label: str, placeholder: str, tip: str, **how: Any) -> Field:
+        return Field(label, w.Text, tip, placeholder=placeholder, continuous_update=False, **how)
 
     def typed(label: str, placeholder: str, tip: str) -> Field:
-        return Field(label, number(placeholder), tip, read=number_or_none, write=text_of)
+        return text(label, placeholder, tip, read=number_or_none, write=text_of)
 
     def tick(label: str, tip: str) -> Field:
-        return Field(label, w.Checkbox(value=False, indent=True), tip)
+        return Field(label, w.Checkbox, tip, value=False, indent=True)
 
     return {
         "epochs": typed("Epochs", "", "Passes over all training pictures."),
@@ -149,7 +160,7 @@ def _fields() -> dict[str, Field]:
                                ("one cycle: up and down", "one_cycle"), ("cosine: down smoothly", "cosine"),
                                ("steps: at milestones", "step"), "constant"),
         "warmup_epochs": typed("Warm-up epochs", "", "The rate rises from near 0 for so long."),
-        "milestones": Field("Milestones", number("0.5, 0.75"), "Fractions of the run where the rate is divided by 10.",
+        "milestones": text("Milestones", "0.5, 0.75", "Fractions of the run where the rate is divided by 10.",
                             read=listed_numbers, write=lambda v: ", ".join(f"{x:g}" for x in v)),
         "weight_decay": typed("Weight decay", "", "Pulls weights towards zero."),
         "decay_norm_and_bias": tick("Decay all", "Also norms and biases; the paper does, newer recipes don't."),
@@ -158,7 +169,7 @@ def _fields() -> dict[str, Field]:
         "clip_norm": typed("Clip gradient at", "off", "Largest length of the whole gradient."),
         "ema": typed("Average weights", "off, or 0.999", "Test a running average of the weights."),
         "target_score": typed("Target score", "none, or 0.9", "Note the step at which the test reaches it."),
-        "device": Field("Device", w.Text(continuous_update=False), "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
+        "device": text("Device", "", "auto, cpu, cuda, cuda:1 or mps.", read=str.strip),
         "precision": menu_field("Precision", "Number format of the heavy work.", "auto", "fp32", "bf16", "fp16"),
         "channels_last": menu_field("Channels last", "Memory order of pictures; mostly faster.",
                                     "auto", ("yes", True), ("no", False)),
@@ -168,16 +179,16 @@ def _fields() -> dict[str, Field]:
         "checkpoint_activations": tick("Less memory", "Compute blocks twice instead of keeping activations."),
         "deterministic": tick("Repeatable", "Same result each time, a little slower."),
         "seed": typed("Seed", "", "Start of all randomness."),
-        "frozen": Field("Frozen layers", number("none, or conv1, bn1, layer1"),
+        "frozen": text("Frozen layers", "none, or conv1, bn1, layer1",
                         "These stand still, their norms too; for a network that was trained before.",
                         read=listed, write=", ".join),
-        "unfreeze_epochs": Field("Join after", number("never, or layer1: 2"),
+        "unfreeze_epochs": text("Join after", "never, or layer1: 2",
                                  "Epochs after which frozen layers learn too.",
                                  read=layer_numbers, write=text_of_layer_numbers),
-        "layer_rates": Field("Rates by layer", number("all alike, or layer1: 0.1, fc: 10"),
+        "layer_rates": text("Rates by layer", "all alike, or layer1: 0.1, fc: 10",
                              "What the learning rate is multiplied by in a layer and all that is in it.",
                              read=layer_numbers, write=text_of_layer_numbers),
-        "class_weights": Field("Class weights", number("all alike, balanced, or 1, 2, 1"),
+        "class_weights": text("Class weights", "all alike, balanced, or 1, 2, 1",
                                "What each class counts in the loss; balanced: rare classes more.",
                                read=_class_weights, write=_text_of_class_weights),
     }  # fmt: skip

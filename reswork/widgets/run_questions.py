@@ -10,6 +10,7 @@ from reswork.figures.text import shortened
 from reswork.store import SavedRun
 from reswork.store.notes import LONGEST_NOTE
 from reswork.widgets.form import button, error_html
+from reswork.widgets.parts import Part
 from reswork.widgets.runs_table import sendable
 
 
@@ -23,6 +24,9 @@ class NoteEditor:
     def __init__(self, kept: Callable[[], None]) -> None:
         self._kept = kept
         self.run: SavedRun | None = None
+        self.view = Part(self._made, self._draw)
+
+    def _made(self) -> list[w.Widget]:
         self.text = w.Textarea(
             rows=4, layout=w.Layout(width="100%"), tooltip="Your own words; kept in the run's folder",
             placeholder="What you tried, what you saw, what comes next",
@@ -30,12 +34,17 @@ class NoteEditor:
         self._title, self._error = w.HTML(), w.HTML()
         self.keep = button("Keep note", "Write it into the run's folder", self._keep, "primary")
         self.leave = button("Cancel", "The note stays as it was", self.close)
-        self.view = w.VBox([self._title, self.text, self._error, w.HBox([self.keep, self.leave])])
-        self.close()
+        return [self._title, self.text, self._error, w.HBox([self.keep, self.leave])]
 
     def ask(self, run: SavedRun) -> None:
         """Show the note on this run, to be changed."""
         self.run = run
+        self.view.show()
+
+    def _draw(self) -> None:
+        run = self.run
+        if run is None:
+            return
         self._title.value = f"<b>Note on {_name(run)}</b>"
         self._error.value = ""
         try:
@@ -43,12 +52,11 @@ class NoteEditor:
         except InvalidSetting as error:
             self.text.value = ""
             self._error.value = error_html(sendable(error.message))
-        self.view.layout.display = None
 
     def close(self) -> None:
         """Hide the box; what was not kept is forgotten."""
         self.run = None
-        self.view.layout.display = "none"
+        self.view.hide()
 
     def _keep(self) -> None:
         if self.run is None:
@@ -72,27 +80,32 @@ class DeleteQuestion:
     def __init__(self, deleted: Callable[[str], None]) -> None:
         self._deleted = deleted
         self.run: SavedRun | None = None
-        self._words, self._told = w.HTML(), w.HTML()
+        self._told = w.HTML()
+        self._question = Part(self._made, self._draw)
+        self.view = w.VBox([self._question, self._told])
+
+    def _made(self) -> list[w.Widget]:
+        self._words = w.HTML()
         self.sure = button("", "The run's folder is removed", self._delete, "danger")
         self.leave = button("Cancel", "The run stays", self.close)
-        self._question = w.VBox([self._words, w.HBox([self.sure, self.leave])])
-        self.view = w.VBox([self._question, self._told])
-        self.close()
+        return [self._words, w.HBox([self.sure, self.leave])]
 
     def ask(self, run: SavedRun) -> None:
         """Ask about this run."""
         self.run = run
         self._told.value = ""
-        self._words.value = (
-            f"Delete <b>{_name(run)}</b> from disk, with its curves, weights and note? It cannot be undone."
-        )
-        self.sure.description = f"Really delete {shortened(sendable(run.name), 60)}"
-        self._question.layout.display = None
+        self._question.show()
+
+    def _draw(self) -> None:
+        if self.run is not None:
+            told = f"Delete <b>{_name(self.run)}</b> from disk, with its curves, weights and note?"
+            self._words.value = f"{told} It cannot be undone."
+            self.sure.description = f"Really delete {shortened(sendable(self.run.name), 60)}"
 
     def close(self) -> None:
         """Ask no more."""
         self.run = None
-        self._question.layout.display = "none"
+        self._question.hide()
 
     def _delete(self) -> None:
         run = self.run

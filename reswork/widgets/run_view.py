@@ -19,6 +19,7 @@ from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.training.remarks import remarks_of, waiting_for
 from reswork.widgets.form import error_html
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
 
 
@@ -33,7 +34,7 @@ class RunView:
 
     Attributes:
         bar: the widget with buttons, progress and the error sentence.
-        plots: the widget with the plots.
+        plots: the part with the plots, to be shown by whoever puts it on a page.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class RunView:
         self._drawn_version: Any = None
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
         self._asked = ""  # what was asked for and has not happened yet
+        self.tables: dict[str, LiveFigure] = {}  # by title
         self._make_bar(start)
-        self._make_plots()
+        self.plots = Part(self._made_plots, self._redraw)
+        self.plots.add_class("reswork-grid")
         self.refresher = Refresher(self.refresh, self._wait_for_news)
         if run is not None:
             self.watch(run)
@@ -80,11 +83,8 @@ class RunView:
         """Draw other runs' curves over this one's; several histories under one name as mean and band."""
         with self._lock:
             self._beside = dict(histories)
-            self._drawn_version = None
-            if self.run is None:
-                self.loss.show(figures.loss_curves(self._beside))
-                self.score.show(figures.metric_curves(self._beside, self._metrics))
-        self.refresh()
+        if self.plots.is_shown:
+            self._redraw()
 
     def turn_to(self, step: int | None, confusion: np.ndarray | None = None) -> None:
         """Show the run as it was at a step; None: as it is now.
@@ -108,7 +108,7 @@ class RunView:
             history = run.history
             mark = (history.version, run.state)
             self._show_state(run)
-            if mark != self._drawn_version:
+            if mark != self._drawn_version and self.plots.is_shown:
                 self._drawn_version = mark
                 self._draw(run, history)
         self._refreshed()
@@ -167,7 +167,7 @@ class RunView:
         self.bar.add_class("reswork-note")
         self._enable(None)
 
-    def _make_plots(self) -> None:
+    def _made_plots(self) -> list[w.Widget]:
         empty = History()
         self.loss = LiveFigure(figures.loss_curves({}))
         self.score = LiveFigure(figures.metric_curves({}, self._metrics))
@@ -175,9 +175,16 @@ class RunView:
         self.profile = LiveFigure(figures.gradient_profile(empty))
         self.rates = LiveFigure(figures.learning_rate(empty))
         self.speed = LiveFigure(figures.throughput(empty))
-        self.tables: dict[str, LiveFigure] = {}  # by title
-        self.plots = w.Box([self.loss, self.score, self.heat, self.profile, self.rates, self.speed])
-        self.plots.add_class("reswork-grid")
+        return [self.loss, self.score, self.heat, self.profile, self.rates, self.speed]
+
+    def _redraw(self) -> None:
+        """Draw all plots, also where nothing has changed."""
+        with self._lock:
+            self._drawn_version = None
+            if self.run is None:
+                self.loss.show(figures.loss_curves(self._beside))
+                self.score.show(figures.metric_curves(self._beside, self._metrics))
+        self.refresh()
 
     @property
     def _live(self) -> LiveRun:

@@ -16,6 +16,7 @@ from reswork.store.directory import RUN_FILE
 from reswork.store.run_table import FALLING, RunRow, RunTable, matching, ordered
 from reswork.store.seed_groups import seed_groups
 from reswork.widgets.form import button, error_html
+from reswork.widgets.parts import Part
 from reswork.widgets.run_questions import DeleteQuestion, NoteEditor
 from reswork.widgets.runs_export import RunsExport
 from reswork.widgets.runs_table import RunsTable, sendable
@@ -57,6 +58,11 @@ class RunsPanel:
         self._page = 0
         self._sort, self._falling = "created", True
         self._ticked: dict[str, SavedRun] = {}  # with their histories; in the order of ticking
+        self._told = ""  # what went wrong
+        self.view = Part(self._made, self.renew)
+        self.view.add_class("reswork-note")
+
+    def _made(self) -> list[w.Widget]:
         self.table = RunsTable(HEADS, self._act)
         self.note = NoteEditor(self.renew)
         self.delete = DeleteQuestion(self._deleted)
@@ -64,19 +70,15 @@ class RunsPanel:
         self._make_controls()
         actions = w.Box([self.seeds, self.untick, *self.export.buttons])
         actions.add_class("reswork-bar")
-        self.view = w.VBox(
-            [
-                w.HTML(
-                    "<b>Runs</b>: tick some to draw their curves over the present one and to see in which settings "
-                    "they differ. Score and loss are those on the test pictures; press a head to sort by it."
-                ),
-                w.HBox([self.search, self._found]),
-                *(self.table, self._pager, self._message, self.note.view, self.delete.view),
-                *(actions, self.export.told, self._differences),
-            ]
-        )
-        self.view.add_class("reswork-note")
-        self.renew()
+        return [
+            w.HTML(
+                "<b>Runs</b>: tick some to draw their curves over the present one and to see in which settings "
+                "they differ. Score and loss are those on the test pictures; press a head to sort by it."
+            ),
+            w.HBox([self.search, self._found]),
+            *(self.table, self._pager, self._message, self.note.view, self.delete.view),
+            *(actions, self.export.told, self._differences),
+        ]
 
     @property
     def ticked(self) -> tuple[str, ...]:
@@ -85,7 +87,8 @@ class RunsPanel:
 
     @property
     def newest(self) -> SavedRun | None:
-        """The newest run on disk, as it was when the table was read."""
+        """The newest run on disk."""
+        self.renew()
         return self._rows[0].run if self._rows else None
 
     def renew(self) -> None:
@@ -154,9 +157,11 @@ class RunsPanel:
         )  # fmt: skip
         self.seeds.observe(lambda _change: self._ticks_changed(), names="value")
         self.untick = button("Untick all", "Take all ticks away", self._untick)
-        self._message, self._differences = w.HTML(), w.HTML()
+        self._message, self._differences = w.HTML(self._told), w.HTML()
 
     def _show_rows(self) -> None:
+        if not self.view.is_shown:
+            return
         found = ordered(matching(self._rows, self.search.value), self._sort, falling=self._falling)
         pages = max(1, -(-len(found) // SHOWN))
         self._page = min(max(self._page, 0), pages - 1)
@@ -200,15 +205,18 @@ class RunsPanel:
 
     def _ticks_changed(self) -> None:
         ticked = list(self._ticked.values())
-        groups = seed_groups(ticked) if self.seeds.value else {}
+        groups = seed_groups(ticked) if self.view.is_made and self.seeds.value else {}
         drawn: dict[str, Drawn] = {}
         for name, runs in groups.items() if groups else ((run.name, [run]) for run in ticked):
             drawn[name] = [run.history for run in runs] if len(runs) > 1 else runs[0].history
-        self._differences.value = _differences(ticked) + _weighed(groups)
+        if self.view.is_made:
+            self._differences.value = _differences(ticked) + _weighed(groups)
         self._compare(drawn)
 
     def _tell(self, message: str) -> None:
-        self._message.value = error_html(sendable(message)) if message else ""
+        self._told = error_html(sendable(message)) if message else ""
+        if self.view.is_made:
+            self._message.value = self._told
 
 
 def _differences(runs: Sequence[SavedRun]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 
 from reswork.widgets.form import ErrorLine, button
+from reswork.widgets.parts import Part
 
 
 class Scrubber:
@@ -17,7 +18,7 @@ class Scrubber:
         now: called when everything shall show now.
 
     Attributes:
-        view: the widget.
+        view: the part of the page; all others are made with it.
         slider: over the steps.
         told: the line that says what is shown.
         error: the line for what went wrong.
@@ -30,8 +31,12 @@ class Scrubber:
         move: Callable[[int], None],
         now: Callable[[], None],
     ) -> None:
-        self._turned = turned
+        self._turned, self._toggle, self._move, self._now = turned, toggle, move, now
         self._quiet = False
+        self.view = Part(self._made)
+        self.view.add_class("reswork-note")
+
+    def _made(self) -> list[w.Widget]:
         self.slider = w.IntSlider(
             min=0, max=1, value=0, readout=False, layout=w.Layout(width="100%", margin="0"),
             tooltip="Drag to any step: every panel shows the training as it was then",
@@ -39,16 +44,15 @@ class Scrubber:
         self.slider.observe(self._slid, names="value")
         self._marks = w.HTML()
         track = w.VBox([self.slider, self._marks], layout=w.Layout(flex="1 1 320px", min_width="0"))
-        self.film = button("Play", "Show one kept moment after another, as a film", toggle)
-        self.back = button("Earlier", "The kept moment before this one", lambda: move(-1))
-        self.on = button("Later", "The kept moment after this one", lambda: move(1))
-        self.now = button("Now", "Back to the training as it is now", now)
+        self.film = button("Play", "Show one kept moment after another, as a film", self._toggle)
+        self.back = button("Earlier", "The kept moment before this one", lambda: self._move(-1))
+        self.on = button("Later", "The kept moment after this one", lambda: self._move(1))
+        self.now = button("Now", "Back to the training as it is now", self._now)
         row = w.Box([w.HTML("<b>Look back</b>"), self.film, self.back, track, self.on, self.now])
         row.add_class("reswork-scrubber")
         self.told = w.HTML()
         self.error = ErrorLine()
-        self.view = w.VBox([row, self.told, self.error], layout=w.Layout(display="none"))
-        self.view.add_class("reswork-note")
+        return [row, self.told, self.error]
 
     def show(self, step: int | None, steps: Sequence[int], last: int, count: int, most: int | None) -> None:
         """Bring everything up to date.
@@ -71,7 +75,8 @@ class Scrubber:
 
     def set_playing(self, playing: bool) -> None:
         """What the film's button says."""
-        self.film.description = "Hold" if playing else "Play"
+        if self.view.is_made:
+            self.film.description = "Hold" if playing else "Play"
 
     def _set(self, most: int, value: int) -> None:
         if (self.slider.max, self.slider.value) == (most, value):

@@ -17,10 +17,11 @@ from reswork.store.moments import Moments, moments
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
 from reswork.widgets.compare_moments import MomentComparison
-from reswork.widgets.form import menu_field, picture_numbers
+from reswork.widgets.form import Field, menu_field, picture_numbers
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.moment_column import MomentColumn
+from reswork.widgets.parts import Part, accordion
 from reswork.widgets.refresh import Refresher
 from reswork.widgets.scrubber import Scrubber
 
@@ -39,7 +40,7 @@ class TimeMachine:
 
     Attributes:
         scrubber: the bar with the slider.
-        view: the widget with the panel.
+        view: the part of the page with the panel.
         step: what is shown; None: now.
     """
 
@@ -62,8 +63,18 @@ class TimeMachine:
         self._lock = threading.RLock()
         self._worker = LatestJob(lambda error: self.scrubber.error.tell(str(error)))
         self.scrubber = Scrubber(self._slid, self._toggle, self._move, lambda: self.turn(None))
-        self.beside = MomentComparison(self._again, self._arrange)
-        self._make_panel()
+        self.branch_form = BranchForm(self._branch)
+        self._pictures = Field(
+            "Test pictures", w.Text, "Numbers of up to six test pictures", continuous_update=False,
+            value=", ".join(map(str, first_of_each_class(data))),
+            layout={"width": "240px"}, style={"description_width": "90px"},
+        )  # fmt: skip
+        self._pictures.changed = self._again
+        self._past = Part(self._made_past, self._show_past)
+        self._relatives = Part(self._made_tree, self._show_tree)
+        self.view = Part(self._made)
+        self.view.add_class("reswork-note")
+        self.view.add_class("reswork-past")
         self.player = Refresher(self._next_frame, interval_s=FRAME_S, share=0.5)
 
     # --- what is shown -----------------------------------------------------------------------------
@@ -91,10 +102,12 @@ class TimeMachine:
         with self._lock:
             run, found = self._run, self._moments
             steps = found.steps if found is not None else ()
-            self.scrubber.view.layout.display = None if steps else "none"
-            self.view.layout.display = None if steps else "none"
             if run is None or found is None or not steps:
+                self.scrubber.view.hide()
+                self.view.hide()
                 return
+            self.scrubber.view.show()
+            self.view.show()
             last = max(run.steps_done, steps[-1])
             mark = (steps, last, self.step, run.state)
             if mark == self._marked:
@@ -139,7 +152,8 @@ class TimeMachine:
         self.player.stop()
         self._worker.cancel()
         self._worker.wait(10)
-        self.beside.close(self._columns.children)
+        if self._past.is_made:
+            self.beside.close(self._columns.children)
 
     @property
     def is_idle(self) -> bool:
@@ -148,59 +162,55 @@ class TimeMachine:
 
     # --- the page ----------------------------------------------------------------------------------
 
-    def _make_panel(self) -> None:
-        self.column = MomentColumn()
-        self.branch_form = BranchForm(self._branch)
-        self.tree = LiveFigure(figures.run_tree([]))
-        self.tree.on_click(self._open_from_tree)
-        self._columns = w.Box([self.column.view])
-        self.sections = w.Accordion(
-            [
-                w.VBox([self._choices(), self.beside.difference, self._columns]),
-                self.branch_form.view,
-                self.tree,
-            ],
-            titles=SECTIONS,
-        )
-        self.sections.observe(lambda _change: self._opened(), names="selected_index")
-        self.view = w.VBox([self.sections], layout=w.Layout(display="none"))
-        self.view.add_class("reswork-note")
-        self.view.add_class("reswork-past")
+    def _made(self) -> list[w.Widget]:
+        parts = (self._past, self.branch_form.view, self._relatives)
+        self.sections = accordion(dict(zip(SECTIONS, parts, strict=True)))
+        return [self.sections]
 
-    def _choices(self) -> w.VBox:
-        self._pictures = w.Text(
-            value=", ".join(map(str, first_of_each_class(self._data))), description="Test pictures",
-            continuous_update=False, layout=w.Layout(width="240px"), style={"description_width": "90px"},
-            tooltip="Numbers of up to six test pictures",
-        )  # fmt: skip
+    def _made_past(self) -> list[w.Widget]:
         self._layer = w.Dropdown(
             description="Layer", layout=w.Layout(width="230px"), style={"description_width": "50px"}
         )
+        self._layer.observe(lambda _change: self._again(), names="value")
         self._quantity = menu_field(
             "Blocks show", "What the colour of each block says.", *((label, name) for name, label in QUANTITIES.items())
         )  # fmt: skip
         self._quantity.value = "size"
+        self._quantity.changed = self._again
         self._quantity.view.layout.width = "300px"
         self._budget = w.BoundedFloatText(
             value=120, min=0, max=1e6, step=10, description="Disk for moments (MB)", layout=w.Layout(width="260px"),
             style={"description_width": "150px"}, tooltip="All moments of this run together; 1 MB is a million bytes",
         )  # fmt: skip
-        for control in (self._pictures, self._layer, self._quantity.control):
-            control.observe(lambda _change: self._again(), names="value")
         self._budget.observe(lambda change: self._limit(change["new"]), names="value")
+        self.beside = MomentComparison(self._again, self._arrange)
+        self.column = MomentColumn()
+        self._columns = w.Box([self.column.view])
+        self._offer_past()
         wrapped = w.Layout(flex_flow="row wrap", align_items="center")
-        first = w.HBox([self._pictures, self._layer, self._quantity.view, self._budget], layout=wrapped)
-        return w.VBox([first, self.beside.view])
+        first = w.HBox(
+            [self._pictures.control, self._layer, self._quantity.view, self._budget], layout=wrapped
+        )
+        return [first, self.beside.view, self.beside.difference, self._columns]
+
+    def _made_tree(self) -> list[w.Widget]:
+        self.tree = LiveFigure(figures.run_tree([]))
+        self.tree.on_click(self._open_from_tree)
+        return [self.tree]
 
     def _offer(self, run: AnyRun) -> None:
-        """Layers, blocks, other runs and the budget of the run that is watched."""
-        config = run.config
+        """Blocks, layers, other runs and the budget of the run that is watched."""
+        self.branch_form.offer(run.config)
+        self.branch_form.clear()
+        if self._past.is_made:
+            self._offer_past()
+
+    def _offer_past(self) -> None:
         self._quiet = True
         try:
-            self.branch_form.offer(config)
-            self.branch_form.clear()
             self._layer.options = ()
-            self.beside.watch(run)
+            if self._run is not None:
+                self.beside.watch(self._run)
             most = self._moments.most_bytes if self._moments is not None else None
             self._budget.layout.display = None if most is not None else "none"
             if most is not None:
@@ -208,19 +218,15 @@ class TimeMachine:
         finally:
             self._quiet = False
 
-    def _opened(self) -> None:
-        if self.sections.selected_index == 2:
-            if self._run is not None:
-                self.tree.show(figures.run_tree(relatives(self._run), self._run.name))
-        elif (
-            self.sections.selected_index == 0
-            and self.step is None
-            and self._moments is not None
-            and len(self._moments)
-        ):
+    def _show_past(self) -> None:
+        if self.step is None and self._moments is not None and len(self._moments):
             self.turn(self._moments.steps[-1])
         else:
             self._again()
+
+    def _show_tree(self) -> None:
+        if self._run is not None:
+            self.tree.show(figures.run_tree(relatives(self._run), self._run.name))
 
     def _slid(self, step: int) -> None:
         self.hold()
@@ -267,19 +273,21 @@ class TimeMachine:
         if step is None or run is None or found is None:
             return
         look = first_look(found, run.name, step, self._data, picture_numbers(self._pictures.value))
-        self.column.show_answers(look, self._data)
+        if self._past.is_shown:
+            self.column.show_answers(look, self._data)
         self._drawn = step
         self._seen(look)
         yield
-        if self.sections.selected_index == 0:
+        if self._past.is_shown:
             yield from self._inside(self.column, look)
         look = with_judgement(look, self._data, stopped=lambda: self._worker.is_outdated)
         if look.found is None:
             return
-        self.column.show_judgement(look)
+        if self._past.is_shown:
+            self.column.show_judgement(look)
         self._seen(look)
         yield
-        if self.beside.is_on and self.sections.selected_index == 0:
+        if self._past.is_shown and self.beside.is_on:
             yield from self._compared(look)
 
     def _inside(self, column: MomentColumn, look: Look) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import threading
 from html import escape
+from itertools import chain
 
 import ipywidgets as w
 import torch
@@ -29,6 +30,7 @@ from reswork.widgets.first_steps import FirstSteps, first_steps_seen
 from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.parts import Part
 from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
@@ -100,13 +102,14 @@ class Workbench(w.VBox):
             ),
         )
         self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
+        self._look_row = Part(self._made_look_row, self._look_at_newest)
         self._sheets = {
-            "Build": self.build.view,
-            "Data": self.data_panel.view,
-            "Recipe": w.VBox([self.recipe_panel.view, self.engine.view]),
-            "Train": w.VBox([self.run_view.plots, self.runs_panel.view]),
-            "Inside": self.inside.view,
-            "Inspect": w.VBox([self.film.view, self._look_row(), self.inspector.view]),
+            "Build": (self.build.view,),
+            "Data": (self.data_panel.view,),
+            "Recipe": (self.recipe_panel.view, self.engine.view),
+            "Train": (self.run_view.plots, self.runs_panel.view),
+            "Inside": (self.inside.view,),
+            "Inspect": (self.film.view, self._look_row, self.inspector.view),
         }
         self.children = (
             *(
@@ -118,7 +121,7 @@ class Workbench(w.VBox):
                 self.time_machine.scrubber.view,
                 self.pages,
             ),
-            *self._sheets.values(),
+            *chain.from_iterable(self._sheets.values()),
             self.time_machine.view,
         )
         self.add_class("reswork")
@@ -128,8 +131,9 @@ class Workbench(w.VBox):
         if recipe is not None:
             self.recipe_panel.set(recipe)
             self.data_panel.set_augmentation(recipe.augmentation)
-        self._turn_to("Build")
         self._attach()
+        if self.run is None:
+            self._turn_to("Build")
 
     @property
     def run(self) -> AnyRun | None:
@@ -228,12 +232,12 @@ class Workbench(w.VBox):
             raise
 
     def _turn_to(self, page: str) -> None:
-        for name, sheet in self._sheets.items():
-            sheet.layout.display = None if name == page else "none"
-        if page == "Inside":
-            self.inside.refresh()
-        elif page == "Inspect":
-            self._look_at_newest()
+        for name, parts in self._sheets.items():
+            if name != page:
+                for part in parts:
+                    part.hide()
+        for part in self._sheets[page]:
+            part.show()
 
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
@@ -254,20 +258,19 @@ class Workbench(w.VBox):
         if run.config is not None and run.input_shape == self.data.input_shape:
             self.inspector.look_at(run.model(), run.name)
 
-    def _look_row(self) -> w.HBox:
+    def _made_look_row(self) -> list[w.Widget]:
         self._keep_up = w.Checkbox(value=True, description="keep up with the training", indent=False)
         pin = w.Button(
             description="Pin this picture", tooltip="Follow this test picture in the film strip above"
         )
         pin.on_click(lambda _button: self.film.pin(self.inspector.place))
-        return w.HBox([pin, self._keep_up])
+        return [w.HBox([pin, self._keep_up])]
 
     def _turned_back(self, step: int | None) -> None:
         """Turn curves and plots to a step; from a thread of the time machine."""
         self.run_view.turn_to(step)
         self.inside.turn_to(step)
-        if self.pages.value == "Inside":
-            self.inside.refresh()
+        self.inside.refresh()
         run = self.run
         if step is None and run is not None and not run.is_live:
             self._follow_saved(run)
@@ -278,19 +281,20 @@ class Workbench(w.VBox):
             self.run_view.turn_to(self.time_machine.step, look.found.tables.get("confusion"))
             return
         self._newest = look.model, look.step
-        if self.pages.value == "Inspect":
-            self._look_at_newest()
+        self._look_at_newest()
 
     def _snapshot_taken(self, snapshot: nn.Module, step: int) -> None:
         """Let the inspector look at it, if its page is open and it has done with the last one."""
         if self.time_machine.step is not None:
             return  # an earlier moment is looked at
         self._newest = snapshot, step
-        if self.inspector.model is None or (self.pages.value == "Inspect" and self.inspector.is_idle):
+        if self.inspector.is_idle:
             self._look_at_newest()
 
     def _look_at_newest(self) -> None:
-        """Show the newest snapshot, unless a person holds on to the one that is shown."""
+        """Show the newest snapshot on an open page, unless a person holds on to the one that is shown."""
+        if not self._look_row.is_shown:
+            return
         if self._newest is not None and (self._keep_up.value or self.inspector.model is None):
             snapshot, step = self._newest
             self._newest = None
@@ -343,8 +347,7 @@ class Workbench(w.VBox):
         if run is not None:
             self._still.renew(run)
             self.time_machine.refresh()
-            if self.pages.value == "Inside":
-                self.inside.refresh()
+            self.inside.refresh()
             began = run.name if run.steps_done else None  # its folder says more than that it is ready
             if run.done or began not in (None, self._listed):
                 self._listed = began

@@ -76,7 +76,9 @@ def long_view() -> RunView:
         run.history.record(step, {"loss/train": 1 / step, "top1/train": 0.5, "learning_rate": 0.1})
         if step % 10 == 0:
             run.history.record_vector("grad_norm", step, layers, np.full(9, 1 / step))
-    return RunView(run)
+    view = RunView(run)
+    view.plots.show()
+    return view
 
 
 def grow(view: RunView, number: int) -> None:

@@ -13,8 +13,8 @@ def changes() -> list[dict]:
 def form(changes):
     form = Form(
         {
-            "depth": Field("Depth", w.IntSlider(value=20, max=100)),
-            "steps": Field("Steps", w.Text(), read=number_or_none, write=text_of),
+            "depth": Field("Depth", w.IntSlider, value=20, max=100),
+            "steps": Field("Steps", w.Text, read=number_or_none, write=text_of),
         },
         lambda: changes.append(form.values),
     )
@@ -39,6 +39,28 @@ def test_the_error_stands_under_its_field_and_goes_away(form) -> None:
     assert (form.fields["depth"].error, form.fields["steps"].error) == ("something else", "")
     form.clear_errors()
     assert form.fields["depth"].view.children[1].layout.display == "none"
+
+
+def test_a_field_keeps_value_choices_and_error_before_anybody_looks_at_it(changes) -> None:
+    field = Field("Depth", w.SelectionSlider, "How deep", value=20, options=(8, 20))
+    field.changed = lambda: changes.append({"depth": field.value})
+    before = len(w.Widget.widgets)
+    field.value = 20
+    field.offer((29, 38), 29)
+    field.value = 38
+    field.error = "too deep"
+    assert (field.value, field.options, field.error, changes) == (38, (29, 38), "too deep", [{"depth": 38}])
+    assert len(w.Widget.widgets) == before
+    assert "too deep" in field.view.children[1].value
+    assert (field.control.value, field.control.options, field.control.description) == (38, (29, 38), "Depth")
+    field.control.value = 29
+    assert field.value == 29 and changes[-1] == {"depth": 29}
+
+
+def test_a_slider_has_room_for_a_value_that_code_gave() -> None:
+    field = Field("Cutout", w.IntSlider, value=0, min=0, max=24)
+    field.value = 40
+    assert field.control.value == field.value == 40
 
 
 def test_error_text_is_escaped() -> None:

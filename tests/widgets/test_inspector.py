@@ -30,6 +30,7 @@ def net():
 def panel(net):
     panel = InspectorPanel(rw.datasets.digits())
     panel.look_at(snapshot_of(net), "")
+    panel.view.show()
     settle(panel)
     yield panel
     panel.close()

@@ -46,10 +46,28 @@ def workbench(sent) -> Iterator[Workbench]:
     workbench.close()
 
 
-def test_the_workbench_appears_with_one_plotly_and_less_than_six_megabytes(sent, workbench) -> None:
+def test_the_workbench_appears_with_one_plotly_few_widgets_and_few_bytes(sent, workbench) -> None:
     sizes = [size for _, size in sent]
     assert sum(size > 1_000_000 for size in sizes) == 1
-    assert sum(sizes) < 6_000_000
+    assert sum(sizes) < 2_500_000
+    assert sum(kind == "comm_open" for kind, _ in sent) <= 300
+
+
+def test_a_page_is_made_when_it_is_first_opened_and_nothing_entered_in_it_is_lost(sent, workbench) -> None:
+    def made() -> int:
+        return sum(kind == "comm_open" for kind, _ in sent)
+
+    for page in ("Data", "Recipe", "Train", "Inside", "Inspect"):
+        before = made()
+        workbench.pages.value = page
+        assert made() > before + 5, page
+    rate = workbench.recipe_panel.form.fields["learning_rate"].control
+    rate.value = "0.02"
+    before = made()
+    for page in workbench.pages.options:
+        workbench.pages.value = page
+    assert made() == before
+    assert rate.value == "0.02" and workbench.recipe.learning_rate == 0.02
 
 
 def test_a_refresh_sends_one_message_a_plot_and_a_few_for_the_rest(sent, workbench) -> None:
@@ -68,6 +86,12 @@ def test_a_refresh_sends_one_message_a_plot_and_a_few_for_the_rest(sent, workben
     sent.clear()
     workbench.run_view.refresh()
     assert sent == [], "nothing new, nothing sent"
+    workbench.pages.value = "Build"
+    run.step(1)
+    run.wait_until_still()
+    sent.clear()
+    workbench.run_view.refresh()
+    assert 0 < len(sent) <= 4, "the plots of a page that is not open are not fed"
     run.stop()
     run.wait()
 

@@ -27,6 +27,7 @@ def wait_for(condition, seconds: float = 20.0) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_builds_and_no_menu_is_empty(family: str) -> None:
     panel = BuildPanel()
+    panel.view.show()
     panel.set_input((3, 64, 64), 7)
     panel.set(**FAMILIES[family])
     assert panel.config is not None, [f.error for f in panel.form.fields.values() if f.error]
@@ -48,6 +49,7 @@ def test_every_family_builds_and_no_menu_is_empty(family: str) -> None:
 )
 def test_a_config_goes_through_the_form_unchanged(config: rw.ResNetConfig) -> None:
     panel = BuildPanel()
+    panel.view.show()
     panel.set_input((3, 64, 64), 10)
     panel.set_config(config)
     assert panel.config is not None
@@ -56,6 +58,7 @@ def test_a_config_goes_through_the_form_unchanged(config: rw.ResNetConfig) -> No
 
 def test_the_data_set_decides_the_head() -> None:
     panel = BuildPanel()
+    panel.view.show()
     panel.set_input((3, 64, 64), 7, head="unet")
     panel.set(residual=False)
     assert panel.config is not None and panel.sheet is not None
@@ -66,6 +69,7 @@ def test_the_data_set_decides_the_head() -> None:
 
 def test_the_error_stands_under_the_control_and_the_drawing_stays() -> None:
     panel = BuildPanel()
+    panel.view.show()
     drawn = panel.drawing.numbers
     panel.form.fields["exact_depth"].control.value = "21"
     assert panel.config is None
@@ -78,6 +82,7 @@ def test_the_error_stands_under_the_control_and_the_drawing_stays() -> None:
 
 def test_a_click_on_a_block_tells_its_numbers() -> None:
     panel = BuildPanel()
+    panel.view.show()
     panel._show_block("layer2.0")
     assert "layer2.0" in panel._block.value
     assert "padding" in panel._block.value
@@ -88,6 +93,7 @@ def test_a_click_on_a_block_tells_its_numbers() -> None:
 
 def test_presets_fill_the_form_and_a_recipe_goes_through_it_unchanged() -> None:
     panel = RecipePanel(10_000)
+    panel.view.show()
     for name, preset in rw.presets.PRESETS.items():
         panel.use_preset(name)
         assert panel.recipe == preset.recipe
@@ -102,6 +108,7 @@ def test_presets_fill_the_form_and_a_recipe_goes_through_it_unchanged() -> None:
 
 def test_an_impossible_recipe_says_so_under_its_field() -> None:
     panel = RecipePanel(10_000)
+    panel.view.show()
     panel.form.fields["learning_rate"].control.value = "fast"
     assert panel.recipe is None
     assert "fast" in panel.form.fields["learning_rate"].error
@@ -113,6 +120,7 @@ def test_an_impossible_recipe_says_so_under_its_field() -> None:
 def test_another_data_set_is_read_in_the_background(small_data) -> None:
     changes: list[str] = []
     panel = DataPanel(small_data, lambda: changes.append(panel.data.name))
+    panel.view.show()
     assert "<b>one" not in str(panel.counts.frame)
     panel.source.fields["name"].control.value = "digits"
     wait_for(lambda: panel.data.name == "digits" and not panel.load.disabled)
@@ -122,6 +130,7 @@ def test_another_data_set_is_read_in_the_background(small_data) -> None:
 
 def test_a_path_that_is_not_there_leaves_the_data_as_it_is(small_data) -> None:
     panel = DataPanel(small_data)
+    panel.view.show()
     panel.source.fields["path"].control.value = "/nowhere/<b>pictures"
     panel.load.click()
     wait_for(lambda: not panel.load.disabled)
@@ -134,6 +143,7 @@ def test_own_arrays_as_an_npz_file(small_data, tmp_path) -> None:
     images, labels = small_data.train.images.numpy(), small_data.train.labels.numpy()
     np.savez(tmp_path / "mine.npz", train_images=images, train_labels=labels)
     panel = DataPanel(small_data)
+    panel.view.show()
     panel.source.fields["name"].control.value = "own"
     panel.source.fields["path"].control.value = str(tmp_path / "mine.npz")
     panel.load.click()
@@ -143,6 +153,7 @@ def test_own_arrays_as_an_npz_file(small_data, tmp_path) -> None:
 
 def test_augmentation_reaches_the_preview(small_data) -> None:
     panel = DataPanel(small_data)
+    panel.view.show()
     before = panel.augmented.numbers | panel.augmented.frame
     panel.form.fields["cutout"].control.value = 6
     assert panel.augmentation == rw.Augmentation(cutout=6)

@@ -61,6 +61,8 @@ def test_the_view_steers_it_and_offers_to_kill_it_only_while_it_stops(run) -> No
 
 def test_recorders_are_switched_paced_and_priced_in_the_worker(run) -> None:
     panel = InsidePanel()
+    panel.view.show()
+    panel.table.show()
     run.start()
     panel.watch(run)
     wait_for(lambda: run.steps_done > 60)
@@ -98,6 +100,7 @@ def test_the_film_and_the_inspector_look_at_its_snapshots(run) -> None:
 
 def test_the_choice_says_what_train_takes_and_explains_itself() -> None:
     choice = EngineChoice()
+    choice.view.show()
     assert choice.settings == {"engine": "thread"}
     seen = set()
     for words in choice.menu.options:

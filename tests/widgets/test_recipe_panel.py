@@ -8,6 +8,7 @@ from reswork.widgets.tree import close_tree
 @pytest.fixture
 def panel():
     panel = RecipePanel(1_000)
+    panel.view.show()
     yield panel
     close_tree(panel.view)
 

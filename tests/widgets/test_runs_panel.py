@@ -25,6 +25,7 @@ class Seen:
         self.drawn: dict[str, Any] = {}
         self.opened: list[rw.SavedRun] = []
         self.panel = RunsPanel(self._draw, self.opened.append)
+        self.panel.view.show()
 
     def _draw(self, drawn: Any) -> None:
         self.drawn = dict(drawn)

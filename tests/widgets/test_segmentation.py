@@ -45,6 +45,7 @@ def settle(panel: InspectorPanel, seconds: float = 60.0) -> None:
 def panel(run, data):
     panel = InspectorPanel(data)
     panel.look_at(snapshot_of(run.model), "")
+    panel.view.show()
     settle(panel)
     yield panel
     panel.close()
@@ -75,6 +76,7 @@ def test_attributions_explain_the_mean_logit_of_a_class_and_every_page_works(pan
 
 def test_with_other_data_the_masks_are_gone(data) -> None:
     panel = InspectorPanel(data)
+    panel.view.show()
     assert panel.masks.layout.display is None
     panel.set_data(rw.datasets.digits())
     assert panel.masks.layout.display == "none"
@@ -88,6 +90,7 @@ def test_the_form_builds_a_u_net_for_masks_and_the_data_panel_shows_them(data) -
     build.set_input(data.input_shape, len(data.classes), head["head"])
     assert build.config is not None and build.config.head == "unet" and build.config.num_classes == 7
     shown = DataPanel(data, lambda: None)
+    shown.view.show()
     assert "picture, mask, picture, mask" in shown.examples.summary
     assert "pixels" in shown.counts.summary
     close_tree(build.view)
@@ -96,6 +99,7 @@ def test_the_form_builds_a_u_net_for_masks_and_the_data_panel_shows_them(data) -
 
 def test_the_run_has_curves_and_tables_of_masks(run) -> None:
     view = RunView(run)
+    view.plots.show()
     assert "mean IoU" in view.score.summary and "accuracy" not in view.score.summary
     assert list(view.tables) == ["IoU of each class", "Confusion of pixels"]
     assert "pixels are named right" in view.tables["Confusion of pixels"].summary

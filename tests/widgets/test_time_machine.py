@@ -58,6 +58,8 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     machine = bench.time_machine
     assert machine.scrubber.view.layout.display is None
     assert machine.scrubber.slider.max == 12 and machine.step is None
+    machine.sections.selected_index = 0
+    settle(machine)
     step = rw.moments(run).steps[3]
     machine.scrubber.slider.value = step
     settle(machine)
@@ -90,6 +92,8 @@ def test_a_step_that_was_not_kept_says_which_is_shown(bench, trained) -> None:
         (rw.moments(run).folder / f"{step:08}.safetensors").unlink()
     bench.watch(run)
     machine = bench.time_machine
+    machine.sections.selected_index = 0
+    settle(machine)
     machine.scrubber.slider.value = 9
     settle(machine)
     assert "its weights were not kept, so networks are those of step 12" in machine.scrubber.told.value
@@ -140,6 +144,7 @@ def test_branch_here_starts_a_run_that_is_watched_at_once_and_stands_in_the_tree
     run = trained()
     bench.watch(run)
     machine = bench.time_machine
+    machine.sections.selected_index = 1
     machine.branch_form.button.click()
     assert "Move the slider" in machine.branch_form.form.fields["learning_rate"].error
     machine.scrubber.slider.value = 4
@@ -163,6 +168,7 @@ def test_a_wrong_setting_of_a_branch_is_told_under_its_field(bench, trained) -> 
     machine = bench.time_machine
     machine.scrubber.slider.value = 4
     settle(machine)
+    machine.sections.selected_index = 1
     machine.branch_form.form.set(learning_rate=-3.0)
     machine.branch_form.button.click()
     assert "learning_rate=-3" in machine.branch_form.form.fields["learning_rate"].error
@@ -185,6 +191,8 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
     bench.watch(run)
     machine = bench.time_machine
     wait_for(lambda: machine.scrubber.slider.max == 6)
+    machine.sections.selected_index = 0
+    settle(machine)
     machine.scrubber.slider.value = 2
     settle(machine)
     run.step(20)
@@ -198,6 +206,7 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
     machine._budget.value = 0.05
     run.moments.wait()
     assert rw.moments(run).bytes <= 50_000
+    machine.sections.selected_index = 1
     machine.branch_form.button.click()
     assert "press Stop first" in machine.branch_form.form.fields["learning_rate"].error
     run.stop()
@@ -207,6 +216,10 @@ def test_while_a_run_goes_on_the_past_stays_and_marks_grow(bench, small_data) ->
 def test_names_are_escaped_and_everything_is_closed(small_data) -> None:
     before = set(_instances)
     machine = TimeMachine(small_data)
+    machine.scrubber.view.show()
+    machine.view.show()
+    for section in range(3):
+        machine.sections.selected_index = section
     machine.beside.tick.value = True
     machine.beside.tick.value = False
     machine.close()

@@ -77,13 +77,13 @@ function render({ model, el }) {
   }
 
   function tall() {
-    const height = `${model.get("frame").layout.height || 300}px`;
+    const height = `${model.get("frame").layout?.height || 300}px`;
     if (plot.style.height !== height) plot.style.height = height; // a deeper network has a taller drawing
   }
 
   async function draw() {
     asked = false;
-    if (gone || drawing || !Plotly || plot.clientWidth === 0) return;
+    if (gone || drawing || !Plotly || plot.clientWidth === 0 || !model.get("frame").data) return;
     drawing = true; // one after the other: Plotly finishes later, and would keep the width of before
     const width = plot.clientWidth;
     const drawn = [model.get("frame"), model.get("numbers")];
