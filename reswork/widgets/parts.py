@@ -33,11 +33,7 @@ class Part(w.VBox):
         self._make, self._draw = make, draw
         self._making = threading.RLock()
         self.is_made = False
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether it wants to be kept up to date."""
-        return self.is_made and self.layout.display != "none"
+        self.is_shown = False  # and wants to be kept up to date
 
     def show(self) -> None:
         """Put it on the page."""
@@ -46,10 +42,12 @@ class Part(w.VBox):
                 self.children = tuple(self._make())
                 self.is_made = True
         self.layout.display = None
+        self.is_shown = True
         self._draw()
 
     def hide(self) -> None:
         """Take it off the page; its widgets stay for the next time."""
+        self.is_shown = False
         self.layout.display = "none"
 
 
@@ -63,7 +61,7 @@ def accordion(sections: Mapping[str, Part]) -> w.Accordion:
             if place == change["new"]:
                 part.show()
             else:
-                part.hide()
+                part.is_shown = False  # the browser hides it, and opens it again also while a cell runs
 
     made.observe(turn, names="selected_index")
     return made
