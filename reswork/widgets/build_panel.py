@@ -56,6 +56,7 @@ class BuildPanel:
         self._from_data: dict[str, Any] = {}
         self.config: ResNetConfig | None = None
         self.sheet: SpecSheet | None = None
+        self._selected: str | None = None  # the block that was clicked
         self.form = Form(_fields(), self._update)
         self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-columns")
@@ -126,14 +127,14 @@ class BuildPanel:
             self.form.show_error(field, error.message, otherwise="depth")
         else:
             self.form.clear_errors()
-            self.config, self.sheet = config, sheet
+            self.config, self.sheet, self._selected = config, sheet, None
             if self.view.is_shown:
                 self._draw()
         self._announce()
 
     def _draw(self) -> None:
         if self.sheet is not None:
-            self.drawing.show(figures.network(self.sheet))
+            self.drawing.show(figures.network(self.sheet, selected=self._selected))
             self.cost.show(figures.cost_by_layer(self.sheet))
             self._sums.value = _sums_html(self.sheet)
 
@@ -144,6 +145,7 @@ class BuildPanel:
         block = next((b for b in self.sheet.blocks if b.name == name), None) if self.sheet else None
         if block is None or self.sheet is None:
             return
+        self._selected = name
         self.drawing.show(figures.network(self.sheet, selected=name))
         shape = " x ".join(str(n) for n in block.output_shape)
         self._block.value = (
