@@ -36,7 +36,6 @@ class InsidePanel:
         self._quiet = False
         self._drawn: object = None
         self._moment: int | None = None  # the step that is looked back at
-        self.table = Part(self._made_table, self._show_rows)
         self.view = Part(self._made, self.refresh)
         self.view.add_class("reswork-note")
         self.view.add_class("reswork-inside")
@@ -45,6 +44,7 @@ class InsidePanel:
         self.plots = {name: LiveFigure(getattr(figures, name)(History())) for name in PLOTS}
         grid = w.Box(list(self.plots.values()))
         grid.add_class("reswork-grid")
+        self.table = Part(self._made_table, self._show_rows)
         return [accordion({"Recorders: what is measured, and what it costs": self.table}), grid]
 
     def _made_table(self) -> list[w.Widget]:
@@ -116,7 +116,7 @@ class InsidePanel:
         return True
 
     def _show_rows(self) -> None:
-        if not self.table.is_shown:
+        if not (self.view.is_shown and self.table.is_shown):
             return
         recorder_controls, active = self._recorder_controls, self._is_active
         taken = recorder_controls.taken if recorder_controls is not None else {}

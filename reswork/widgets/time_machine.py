@@ -71,8 +71,9 @@ class TimeMachine:
         )  # fmt: skip
         self._pictures.changed = self._again
         self._past = Part(self._made_past, self._show_past)
-        self._relatives = Part(self._made_tree, self._show_tree)
-        self.view = Part(self._made)
+        parts = (self._past, self.branch_form.view, Part(self._made_tree, self._show_tree))
+        self.sections = accordion(dict(zip(SECTIONS, parts, strict=True)))
+        self.view = w.VBox([self.sections], layout=w.Layout(display="none"))
         self.view.add_class("reswork-note")
         self.view.add_class("reswork-past")
         self.player = Refresher(self._next_frame, interval_s=FRAME_S, share=0.5)
@@ -104,10 +105,10 @@ class TimeMachine:
             steps = found.steps if found is not None else ()
             if run is None or found is None or not steps:
                 self.scrubber.view.hide()
-                self.view.hide()
+                self.view.layout.display = "none"
                 return
             self.scrubber.view.show()
-            self.view.show()
+            self.view.layout.display = None
             last = max(run.steps_done, steps[-1])
             mark = (steps, last, self.step, run.state)
             if mark == self._marked:
@@ -161,11 +162,6 @@ class TimeMachine:
         return self._worker.wait(0)
 
     # --- the page ----------------------------------------------------------------------------------
-
-    def _made(self) -> list[w.Widget]:
-        parts = (self._past, self.branch_form.view, self._relatives)
-        self.sections = accordion(dict(zip(SECTIONS, parts, strict=True)))
-        return [self.sections]
 
     def _made_past(self) -> list[w.Widget]:
         self._layer = w.Dropdown(

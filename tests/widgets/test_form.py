@@ -1,5 +1,6 @@
 import ipywidgets as w
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from reswork.widgets.form import Field, Form, error_html, number_or_none, text_of
 
@@ -32,6 +33,7 @@ def test_setting_several_announces_once(form, changes) -> None:
 
 
 def test_the_error_stands_under_its_field_and_goes_away(form) -> None:
+    form.views("depth", "steps")
     form.show_error("steps", "steps=0 is too small", otherwise="depth")
     assert form.fields["steps"].error == "steps=0 is too small"
     assert form.fields["steps"].view.children[1].layout.display is None
@@ -44,13 +46,13 @@ def test_the_error_stands_under_its_field_and_goes_away(form) -> None:
 def test_a_field_keeps_value_choices_and_error_before_anybody_looks_at_it(changes) -> None:
     field = Field("Depth", w.SelectionSlider, "How deep", value=20, options=(8, 20))
     field.changed = lambda: changes.append({"depth": field.value})
-    before = len(w.Widget.widgets)
+    before = len(_instances)
     field.value = 20
     field.offer((29, 38), 29)
     field.value = 38
     field.error = "too deep"
     assert (field.value, field.options, field.error, changes) == (38, (29, 38), "too deep", [{"depth": 38}])
-    assert len(w.Widget.widgets) == before
+    assert len(_instances) == before
     assert "too deep" in field.view.children[1].value
     assert (field.control.value, field.control.options, field.control.description) == (38, (29, 38), "Depth")
     field.control.value = 29

@@ -99,8 +99,8 @@ def test_eight_methods_appear_and_each_gets_its_verdict(panel) -> None:
 
 
 def test_one_class_rather_than_another(panel) -> None:
-    panel._target.value, panel._against.value = 3, 5
     panel.pages.value = "Attributions"
+    panel._target.value, panel._against.value = 3, 5
     panel._explain.click()
     settle(panel)
     assert panel._maps[0].targets == ("3 - 5",)

@@ -82,6 +82,7 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     )
     machine.scrubber.now.click()
     settle(machine)
+    bench.pages.value = "Train"
     assert machine.step is None and cursor(view.loss) == []
     assert machine.scrubber.slider.value == 12
 
@@ -217,7 +218,6 @@ def test_names_are_escaped_and_everything_is_closed(small_data) -> None:
     before = set(_instances)
     machine = TimeMachine(small_data)
     machine.scrubber.view.show()
-    machine.view.show()
     for section in range(3):
         machine.sections.selected_index = section
     machine.beside.tick.value = True
