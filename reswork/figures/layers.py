@@ -109,7 +109,10 @@ def gradient_profile(runs: "History | Mapping[str, History]") -> go.Figure:
         Figure with three lines, or one for each name, on a logarithmic scale.
     """
     if isinstance(runs, Mapping):
-        firsts = {name: _first(history.vectors("grad_norm")) for name, history in runs.items()}
+        every = {name: history.vectors("grad_norm") for name, history in runs.items()}
+        firsts = {
+            name: replace(each, steps=each.steps[:1], values=each.values[:1]) for name, each in every.items()
+        }
         return _comparison_figure(_comparison_info(firsts))
     title = "Gradient norm over depth"
     return _profile(runs, "grad_norm", title, "gradient norm", _gradient_summary, _GRADIENT_PROFILE)
@@ -164,11 +167,6 @@ def _profile(
 ) -> go.Figure:
     vectors = history.vectors(group, max_points=MOST_COLUMNS)
     return profile_figure(profile_info(vectors, summary(vectors)), title, quantity, explained)
-
-
-def _first(vectors: "Vectors") -> "Vectors":
-    """Only the first record."""
-    return replace(vectors, steps=vectors.steps[:1], values=vectors.values[:1])
 
 
 def _comparison_info(firsts: Mapping[str, "Vectors"]) -> _Comparison:

@@ -104,7 +104,10 @@ class FittedWeights:
     def _tensors(self) -> dict[str, Tensor]:
         if not self.form.get("norm_in_first_block"):
             return dict(self.tensors)
-        return {_in_first_block(name): value for name, value in self.tensors.items()}
+        return {
+            f"layer1.0.{name}" if name.startswith("bn1.") else name: value
+            for name, value in self.tensors.items()
+        }
 
     def _empty(self, details: Details) -> nn.Module:
         """The network with layers of the right shapes, whatever is in them."""
@@ -216,10 +219,6 @@ def _settings_of_another_form(
         if found is not None:
             return found, form
     return None, {}
-
-
-def _in_first_block(name: str) -> str:
-    return f"layer1.0.{name}" if name.startswith("bn1.") else name
 
 
 def _settings(

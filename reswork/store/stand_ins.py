@@ -63,7 +63,7 @@ def load_inertly(path: Path) -> tuple[Any, tuple[str, ...]]:
         Exception: whatever torch raises for a damaged file.
     """
     known: dict[str, Any] = {
-        "collections.defaultdict": _empty_dict,
+        "collections.defaultdict": lambda *_given: {},
         "numpy.dtype": _stand_in("numpy.dtype"),
         "numpy.core.multiarray.scalar": _number,
         "numpy._core.multiarray.scalar": _number,
@@ -108,10 +108,6 @@ def tensors_of_module(found: StandIn) -> dict[str, Tensor]:
 
 def _stand_in(name: str) -> type[StandIn]:
     return type(f"StandIn[{name}]", (StandIn,), {"label": name})
-
-
-def _empty_dict(*_given: object) -> dict[Any, Any]:
-    return {}
 
 
 def _number(dtype: object, data: object = b"") -> object:

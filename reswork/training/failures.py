@@ -46,7 +46,8 @@ def non_finite_loss(
 ) -> NonFiniteLoss:
     """The error for a step whose loss is not finite, after looking for the layer where it began."""
     layer = first_bad_layer(model, batch.inputs, mode)
-    if layer is not None and not all(weight.isfinite().all() for weight in _own_weights(model, layer)):
+    weights = model.get_submodule(layer).parameters(recurse=False) if layer is not None else ()
+    if not all(weight.isfinite().all() for weight in weights):
         remedy = "Its weights are not finite themselves: lower the learning rate"
     else:
         remedy = "Lower the learning rate"
@@ -157,7 +158,3 @@ def _free_bytes(device: torch.device) -> int | None:
 
         return int(psutil.virtual_memory().available)
     return None
-
-
-def _own_weights(model: nn.Module, layer: str) -> list[nn.Parameter]:
-    return list(model.get_submodule(layer).parameters(recurse=False))

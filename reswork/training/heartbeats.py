@@ -103,17 +103,14 @@ class Heartbeats:
             try:
                 self._store.set(f"beat/{self._index}", str(beat))
                 for rank, (before, since) in heard.items():
-                    told = self._beat_of(rank)
+                    key = f"beat/{rank}"
+                    told = self._store.get(key) if self._store.check([key]) else b""
                     if asleep or told != before:
                         heard[rank] = (told, now)
                     elif now - since > self._patience_s and not self._store.check([f"left/{rank}"]):
                         self._end(rank)
             except RuntimeError:  # torchrun has gone, and its store with it
                 return
-
-    def _beat_of(self, rank: int) -> bytes:
-        key = f"beat/{rank}"
-        return self._store.get(key) if self._store.check([key]) else b""
 
     def _end(self, rank: int) -> None:
         silent = self._processes[rank]

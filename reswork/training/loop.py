@@ -103,7 +103,9 @@ def fit(
                 recipe, model, here, device, why, lambda: controls.stop, task=task, ranks=ranks.count
             )
         if ranks.count > 1:
-            start, mode = ranks.agreed_state(start), _agreed(mode, device, ranks)
+            start = ranks.agreed_state(start)
+            of_first = Mode(**ranks.agree(asdict(mode) if mode is not None else {}))
+            mode = replace(of_first, device=str(device))
         assert mode is not None
         if not ranks.agree(controls.stop):
             yield from _steps(model, here, task, recipe, mode, controls, start, ranks)
@@ -269,11 +271,6 @@ def _mode_of(start: TrainingState | None, device: torch.device, recipe: Recipe, 
 
 def _told(mode: Mode, ranks: Ranks, model: nn.Module) -> str:
     return "; ".join(filter(None, (str(mode), ranks.sentence(model))))
-
-
-def _agreed(mode: Mode | None, device: torch.device, ranks: Ranks) -> Mode:
-    """The first rank's mode, on this rank's device."""
-    return replace(Mode(**ranks.agree(asdict(mode) if mode is not None else {})), device=str(device))
 
 
 def _check_shares(recipe: Recipe, data: Dataset, ranks: Ranks) -> None:

@@ -66,7 +66,10 @@ def choose_mode(
     if not seconds:
         return rule
     best = _fastest(seconds)
-    rates = ", ".join(f"{_short(mode)} {len(batch.inputs) / took:.0f}" for mode, took in seconds.items())
+    rates = ", ".join(
+        f"{mode.precision}{' channels_last' if mode.channels_last else ''} {len(batch.inputs) / took:.0f}"
+        for mode, took in seconds.items()
+    )
     timed = f"timed here in images per second: {rates}" if len(seconds) > 1 else rule.reason
     chosen = replace(best, reason=f"{why}; {timed}")
     whole = min(recipe.batch_size, len(data.train)) / len(batch.inputs)
@@ -151,10 +154,6 @@ def _fastest(seconds: dict[Mode, float]) -> Mode:
         return best
     least = min(plain, key=lambda mode: seconds[mode])
     return best if seconds[best] < _WORTH * seconds[least] else least
-
-
-def _short(mode: Mode) -> str:
-    return f"{mode.precision}{' channels_last' if mode.channels_last else ''}"
 
 
 def _wait(device: torch.device) -> None:

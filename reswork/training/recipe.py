@@ -271,7 +271,8 @@ class Recipe:
                     f"frozen={self.frozen!r} or what is within, or freeze it too",
                 )
         weights = self.class_weights
-        if not (weights is None or weights == "balanced" or _are_class_weights(weights)):
+        are_numbers = isinstance(weights, tuple) and bool(weights) and all(map(_is_above_zero, weights))
+        if not (weights is None or weights == "balanced" or are_numbers):
             raise InvalidSetting(
                 "class_weights",
                 f"class_weights={weights!r} must be 'balanced', a number above 0 for each class, or None",
@@ -327,10 +328,6 @@ def _layer_numbers(name: str, values: object, what: str) -> None:
                 f"{name} gives {layer!r} {value!r}; the {what} must be above 0, and a layer that shall not learn "
                 "belongs in frozen",
             )
-
-
-def _are_class_weights(values: object) -> bool:
-    return isinstance(values, tuple) and bool(values) and all(map(_is_above_zero, values))
 
 
 def _is_above_zero(value: object) -> bool:

@@ -455,16 +455,12 @@ class Run(LiveRun):
             if stands:
                 self._state = RunState.PAUSED
                 self._changed.notify_all()
-        if stands:
-            self._stand_still(evaluated=evaluated)
+        if stands and not self._wait_for_going_on(_SHORT_PAUSE_S):
+            self._save(evaluated=evaluated)
+            self._wait_for_going_on(None)
         with self._changed:
             self._serve()
             self._attention = self._steps_allowed is not None or self._controls.stop
-
-    def _stand_still(self, *, evaluated: bool) -> None:
-        if not self._wait_for_going_on(_SHORT_PAUSE_S):
-            self._save(evaluated=evaluated)
-            self._wait_for_going_on(None)
 
     def _wait_for_going_on(self, timeout_s: float | None) -> bool:
         """Whether somebody wants the run to go on or to end; false after a time-out."""

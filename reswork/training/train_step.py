@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -217,8 +217,10 @@ class TrainStep:
 
     def _backward(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         self.seed(step)
-        *firsts, last = self._own(batch).parts(self._recipe.accumulate)
-        with self._kept_activations(), self._ranks.joined_norms(self.model):
+        own = batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.targets)))
+        *firsts, last = own.parts(self._recipe.accumulate)
+        kept_activations = checkpointing(self._blocks) if self._blocks else nullcontext()
+        with kept_activations, self._ranks.joined_norms(self.model):
             found = []
             for part in firsts:
                 with self._ranks.without_sum(self._replicated):
@@ -271,10 +273,6 @@ class TrainStep:
         if self._scaler is not None and "scaler" in values:
             self._scaler.load_state_dict(dict(values["scaler"]))
 
-    def _own(self, batch: Batch) -> Batch:
-        """This rank's share of a batch."""
-        return batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.targets)))
-
     def _part(self, part: Batch, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the score; its gradients are added to the weights'."""
         with self.mode.autocast():
@@ -323,9 +321,6 @@ class TrainStep:
             self.release()
             batch = self._batches.cut(step)
             raise non_finite_loss(step, self.model, batch, self.mode, self._recipe, self.rate(step))
-
-    def _kept_activations(self) -> AbstractContextManager[None]:
-        return checkpointing(self._blocks) if self._blocks else nullcontext()
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -43,7 +43,8 @@ def status_message(run: LiveRun) -> dict[str, Any]:
         "mode": None if run.mode is None else asdict(run.mode),
         "error": None if run.error is None else _told(run.error),
         "recorders": {
-            name: [each.every, _price(each.price)] for name, each in recorder_controls.taken.items()
+            name: [each.every, each.price and [each.price.ms, each.price.share, each.price.every]]
+            for name, each in recorder_controls.taken.items()
         },
         "share": recorder_controls.share,
         "total": recorder_controls.total,
@@ -66,10 +67,6 @@ def status_from(message: Mapping[str, Any]) -> Status:
         message["share"],
         message["total"],
     )
-
-
-def _price(price: Price | None) -> list[Any] | None:
-    return None if price is None else [price.ms, price.share, price.every]
 
 
 def _told(error: BaseException) -> dict[str, Any]:
