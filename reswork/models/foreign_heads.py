@@ -99,7 +99,10 @@ def head_choice(shapes: Shapes, prefix: str, channels: int, wanted: str | None =
     """
     found: dict[str, Head] = {}
     inside: set[str] = set()
-    scopes = _scopes(prefix)
+    way = [part + "." for part in prefix.split(".")[:-1]]
+    scopes = tuple(
+        "".join(way[:count]) for count in range(len(way), -1, -1)
+    )  # the body's own, then those around it
     for scope in scopes:
         for root, head in _heads(shapes, scope, channels).items():
             if scope + root not in found:
@@ -128,12 +131,6 @@ def head_choice(shapes: Shapes, prefix: str, channels: int, wanted: str | None =
                 others = tuple(found[each] for each in names[1:] if each != name)
                 return HeadChoice(both, others, aside, chained=True)
     return HeadChoice(first, tuple(found[each] for each in names[1:]), aside)
-
-
-def _scopes(prefix: str) -> tuple[str, ...]:
-    """The body's own prefix, then what surrounds it, up to nothing."""
-    parts = prefix.split(".")[:-1]
-    return tuple("".join(part + "." for part in parts[:count]) for count in range(len(parts), -1, -1))
 
 
 def _heads(shapes: Shapes, scope: str, channels: int) -> dict[str, Head]:

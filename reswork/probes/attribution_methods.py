@@ -126,13 +126,6 @@ def _guided_cam(it: "Explainer", images: Tensor, weights: Tensor, references: Te
     return guided * F.interpolate(coarse, images.shape[2:], mode="nearest")
 
 
-def _occlusion(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
-    window, stride = it.options.patches((images.shape[2], images.shape[3]))
-    return captum_methods.occlusion(
-        it.scalar_model, images, weights, references, window=window, stride=stride, at_once=it.at_once
-    )
-
-
 def _by_regions(compute: Callable[..., Tensor]) -> Compute:
     def of(it: "Explainer", images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
         return compute(
@@ -260,7 +253,9 @@ _ALL = (  # quick ones first
         "occlusion",
         "Occlusion",
         "covering",
-        _occlusion,
+        lambda it, x, w, b: captum_methods.occlusion(
+            it.scalar_model, x, w, b, patches=it.options.patches((x.shape[2], x.shape[3])), at_once=it.at_once
+        ),
         "How much does the score fall when a patch is covered?",
         "Blocky, strongest on the object; honest and slow.",
         "The cover is itself a shape that the net may take for something; two equal clues hide each other.",

@@ -89,8 +89,7 @@ def occlusion(
     weights: Tensor,
     references: Tensor,
     *,
-    window: int,
-    stride: int,
+    patches: tuple[int, int],
     at_once: int,
 ) -> Tensor:
     """Mean fall of the score over all patches that cover a pixel, (M, 1, H, W); many patches in one pass.
@@ -100,11 +99,10 @@ def occlusion(
         images: (M, C, H, W).
         weights: (M, K).
         references: (M, C, H, W), what a patch is covered with.
-        window: side of the patch, in pixels.
-        stride: from patch to patch; a last patch may reach over the edge.
+        patches: side of a patch, and from patch to patch, in pixels; a last patch may reach over the edge.
         at_once: pictures in one pass.
     """
-    channels = images.shape[1]
+    channels, (window, stride) = images.shape[1], patches
     parts = [
         Occlusion(scalar_model).attribute(
             image,

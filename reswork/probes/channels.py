@@ -100,7 +100,11 @@ def channel_examples(
 
     def peak(output: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
         maps = _with_positions(output, layer)
-        _check_channel(channel, maps.shape[1], layer)
+        known = isinstance(channel, int | np.integer) and not isinstance(channel, bool)
+        if not known or not 0 <= channel < maps.shape[1]:
+            raise InvalidSetting(
+                "channel", f"channel={channel!r} is not in layer {layer!r}; choose 0 to {maps.shape[1] - 1}"
+            )
         value, place = maps[:, channel].flatten(1).max(dim=1)
         return value.double().cpu(), place.cpu(), (maps.shape[2], maps.shape[3])
 
@@ -177,10 +181,3 @@ def _strengths(maps: Tensor, order: ChannelOrder) -> Tensor:
     if order == "max":
         return flat.amax(dim=2)
     return flat.std(dim=2, correction=0) if order == "deviation" else flat.abs().mean(dim=2)
-
-
-def _check_channel(channel: int, total: int, layer: str) -> None:
-    if isinstance(channel, bool) or not isinstance(channel, int | np.integer) or not 0 <= channel < total:
-        raise InvalidSetting(
-            "channel", f"channel={channel!r} is not in layer {layer!r}; choose 0 to {total - 1}"
-        )

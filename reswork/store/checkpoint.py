@@ -123,7 +123,9 @@ def open_checkpoint(
         return _into(opened, model, chosen)
     try:
         if chosen.body is None:
-            raise Misfit(_missing(opened.weights))
+            parts = ("conv1.weight", "layer1.0.conv1.weight", "fc.weight")
+            missing = ", ".join(repr(part) for part in parts if part not in opened.weights)
+            raise Misfit(f"{missing} missing" if missing else "names or shapes differ")
         if sum(value.numel() * value.element_size() for value in chosen.tensors.values()) > most_bytes:
             raise Misfit(f"its tensors would take more than {most_bytes:,} bytes")
         fitted = fitted_weights(chosen.tensors, chosen.body, config, head)
@@ -320,12 +322,6 @@ def _unknown(weights: Mapping[str, Tensor], why: str) -> str:
         f"{text}They are not those of a ResNet that is built here ({why}); build the network yourself and "
         "give it here, open_checkpoint(path, model=net), or give it .weights with load_state_dict."
     )
-
-
-def _missing(weights: Mapping[str, Tensor]) -> str:
-    parts = ("conv1.weight", "layer1.0.conv1.weight", "fc.weight")
-    missing = [part for part in parts if part not in weights]
-    return f"{', '.join(map(repr, missing))} missing" if missing else "names or shapes differ"
 
 
 def _named(details: Mapping[str, object]) -> str:

@@ -190,7 +190,8 @@ def _fields() -> dict[str, Field]:
                              read=layer_numbers, write=text_of_layer_numbers),
         "class_weights": text("Class weights", "all alike, balanced, or 1, 2, 1",
                                "What each class counts in the loss; balanced: rare classes more.",
-                               read=_class_weights, write=_text_of_class_weights),
+                               read=_class_weights,
+                               write=lambda v: v if isinstance(v, str) else ", ".join(f"{x:g}" for x in v or ())),
     }  # fmt: skip
 
 
@@ -199,7 +200,3 @@ def _class_weights(text: str) -> Any:
     values = listed_numbers(text)
     word = len(values) == 1 and isinstance(values[0], str)
     return values[0] if word else values or None
-
-
-def _text_of_class_weights(value: Any) -> str:
-    return value if isinstance(value, str) else ", ".join(f"{each:g}" for each in value or ())

@@ -82,7 +82,9 @@ class Client:
                 self._greet(connection, marks())
                 while (message := connection.receive()) is not None:
                     if "answer" in message:
-                        self._note_answer(message)
+                        with self._changed:
+                            self._answers[message["answer"]] = message
+                            self._changed.notify_all()
                     else:
                         self._take(message)
             except OSError:  # the worker has gone in the middle of it
@@ -129,11 +131,6 @@ class Client:
     def _message(self, what: str, details: Mapping[str, Any]) -> dict[str, Any]:
         self._number += 1
         return {"id": self._number, "ask": what, "with": dict(details)}
-
-    def _note_answer(self, message: Mapping[str, Any]) -> None:
-        with self._changed:
-            self._answers[message["answer"]] = message
-            self._changed.notify_all()
 
     def _answer(self, connection: Connection, message: Mapping[str, Any]) -> Any:
         number = message["id"]
