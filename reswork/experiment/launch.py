@@ -100,7 +100,7 @@ def train(
             ranks=ranks,
             restarts=restarts,
         )
-        settings.check(model)
+        settings.check(model, data, recipe)
     description = describe(model, data, recipe, parent, task)
     run: LiveRun
     if engine == "thread":

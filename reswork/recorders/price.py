@@ -114,11 +114,6 @@ class Timed(BaseRecorder):
             self._usual_every = steps
 
     @property
-    def usual_every(self) -> int:
-        """The interval without a budget."""
-        return self._usual_every
-
-    @property
     def can_be_thinned(self) -> bool:
         """Whether it has an interval."""
         return self.interval is not None

@@ -40,6 +40,21 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe, task:
     _check_output(model, data, task)
 
 
+def check_shares(data: Dataset, recipe: Recipe, ranks: int) -> None:
+    """Refuse batches that are too small for so many ranks.
+
+    Raises:
+        InvalidSetting: where one of them would have less than two images.
+    """
+    images = min(recipe.batch_size, len(data.train))
+    if images < 2 * ranks:
+        raise InvalidSetting(
+            "batch_size",
+            f"a batch of {images} images is too small for {ranks} ranks, each of which needs two; choose "
+            f"batch_size={2 * ranks} or more, or fewer ranks",
+        )
+
+
 def check_movable(model: nn.Module) -> None:
     """Refuse weights without numbers, before the model is moved to where it trains.
 

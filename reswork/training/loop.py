@@ -13,7 +13,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks import Evaluation, Task, task_for
 from reswork.training.batches import Batches
-from reswork.training.checks import check_before_training, check_movable
+from reswork.training.checks import check_before_training, check_movable, check_shares
 from reswork.training.class_weights import class_weights
 from reswork.training.controls import Controls
 from reswork.training.evaluation import evaluate
@@ -96,7 +96,7 @@ def fit(
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe, task)
-        _check_shares(recipe, here, ranks)
+        check_shares(here, recipe, ranks.count)
         mode = _mode_of(start, device, recipe, ranks)
         if mode is None and ranks.is_first:
             mode = choose_mode(
@@ -271,16 +271,6 @@ def _mode_of(start: TrainingState | None, device: torch.device, recipe: Recipe, 
 
 def _told(mode: Mode, ranks: Ranks, model: nn.Module) -> str:
     return "; ".join(filter(None, (str(mode), ranks.sentence(model))))
-
-
-def _check_shares(recipe: Recipe, data: Dataset, ranks: Ranks) -> None:
-    images = min(recipe.batch_size, len(data.train))
-    if images < 2 * ranks.count:
-        raise InvalidSetting(
-            "batch_size",
-            f"a batch of {images} images is too small for {ranks.count} ranks, each of which needs two; choose "
-            f"batch_size={2 * ranks.count} or more, or fewer ranks",
-        )
 
 
 class _Clock:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -168,6 +169,17 @@ def test_it_stops_with_its_kernel(runs_here: Path) -> None:
 def test_what_cannot_be_is_refused(options: dict[str, object], told: str) -> None:
     with pytest.raises(InvalidSetting, match=told):
         rw.train(net(), rw.datasets.digits(), RECIPE, **options)
+    assert rw.runs() == []
+
+
+def test_small_batches_and_a_torch_without_gloo_are_refused_beforehand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InvalidSetting, match="a batch of 3 images is too small for 2 ranks"):
+        rw.train(net(), rw.datasets.digits(), replace(RECIPE, batch_size=3), engine="torchrun", ranks=2)
+    monkeypatch.setattr("torch.distributed.is_gloo_available", lambda: False)
+    with pytest.raises(InvalidSetting, match="needs gloo"):
+        rw.train(net(), rw.datasets.digits(), RECIPE, engine="torchrun")
     assert rw.runs() == []
 
 

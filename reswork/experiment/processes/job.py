@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import torch.distributed as dist
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.tasks import TASKS, Task
+from reswork.training.checks import check_shares
 from reswork.training.pace import EVERY_S
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
@@ -74,18 +76,15 @@ class ProcessSettings:
             return 0
         return self.ranks or max(2, torch.cuda.device_count())
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, data: Dataset, recipe: Recipe) -> None:
         """Refuse what a process of its own cannot do, before anything is written.
 
         Raises:
             InvalidSetting: with what to do instead.
         """
-        if self.engine not in ("process", "torchrun"):
-            raise InvalidSetting(
-                "engine", f"engine={self.engine!r} is unknown; choose 'thread', 'process' or 'torchrun'"
-            )
+        check_engine(self.engine)
         check_ranks(self.engine, self.ranks, self.restarts)
-        check_system()
+        check_shares(data, recipe, max(1, self.count))
         if self.when_kernel_ends not in get_args(WhenKernelEnds):
             raise InvalidSetting(
                 "when_kernel_ends",
@@ -99,6 +98,23 @@ class ProcessSettings:
                 f"engine='process' makes its task anew from its kind, and {self.task.kind!r} is not one of "
                 f"{', '.join(map(repr, TASKS))}; use engine='thread'",
             )
+
+
+def check_engine(engine: str) -> None:
+    """Refuse an engine that there is not, or not here.
+
+    Raises:
+        InvalidSetting: with what to do instead.
+    """
+    if engine not in ("process", "torchrun"):
+        raise InvalidSetting(
+            "engine", f"engine={engine!r} is unknown; choose 'thread', 'process' or 'torchrun'"
+        )
+    check_system()
+    if engine == "torchrun" and not (dist.is_available() and dist.is_gloo_available()):
+        raise InvalidSetting(
+            "engine", "engine='torchrun' needs gloo, without which this torch was built; use engine='process'"
+        )
 
 
 def check_ranks(engine: str, ranks: object, restarts: object) -> None:

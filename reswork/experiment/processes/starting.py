@@ -166,7 +166,7 @@ def resume_in_process(
         restarts=restarts,
     )
     model = _network(saved.config)
-    settings.check(model)
+    settings.check(model, data, saved.recipe)
     run = process_run(model, data, saved.recipe, saved.directory, {}, settings)
     if start:
         run.start()
