@@ -120,16 +120,6 @@ def _convolved(field: Field, weight: Tensor, *settings: Any) -> Field | None:
     return None if transposed else _slid(field, weight.shape[2:], stride, padding, dilation)
 
 
-def _max_pooled(
-    field: Field, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, *_: Any
-) -> Field:
-    return _slid(field, kernel, stride or kernel, padding, dilation)
-
-
-def _mean_pooled(field: Field, kernel: Any, stride: Any = (), padding: Any = 0, *_: Any) -> Field:
-    return _slid(field, kernel, stride or kernel, padding, 1)
-
-
 def _padded(field: Field, pad: list[int], *_: Any) -> Field:
     left, top = pad[0], pad[2] if len(pad) > 2 else 0
     return field[0].through(1, 1, top, 1), field[1].through(1, 1, left, 1)
@@ -156,8 +146,12 @@ def _slid(field: Field, *settings: Any) -> Field:
 
 _WINDOWS: dict[Any, Any] = {
     _aten.convolution: _convolved,
-    _aten.max_pool2d_with_indices: _max_pooled,
-    _aten.avg_pool2d: _mean_pooled,
+    _aten.max_pool2d_with_indices: lambda field, kernel, stride=(), padding=0, dilation=1, *_: _slid(
+        field, kernel, stride or kernel, padding, dilation
+    ),
+    _aten.avg_pool2d: lambda field, kernel, stride=(), padding=0, *_: _slid(
+        field, kernel, stride or kernel, padding, 1
+    ),
     _aten.constant_pad_nd: _padded,
     _aten.slice: _sliced,
 }

@@ -115,14 +115,12 @@ class FittedWeights:
         if self.form.get("own_stem"):
             form["shapes"] = {name: value.shape for name, value in self.tensors.items()}
         plain = self.choice is None or (self.choice.head is not None and self.choice.head.is_plain)
-        model, head = ResNet(self.config), None if plain else self._head()
+        model, head = ResNet(self.config), None
+        if self.choice is not None and not plain:
+            head = nn.Identity() if self.choice.head is None else self.choice.head.module()
         if head is None and not details.changed and not form:
             return model
         return AdaptedResNet(model, details, head, **form)
-
-    def _head(self) -> nn.Module:
-        assert self.choice is not None
-        return nn.Identity() if self.choice.head is None else self.choice.head.module()
 
 
 def fitted_weights(

@@ -1,7 +1,7 @@
 """Labelled images decide between networks that have the same weights."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,7 +83,13 @@ def trials(
 
     free = [name for name in details_fit(fitted.config) if name not in given]
     for _ in range(_MOST_CHANGES):
-        least = min((other for name in free for other in _with_another(best, name)), key=loss, default=best)
+        others: list[Details] = [
+            replace(best, **{name: value})  # type: ignore[arg-type]
+            for name in free
+            for value in _OTHERS[name]
+            if value != getattr(best, name)
+        ]
+        least = min(others, key=loss, default=best)
         if loss(least) > loss(best) * (1 - _CLEAR):
             break
         best = least
@@ -94,12 +100,6 @@ def trials(
         first,
         *sorted((each for each in tried.values() if each is not first), key=lambda each: each.loss),
     )
-
-
-def _with_another(details: Details, name: str) -> Iterator[Details]:
-    for value in _OTHERS[name]:
-        if value != getattr(details, name):
-            yield replace(details, **{name: value})  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -225,7 +225,9 @@ class Recipe:
             _between("ema", self.ema, 0.0, 1.0)
         if self.target_score is not None:
             _between("target_score", self.target_score, 0.0, 1.0, closed=True)
-        if not _are_milestones(self.milestones):
+        given = self.milestones
+        fractions = isinstance(given, tuple) and all(isinstance(x, float) and 0 < x < 1 for x in given)
+        if not fractions or list(given) != sorted(given):
             raise InvalidSetting(
                 "milestones",
                 f"milestones={self.milestones} must be growing fractions of the run between 0 and 1, "
@@ -302,13 +304,6 @@ def check_live_setting(name: str, value: object) -> None:
             name,
             f"{name} cannot be changed while a run goes on; choose learning_rate, momentum or weight_decay",
         )
-
-
-def _are_milestones(values: object) -> bool:
-    """Growing fractions between 0 and 1."""
-    if not isinstance(values, tuple):
-        return False
-    return all(isinstance(each, float) and 0 < each < 1 for each in values) and list(values) == sorted(values)
 
 
 def _are_names(values: object) -> bool:
