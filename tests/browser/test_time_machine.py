@@ -124,7 +124,7 @@ def test_the_film_plays_and_a_branch_grows_from_the_moment_where_it_is_held(lab:
     page.get_by_text("The tree of runs", exact=True).click()
     page.wait_for_function(
         "() => { const tree = [...document.querySelectorAll('.reswork-past .reswork-plot')].pop();"
-        " return tree.querySelectorAll('.scatterlayer path.js-line').length >= 3"
+        " return tree && tree.querySelectorAll('.scatterlayer path.js-line').length >= 3"
         "   && /learning_rate.*0.02/.test(tree.textContent) && /layer2.0/.test(tree.textContent); }"
     )
     page.wait_for_function(NOTHING_CUT)
