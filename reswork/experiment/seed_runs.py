@@ -20,6 +20,7 @@ from reswork.results.metrics import Metric
 from reswork.store.directory import check_name
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.tasks import Task
+from reswork.training.cores import drop_helpers
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.pace import EVERY_S
 from reswork.training.recipe import Recipe
@@ -88,6 +89,7 @@ class SeedRuns:
         """Begin with the first; however often it is called, each seed is trained once."""
         with self._changed:
             if self._thread is None and not self._over:
+                drop_helpers()  # whoever waits for the runs next could not
                 self._thread = threading.Thread(target=self._main, name=f"reswork {self.name}", daemon=True)
                 self._thread.start()
 
@@ -112,6 +114,7 @@ class SeedRuns:
         """
         with self._changed:
             if self._thread is None and not self._over:
+                drop_helpers()  # whoever waits for the runs next could not
                 raise RuntimeError("these runs were not started; call start() first")
             self._changed.wait_for(lambda: self._over, timeout_s)
         if self._over and self.error is not None:

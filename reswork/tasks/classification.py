@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,13 +156,8 @@ class ClassMeter:
         return Evaluation(metrics, found, {"confusion": confusion})
 
 
-def import_metrics() -> None:
-    """Import what a `ClassMeter` counts with; that takes a second, which a run spends beside its first steps."""
-    import_module("torchmetrics.classification")
-
-
 def _collection(classes: int) -> "MetricCollection":
-    from torchmetrics import MetricCollection  # see import_metrics
+    from torchmetrics import MetricCollection  # half a thousand modules
     from torchmetrics import classification as by_class
 
     k = max(2, classes)

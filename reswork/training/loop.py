@@ -16,6 +16,7 @@ from reswork.training.batches import Batches
 from reswork.training.checks import check_before_training, check_movable, check_shares
 from reswork.training.class_weights import class_weights
 from reswork.training.controls import Controls
+from reswork.training.cores import CORES
 from reswork.training.evaluation import evaluate
 from reswork.training.events import (
     BatchReady,
@@ -88,6 +89,8 @@ def fit(
     recipe, controls, task = recipe or Recipe(), controls or Controls(), task or task_for(data)
     device, why = choose_device(ranks.device_name(recipe.device))
     with ExitStack() as stack:
+        if device.type == "cpu":
+            stack.enter_context(CORES.taken())
         stack.enter_context(ranks.together(device))
         stack.enter_context(global_state(device, deterministic=recipe.deterministic))
         stack.enter_context(memory_failures_explained(recipe, device))
@@ -96,6 +99,7 @@ def fit(
         model.to(device)
         here = replace(data, train=data.train.to(device), test=data.test.to(device), extras={})
         check_before_training(model, here, recipe, task)
+        task.meter(here, device)  # imports what it counts with, else a second amid the first curve
         check_shares(here, recipe, ranks.count)
         mode = _mode_of(start, device, recipe, ranks)
         if mode is None and ranks.is_first:

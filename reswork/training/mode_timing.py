@@ -15,10 +15,9 @@ from reswork.training.modes import Mode, Precision, has_cpu_bf16, mode_by_rule, 
 from reswork.training.recipe import Recipe, total_steps
 
 _LEAST_STEPS = 60  # a shorter run would spend more on the trial than it could gain
-_BUDGET_S = 1.2  # after so long no mode is timed again; after three times as long nothing is timed at all
-_ROUNDS = 4  # the first one warms up
+_BUDGET_S = 1.5  # after so long no more step is begun, whatever is known by then
 _STEP_S = 0.12  # the batch is cut down so that one step takes about so long
-_FIRST_IMAGES = 16
+_FIRST_IMAGES = 8
 _HOPELESS = 1.6  # slower than the best by so much: not timed again
 _WORTH = 0.97  # bf16 must take less than this share of fp32's time
 
@@ -34,10 +33,11 @@ def choose_mode(
     task: Task | None = None,
     ranks: int = 1,
 ) -> Mode:
-    """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second or two.
+    """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second and a half.
 
     On a GPU the precision follows from its hardware; on a processor the possible modes are timed in turns,
-    unless the run is short or must be repeatable. Model, buffers and random state stay as they are.
+    unless the run is short or must be repeatable. Where the time does not suffice for all, those count that were
+    timed. Model, buffers and random state stay as they are.
 
     Args:
         recipe: settings that are not ``"auto"`` win.
@@ -60,11 +60,12 @@ def choose_mode(
         cause = "deterministic" if recipe.deterministic else f"only {steps} steps" if short else ""
         reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
-    trial = _Trial(task or task_for(data), recipe)
+    trial, end = _Trial(task or task_for(data), recipe), time.perf_counter() + _BUDGET_S
     batch = _some_images(trial, model, data, rule)
-    seconds = _time_in_turns(modes, model, batch, trial, stopped)
+    seconds = _time_in_turns(modes, model, batch, trial, lambda: stopped() or time.perf_counter() > end)
     if not seconds:
-        return rule
+        reason = f"{why}; {rule.reason}, not timed, because a step takes too long for a trial"
+        return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
     best = _fastest(seconds)
     rates = ", ".join(
         f"{mode.precision}{' channels_last' if mode.channels_last else ''} {len(batch.inputs) / took:.0f}"
@@ -111,24 +112,28 @@ def _time_in_turns(
     model: nn.Module,
     batch: Batch,
     trial: _Trial,
-    stopped: Callable[[], bool],
+    ends: Callable[[], bool],
 ) -> dict[Mode, float]:
-    """Shortest seconds of one step in each mode; those that fall far behind are not timed to the end."""
+    """Shortest seconds of one step in each mode, without its first, which warms up; until it is to end.
+
+    The first memory format comes before the other one, so that a trial that is cut short has compared its precisions.
+    """
     arms: dict[Mode, nn.Module] = {}
     seconds: dict[Mode, float] = {}
-    begin = time.perf_counter()
-    for round_ in range(_ROUNDS):
-        for mode in list(modes):
-            spent = time.perf_counter() - begin
-            if stopped() or spent > (_BUDGET_S if round_ > 1 else 3 * _BUDGET_S):
-                return seconds
-            if mode not in arms:
-                arms[mode] = copy.deepcopy(model).train().to(memory_format=mode.memory_format)
-            same = replace(batch, inputs=batch.inputs.to(memory_format=mode.memory_format))
-            took = _step_seconds(arms[mode], mode, same, trial)
-            seconds[mode] = min(took, seconds.get(mode, took)) if round_ > 1 else took
-        least = min(seconds.values())
-        modes = [mode for mode in modes if seconds[mode] < _HOPELESS * least]
+    first = [mode for mode in modes if mode.channels_last == modes[0].channels_last]
+    others = [mode for mode in modes if mode not in first]
+    for mode in [*first, *first, *others, *others, *modes, *modes]:
+        if ends():
+            break
+        if seconds.get(mode, 0.0) > _HOPELESS * min(seconds.values(), default=0.0):
+            continue
+        warm = mode in arms
+        if not warm:
+            arms[mode] = copy.deepcopy(model).train().to(memory_format=mode.memory_format)
+        same = replace(batch, inputs=batch.inputs.to(memory_format=mode.memory_format))
+        took = _step_seconds(arms[mode], mode, same, trial)
+        if warm:
+            seconds[mode] = min(took, seconds.get(mode, took))
     return seconds
 
 

@@ -1,7 +1,6 @@
 """`Run`: one training in one daemon thread, with buttons that obey between two steps."""
 
 import atexit
-import sys
 import threading
 import time
 import traceback
@@ -15,10 +14,10 @@ from torch import nn
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.history import History
-from reswork.tasks import Classification, Task, task_for
-from reswork.tasks.classification import import_metrics
+from reswork.tasks import Task, task_for
 from reswork.training.controls import Controls, SnapshotRequest
 from reswork.training.convergence import Convergence
+from reswork.training.cores import CORES, drop_helpers
 from reswork.training.events import (
     BatchReady,
     CheckpointDue,
@@ -195,6 +194,7 @@ class Run(LiveRun):
                 return
             self._thread = RunThread(self, self._main)
             self._state = RunState.RUNNING
+            drop_helpers()  # whoever waits for the run next could not
             self._thread.start()
             atexit.register(self._leave)
             self._changed.notify_all()
@@ -430,9 +430,6 @@ class Run(LiveRun):
                 note_compiled(self.history, event)
             case RunStarted():
                 self._mode, self._loop_state = event.choice, event.state
-                if isinstance(self.task, Classification) and "torchmetrics" not in sys.modules:
-                    # once the modes are timed, so that neither that nor the first evaluation is disturbed
-                    threading.Thread(target=import_metrics, name="reswork-metrics", daemon=True).start()
                 if self._start is None or not self._start.values:  # else it is noted already
                     note_frozen(self.history, event)
                 if told := self._ranks.sentence(event.model):
@@ -446,21 +443,23 @@ class Run(LiveRun):
                 self._steps_allowed -= 1
             pauses = self._steps_allowed == 0 and not self._controls.stop
         if pauses:
-            self._recorder_set.tell(
-                RunPaused(self._steps_done)
-            )  # recorders write what they have before it shows
-        with self._changed:
-            self._serve()
-            stands = self._steps_allowed == 0 and not self._controls.stop
-            if stands:
-                self._state = RunState.PAUSED
-                self._changed.notify_all()
-        if stands and not self._wait_for_going_on(_SHORT_PAUSE_S):
-            self._save(evaluated=evaluated)
-            self._wait_for_going_on(None)
+            self._recorder_set.tell(RunPaused(self._steps_done))  # they write what they have before it shows
+            with CORES.given_back():
+                self._stand_still(evaluated=evaluated)
         with self._changed:
             self._serve()
             self._attention = self._steps_allowed is not None or self._controls.stop
+
+    def _stand_still(self, *, evaluated: bool) -> None:
+        with self._changed:
+            self._serve()
+            if self._steps_allowed != 0 or self._controls.stop:  # somebody wants it to go on already
+                return
+            self._state = RunState.PAUSED
+            self._changed.notify_all()
+        if not self._wait_for_going_on(_SHORT_PAUSE_S):
+            self._save(evaluated=evaluated)
+            self._wait_for_going_on(None)
 
     def _wait_for_going_on(self, timeout_s: float | None) -> bool:
         """Whether somebody wants the run to go on or to end; false after a time-out."""

@@ -49,7 +49,8 @@ def test_without_bf16_instructions_it_is_not_tried(monkeypatch, make_data):
     assert "bf16" not in mode.reason
 
 
-def test_timing_changes_neither_model_nor_statistics_nor_random_state(make_data):
+def test_timing_changes_neither_model_nor_statistics_nor_random_state(make_data, monkeypatch):
+    monkeypatch.setattr(mode_timing, "_BUDGET_S", 1e9)  # a busy machine must not end the trial first
     model = small_net().train()
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
@@ -70,23 +71,45 @@ def test_the_fastest_wins_but_bf16_must_be_worth_it():
     assert mode_timing._fastest({short: 0.3}) == short
 
 
-def test_slow_modes_drop_out_and_the_time_is_kept(monkeypatch, make_data):
-    calls: list[Mode] = []
-    cost = {("fp32", True): 0.3, ("bf16", True): 0.2, ("fp32", False): 0.5, ("bf16", False): 0.9}
-    now = [0.0]
+class SlowMachine:
+    """A clock that only steps of the trial move, by so many seconds each."""
 
-    def measured(model: nn.Module, mode: Mode, *_batch: torch.Tensor) -> float:
-        calls.append(mode)
-        now[0] += cost[mode.precision, mode.channels_last]
-        return cost[mode.precision, mode.channels_last]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cost: dict[tuple[str, bool], float]) -> None:
+        self.now = 0.0
+        self.calls: list[tuple[str, bool]] = []
+        self._cost = cost
+        monkeypatch.setattr(mode_timing, "_step_seconds", self._step)
+        monkeypatch.setattr(mode_timing, "has_cpu_bf16", lambda: True)
+        monkeypatch.setattr(modes, "has_cpu_bf16", lambda: True)
+        monkeypatch.setattr(mode_timing.time, "perf_counter", lambda: self.now)
 
-    monkeypatch.setattr(mode_timing, "_step_seconds", measured)
-    monkeypatch.setattr(mode_timing, "has_cpu_bf16", lambda: True)
-    monkeypatch.setattr(mode_timing.time, "perf_counter", lambda: now[0])
+    def _step(self, model: nn.Module, mode: Mode, *_: object) -> float:
+        self.calls.append((mode.precision, mode.channels_last))
+        self.now += self._cost[self.calls[-1]]
+        return self._cost[self.calls[-1]]
+
+
+def test_slow_modes_drop_out(monkeypatch, make_data):
+    cost = {("fp32", True): 0.06, ("bf16", True): 0.04, ("fp32", False): 0.05, ("bf16", False): 0.2}
+    machine = SlowMachine(monkeypatch, cost)
     mode = choose_mode(Recipe(steps=1000), small_net(), make_data(), CPU, "because")
     assert (mode.precision, mode.channels_last) == ("bf16", True)
-    assert len(calls) < 10
-    assert now[0] < 3.5
+    assert "fp32 channels_last" in mode.reason
+    assert "bf16 channels_last" in mode.reason
+    assert machine.calls.count(("bf16", False)) == 2  # one to warm up, one that was too slow
+    assert machine.calls.count(("fp32", False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("step_s", "told"), [(0.2, "timed here in images per second"), (2.0, "takes too long")]
+)
+def test_no_trial_keeps_a_run_waiting(step_s, told, monkeypatch, make_data):
+    forms = [("fp32", True), ("bf16", True), ("fp32", False), ("bf16", False)]
+    machine = SlowMachine(monkeypatch, dict.fromkeys(forms, step_s) | {("bf16", True): step_s / 2})
+    mode = choose_mode(Recipe(steps=1000, compile="off"), small_net(), make_data(), CPU, "because")
+    assert machine.now <= mode_timing._BUDGET_S + 2 * step_s
+    assert (mode.precision, mode.channels_last) == ("bf16", True)
+    assert told in mode.reason
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from reswork.models.network import ResNet, resnet
 from reswork.store.moment_keeper import DEFAULT_BYTES
 from reswork.tasks import TASKS, Task
 from reswork.training.checks import check_shares
+from reswork.training.cores import CORES
 from reswork.training.pace import EVERY_S
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe
@@ -199,7 +200,7 @@ def make_job(
         task=task.kind,
         kernel=os.getpid(),
         when_kernel_ends=settings.when_kernel_ends,
-        threads=max(1, torch.get_num_threads() // max(1, settings.count)),
+        threads=max(1, CORES.count // max(1, settings.count)),
         matmul_precision=torch.get_float32_matmul_precision(),
     )
 
