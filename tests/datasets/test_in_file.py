@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import reswork as rw
 import reswork.datasets.decode_processes as processes
 import reswork.datasets.reading as reading
 from reswork.datasets import Augmentation, Dataset, cached, folder, masks
@@ -155,6 +156,7 @@ def test_what_is_written_to_its_images_stays_in_this_process(own: Path) -> None:
 
 KILLED = """
 import sys, time
+import reswork as rw
 import reswork.datasets.decode_processes as processes
 from reswork.datasets import folder
 processes.CHUNK, processes.SYNC_S = 8, 0.0
@@ -272,3 +274,29 @@ def test_two_processes_decode_it_once(own: Path) -> None:
     assert child.communicate()[0] == f"{mine.fingerprint}\n".encode()
     assert mine.fingerprint == folder(own, 16, cache=False).fingerprint
     assert len(cached()) == 1
+
+
+def test_a_training_has_the_same_losses_and_weights_wherever_it_runs(own: Path, tmp_path: Path) -> None:
+    recipe = rw.Recipe(
+        steps=6,
+        batch_size=16,
+        device="cpu",
+        precision="fp32",
+        compile="off",
+        augmentation=Augmentation(flip=True),
+    )
+    found = {}
+    for name, data, engine in (
+        ("memory", folder(own, 16, cache=False), "thread"),
+        ("file", folder(own, 16, cache="disk"), "thread"),
+        ("process", folder(own, 16, cache="disk"), "process"),
+    ):
+        torch.manual_seed(0)
+        model = rw.resnet(depth=8, width=4, num_classes=2)
+        run = rw.train(model, data, recipe, directory=tmp_path / name, engine=engine)  # type: ignore[arg-type]
+        run.wait()
+        saved = rw.load_run(tmp_path / name)
+        assert saved.dataset_hash == data.fingerprint
+        series = {each: saved.history.series(each).values.tolist() for each in ("loss/train", "loss/test")}
+        found[name] = (series, {key: value.tolist() for key, value in saved.model().state_dict().items()})
+    assert found["memory"] == found["file"] == found["process"]

@@ -38,6 +38,7 @@ from reswork.tasks import task_for
 from reswork.training.failures import NonFiniteLoss
 from reswork.training.progress import TrainingState
 from tests import served_runs
+from tests.datasets.image_files import encoded, picture, write
 from tests.served_runs import tiny
 
 CAMPAIGN = int(os.environ.get("RESWORK_CAMPAIGN", "12"))
@@ -219,6 +220,29 @@ def test_masks_reach_another_process_to_the_last_pixel(tmp_path) -> None:
     again = read_dataset(tmp_path / "data.safetensors")
     assert (again.fingerprint, again.target_kind, again.classes) == (data.fingerprint, "masks", data.classes)
     assert torch.equal(again.test.masks, data.test.masks)
+
+
+@pytest.mark.parametrize("kind", ["labels", "masks"])
+def test_images_in_a_file_are_not_sent_every_process_opens_that_file(tmp_path, kind) -> None:
+    for number in range(12):
+        place = f"images/{number}.png" if kind == "masks" else f"{number % 2}/{number}.png"
+        write(tmp_path / "own", place)
+        if kind == "masks":
+            write(tmp_path / "own", f"masks/{number}.png", encoded(picture(number)[..., 0] % 3))
+    data = rw.datasets.load(tmp_path / "own", 64, cache=tmp_path / "cache")
+    assert len(data.train.files) == (2 if kind == "masks" else 1)
+    write_dataset(tmp_path / "data.safetensors", data)
+    assert (tmp_path / "data.safetensors").stat().st_size < 8_000 < data.train.images.nbytes
+    again = read_dataset(tmp_path / "data.safetensors")
+    assert again.train.files == data.train.files
+    assert (again.fingerprint, again.notes, again.value_range) == (
+        data.fingerprint,
+        data.notes,
+        data.value_range,
+    )
+    for split in ("train", "test"):
+        assert torch.equal(getattr(again, split).images, getattr(data, split).images)
+        assert torch.equal(getattr(again, split).targets, getattr(data, split).targets)
 
 
 def test_the_order_carries_weights_data_and_settings_to_the_last_bit(data) -> None:

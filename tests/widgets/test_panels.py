@@ -1,5 +1,6 @@
 """The three forms, without a kernel: what a person sees and what the code gets."""
 
+import threading
 import time
 
 import ipywidgets as w
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import reswork as rw
+from reswork.datasets.progress import Ticker
 from reswork.widgets.build_panel import FAMILIES, BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.recipe_panel import RecipePanel
@@ -137,6 +139,29 @@ def test_a_path_that_is_not_there_leaves_the_data_as_it_is(small_data) -> None:
     assert panel.data is small_data
     assert "/nowhere" in panel.source.fields["path"].error
     assert "<b>pictures" not in panel.source.fields["path"]._error.value
+
+
+def test_a_long_reading_shows_how_far_it_is(small_data, monkeypatch) -> None:
+    goes_on = threading.Event()
+
+    def read_slowly(name: str) -> rw.datasets.Dataset:
+        with Ticker("Decoding <b>", 1_000) as ticker:
+            ticker.advance(250)
+            assert goes_on.wait(20)
+        return small_data
+
+    monkeypatch.setattr("reswork.datasets.progress.FIRST_S", 0.0)
+    monkeypatch.setattr("reswork.datasets.progress.EVERY_S", 0.0)
+    monkeypatch.setattr("reswork.widgets.data_panel.datasets.load", read_slowly)
+    panel = DataPanel(small_data)
+    panel.source.fields["path"].control.value = "/large"
+    panel.load.click()
+    wait_for(lambda: "Decoding &lt;b&gt;: 250 of 1,000 images" in panel._status.value)
+    assert "left" in panel._status.value
+    assert '<progress max="1" value="0.2500"' in panel._status.value
+    goes_on.set()
+    wait_for(lambda: not panel.load.disabled)
+    assert "progress" not in panel._status.value
 
 
 def test_own_arrays_as_an_npz_file(small_data, tmp_path) -> None:
