@@ -115,9 +115,10 @@ class DataPanel:
             self.set_data(data)
 
     def _show_progress(self, progress: Progress) -> None:
-        self._status.value = (
+        self._tell(
             f'<span class="reswork-muted">{escape(str(progress))}</span><br>'
-            f'<progress max="1" value="{progress.share:.4f}" aria-label="{escape(progress.what)}"></progress>'
+            f'<progress max="1" value="{progress.share:.4f}" aria-label="{escape(progress.what)}"></progress>',
+            reading=True,
         )
 
     def _augmentation_changed(self) -> None:

@@ -154,6 +154,7 @@ def test_a_long_reading_shows_how_far_it_is(small_data, monkeypatch) -> None:
     monkeypatch.setattr("reswork.datasets.progress.EVERY_S", 0.0)
     monkeypatch.setattr("reswork.widgets.data_panel.datasets.load", read_slowly)
     panel = DataPanel(small_data)
+    panel.view.show()
     panel.source.fields["path"].control.value = "/large"
     panel.load.click()
     wait_for(lambda: "Decoding &lt;b&gt;: 250 of 1,000 images" in panel._status.value)
