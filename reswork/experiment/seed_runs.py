@@ -114,7 +114,6 @@ class SeedRuns:
         """
         with self._changed:
             if self._thread is None and not self._over:
-                drop_helpers()  # whoever waits for the runs next could not
                 raise RuntimeError("these runs were not started; call start() first")
             self._changed.wait_for(lambda: self._over, timeout_s)
         if self._over and self.error is not None:
