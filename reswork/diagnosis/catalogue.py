@@ -1,8 +1,10 @@
 """All rules, causes before what they bring about: the order in which findings are told."""
 
+from dataclasses import replace
+
 from reswork.diagnosis import answer_rules, data_rules, layer_rules, rate_rules, signal_rules
 from reswork.diagnosis.facts import Facts
-from reswork.diagnosis.finding import Diagnosis, Finding
+from reswork.diagnosis.finding import Diagnosis
 from reswork.diagnosis.rule import Rule
 
 CAUSES: tuple[Rule, ...] = (
@@ -19,7 +21,7 @@ CAUSES: tuple[Rule, ...] = (
 )
 SYMPTOMS: tuple[Rule, ...] = (*rate_rules.SYMPTOMS, *answer_rules.SYMPTOMS)  # told where no cause was found
 RULES: tuple[Rule, ...] = CAUSES + SYMPTOMS
-_LAST = ("underfitting",)  # told only where nothing else explains it
+_WEAK = {"underfitting", *(rule.kind for rule in SYMPTOMS)}  # told only where nothing else explains them
 
 
 def judged(facts: Facts) -> Diagnosis:
@@ -30,27 +32,35 @@ def judged(facts: Facts) -> Diagnosis:
     reasons = {rule.kind: why for rule in RULES if (why := rule.missing(facts))}
     asked = [rule for rule in RULES if rule.kind not in reasons]
     found = {rule.kind: finding for rule in asked if (finding := rule.finding(facts)) is not None}
-    brings = {rule.kind: set(rule.brings) for rule in RULES}
-    told: dict[str, Finding] = {}
-    symptoms = {rule.kind for rule in SYMPTOMS} | set(_LAST)
-    for kind in found:
-        by = [
-            other
-            for other in found
-            if other != kind and kind in brings[other] and other not in _before(kind, brings, found)
-        ]
-        weak = kind in symptoms and any(other not in symptoms for other in found)
-        if not by and not weak:
-            told[kind] = found[kind]
-    for kind, finding in told.items():
-        explained = tuple(
-            other for other in found if other in brings[kind] or (other in symptoms and other != kind)
-        )
-        object.__setattr__(finding, "explains", explained)
-    return Diagnosis(tuple(told.values()), tuple(rule.kind for rule in asked), reasons)
+    causes = [kind for kind in found if kind not in _WEAK] or list(found)
+    weak = [kind for kind in found if kind not in causes]
+    told = []
+    for kind in _told(causes):
+        explained = tuple(each for each in causes if each in _reached([kind], causes) and each != kind)
+        told.append(replace(found[kind], explains=(*explained, *weak)))
+    return Diagnosis(tuple(told), tuple(rule.kind for rule in asked), reasons)
 
 
-def _before(kind: str, brings: dict[str, set[str]], found: dict[str, Finding]) -> set[str]:
-    """Those that this one brings about too: of two that bring each other the first one stays."""
-    order = list(found)
-    return {other for other in brings[kind] if other in found and order.index(other) > order.index(kind)}
+def _told(causes: list[str]) -> list[str]:
+    """Those that no other one brings about; of two or more that bring each other about the first."""
+
+    def is_brought(kind: str, by: str) -> bool:
+        return kind in _BRINGS[by] and not (by in _BRINGS[kind] and causes.index(kind) < causes.index(by))
+
+    told = [kind for kind in causes if not any(is_brought(kind, by) for by in causes if by != kind)]
+    for kind in causes:
+        if kind not in _reached(told, causes):
+            told.append(kind)
+    return sorted(told, key=causes.index)
+
+
+def _reached(kinds: list[str], among: list[str]) -> set[str]:
+    """These, and what they bring about, and what that brings about."""
+    reached, new = set(kinds), set(kinds)
+    while new:
+        new = {each for kind in new for each in _BRINGS[kind] if each in among} - reached
+        reached |= new
+    return reached
+
+
+_BRINGS = {rule.kind: rule.brings for rule in RULES}

@@ -293,7 +293,7 @@ LABELS = (
     ),
     Rule(
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
-        "share of labels that network and neighbours contradict", 0.06,
+        "share of labels that network and neighbours contradict", 0.055,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),

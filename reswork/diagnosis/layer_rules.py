@@ -174,7 +174,7 @@ _LIMIT = "limit from the trainings of docs/doctor.md"
 RULES = (
     Rule(
         "modes_confused", "Is evaluation mode one?", ("answers", "weights"), _modes_confused,
-        "probability that moves between two passes", 0.02, _LIMIT, "a look at the code", ("norm_statistics_wrong",),
+        "probability that moves between two passes", 0.005, _LIMIT, "a look at the code", ("norm_statistics_wrong",),
     ),
     Rule(
         "norm_statistics_frozen", "Did the norms learn their statistics?", ("weights",), _norm_statistics_frozen,
@@ -190,7 +190,7 @@ RULES = (
     Rule(
         "norm_statistics_wrong", "Do the norms' statistics fit the images?", ("signals", "answers"),
         _norm_statistics_wrong, "median distance of kept from seen statistics, in deviations", 0.45, _LIMIT,
-        "a pass over some images", ("saturated_outputs",),
+        "a pass over some images", ("saturated_outputs", "constant_outputs"),
     ),
     Rule(
         "not_in_optimizer", "Does the optimizer have every layer?", ("course",), _not_in_optimizer,

@@ -9,6 +9,7 @@ from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.rule import Measured, Rule
 
 _USUAL = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}  # learning rates, as `Recipe` says
+_FAST = 0.05  # change of the weights in the first step, as a share of their size
 _PARTS = 20  # pieces of the loss whose means are compared
 
 
@@ -101,11 +102,12 @@ def _no_warmup(facts: Facts) -> Measured | None:
     early = course.loss[: max(5, len(course.loss) // 4)]
     peak, late = np.nanmax(early), pieces(course.loss)[-3:].mean()
     recovered = late < 0.7 * guessing_loss(course.classes)
-    value = peak / guessing_loss(course.classes) if recovered else 0.0
+    first = float(np.nanmean(course.updates[0])) if course.updates.size else 0.0
+    value = peak / guessing_loss(course.classes) if recovered and first > _FAST else 0.0
     return Measured(
         float(value),
-        f"The training began too fast: the loss jumped to {peak:.1f}, {value:.1f} times that of guessing, before it "
-        "fell, and the rate was never warmed up.",
+        f"The training began too fast: the first step changed the weights by {first:.0%} of their size, and the loss "
+        f"jumped to {peak:.1f}, {value:.1f} times that of guessing, before it fell; the rate was never warmed up.",
         Fix("Let the rate rise over the first epoch.", (Change("recipe", "warmup_epochs", 0.0, 1.0),)),
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
@@ -185,7 +187,7 @@ RULES = (
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
-        "highest loss of the first quarter, over the loss of guessing", 1.4,
+        "highest loss of the first quarter, over that of guessing, after a fast first step", 1.15,
         "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
         "an epoch at a lower rate",
         ("dead_units",),

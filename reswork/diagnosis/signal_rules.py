@@ -9,6 +9,7 @@ from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.rule import Measured, Rule
 
 _TINY = 1e-12
+_BLOWN_UP = 1e3  # branch over shortcut: of weights that a training threw away
 
 
 def _dead_units(facts: Facts) -> Measured | None:
@@ -146,11 +147,12 @@ def _drowned_shortcut(facts: Facts) -> Measured | None:
     names, ratios = _ratios(facts)
     if not names:
         return None
-    typical = float(np.median(ratios))
+    worst = int(ratios.argmax())
+    most = float(ratios[worst])
     return Measured(
-        typical,
-        f"The shortcuts are drowned: what a typical branch adds is {typical:.1f} times what comes over its shortcut, "
-        "so that neither signal nor gradient passes untouched.",
+        most if most < _BLOWN_UP else 0.0,
+        f"The shortcut of {names[worst]} is drowned: what the branch adds is {most:.0f} times what comes over the "
+        "shortcut, so that neither signal nor gradient passes untouched.",
         Fix("Scale the branches down, or begin with zero_init_last_norm=True."),
         "branch over shortcut",
         names,
@@ -175,15 +177,15 @@ RULES = (
     ),
     Rule(
         "dead_units", "Are many units dead?", ("signals",), _dead_units, "share of dead channels, mean over blocks",
-        0.4,
+        0.5,
         "AutoTrainer (ICSE 2021), dying ReLU; limit from the trainings of docs/doctor.md", "a run at a lower rate",
         ("drowned_shortcut", "idle_branch"),
     ),
     Rule(
         "drowned_shortcut", "Does a shortcut carry anything?", ("signals",), _drowned_shortcut,
-        "branch over shortcut of the typical block", 8.0,
+        "branch over shortcut, the largest", 35.0,
         "He et al. 2016, arXiv:1603.05027, section 3; limit from the trainings of docs/doctor.md",
-        "a look at the scales",
+        "a look at the scales", ("saturated_outputs", "constant_outputs", "exploding_gradients", "no_warmup"),
     ),
     Rule(
         "idle_branch", "Does every block do something?", ("signals",), _idle_branch,

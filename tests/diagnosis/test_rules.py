@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reswork.datasets.augmentation import Augmentation
-from reswork.diagnosis.catalogue import RULES, judged
+from reswork.diagnosis.catalogue import CAUSES, RULES, _reached, _told, judged
 from reswork.diagnosis.facts import Facts
 from reswork.models.config import ResNetConfig
 from reswork.training.recipe import Recipe
@@ -30,6 +30,7 @@ _RGB = {"input_std": np.ones(3), "test_std": np.ones(3)}
 _POOR = {"score": np.full(200, 0.3)}
 _SHRINKING = np.geomspace(2.0, 0.1, 6)[:, None] * np.ones(5)
 _BEGUN = np.where(STEPS < 2, GUESS, 1.0)
+_FAST = np.array([0.2, 0.01, 0.01, 0.01, 0.01, 0.01])[:, None] * np.ones(5)
 _SWING = np.where(STEPS // 10 % 2, 2.0, 1.0)
 _JUMP = np.where(STEPS < 10, 3 * GUESS, 0.1)
 
@@ -120,7 +121,7 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
         _loss(5.0, updates=np.full((6, 5), 2.0)), _loss(5.0, updates=np.full((6, 5), 0.01)), 2.0
     ),
     "oscillating_loss": (_loss(_SWING), _loss(np.where(STEPS // 10 % 2, 1.05, 1.0)), 7.2 / GUESS),
-    "no_warmup": (_loss(_JUMP), {**_loss(_JUMP), **_recipe(warmup_epochs=1.0)}, 3.0),
+    "no_warmup": (_loss(_JUMP, updates=_FAST), {**_loss(_JUMP, updates=_FAST), **_recipe(warmup_epochs=1.0)}, 3.0),
     "rate_too_low": (
         {"course": {"updates": np.full((6, 5), 1e-5), **_POOR}}, {"course": {"updates": np.full((6, 5), 1e-5)}}, 5.0
     ),
@@ -169,6 +170,17 @@ def test_a_spoiled_record_is_told_by_its_kind(kind: str) -> None:
 def test_what_a_finding_brings_about_is_not_told_beside_it() -> None:
     told = judged(facts(answers={"drift": 0.3}, signals={"mismatch": np.full(3, 4.0)}))
     assert [(each.kind, each.explains) for each in told] == [("modes_confused", ("norm_statistics_wrong",))]
+
+
+def test_of_kinds_that_bring_each_other_about_one_is_told() -> None:
+    """Every set of kinds keeps at least one, and all others follow from those."""
+    kinds = [rule.kind for rule in RULES if rule in CAUSES]
+    for first in kinds:
+        for second in kinds:
+            both = sorted({first, second}, key=kinds.index)
+            assert _told(both) and _reached(_told(both), both) == set(both)
+    assert _reached(_told(kinds), kinds) == set(kinds)
+    assert all(set(rule.brings) <= BY_KIND.keys() for rule in RULES)
 
 
 def test_a_rule_whose_numbers_are_missing_is_not_asked() -> None:
