@@ -69,7 +69,8 @@ def _modules_after(code: str) -> set[str]:
         ("import reswork as rw; rw.History()", {"torch", "plotly", "ipywidgets"}),
         ("import reswork as rw; rw.figures.loss_curves", {"torch", "ipywidgets", "IPython"}),
         ("import reswork as rw; rw.results.Attribution", {"torch", "plotly", "captum", "ipywidgets"}),
-        ("import reswork as rw; rw.train; rw.runs", {"plotly", "ipywidgets", "captum"}),
+        ("import reswork as rw; rw.train; rw.runs", {"plotly", "ipywidgets", "captum", "torchvision"}),
+        ("import reswork as rw; rw.Workbench; rw.inspect", {"captum", "torchvision", "sklearn"}),
     ],
 )
 def test_an_import_brings_only_what_is_used(code: str, absent: set[str]) -> None:

@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import SqueezeExcitation, StochasticDepth
 
 from reswork.models.config import ResNetConfig
 from reswork.models.plan import BlockPlan, Conv, norm_groups, squeezed
@@ -163,7 +162,7 @@ class ResidualBlock(nn.Module):
 
 
 def _layer(name: str, plan: BlockPlan, config: ResNetConfig) -> nn.Module:
-    """The module for one name of a plan."""
+    """The module for one name of a plan; torchvision takes long to import, and few networks have its two layers."""
     kind = name.rstrip("0123456789")
     if kind == "conv":
         return convolution(plan.convs[name], config)
@@ -174,9 +173,13 @@ def _layer(name: str, plan: BlockPlan, config: ResNetConfig) -> nn.Module:
     if kind == "dropout":
         return nn.Dropout(config.dropout)
     if kind == "se":
+        from torchvision.ops import SqueezeExcitation
+
         return SqueezeExcitation(plan.channels, squeezed(plan.channels))
     if kind == "scale":  # a block without shortcut would pass on nothing if it started at 0
         return Scale(0.0 if config.residual_scaling == "skipinit" and plan.shortcut != "none" else 1.0)
+    from torchvision.ops import StochasticDepth
+
     return StochasticDepth(plan.drop_chance, "batch")  # one draw for the batch, as in 1603.09382
 
 

@@ -7,56 +7,71 @@ and repeats as it repeats the pictures; so differences of classes need nothing o
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import torch
-from captum.attr import (
-    Deconvolution,
-    DeepLift,
-    FeatureAblation,
-    GuidedBackprop,
-    InputXGradient,
-    IntegratedGradients,
-    Occlusion,
-    Saliency,
-)
-from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR, nonlinear
-from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from reswork.probes.scalar_model import ScalarModel
 from reswork.probes.separate_calls import Elementwise
 
-SUPPORTED_NON_LINEAR[Elementwise] = nonlinear  # captum's own rescale rule, for a module that only we have
+
+@cache
+def _captum() -> Any:
+    """Imported when it is first used: that takes as long as half of torch, and who only trains never needs it."""
+    import captum.attr
+    import captum.metrics
+    from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR, nonlinear
+
+    SUPPORTED_NON_LINEAR[Elementwise] = nonlinear  # captum's own rescale rule, for a module that only we have
+    return captum
 
 
 def saliency(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Absolute gradient, (M, C, H, W)."""
     with _silence():
-        return Saliency(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
+        return _captum().attr.Saliency(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
 
 
 def input_x_gradient(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Input times gradient, (M, C, H, W)."""
     with _silence():
-        return InputXGradient(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
+        return (
+            _captum()
+            .attr.InputXGradient(scalar_model)
+            .attribute(_leaf(images), additional_forward_args=weights)
+        )
 
 
 def deep_lift(scalar_model: ScalarModel, images: Tensor, weights: Tensor, references: Tensor) -> Tensor:
     """DeepLift's rescale rule, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return DeepLift(scalar_model).attribute(_leaf(images), references, additional_forward_args=weights)
+        return (
+            _captum()
+            .attr.DeepLift(scalar_model)
+            .attribute(_leaf(images), references, additional_forward_args=weights)
+        )
 
 
 def guided_backprop(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Gradients without what is negative on the way back, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return GuidedBackprop(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
+        return (
+            _captum()
+            .attr.GuidedBackprop(scalar_model)
+            .attribute(_leaf(images), additional_forward_args=weights)
+        )
 
 
 def deconvolution(scalar_model: ScalarModel, images: Tensor, weights: Tensor) -> Tensor:
     """Only positive gradients passed back, (M, C, H, W); the net's calls must be separate."""
     with _silence():
-        return Deconvolution(scalar_model).attribute(_leaf(images), additional_forward_args=weights)
+        return (
+            _captum()
+            .attr.Deconvolution(scalar_model)
+            .attribute(_leaf(images), additional_forward_args=weights)
+        )
 
 
 def integrated_gradients(
@@ -71,13 +86,17 @@ def integrated_gradients(
     """The path integral from the references to the images, (M, C, H, W), never more than `at_once` together."""
     # nodes of the better rule take long to find, and beyond that many the midpoints are as good
     rule = "gausslegendre" if steps <= 128 else "riemann_middle"
-    found = IntegratedGradients(scalar_model).attribute(
-        images,
-        references,
-        additional_forward_args=weights,
-        n_steps=steps,
-        method=rule,
-        internal_batch_size=max(at_once, len(images)),
+    found = (
+        _captum()
+        .attr.IntegratedGradients(scalar_model)
+        .attribute(
+            images,
+            references,
+            additional_forward_args=weights,
+            n_steps=steps,
+            method=rule,
+            internal_batch_size=max(at_once, len(images)),
+        )
     )
     return found.to(images.dtype)
 
@@ -104,7 +123,9 @@ def occlusion(
     """
     channels, (window, stride) = images.shape[1], patches
     parts = [
-        Occlusion(scalar_model).attribute(
+        _captum()
+        .attr.Occlusion(scalar_model)
+        .attribute(
             image,
             (channels, window, window),
             (channels, stride, stride),
@@ -128,7 +149,9 @@ def feature_ablation(
 ) -> Tensor:
     """Fall of the score when one region is replaced, (M, 1, H, W); regions are int64, (M, H, W)."""
     parts = [
-        FeatureAblation(scalar_model).attribute(
+        _captum()
+        .attr.FeatureAblation(scalar_model)
+        .attribute(
             image,
             reference,
             additional_forward_args=weight,
@@ -171,7 +194,7 @@ def unexplained_share(
         return taken, images - taken
 
     with torch.no_grad():
-        missed = infidelity(
+        missed = _captum().metrics.infidelity(
             scalar_model,
             perturbed,
             image,
@@ -206,7 +229,9 @@ def largest_change(
         return (maps.detach().contiguous(),)  # captum views them, and a channels_last net's are not
 
     return float(
-        sensitivity_max(explained, image, lambda images: images + noise(images), n_perturb_samples=samples)[0]
+        _captum().metrics.sensitivity_max(
+            explained, image, lambda images: images + noise(images), n_perturb_samples=samples
+        )[0]
     )
 
 

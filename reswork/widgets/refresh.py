@@ -85,6 +85,6 @@ class Refresher:
         return self._stop.is_set()
 
 
-def in_background(work: Callable[[], None]) -> None:
+def in_background(work: Callable[[], object]) -> None:
     """Run ``work`` in a thread of its own, so that buttons keep answering meanwhile."""
     threading.Thread(target=work, name="reswork-background", daemon=True).start()

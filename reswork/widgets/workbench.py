@@ -2,6 +2,7 @@
 
 import threading
 from html import escape
+from importlib import import_module
 from itertools import chain
 
 import ipywidgets as w
@@ -32,6 +33,7 @@ from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.parts import Part
 from reswork.widgets.recipe_panel import RecipePanel
+from reswork.widgets.refresh import in_background
 from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.static_output import StaticOutput
@@ -203,6 +205,7 @@ class Workbench(w.VBox):
     def _ipython_display_(self) -> None:
         display(self._repr_mimebundle_(), raw=True)
         self._still.show(self.run)
+        in_background(lambda: import_module("torch._dynamo"))  # or the first optimizer waits a second for it
 
     def _take_first_steps_away(self) -> None:
         for widget in self._first_steps.children:
