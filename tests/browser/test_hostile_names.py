@@ -77,7 +77,7 @@ def test_no_name_runs_in_any_panel_or_picture_or_repr(lab: Any, open_page: Any) 
     setup = NOTES + SETUP.format(names=json.dumps(NAMES))
     page = open_page(lab.write("hostile.ipynb", setup, BENCH, VIEWS, *ERRORS), height=2000)
     run_all(page)
-    bench = page.locator(".reswork", has=page.locator(".reswork-sums")).first
+    bench = page.locator(".reswork", has=page.get_by_role("button", name="Inspect", exact=True)).first
     bench.wait_for()
     until(page, lambda: len(page.locator(".jp-OutputArea-output[data-mime-type*=stderr]").all()) >= 2)
     assert page.evaluate(UNHARMED)

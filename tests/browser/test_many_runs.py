@@ -66,7 +66,7 @@ def test_search_sort_tick_note_delete_and_save(lab: Any, page: Any, browser: Any
     wait_names(page, ["try-00", "try-01"])
     press(page, "Next page")
     wait_names(page, ["try-12", "try-13"])
-    page.get_by_placeholder("Search: words").fill("resnet-20 try-2")
+    page.get_by_label("Search", exact=True).fill("resnet-20 try-2")
     wait_names(page, ["try-21", "try-23", "try-25"])
     for name in ("try-21", "try-23"):
         page.get_by_label(f"Draw {name} over the present run").check()
@@ -105,7 +105,7 @@ def test_hostile_names_run_nothing_on_the_page_or_in_the_exported_one(
     lab: Any, page: Any, browser: Any
 ) -> None:
     root = lab.folder / "runs"
-    page.get_by_placeholder("Search: words").fill("hacked")
+    page.get_by_label("Search", exact=True).fill("hacked")
     page.wait_for_function(f"() => document.querySelectorAll('{NAMES}').length === 3")
     for box in page.locator(".reswork-runs input").all():
         box.check()
