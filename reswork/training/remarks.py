@@ -45,7 +45,7 @@ def waiting_for(history: History) -> str:
 
 
 def remarks_of(history: History) -> str:
-    """What is frozen, what joined since, whose statistics move, and whether the compiler failed, in sentences.
+    """How many processes train, what is frozen, what joined since, whose statistics move, whether the compiler failed.
 
     ``""`` where there is nothing of it.
     """
@@ -69,6 +69,8 @@ def remarks_of(history: History) -> str:
             layers = _names(about.get("layers"))
             sentences.append(f"From step {note.step:,} on {_told(layers)} learns again." if len(layers) == 1 else
                              f"From step {note.step:,} on {_told(layers)} learn again.")  # fmt: skip
+        elif note.kind == "ranks":
+            sentences.append(f"From step {note.step + 1:,} on trained by {about.get('told')}.")
         elif note.kind == "not_compiled":
             sentences.append(
                 f"The compiler failed in step {note.step:,} and is not used any more; this step and all after it "

@@ -26,6 +26,8 @@ from reswork.widgets.form import (
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part, accordion
 
+FINE_TUNING = ("frozen", "unfreeze_epochs", "layer_rates", "class_weights")
+
 
 class RecipePanel:
     """Presets, the form, and the learning rate over the run as a picture.
@@ -73,7 +75,7 @@ class RecipePanel:
                                             "clip_norm", "ema", "target_score"),
             "Machine": self._section("device", "precision", "channels_last", "compile", "accumulate",
                                      "checkpoint_activations", "deterministic", "seed"),
-            "Fine-tuning": self._section("frozen", "unfreeze_epochs", "layer_rates", "class_weights"),
+            "Fine-tuning": self._section(*FINE_TUNING),
         })  # fmt: skip
         left = w.VBox([
             w.HTML("<b>Presets</b>"), self.preset, self._explanation,

@@ -17,7 +17,7 @@ from reswork.experiment import processes
 from reswork.experiment.launch import train
 from reswork.experiment.looking_back import Look
 from reswork.models.config import ResNetConfig
-from reswork.models.network import ResNet, resnet
+from reswork.models.network import resnet
 from reswork.store import AnyRun, SavedRun
 from reswork.tasks import task_for
 from reswork.training.checks import check_layers
@@ -32,7 +32,7 @@ from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.inspector import InspectorPanel
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.parts import Part
-from reswork.widgets.recipe_panel import RecipePanel
+from reswork.widgets.recipe_panel import FINE_TUNING, RecipePanel
 from reswork.widgets.refresh import in_background
 from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
@@ -168,8 +168,13 @@ class Workbench(w.VBox):
             assert self.config is not None and self.recipe is not None
             torch.manual_seed(self.recipe.seed)
             model = resnet(self.config)
-            self._check_layers(model, self.recipe)
-            run = train(model, self.data, self.recipe, **self.engine.settings)
+            self.engine.form.clear_errors()
+            try:
+                check_layers(model, self.recipe)
+                run = train(model, self.data, self.recipe, **self.engine.settings)
+            except InvalidSetting as error:
+                self._point_at(error)
+                raise
             self.watch(run)
         finally:
             self._starting.release()
@@ -224,15 +229,14 @@ class Workbench(w.VBox):
                     form, f"The {form} form holds a value that cannot be used; see the red sentence."
                 )
 
-    def _check_layers(self, model: ResNet, recipe: Recipe) -> None:
-        """Refuse layer names that this network has not, under their field."""
-        try:
-            check_layers(model, recipe)
-        except InvalidSetting as error:
-            self.pages.value = "Recipe"
-            self.recipe_panel.form.show_error(error.field, error.message, otherwise="frozen")
-            self.recipe_panel.show_fine_tuning()
-            raise
+    def _point_at(self, error: InvalidSetting) -> None:
+        """Show what was refused under its field, where the page Recipe has it."""
+        for form in (self.recipe_panel.form, self.engine.form):
+            if error.field in form.fields:
+                self.pages.value = "Recipe"
+                form.show_error(error.field, error.message, otherwise=error.field)
+                if error.field in FINE_TUNING:
+                    self.recipe_panel.show_fine_tuning()
 
     def _turn_to(self, page: str) -> None:
         for name, parts in self._sheets.items():

@@ -14,6 +14,12 @@ def test_what_is_frozen_is_told_with_what_joined_since() -> None:
     assert remarks_of(history).endswith("From step 40 on layer1 learns again.")
 
 
+def test_several_processes_are_told() -> None:
+    history = History()
+    history.note(0, "ranks", count=2, told="2 ranks")
+    assert remarks_of(history) == "From step 1 on trained by 2 ranks."
+
+
 def test_statistics_that_move_under_frozen_weights_are_told() -> None:
     history = History()
     history.note(0, "statistics_move", norms=[f"layer1.{block}.bn1" for block in range(6)])

@@ -98,7 +98,9 @@ def test_the_film_and_the_inspector_look_at_its_snapshots(run) -> None:
     close_tree(film.view)
 
 
-def test_the_choice_says_what_train_takes_and_explains_itself() -> None:
+def test_the_choice_says_what_train_takes_and_explains_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     choice = EngineChoice()
     choice.view.show()
     assert choice.settings == {"engine": "thread"}
@@ -106,6 +108,25 @@ def test_the_choice_says_what_train_takes_and_explains_itself() -> None:
     for words in choice.menu.options:
         choice.menu.value = words
         seen.add(choice._line.value)
+    assert choice.settings == {"engine": "torchrun", "when_kernel_ends": "stop", "ranks": 2}
+    choice.ranks.value = 3
+    assert choice.settings["ranks"] == 3 and choice.ranks.view.layout.display is None
+    choice.menu.value = choice.menu.options[2]
     assert choice.settings == {"engine": "process", "when_kernel_ends": "go_on"}
-    assert len(seen) == 3
+    assert choice.ranks.view.layout.display == "none"
+    assert len(seen) == 4
+    close_tree(choice.view)
+
+
+@pytest.mark.parametrize("missing", ["gloo", "a second core"])
+def test_several_processes_are_offered_only_where_they_work(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "gloo":
+        monkeypatch.setattr("torch.distributed.is_gloo_available", lambda: False)
+    else:
+        monkeypatch.setattr("os.cpu_count", lambda: 1)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    choice = EngineChoice()
+    assert len(choice.menu.options) == 3 and "several" not in " ".join(choice.menu.options)
     close_tree(choice.view)

@@ -167,6 +167,21 @@ def test_a_layer_that_the_network_has_not_is_told_under_its_field(workbench) -> 
     assert "conv1 and bn1 are frozen" in bench.run_view.remarks.value
 
 
+def test_what_several_processes_cannot_do_is_told_under_its_field(workbench, monkeypatch, runs_here) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    bench = workbench()
+    bench.engine.menu.value = "several processes, which stop with the kernel"
+    bench.engine.ranks.value = 9
+    bench.run_view.start.click()
+    assert bench.pages.value == "Recipe" and bench.run is None
+    assert "too small for 9 ranks" in bench.recipe_panel.form.fields["batch_size"].error
+    bench.recipe_panel.form.fields["batch_size"].value = 18
+    monkeypatch.setattr("torch.distributed.is_gloo_available", lambda: False)
+    bench.run_view.start.click()
+    assert "needs gloo" in bench.engine.menu.error and bench.run is None
+    assert rw.runs() == []
+
+
 def test_a_closed_workbench_is_collected_with_its_data(small_data, runs_here) -> None:
     def opened_and_closed() -> list[weakref.ref]:
         data = rw.datasets.digits()

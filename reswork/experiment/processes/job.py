@@ -107,11 +107,12 @@ def check_engine(engine: str) -> None:
     Raises:
         InvalidSetting: with what to do instead.
     """
-    if engine not in ("process", "torchrun"):
+    if engine not in get_args(Engine):
         raise InvalidSetting(
             "engine", f"engine={engine!r} is unknown; choose 'thread', 'process' or 'torchrun'"
         )
-    check_system()
+    if engine != "thread":
+        check_system()
     if engine == "torchrun" and not (dist.is_available() and dist.is_gloo_available()):
         raise InvalidSetting(
             "engine", "engine='torchrun' needs gloo, without which this torch was built; use engine='process'"
