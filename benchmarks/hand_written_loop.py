@@ -38,11 +38,11 @@ def settled(recipe: Recipe, data: Dataset) -> tuple[Recipe, Mode]:
     return replace(recipe, precision=mode.precision, channels_last=mode.channels_last), mode
 
 
-def bare_steps(data: Dataset, recipe: Recipe, mode: Mode) -> Iterator[None]:
+def bare_steps(data: Dataset, recipe: Recipe, mode: Mode, depth: int = DEPTH) -> Iterator[None]:
     """Training without end; one pull is one step."""
     device = torch.device(mode.device)
     data = data.to(device)
-    model = resnet(depth=DEPTH).to(device, memory_format=mode.memory_format).train()
+    model = resnet(depth=depth).to(device, memory_format=mode.memory_format).train()
     optimizer = torch.optim.SGD(
         model.parameters(),
         recipe.learning_rate,

@@ -1,71 +1,69 @@
-"""What `rw.train` costs, with its recorders and its folder on disk, against a loop written by hand.
+"""What a live run costs, with its recorders, its moments and its folder on disk, against a loop written by hand.
 
-Both train the same ResNet-20 on the same tensors with the same mode and the same preparation of batches, in
-turns in one process.
+Both train the same network on the same tensors with the same mode and the same preparation of batches, each in a
+fresh process of its own, in turns.
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from benchmarks.hand_written_loop import (
-    BATCH,
-    CROP_AND_FLIP,
-    DEPTH,
-    bare_steps,
-    made_data,
-    seconds_bare,
-    settled,
-    wait_for_device,
-)
+from benchmarks.fresh_loop import ARMS, images_per_second
+from benchmarks.hand_written_loop import BATCH, wait_for_device
 from benchmarks.report import Report, verdict
 from benchmarks.turns import Spread, ratio, take_turns
-from reswork.experiment.launch import train
-from reswork.models.network import resnet
-from reswork.training.recipe import Recipe
+from reswork.training.modes import has_cpu_bf16
 from reswork.training.run import Run
 
-ROUNDS = 21
-TARGET = 0.98
-WARM = 5
-NO_END = 1_000_000  # steps: the run is stopped, so that no evaluation is timed
+ROUNDS = 5
+TARGET = 0.95
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=10, help="of each arm in each round")
+    parser.add_argument("--warm", type=int, default=2, help="steps before the clock starts")
+    parser.add_argument("--steps", type=int, default=70, help="steps on the clock")
+    parser.add_argument("--depths", type=int, nargs="*", default=[20, 56])
+    parser.add_argument("--precisions", nargs="*", default=["bf16", "fp32"] if has_cpu_bf16() else ["fp32"])
+    parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS))
 
 
 def measure(options: argparse.Namespace) -> Report:
-    data = made_data()
-    recipe = Recipe(steps=NO_END, augmentation=CROP_AND_FLIP, schedule="constant", compile="off")
-    recipe, mode = settled(recipe, data)
-    with tempfile.TemporaryDirectory() as folder:
-        run = train(resnet(depth=DEPTH), data, recipe, directory=f"{folder}/run", start=False)
-        alone = train(
-            resnet(depth=DEPTH), data, recipe, directory=f"{folder}/alone", recorders=[], start=False
-        )
-        bare = bare_steps(data, recipe, mode)
-        arms: dict[str, Callable[[], float]] = {
-            "written by hand": lambda: seconds_bare(bare, options.steps),
-            "`rw.train`": lambda: seconds_of(run, options.steps),
-            "`rw.train` without recorders": lambda: seconds_of(alone, options.steps),
-        }
-        seconds_bare(bare, WARM), seconds_of(run, WARM), seconds_of(alone, WARM)
-        seconds = take_turns(arms, options.rounds)
-        for each in (run, alone):
-            each.stop()
-            each.wait()
-    rows = rate_rows(seconds, options.steps * BATCH, {"`rw.train`": TARGET})
+    rows = [
+        row
+        for depth in options.depths
+        for precision in options.precisions
+        for row in _compared(options, depth, precision)
+    ]
     return Report(
-        "Training without a view, against a loop written by hand",
-        ("loop", "images per second", "of the loop by hand", "target"),
+        "A live run, against a loop written by hand",
+        ("network", "loop", "images per second", "of the loop by hand", "target"),
         rows,
         [
-            f"ResNet-{DEPTH}, batches of {BATCH}, {options.steps} steps a turn, {options.rounds} rounds, "
-            f"{mode}. Median (least to most)."
+            f"Fresh processes in turns, batches of {BATCH}, cpu, channels_last, {options.steps} steps after "
+            f"{options.warm} to warm up, without an evaluation, {options.rounds} rounds; the runs are started from a "
+            "main thread that has used torch. Median (least to most)."
         ],
     )
+
+
+def _compared(options: argparse.Namespace, depth: int, precision: str) -> list[Sequence[str]]:
+    """A row for each arm; the loop by hand is the first."""
+    rate = partial(
+        images_per_second, depth=depth, precision=precision, warm=options.warm, steps=options.steps
+    )
+    arms: dict[str, Callable[[], float]] = {
+        arm: partial(rate, arm) for arm in ARMS if arm == "hand" or arm in options.arms
+    }
+    rates = take_turns(arms, options.rounds)
+    rows = []
+    for arm, found in rates.items():
+        share = ratio(found, rates["hand"])
+        told = verdict(share.middle, least=TARGET) if arm in ("train", "process") else ""
+        rows.append(
+            (f"ResNet-{depth}, {precision}", ARMS[arm], f"{Spread.of(found):,.0f}", f"{share:.3f}", told)
+        )
+    return rows
 
 
 def seconds_of(run: Run, count: int) -> float:
@@ -75,14 +73,3 @@ def seconds_of(run: Run, count: int) -> float:
     run.wait_until_still()
     wait_for_device()
     return time.perf_counter() - begin
-
-
-def rate_rows(seconds: dict[str, list[float]], images: int, targets: dict[str, float]) -> list[Sequence[str]]:
-    """A row for each arm: images per second, share of the first arm's, verdict."""
-    first = next(iter(seconds.values()))
-    rows = []
-    for name, took in seconds.items():
-        share = ratio(first, took)
-        told = verdict(share.middle, least=targets[name]) if name in targets else ""
-        rows.append((name, f"{Spread.of(images / each for each in took):,.0f}", f"{share:.3f}", told))
-    return rows

@@ -214,6 +214,15 @@ def test_a_branch_begins_at_a_state_in_a_worker_as_in_a_thread(tmp_path, monkeyp
     assert rw.load_run("process").parent == rw.load_run("thread").parent == parent
 
 
+def test_test_images_may_be_a_view_of_the_training_images(tmp_path, data) -> None:
+    part = rw.datasets.Split(data.train.images[:20], data.train.labels[:20])
+    data = replace(data, test=part)
+    write_dataset(tmp_path / "data.safetensors", data)
+    again = read_dataset(tmp_path / "data.safetensors")
+    assert again.fingerprint == data.fingerprint
+    assert torch.equal(again.test.images, data.test.images)
+
+
 def test_masks_reach_another_process_to_the_last_pixel(tmp_path) -> None:
     data = rw.datasets.scenes(train=5, test=3, size=16)
     write_dataset(tmp_path / "data.safetensors", data)

@@ -262,7 +262,8 @@ def write_dataset(path: Path, data: Dataset) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    tensors, rows = {}, {}
+    tensors: dict[str, Tensor] = {}
+    rows = {}
     for split in ("train", "test"):
         files = getattr(data, split).files
         for index, part in enumerate(("images", "targets")):
@@ -270,7 +271,12 @@ def write_dataset(path: Path, data: Dataset) -> None:
             if index < len(files):
                 rows[name] = asdict(files[index])
             else:
-                tensors[name] = getattr(getattr(data, split), part).cpu().contiguous()
+                tensor = getattr(getattr(data, split), part).cpu().contiguous()
+                place = tensor.untyped_storage().data_ptr()
+                shared = any(place == each.untyped_storage().data_ptr() for each in tensors.values())
+                tensors[name] = (
+                    tensor.clone() if shared else tensor
+                )  # such as test images cut from the others
     save_tensors(path, tensors, {"dataset": json.dumps({"facts": facts_of(data), "rows": rows})})
 
 
