@@ -17,7 +17,7 @@ from reswork.store.run_figures import figures_of_table
 from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.training.remarks import remarks_of, waiting_for
-from reswork.widgets.form import error_html
+from reswork.widgets.form import ErrorLine
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
@@ -160,8 +160,8 @@ class RunView:
         self.row = w.Box([*buttons, self.rate, self.set_rate, self.divide_rate, self.multiply_rate])
         self.row.add_class("reswork-bar")
         self.status = w.HTML(_status_html(None))
-        self.error = w.HTML(layout=w.Layout(display="none"))
-        self.unsaved = w.HTML()
+        self.error = ErrorLine()
+        self.unsaved = ErrorLine()
         self.remarks = w.HTML()
         self.bar = w.VBox([self.row, self.status, self.remarks, self.unsaved, self.error])
         self.bar.add_class("reswork-note")
@@ -197,9 +197,9 @@ class RunView:
         try:
             act()
         except Exception as error:
-            self.show_error(str(error))
+            self.error.tell(str(error))
         else:
-            self.show_error("")
+            self.error.tell("")
         self.refresh()
 
     def _ask(self, word: str, act: Callable[[], None]) -> None:
@@ -221,11 +221,6 @@ class RunView:
             time.sleep(seconds)
             return False
         return run.wait_for_change(*shown, seconds)
-
-    def show_error(self, message: str) -> None:
-        """One sentence under the buttons; ``""`` takes it away."""
-        self.error.value = error_html(message) if message else ""
-        self.error.layout.display = None if message else "none"
 
     def _set_rate(self) -> None:
         self._live.set(learning_rate=self.rate.value)
@@ -256,12 +251,11 @@ class RunView:
             self._asked = ""
         self._enable(run)
         self.status.value = _status_html(run, self._asked)
-        problem = problems_of(run.history)
-        self.unsaved.value = error_html(problem) if problem else ""
+        self.unsaved.tell(problems_of(run.history))
         remarks = remarks_of(run.history)
         self.remarks.value = f'<div class="reswork-muted">{escape(remarks)}</div>' if remarks else ""
         if run.error and run.state is RunState.FAILED:
-            self.show_error(str(run.error))
+            self.error.tell(str(run.error))
 
     def _draw(self, run: AnyRun, history: History) -> None:
         beside = {name: other for name, other in self._beside.items() if name != run.name}

@@ -194,7 +194,7 @@ class Workbench(w.VBox):
             self.run_view.watch(run)
             self._follow(run)
         except InvalidSetting as error:
-            self.run_view.show_error(error.message)
+            self.run_view.error.tell(error.message)
         self.runs_panel.renew()
         self.pages.value = "Train"
 
@@ -347,7 +347,7 @@ class Workbench(w.VBox):
         try:
             self.resume(saved)
         except InvalidSetting as error:
-            self.run_view.show_error(error.message)
+            self.run_view.error.tell(error.message)
 
     def _refreshed(self) -> None:
         run = self.run
