@@ -109,7 +109,8 @@ def layout_of_table(
     lookup = _Lookup(images)
     told = _told(table, columns or {})
     file = told["file"][0] if "file" in told else _file_column(table, lookup)
-    has_header = not _names_a_file(table.rows[0][file], lookup) or _told_by_name(columns)
+    told_by_name = any(isinstance(given, str) for given in (columns or {}).values())
+    has_header = lookup(table.rows[0][file]) is None or told_by_name
     header = table.rows[0] if has_header else [f"number {n}" for n in range(len(table.rows[0]))]
     rows = table.rows[has_header:]
     split = told["split"][0] if "split" in told else _split_column(header, rows, file, splits)
@@ -175,10 +176,6 @@ _FORMS = (
 )
 
 
-def _names_a_file(cell: str, lookup: _Lookup) -> bool:
-    return lookup(cell) is not None
-
-
 def _told(table: Table, columns: Columns) -> dict[str, tuple[int, ...]]:
     """Numbers of the columns that somebody gave."""
     header = table.rows[0]
@@ -199,14 +196,10 @@ def _told(table: Table, columns: Columns) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _told_by_name(columns: Columns | None) -> bool:
-    return any(isinstance(given, str) for given in (columns or {}).values())
-
-
 def _file_column(table: Table, lookup: _Lookup) -> int:
     """The column most of whose cells name a file."""
     sample = table.rows[: SAMPLE + 1]
-    counts = [sum(_names_a_file(row[n], lookup) for row in sample) for n in range(len(sample[0]))]
+    counts = [sum(lookup(row[n]) is not None for row in sample) for n in range(len(sample[0]))]
     best = max(range(len(counts)), key=lambda n: counts[n])
     if not counts[best]:
         shown = ", ".join(repr(cell) for cell in table.rows[min(1, len(table.rows) - 1)][:4])
@@ -245,7 +238,11 @@ def _label_column(
     if len(others) == 1:
         return (others[0],)
     called = [n for n in others if LABEL_WORDS & _words(header[n])]
-    if not called and len(others) > 1 and all(_is_flag(row[n]) for row in rows for n in others):
+    if (
+        not called
+        and len(others) > 1
+        and all(_is_number(row[n]) and float(row[n]) in (0, 1) for row in rows for n in others)
+    ):
         sums = [sum(float(row[n]) for n in others) for row in rows]
         if all(each == 1 for each in sums):
             return tuple(others)
@@ -421,10 +418,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_flag(cell: str) -> bool:
-    return _is_number(cell) and float(cell) in (0, 1)
 
 
 def _numbered(values: Sequence[str]) -> list[int]:
