@@ -4,14 +4,16 @@ from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.diagnosis.catalogue import RULES, judged
-from reswork.diagnosis.collection import facts_of_model, facts_of_run
+from reswork.diagnosis.collection import facts_of_model, facts_of_record, facts_of_run
 from reswork.diagnosis.finding import Change, Diagnosis, Finding, Fix
 from reswork.diagnosis.rule import Rule
 from reswork.errors import InvalidSetting
 from reswork.store.saved_run import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun
 
-__all__ = ["RULES", "Change", "Diagnosis", "Finding", "Fix", "Rule", "diagnose"]
+__all__ = ["RULES", "Change", "Diagnosis", "Finding", "Fix", "Rule", "at_a_glance", "diagnose"]
+
+_ENOUGH = 100  # steps from which a record says something
 
 
 def diagnose(run_or_model: AnyRun | nn.Module, data: Dataset | None = None) -> Diagnosis:
@@ -46,3 +48,14 @@ def diagnose(run_or_model: AnyRun | nn.Module, data: Dataset | None = None) -> D
     raise InvalidSetting(
         "run_or_model", f"{type(run_or_model).__name__} is neither a run nor a network; give one of them"
     )
+
+
+def at_a_glance(run: AnyRun) -> Diagnosis:
+    """What a run's record says alone, while it trains or afterwards, in some milliseconds.
+
+    Rules that need the network or the data are not asked, and nothing is said of fewer than 100 steps.
+
+    Args:
+        run: live or from disk.
+    """
+    return judged(facts_of_record(run)) if run.steps_done >= _ENOUGH else Diagnosis((), ())

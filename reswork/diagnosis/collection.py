@@ -13,7 +13,8 @@ from reswork.diagnosis.model_facts import answer_facts, signal_facts, weight_fac
 from reswork.errors import InvalidSetting
 from reswork.probes.readable import check_readable
 from reswork.store.saved_run import AnyRun
-from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
+from reswork.tasks import CLASSIFICATION
+from reswork.training.recipe import Recipe
 
 _NO_DATA = "no data were given"
 _NO_RUN = "a network alone has no record of its training"
@@ -32,17 +33,23 @@ def facts_of_run(run: AnyRun, data: Dataset | None = None) -> Facts:
         data = _tried(
             missing, ("signals", "answers", "data"), lambda: run.data if run.is_live else run.load_data()
         )
+    record = facts_of_record(run)
+    if run.task_kind != CLASSIFICATION:
+        missing["course"] = record.missing["course"]
+    return _facts(missing, model, data, run.recipe, settings=record.settings, course=record.course)
+
+
+def facts_of_record(run: AnyRun) -> Facts:
+    """What a run's record and settings say alone, without its network and data: some milliseconds."""
+    settings = Settings(run.recipe, run.config, run.total_steps)
+    missing: dict[str, str] = dict.fromkeys(PARTS, "only the record was looked at")
+    if run.task_kind != CLASSIFICATION:
+        missing["course"] = "the record is not of a classification"
+        return Facts(settings, missing=missing)
     metric = run.headline.name if run.headline is not None else ""
     failure = "" if run.error is None else str(run.error)
-    recipe = run.recipe
-    images = len(data.train) if data is not None else 0
-    settings = Settings(
-        recipe, run.config, run.total_steps or total_steps(recipe, images), steps_per_epoch(recipe, images)
-    )
     course = course_facts(run.history, metric, len(run.classes), failure)
-    return _facts(
-        missing, model, data, recipe, settings=settings, course=course if len(course.steps) else None
-    )
+    return Facts(settings, course if len(course.steps) else None, missing=missing)
 
 
 def facts_of_model(model: nn.Module, data: Dataset | None = None) -> Facts:

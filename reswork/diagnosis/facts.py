@@ -44,7 +44,6 @@ class Settings(_Record):
     recipe: Recipe | None = None
     config: ResNetConfig | None = None
     total_steps: int = 0
-    steps_per_epoch: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -53,7 +52,6 @@ class Settings(_Record):
             "recipe": None if recipe is None else recipe.to_dict(),
             "config": None if config is None else config.to_dict(),
             "total_steps": self.total_steps,
-            "steps_per_epoch": self.steps_per_epoch,
         }
 
     @classmethod
@@ -64,7 +62,6 @@ class Settings(_Record):
             None if recipe is None else Recipe.from_dict(recipe),
             None if config is None else ResNetConfig.from_dict(config),
             values["total_steps"],
-            values["steps_per_epoch"],
         )
 
 

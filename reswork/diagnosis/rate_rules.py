@@ -19,8 +19,10 @@ def guessing_loss(classes: int) -> float:
 
 
 def pieces(values: np.ndarray, count: int = _PARTS) -> np.ndarray:
-    """Means of so many equal pieces, (count,); of fewer where there are fewer values."""
+    """Means of so many equal pieces, (count,); of fewer where there are fewer values; one NaN where there are none."""
     values = values[np.isfinite(values)]
+    if not len(values):
+        return np.array([np.nan])
     parts = np.array_split(values, min(count, max(1, len(values))))
     return np.array([part.mean() for part in parts if len(part)])
 
@@ -100,9 +102,10 @@ def _no_warmup(facts: Facts) -> Measured | None:
     if recipe is None or recipe.warmup_epochs or recipe.schedule == "one_cycle" or len(course.loss) < 20:
         return None
     early = course.loss[: max(5, len(course.loss) // 4)]
-    peak, late = np.nanmax(early), pieces(course.loss)[-3:].mean()
+    early = early[np.isfinite(early)]
+    peak, late = early.max(initial=0.0), pieces(course.loss)[-3:].mean()
     recovered = late < 0.7 * guessing_loss(course.classes)
-    first = float(np.nanmean(course.updates[0])) if course.updates.size else 0.0
+    first = float(np.nan_to_num(course.updates[0]).mean()) if course.updates.size else 0.0
     value = peak / guessing_loss(course.classes) if recovered and first > _FAST else 0.0
     return Measured(
         float(value),

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from reswork.diagnosis.facts import Facts, Part
 from reswork.diagnosis.finding import Finding, Fix
 from reswork.results import Evidence
@@ -64,7 +66,8 @@ class Rule:
 
     def finding(self, facts: Facts) -> Finding | None:
         """What is wrong, or None."""
-        measured = self.measure(facts)
+        with np.errstate(all="ignore"):  # of trainings that broke: infinite weights
+            measured = self.measure(facts)
         if measured is None or not measured.value >= self.limit:
             return None
         steps = bool(measured.labels) and not isinstance(measured.labels[0], str)

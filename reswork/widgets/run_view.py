@@ -10,6 +10,7 @@ import ipywidgets as w
 import numpy as np
 
 from reswork import figures
+from reswork.diagnosis import at_a_glance
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
@@ -54,6 +55,7 @@ class RunView:
         self._metrics = metrics_of(CLASSIFICATION)
         self._lock = threading.RLock()
         self._drawn_version: Any = None
+        self._asked_version: Any = None  # of the record that the doctor looked at
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
         self._asked = ""  # what was asked for and has not happened yet
         self.tables: dict[str, LiveFigure] = {}  # by title
@@ -70,7 +72,7 @@ class RunView:
             self.run = run
             self._asked = ""
             self._moment = self._counted = None
-            self._drawn_version = None
+            self._drawn_version = self._asked_version = None
             self._metrics = run.metrics or self._metrics
             self._can_go_on = self._go_on_with is not None and not run.is_live and run.can_be_resumed
             if run.is_live:
@@ -108,6 +110,9 @@ class RunView:
             history = run.history
             mark = (history.version, run.state)
             self._show_state(run)
+            if mark != self._asked_version:
+                self._asked_version = mark
+                self.finding.value = _finding_html(run)
             if mark != self._drawn_version and self.plots.is_shown:
                 self._drawn_version = mark
                 self._draw(run, history)
@@ -163,7 +168,8 @@ class RunView:
         self.error = ErrorLine()
         self.unsaved = ErrorLine()
         self.remarks = w.HTML()
-        self.bar = w.VBox([self.row, self.status, self.remarks, self.unsaved, self.error])
+        self.finding = w.HTML()
+        self.bar = w.VBox([self.row, self.status, self.finding, self.remarks, self.unsaved, self.error])
         self.bar.add_class("reswork-note")
         self._enable(None)
 
@@ -344,6 +350,19 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         f'<div class="reswork-progress" role="progressbar" aria-label="steps done" aria-valuenow="{100 * done:.0f}">'
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
+    )
+
+
+def _finding_html(run: AnyRun) -> str:
+    """What the doctor says at a glance; nothing where all is well."""
+    found = at_a_glance(run)
+    if not found:
+        return ""
+    first, more = found[0], len(found) - 1
+    others = f" And {more} more." if more else ""
+    return (
+        f'<div class="reswork-finding" role="status"><b>Doctor:</b> {escape(str(first))}{others} '
+        "<code>rw.diagnose(run)</code> asks the network and the data too.</div>"
     )
 
 

@@ -18,7 +18,7 @@ STEPS = np.arange(1, 201)
 def facts(**changes: dict[str, Any]) -> Facts:
     """A good training of ten classes; ``course={"loss": ...}`` changes a field of a part."""
     found = Facts(
-        Settings(Recipe(steps=200, batch_size=32), ResNetConfig(depth=8, width=8), 200, 40),
+        Settings(Recipe(steps=200, batch_size=32), ResNetConfig(depth=8, width=8), 200),
         Course(
             classes=10,
             steps=STEPS,

@@ -11,9 +11,11 @@ from torch import nn
 
 import reswork as rw
 from reswork.datasets.dataset import Dataset, Split
-from reswork.diagnosis import Diagnosis, Fix
+from reswork.diagnosis import Diagnosis, Fix, at_a_glance
 from reswork.errors import InvalidSetting
 from reswork.training.recipe import Recipe
+from reswork.widgets.run_view import RunView
+from reswork.widgets.tree import close_tree
 
 RECIPE = Recipe(steps=60, batch_size=32, learning_rate=0.1, device="cpu", precision="fp32", compile="off")
 
@@ -145,3 +147,24 @@ def test_what_cannot_be_asked_or_branched_gets_a_sentence() -> None:
         rw.diagnose(3)  # type: ignore[arg-type]
     with pytest.raises(InvalidSetting, match="by hand: Look"):
         Fix("Look.").branch(None)  # type: ignore[arg-type]
+
+
+def test_a_glance_is_silent_on_a_good_run_and_needs_a_hundred_steps(run: rw.LiveRun) -> None:
+    assert not at_a_glance(run) and not at_a_glance(run).asked
+
+
+def test_a_glance_tells_a_rate_that_is_too_low(data: Dataset) -> None:
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, in_channels=1)
+    run = rw.Run(model, data, replace(RECIPE, steps=120, learning_rate=1e-5))
+    for recorder in rw.recorders.default_recorders(run.history):
+        run.add_recorder(recorder)
+    run.start()
+    run.wait(120)
+    found = at_a_glance(run)
+    assert _kinds(found) == ["rate_too_low"]
+    assert found.not_asked["leakage"] == "only the record was looked at"
+    view = RunView(run)
+    assert "Doctor:" in view.finding.value and "learning_rate=0.1" in view.finding.value
+    view.refresher.stop()
+    close_tree(view.bar)

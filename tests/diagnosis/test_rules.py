@@ -196,3 +196,23 @@ def test_facts_survive_json() -> None:
     assert json.dumps(again.to_dict()) == json.dumps(whole.to_dict())
     assert again.settings is not None and whole.settings is not None
     assert again.settings.recipe == whole.settings.recipe and again.settings.config == whole.settings.config
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 25, 200])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 1e30])
+def test_a_record_full_of_nonsense_breaks_no_rule(count: int, value: float) -> None:
+    """What a run leaves that broke, or has hardly begun."""
+    rows = min(count, 6)
+    broken = facts(
+        course={
+            "steps": STEPS[:count],
+            **{name: np.full(count, value) for name in ("loss", "score")},
+            "rates": np.full(min(count, 64), value),
+            **{name: np.full((rows, 5), value) for name in ("gradients", "updates", "norms")},
+        },
+        signals={name: np.full(2, value) for name in ("dead", "branch", "shortcut")},
+        answers={name: value for name in ("train_loss", "spread", "range", "low", "high", "confidence")},
+    )
+    for rule in RULES:
+        rule.finding(broken)
+    assert len(judged(Facts(settings=broken.settings, course=broken.course))) <= len(RULES)
