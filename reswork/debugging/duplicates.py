@@ -17,6 +17,7 @@ _CROWD = 8  # the neighbour that tells how alike images are around here
 _CANDIDATE = 0.5  # cosine below which nothing is a copy, however lonely
 _FITTED = 10_000  # images that the whitening is fitted to
 _FLOOR = 1e-2  # of the largest variance, added to all: what JPEG changes is below
+_LEAST = 1e-3  # of the largest variance; axes with less say next to nothing
 _CELLS = 2**25  # similarities at once
 _GAIN, _OFFSET = 0.1, 8.0  # change of contrast or of mid grey above which brightness was changed
 _SMOOTHED = 0.8  # of the fine detail is left: below it the image was resized
@@ -102,14 +103,18 @@ def _near(
         number = torch.arange(start, start + len(rows))[:, None]
         as_is, flipped = rows @ plain.T, rows @ mirrored.T
         alike = torch.maximum(as_is, flipped).scatter_(1, number, -1.0)
-        crowd = alike.topk(min(_CROWD, len(kept)), dim=1).values
-        around = crowd[:, -1:] if len(kept) > _CROWD else torch.zeros(len(rows), 1)
-        likeness = 1 - (1 - alike) / (1 - around).clamp(min=1e-6)
-        later = torch.arange(len(kept))[None] > number
-        row, column = np.nonzero(((likeness >= threshold) & (alike >= _CANDIDATE) & later).numpy())
+        row, column = (alike >= _CANDIDATE).nonzero(as_tuple=True)
+        later = column > row + start
+        row, column = row[later], column[later]
+        lonely = len(kept) <= _CROWD
+        some, place = row.unique(return_inverse=True)
+        around = 0.0 if lonely else alike[some].topk(_CROWD, dim=1).values[:, -1][place]
+        likeness = 1 - (1 - alike[row, column]) / (1 - torch.as_tensor(around)).clamp(min=1e-6)
+        near = likeness >= threshold
+        row, column = row[near], column[near]
         found.append(
-            _Pairs(kept[start + row], kept[column], (flipped > as_is)[row, column].numpy(),
-                   likeness[row, column].clamp(max=1).double().numpy())
+            _Pairs(kept[start + row.numpy()], kept[column.numpy()], (flipped > as_is)[row, column].numpy(),
+                   likeness[near].clamp(max=1).double().numpy())
         )  # fmt: skip
     return _Pairs.joined(found)
 
@@ -122,7 +127,9 @@ def _whitened(images: np.ndarray, kept: np.ndarray) -> tuple[Tensor, Tensor]:
     fitted = torch.cat([small[sample], flipped[sample]]).flatten(1)
     centre = fitted.mean(dim=0)
     values, vectors = torch.linalg.eigh((fitted - centre).T @ (fitted - centre) / len(fitted))
-    scale = vectors / (values.clamp(min=0) + _FLOOR * values.max().clamp(min=1e-12)).sqrt()
+    largest = values.max().clamp(min=1e-12)
+    kept_axes = values > _LEAST * largest
+    scale = vectors[:, kept_axes] / (values[kept_axes] + _FLOOR * largest).sqrt()
     return tuple(F.normalize((each.flatten(1) - centre) @ scale, dim=1) for each in (small, flipped))  # type: ignore[return-value]
 
 

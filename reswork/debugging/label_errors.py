@@ -9,7 +9,7 @@ _SLACK = 1e-6  # below a threshold that still counts as reaching it
 
 
 def label_issues(predictions: Predictions) -> LabelIssues:
-    """Images that the model surely calls something else than their label, the surest first.
+    """Images that the model surely calls something else than their label, the least probable label first.
 
     A class's threshold is the mean probability that its own images are given for it. An image belongs surely to the
     class with the largest probability among those whose threshold it reaches; where that is not its label, the label
@@ -24,7 +24,7 @@ def label_issues(predictions: Predictions) -> LabelIssues:
 
     Reference:
         Northcutt et al. 2021, arXiv 1911.00068; the same as cleanlab's ``find_label_issues`` with
-        ``filter_by="confident_learning"``, ranked by its normalised margin.
+        ``filter_by="confident_learning"``, ranked by its self-confidence.
     """
     labels, probabilities = predictions.known_labels, predictions.probabilities
     count, wide = probabilities.shape
@@ -37,16 +37,6 @@ def label_issues(predictions: Predictions) -> LabelIssues:
     several = reached.sum(axis=1) > 1
     sure = np.where(several, predictions.predicted, reached.argmax(axis=1))
     found = reached.any(axis=1) & (sure != labels) & (predictions.predicted != labels)
-    score = label_scores(probabilities, labels)
     issues = np.flatnonzero(found)
-    issues = issues[np.argsort(score[issues], kind="stable")]
-    return LabelIssues(issues, labels[issues], sure[issues], score[issues], thresholds)
-
-
-def label_scores(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How well each label fits, (N,) float64, 0 to 1: (p of the label - largest other p + 1) / 2."""
-    rows = np.arange(len(labels))
-    others = probabilities.copy()
-    others[rows, labels] = -1
-    found: np.ndarray = (probabilities[rows, labels].astype(np.float64) - others.max(axis=1) + 1) / 2
-    return found
+    issues = issues[np.argsort(own[issues], kind="stable")]
+    return LabelIssues(issues, labels[issues], sure[issues], own[issues], thresholds)

@@ -176,7 +176,7 @@ def _embedding(report: "Report") -> Iterator[str]:
 
 def _outliers(report: "Report") -> Iterator[str]:
     found = report.outliers()
-    yield f"<p>{len(found):,} images are far from all others, by what the last stage makes of them.</p>"
+    yield f"<p>Far from all others, by what the stages make of them: {len(found):,} of {report.count:,}.</p>"
     titles = [f"image {row}" for row in found.images]
     yield _images(report, found.images, titles, "The farthest", "outliers")
 

@@ -288,7 +288,7 @@ def report(
     classes: Sequence[str] | None = None,
     columns: Mapping[str, Any] | None = None,
     train_images: Any = None,
-    robustness_images: int = 500,
+    robustness_images: int = 300,
 ) -> Report:
     """What a trained model gets wrong on a test split, and what is odd about its data.
 

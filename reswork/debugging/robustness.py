@@ -12,7 +12,7 @@ from reswork.debugging.slices import wilson
 from reswork.results.robustness import Robustness
 from reswork.tasks import task_for
 
-IMAGES = 500
+IMAGES = 300
 _GEOMETRIC = ("shift", "rotation")  # would have to move masks too
 
 

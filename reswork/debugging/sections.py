@@ -58,7 +58,7 @@ class Subject:
     data: Dataset | None = None
     train_images: Any = None
     image_seconds: float = 0.0
-    robustness_images: int = 500
+    robustness_images: int = 300
     columns: Mapping[str, Any] = field(default_factory=dict)
     stopped: Callable[[], bool] = lambda: False
 
@@ -150,7 +150,7 @@ def _images(subject: Subject) -> Any:
 
 
 def _features(subject: Subject) -> np.ndarray:
-    return list(subject.answers.embeddings.values())[-1]
+    return np.concatenate(list(subject.answers.embeddings.values()), axis=1)
 
 
 def _map(subject: Subject) -> Any:

@@ -50,8 +50,8 @@ def reliability(found: Calibration | None) -> go.Figure:
         title="Accuracy over confidence",
         summary=_told(found),
         explained=_RELIABILITY,
-        x=axis("confidence, %", range=[0, 100]),
-        y=axis("right answers, %", range=[0, 100]),
+        x=axis("confidence, %", range=[0, 103]),
+        y=axis("right answers, %", range=[0, 103]),
         height=320,
     )
 

@@ -13,8 +13,7 @@ class LabelIssues:
         images: (M,) int64, their numbers.
         given: (M,) int64, the class that they have.
         suggested: (M,) int64, the class that they probably are.
-        score: (M,) float64, how well the given label fits, 0 to 1: half of one plus its probability minus the
-            largest other one.
+        score: (M,) float64, the probability of the given label, 0 to 1.
         thresholds: (K,) float64, mean probability of each class over its own images; NaN for one without images.
     """
 
@@ -28,7 +27,7 @@ class LabelIssues:
         return len(self.images)
 
     def below(self, score: float) -> "LabelIssues":
-        """Only those whose label fits less well than this."""
+        """Only those whose label has a smaller probability."""
         kept = self.score < score
         return LabelIssues(
             self.images[kept], self.given[kept], self.suggested[kept], self.score[kept], self.thresholds
