@@ -12,7 +12,7 @@ FRONT_ENDS := $(VENV)/front-ends
 DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check docs rope bench notebooks gallery test-kernels test-frontends clean
+.PHONY: help lab test check docs bench notebooks gallery test-kernels test-frontends clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -36,9 +36,6 @@ check: $(VENV)/.stamp-dev  ## lint, formatting, types, layers, form of the noteb
 
 docs: $(VENV)/.stamp-dev  ## build the reference of all public names from the docstrings, into build/reference
 	PYTHONWARNINGS=error::UserWarning,error::RuntimeWarning $(BIN)/pdoc --docformat google --output-directory build/reference $(DOCUMENTED)
-
-rope: $(VENV)/.stamp-dev  ## train as the code before the move does, to the last bit (a minute; goes when the move is over)
-	$(PY) -m tests.rope $(ARGS)
 
 bench: $(VENV)/.stamp-bench  ## compare the speed with other libraries (tens of minutes)
 	$(PY) -m benchmarks $(ARGS)

@@ -17,7 +17,6 @@ TARGETS = {
     "test",
     "check",
     "docs",
-    "rope",
     "bench",
     "notebooks",
     "gallery",
