@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import reswork as rw
+from reswork.experiment.processes import starting
 from reswork.experiment.processes.connection import Connection, connect, listen
 from reswork.experiment.processes.exit_reason import sentence_about
 from reswork.experiment.processes.job import (
@@ -212,6 +213,15 @@ def test_a_branch_begins_at_a_state_in_a_worker_as_in_a_thread(tmp_path, monkeyp
     assert values[0].steps.tolist() == [8, 9, 10, 11, 12] == values[1].steps.tolist()
     assert np.array_equal(values[0].values, values[1].values)
     assert rw.load_run("process").parent == rw.load_run("thread").parent == parent
+
+
+def test_a_worker_keeps_its_memory_unless_somebody_wants_otherwise(tmp_path, monkeypatch) -> None:
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(starting.subprocess, "Popen", lambda *_, env, **__: started.append(env))
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    starting._started(tmp_path, tmp_path, 0)
+    assert (started[0]["MALLOC_ARENA_MAX"], started[0]["MALLOC_TRIM_THRESHOLD_"]) == ("1", "7")
 
 
 def test_test_images_may_be_a_view_of_the_training_images(tmp_path, data) -> None:
