@@ -50,7 +50,9 @@ test-kernels: $(VENV)/.stamp-dev $(OLD_KERNEL)/.stamp  ## run the browser tests 
 	PYTHONPATH="$(CURDIR)/$(OLD_KERNEL)" $(PY) -m pytest -m browser $(ARGS)
 
 test-frontends: $(FRONT_ENDS)/.stamp  ## try the workbench in Notebook 7, Voila and a JupyterHub with two users
-	JUPYTER_PATH="$(CURDIR)/$(VENV)/share/jupyter" JUPYTERLAB_DIR="$(CURDIR)/$(VENV)/share/jupyter/lab" \
+	JUPYTER_PATH="$(CURDIR)/$(FRONT_ENDS)/share/jupyter:$(CURDIR)/$(VENV)/share/jupyter" \
+		JUPYTERLAB_DIR="$(CURDIR)/$(VENV)/share/jupyter/lab" \
+		JUPYTER_CONFIG_PATH="$(CURDIR)/$(VENV)/etc/jupyter" \
 		PATH="$(CURDIR)/$(FRONT_ENDS)/node_modules/.bin:$$PATH" $(FRONT_ENDS)/bin/python -m pytest tests/browser/front_ends.py $(ARGS)
 
 clean:  ## remove caches and builds; .venv and runs stay

@@ -1,5 +1,6 @@
 """What can be seen around this Python: versions, page, kernel, memory. Gathered once, judged elsewhere."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -101,9 +102,11 @@ def _parent_command() -> str:
 
 def _extensions() -> frozenset[str]:
     """Names such as ``anywidget`` and ``@jupyter-widgets/jupyterlab-manager``."""
-    folder = Path(sys.prefix, "share", "jupyter", "labextensions")
-    try:
-        places = [*folder.glob("*/package.json"), *folder.glob("@*/*/package.json")]
-    except OSError:
-        return frozenset()
-    return frozenset(path.parent.relative_to(folder).as_posix() for path in places)
+    given = [Path(each) for each in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if each]
+    found: set[str] = set()
+    for root in (*given, Path(sys.prefix, "share", "jupyter")):
+        folder = root / "labextensions"
+        with contextlib.suppress(OSError):
+            places = [*folder.glob("*/package.json"), *folder.glob("@*/*/package.json")]
+            found |= {path.parent.relative_to(folder).as_posix() for path in places}
+    return frozenset(found)
