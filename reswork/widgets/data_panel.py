@@ -59,7 +59,7 @@ class DataPanel:
         self.load = button(
             "Read it", "Read the data set from this path", lambda: self._read(self.source.values["path"])
         )
-        self._own = w.VBox([*self.source.views("path"), self.load])
+        self._own = w.VBox([*self.source.views("path"), w.HBox([self.load])])
         self._status = w.HTML()
         another = button(
             "Another picture", "Show augmentation on another training picture", self._next_picture
@@ -68,7 +68,7 @@ class DataPanel:
         left = w.VBox(
             [*self.source.views("name"), self._own, self._status,
              w.HTML("<b>Augmentation</b>: each training picture is changed a little each time it is used."),
-             *self.form.views("crop_padding", "flip", "translate", "cutout"), another]
+             *self.form.views("crop_padding", "flip", "translate", "cutout"), w.HBox([another])]
         )  # fmt: skip
         return [left, w.VBox([self.examples, self.augmented, self.counts])]
 

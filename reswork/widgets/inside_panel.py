@@ -60,7 +60,8 @@ class InsidePanel:
         self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = ErrorLine()
         rows = [row.view for row in self._rows.values()]
-        return [w.HBox([self._share, self._total]), self._error, *rows, self._beside]
+        budget = w.HBox([self._share, self._total], layout=w.Layout(align_items="center"))
+        return [budget, self._error, *rows, self._beside]
 
     def watch(self, run: AnyRun) -> None:
         """Show another run from now on."""
@@ -157,7 +158,10 @@ class _Row:
         self.every.layout.visibility = None if self._thinned else "hidden"
         self.price = w.HTML(layout=w.Layout(width="150px"))
         words = w.HTML(f'<span class="reswork-muted">{escape(quantity.normal)}</span>')
-        self.view = w.HBox([self.tick, self.every, self.price, words], layout=w.Layout(flex_flow="row wrap"))
+        self.view = w.HBox(
+            [self.tick, self.every, self.price, words],
+            layout=w.Layout(flex_flow="row wrap", align_items="center"),
+        )
 
     def show(self, control: RecorderControl | None, *, active: bool) -> None:
         """Bring the row up to date."""
