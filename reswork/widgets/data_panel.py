@@ -111,8 +111,10 @@ class DataPanel:
             self.source.show_error(field, str(error), otherwise="name")
             self._tell(f"Still using: {escape(self.data.summary())}")
         else:
-            self._told, self._is_reading = "", False
-            self.set_data(data)
+            try:
+                self.set_data(data)
+            finally:
+                self._tell("")
 
     def _show_progress(self, progress: Progress) -> None:
         self._tell(
@@ -154,8 +156,8 @@ class DataPanel:
 
     def _draw_status(self) -> None:
         self._own.layout.display = None if self.source.values["name"] == "own" else "none"
-        self.load.disabled = self._is_reading
         self._status.value = self._told or escape(self.data.summary()) + _skipped_html(self.data)
+        self.load.disabled = self._is_reading
 
 
 def _source_fields(data: Dataset) -> dict[str, Field]:
