@@ -248,7 +248,7 @@ class CacheEntry:
 def entry_for(settings: Mapping[str, Any], place: Path | None = None) -> Entry:
     """Where images read with these settings (path, size ...) are kept; in a place that was told without a limit."""
     key = hashlib.sha256(json.dumps([VERSION, dict(settings)], sort_keys=True).encode()).hexdigest()
-    return Entry((place or cache_root()) / f"images-{key[:32]}", is_limited=place is None)
+    return Entry((place or cache_root()).absolute() / f"images-{key[:32]}", is_limited=place is None)
 
 
 def cached(place: str | os.PathLike[str] | None = None) -> list[CacheEntry]:

@@ -298,8 +298,11 @@ def _replies(
         waiting.put(number)
     answers: queue.SimpleQueue[tuple[int, dict[str, Any]] | BaseException] = queue.SimpleQueue()
     processes: list[_Process] = []
+    over: list[bool] = []  # not empty once nobody waits for answers any more
 
     def start() -> _Process:
+        if over:
+            raise _Ended
         try:
             processes.append(_Process(folder, job))
         except (_Ended, OSError) as error:
@@ -340,6 +343,7 @@ def _replies(
                 raise answer
             yield answer
     finally:
+        over.append(True)
         while not waiting.empty():
             waiting.get()
         for process in processes:

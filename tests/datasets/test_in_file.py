@@ -300,3 +300,28 @@ def test_a_training_has_the_same_losses_and_weights_wherever_it_runs(own: Path, 
         series = {each: saved.history.series(each).values.tolist() for each in ("loss/train", "loss/test")}
         found[name] = (series, {key: value.tolist() for key, value in saved.model().state_dict().items()})
     assert found["memory"] == found["file"] == found["process"]
+
+
+@pytest.mark.usefixtures("by_processes")
+def test_an_interrupt_ends_all_processes_at_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __call__(self, progress: Progress) -> None:
+            if progress.what == "Decoding":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "CHUNK", 8)
+    monkeypatch.setattr("reswork.datasets.progress.FIRST_S", 0.0)
+    monkeypatch.setattr("reswork.datasets.progress.EVERY_S", 0.0)
+    started: list[subprocess.Popen[bytes]] = []
+    begin = subprocess.Popen
+
+    def noted(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+        started.append(begin(*arguments, **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(processes.subprocess, "Popen", noted)
+    with watched(Interrupted()), pytest.raises(KeyboardInterrupt):
+        folder(own, 16, cache="disk")
+    assert 1 <= len(started) <= 2  # none was started anew
+    assert all(child.poll() is not None for child in started)
+    assert cached()[0].name == ""
