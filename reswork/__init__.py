@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
     from reswork.widgets import Workbench, inspect, live
+    from reswork.widgets.debug_view import debug
 
 __version__ = "0.1.0"
 
@@ -70,6 +71,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "datasets",
+    "debug",
     "diagnose",
     "divergence",
     "doctor",
@@ -146,6 +148,7 @@ _HOMES = {
     "look_back": "reswork.experiment.looking_back",
     "moments": "reswork.store.moments",
     "open_checkpoint": "reswork.store.checkpoint",
+    "debug": "reswork.widgets.debug_view",
     "divergence": "reswork.experiment.divergence",
     "relatives": "reswork.experiment.branching",
     "report": "reswork.debugging.report",

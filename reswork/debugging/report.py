@@ -81,6 +81,11 @@ class Report:
         return self._subject.is_masks or self._subject.has("labels")
 
     @property
+    def is_masks(self) -> bool:
+        """Whether there is a class for each pixel."""
+        return self._subject.is_masks
+
+    @property
     def data(self) -> Dataset | None:
         """The data set; None where predictions were given."""
         return self._subject.data

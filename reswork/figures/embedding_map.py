@@ -22,7 +22,11 @@ _ABOUT = about(
 
 
 def embedding_map(
-    found: EmbeddingMap | None, groups: Sequence[str] = (), titles: Sequence[str] = ()
+    found: EmbeddingMap | None,
+    groups: Sequence[str] = (),
+    titles: Sequence[str] = (),
+    *,
+    title: str = "Map of the images",
 ) -> go.Figure:
     """A point for each image, coloured by group: class, right or wrong, split.
 
@@ -30,6 +34,7 @@ def embedding_map(
         found: None: an empty figure.
         groups: (M,) name of each point's group; none: all the same.
         titles: (M,) what a point says when pointed at.
+        title: of the figure, in a few words.
 
     Returns:
         Figure with at most 2,000 points, those of the most frequent 12 groups in colour.
@@ -57,7 +62,7 @@ def embedding_map(
               for k, each in enumerate(share)]  # fmt: skip
     return canvas(
         traces,
-        title="Map of the images",
+        title=title,
         summary=_summary(found, len(known)),
         explained=_ABOUT,
         x=axis(labels[0], showgrid=False),

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from reswork.debugging.page import page_text, small
+from reswork.debugging.contents import small
+from reswork.debugging.page import page_text
 from reswork.debugging.report import report
 
 HOSTILE = ("<script>alert(1)</script>", "</style>&amp;$x$", '" onload="x', "dog", "cat")

@@ -1,0 +1,178 @@
+"""`rw.debug`: a report on a trained model that fills section by section."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from reswork.datasets.dataset import Dataset
+from reswork.debugging.contents import Figures, confused_images, contents
+from reswork.debugging.report import Planned, Report
+from reswork.debugging.report import report as new_report
+from reswork.widgets.form import ErrorLine, button
+from reswork.widgets.latest_job import LatestJob
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.tree import close_tree
+
+
+class DebugView(w.VBox):
+    """A report on the page: what each section costs, then what it found, as soon as it is there.
+
+    A click on a cell of the confusion matrix shows the images that it counts.
+
+    Args:
+        report: what is shown; sections that it has already are there at once.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+        self.fill = button("Fill", "Compute the sections one after the other", self._fill, "primary")
+        self.stop = button("Stop", "End the section that is computed, and begin no other", self._stop)
+        self.error = ErrorLine()
+        self.said = w.HTML()
+        self.said.add_class("reswork-note")
+        self.sections: dict[str, w.VBox] = {}
+        self.clicked = w.VBox()  # the images of a cell
+        self._worker = LatestJob(self._failed)
+        self._asked = False  # to stop
+        self._place = w.VBox()
+        self.children = (PageAssets(), w.HBox([self.fill, self.stop]), self.error, self.said, self._place)
+        self.add_class("reswork")
+        self._set_busy(False)
+        self._worker.submit(self._plan)
+
+    def wait(self, seconds: float = 600) -> bool:
+        """Wait until nothing is computed; False after so many seconds."""
+        return self._worker.wait(seconds)
+
+    def close(self) -> None:
+        """End what is computed, take the view off the page and free its widgets."""
+        self._stop()
+        self._worker.wait(10)  # what is computed now may still make widgets
+        if self.comm is not None:
+            close_tree(self)
+
+    def _fill(self) -> None:
+        self._asked = False
+        self.error.tell("")
+        self._set_busy(True)
+        self._worker.submit(self._filled)
+
+    def _stop(self) -> None:
+        self._asked = True
+        self.report.stop()
+
+    def _plan(self) -> Iterator[None]:
+        """What each section costs; those that are there are shown."""
+        for planned in self.report.plan():
+            if planned.done:
+                self._show(planned.name)
+                yield
+        self._tell()
+
+    def _filled(self) -> Iterator[None]:
+        try:
+            self._tell(computing=True)
+            for name in () if self._asked else self.report.fill():
+                self._tell(computing=True)
+                self._show(name)
+                yield
+        finally:
+            self._set_busy(False)
+            self._tell()
+
+    def _failed(self, error: Exception) -> None:
+        self.error.tell(str(error))
+
+    def _set_busy(self, busy: bool) -> None:
+        self.fill.disabled, self.stop.disabled = busy, not busy
+
+    def _tell(self, computing: bool = False) -> None:
+        """The list of sections: the first that is not there yet is the one that is computed."""
+        rows = []
+        for planned in self.report.plan():
+            computed = computing and not planned.done and not planned.missing
+            rows.append(
+                f"<tr><td>{escape(planned.title)}</td><td>{escape(_state(planned, computed))}</td></tr>"
+            )
+            computing = computing and not computed
+        self.said.value = f'<table class="reswork-trust">{"".join(rows)}</table>'
+
+    def _show(self, name: str) -> None:
+        if name in self.sections:
+            return
+        title = next(each.title for each in self.report.plan() if each.name == name)
+        parts: list[w.Widget] = [w.HTML(f"<h3>{escape(title)}</h3>")]
+        for content in contents(self.report, name):
+            parts.append(_sentence(content) if isinstance(content, str) else self._figures(content))
+        if name == "scores":
+            parts += [_sentence("<p>Click a cell of the matrix for its images.</p>"), self.clicked]
+        self.sections[name] = w.VBox(parts)
+        self._place.children = (*self._place.children, self.sections[name])
+
+    def _figures(self, figures: Figures) -> w.Box:
+        made = []
+        for title, figure in figures.items():
+            if title.startswith("Which classes are confused") and not self.report.is_masks:
+                made.append(self._confusion(figure))
+            else:
+                made.append(LiveFigure(figure))
+        box = w.Box(made)
+        box.add_class("reswork-grid")
+        return box
+
+    def _confusion(self, figure: Any) -> LiveFigure:
+        """The confusion matrix, whose cells say which images they count."""
+        order = self.report.scores().order.tolist()
+        if len(order) == len(figure.data[0].x):  # else neighbours share a row
+            figure.data[0]["customdata"] = [[f"{true}/{predicted}" for predicted in order] for true in order]
+        live = LiveFigure(figure)
+        live.on_click(self._cell)
+        return live
+
+    def _cell(self, name: str) -> None:
+        true, _, predicted = name.partition("/")
+        if not (true.isdigit() and predicted.isdigit()):
+            return
+        told, grid = confused_images(self.report, int(true), int(predicted))
+        before = self.clicked.children
+        self.clicked.children = (_sentence(told), *(LiveFigure(figure) for figure in grid.values()))
+        for each in before:
+            close_tree(each)
+
+
+def debug(
+    model: Any = None, data: Dataset | None = None, *, report: Report | None = None, **given: Any
+) -> DebugView:
+    """Show what a trained model gets wrong, section by section.
+
+    Args:
+        model: as for `report`.
+        data: likewise.
+        report: one that was made already; then nothing else is given.
+        **given: what else `report` takes, such as ``probabilities=`` and ``labels=``.
+
+    Raises:
+        InvalidSetting: as `report`.
+
+    Example:
+        >>> debug(run, data)                    # doctest: +SKIP
+    """
+    return DebugView(report if report is not None else new_report(model, data, **given))
+
+
+def _state(planned: Planned, computed: bool) -> str:
+    if planned.missing:
+        return planned.missing
+    if planned.done:
+        return f"took {planned.seconds:.1f} s"
+    return f"is computed, about {planned.seconds:.0f} s" if computed else f"about {planned.seconds:.0f} s"
+
+
+def _sentence(html: str) -> w.HTML:
+    made = w.HTML(html)
+    made.add_class("reswork-note")
+    return made
