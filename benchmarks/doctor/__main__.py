@@ -1,8 +1,8 @@
-"""``python -m benchmarks.doctor train|look|judge|write``: the proof of the doctor, step by step.
+"""``python -m benchmarks.doctor train|look|judge|fixes|write``: the proof of the doctor, step by step.
 
-``train`` trains one half of the cases and keeps their records; ``look`` shows the measure of every rule beside its
-limit, and ``judge`` the findings; both take the half from which limits are chosen. ``write`` judges the other half and
-writes docs/doctor.md.
+``train`` trains one half of the cases and keeps their records. ``look`` shows the measure of every rule beside its
+limit, and ``judge`` the findings; both take the half from which limits are chosen. ``fixes`` trains again with the
+fixes of a half. ``write`` judges the other half and writes docs/doctor.md.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.doctor.fixes import fix_records, try_fixes
 from benchmarks.doctor.page import page
 from benchmarks.doctor.scores import ALSO, planted_in, scores
 from benchmarks.doctor.trainings import halves, records, train
@@ -24,9 +25,12 @@ PAGE = HERE.parents[1] / "docs" / "doctor.md"
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__)
-    parser.add_argument("what", choices=("train", "look", "judge", "write"))
+    parser.add_argument("what", choices=("train", "look", "judge", "fixes", "write"))
     parser.add_argument("--half", choices=("choose", "judge"), default="choose")
     parser.add_argument("--only", default="", help="cases whose name has this")
+    parser.add_argument(
+        "--backwards", action="store_true", help="begin with the last case, beside another process"
+    )
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no other training after so many")
     options = parser.parse_args()
     folder = HERE / "records" / options.half
@@ -34,19 +38,23 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         names = [name for name, half in halves().items() if half == options.half and options.only in name]
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())  # a part of them has all kinds
+        names = names[::-1] if options.backwards else names
         begin = time.perf_counter()
         for number, (name, seconds) in enumerate(train(names, folder), start=1):
             print(f"{number:4} {seconds:5.1f} s  {name}", flush=True)
             if time.perf_counter() - begin > 60 * options.minutes:
                 break
+    elif options.what == "fixes":
+        for line in try_fixes(folder):
+            print(line, flush=True)
     elif options.what == "look":
         _look(options.only)
     elif options.what == "judge":
         _judge(options.only)
     else:
-        PAGE.write_text(
-            page(*(records(HERE / "records" / half) for half in ("choose", "judge"))), encoding="utf-8"
-        )
+        found = [records(HERE / "records" / half) for half in ("choose", "judge")]
+        tried = [row for half in ("choose", "judge") for row in fix_records(HERE / "records" / half)]
+        PAGE.write_text(page(*found, tried), encoding="utf-8")
 
 
 def _look(only: str) -> None:

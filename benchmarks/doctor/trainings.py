@@ -17,6 +17,7 @@ from benchmarks.doctor.healthy import healthy
 from benchmarks.doctor.plans import DATA, NETWORKS, Plan, plan
 from reswork.diagnosis.collection import facts_of_run
 from reswork.diagnosis.facts import Facts
+from reswork.diagnosis.finding import Fix
 from reswork.models.network import resnet
 from reswork.recorders import default_recorders
 from reswork.training.events import StepDone
@@ -65,10 +66,9 @@ def train(names: Iterable[str], folder: Path) -> Iterator[tuple[str, float]]:
     """Train those that the folder has no record of; yields each name with its seconds."""
     torch.set_num_threads(1)
     known = cases()
-    done = set(records(folder))
     with (folder / "records.jsonl").open("a") as file:
         for name in names:
-            if name in done:
+            if name in _done(folder):  # also by another process, which may have begun at the other end
                 continue
             begin = time.perf_counter()
             facts = trained(known[name]())
@@ -79,13 +79,21 @@ def train(names: Iterable[str], folder: Path) -> Iterator[tuple[str, float]]:
 
 def records(folder: Path) -> dict[str, Facts]:
     """What was recorded so far, by case."""
+    found: list[dict[str, Any]] = [json.loads(line) for line in _lines(folder)]
+    return {each["case"]: Facts.from_dict(each["facts"]) for each in found}
+
+
+def _done(folder: Path) -> set[str]:
+    return {line.split('"', 4)[3] for line in _lines(folder)}
+
+
+def _lines(folder: Path) -> list[str]:
     lines: list[str] = []
     if (folder / "records.jsonl.gz").is_file():  # as they are kept in the repository
         lines = gzip.decompress((folder / "records.jsonl.gz").read_bytes()).decode().splitlines()
     if (folder / "records.jsonl").is_file():  # what was trained since
         lines += (folder / "records.jsonl").read_text().splitlines()
-    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    return {each["case"]: Facts.from_dict(each["facts"]) for each in found}
+    return lines
 
 
 def trained(made: Plan) -> Facts:
@@ -104,6 +112,25 @@ def trained(made: Plan) -> Facts:
         run.wait()
     made.after(run.model)
     return facts_of_run(run, made.data_after)
+
+
+def test_score(made: Plan) -> float:
+    """Train one case, and the share of test images that are right at its end."""
+    score = trained(made).answers
+    return float("nan") if score is None else score.test_score
+
+
+def fixed(name: str, fix: Fix) -> Plan:
+    """A case with the changes that a fix asks for; the fault stays planted."""
+    made = cases()[name]()
+    for change in fix.changes:
+        if change.where == "recipe":
+            made.recipe[change.field] = change.new
+        elif change.where == "network":
+            made.config[change.field] = change.new
+    if fix.mended is not None:
+        made.data = fix.mended(made.data)
+    return made
 
 
 def _planted(plant: Callable[[Plan, int], None], network: str, data: str, strength: int) -> Plan:

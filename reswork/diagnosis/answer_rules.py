@@ -136,16 +136,20 @@ def _over_regularised(facts: Facts) -> Measured | None:
     unsure = answers.train_score - answers.confidence
     worse = answers.train_score - answers.training_mode_score
     hurt = answers.train_score < 0.9 or unsure > 0.25 or worse > 0.25
-    where = "network" if name == "dropout" else "recipe"
     old = dropout if name == "dropout" else getattr(recipe, name)
-    change = Change(where, name, old, 0.1 if name != "dropout" else 0.0)  # type: ignore[arg-type]
+    changes = (
+        [Change("network", "dropout", dropout, 0.0)]
+        if config is not None and strengths["dropout"] > 0.8
+        else []
+    )
+    for each, mild in (("label_smoothing", 0.1), ("mixup", 0.2)):
+        if strengths[each] > 0.8:
+            changes.append(Change("recipe", each, getattr(recipe, each), mild))
     return Measured(
         strengths[name] if hurt else 0.0,
         f"The regularisation is too strong: {name} of {old:g} leaves {answers.train_score:.0%} of the training images "
         f"right, at a mean confidence of {answers.confidence:.0%}.",
-        Fix("Use less of it.", (change,))
-        if config is not None or where == "recipe"
-        else Fix(f"Lower the {name}."),
+        Fix(f"Use less {name.replace('_', ' ')}.", tuple(changes)),
         "strength, 1 is much",
         tuple(strengths),
         np.array(list(strengths.values())),

@@ -63,6 +63,12 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     value = update if hurt else 0.0
     rate = settings.recipe.learning_rate if settings.recipe is not None else math.nan
     factor = min(0.3, 0.02 / update) if update else 0.1
+    if settings.recipe is not None:  # not above what is usual
+        factor = (
+            min(factor, _USUAL[settings.recipe.optimizer] / rate)
+            if rate > _USUAL[settings.recipe.optimizer]
+            else factor
+        )
     ended = (
         "the loss became infinite"
         if broke

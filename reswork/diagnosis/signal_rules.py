@@ -21,21 +21,13 @@ def _dead_units(facts: Facts) -> Measured | None:
     return Measured(
         share,
         f"{share:.0%} of the units are dead: channels that give 0 at every position of every one of the images.",
-        _calmer(facts.settings),
+        Fix(
+            "Begin again from fresh weights, at a lower rate where they died on the way; where they were dead in the "
+            "first step, look at the biases before the ReLUs."
+        ),
         "share of dead channels",
         signals.blocks,
         signals.dead,
-    )
-
-
-def _calmer(settings: Settings | None) -> Fix | None:
-    recipe = None if settings is None else settings.recipe
-    if recipe is None:
-        return Fix("Look at the biases before the ReLUs, and train again at a lower rate.")
-    new = float(f"{recipe.learning_rate / 3:.1g}")
-    return Fix(
-        "Begin again from fresh weights at a lower rate; biases far below 0 come from elsewhere.",
-        (Change("recipe", "learning_rate", recipe.learning_rate, new),),
     )
 
 
