@@ -271,7 +271,7 @@ class Report:
             missing = section.missing(self._subject)
             if missing:
                 raise InvalidSetting(name, f"{section.title!r} {missing}")
-            if not self._subject.is_masks:
+            if {"labels", "embeddings"} & set(section.needs):
                 _ = self.predictions
                 missing = section.missing(self._subject)  # a model may turn out to have no blocks
                 if missing:

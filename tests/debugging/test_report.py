@@ -103,6 +103,12 @@ def test_sections_say_beforehand_what_they_cost_and_can_be_stopped(model, data):
     assert "robustness" in list(found.fill(["robustness"]))
 
 
+def test_duplicates_alone_do_not_ask_the_model(model, data):
+    found = report(model, data)
+    found.duplicates()
+    assert found._subject.predictions is None
+
+
 def test_stopping_while_the_model_is_asked_leaves_nothing_half_done(model, data):
     found = report(model, data)
     walk = found.fill()
