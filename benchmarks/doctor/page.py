@@ -177,10 +177,10 @@ _ABOUT = """# The doctor
 
 ```python
 for finding in rw.diagnose(run):
-    print(finding.kind, finding.sentence)   # in plain words, with the numbers
-    finding.evidence                        # what was measured, beside the limit
-    finding.figure()                        # the same, drawn
-    finding.fix                             # what to try; finding.fix.branch(run) tries it in a new run
+    print(finding.kind, finding.sentence)  # in plain words, with the numbers
+    finding.evidence  # what was measured, beside the limit
+    finding.figure()  # the same, drawn
+    finding.fix  # what to try; finding.fix.branch(run) tries it in a new run
 ```
 
 It is a list of rules over numbers that are collected once (`reswork/diagnosis/facts.py`) from the run's record, the
