@@ -31,13 +31,20 @@ def main() -> None:
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         run_all(page)
         page.wait_for_function("() => document.querySelectorAll('.reswork-plot .main-svg').length > 1")
+        press(page, "Got it")  # the first steps
         picture(page, "build")
         press(page, "Data")
         picture(page, "data")
         press(page, "Start")
-        page.wait_for_function("() => document.querySelector('.reswork-state')?.innerText === 'finished'")
+        page.wait_for_function(
+            "() => document.querySelector('.reswork-state')?.innerText === 'finished'", timeout=1_200_000
+        )
+        last = page.evaluate(
+            "() => document.querySelector('.reswork').innerText.match(/step ([\\d,]+) of/)[1]"
+        )
         picture(page, "train")
         press(page, "Inspect")
+        page.locator(".reswork", has_text=f"The network after {last} steps").first.wait_for()
         press(page, "Attributions")
         press(page, "Explain")
         page.wait_for_function("() => document.querySelectorAll('.reswork-trust tr').length === 9")
