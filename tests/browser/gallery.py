@@ -25,7 +25,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(viewport={"width": 1280, "height": 1900}).new_page()
+        page = browser.new_context(viewport={"width": 1280, "height": 3200}).new_page()
         page.set_default_timeout(240_000)
         page.goto(lab.write("gallery.ipynb", "import reswork as rw", "rw.Workbench()"))
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
