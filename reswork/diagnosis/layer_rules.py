@@ -194,7 +194,7 @@ RULES = (
     ),
     Rule(
         "not_in_optimizer", "Does the optimizer have every layer?", ("course",), _not_in_optimizer,
-        "layers with gradients and no updates", 0.5, "exact: |dw| is 0", "a look at the code",
+        "layers with gradients and no updates", 0.5, "exact: the update is 0", "a look at the code",
     ),
     Rule(
         "no_gradient", "Does every layer get a gradient?", ("weights",), _no_gradient, "layers without a gradient", 0.5,
