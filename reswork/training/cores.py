@@ -1,6 +1,7 @@
 """Who computes on the processor's cores while runs go on: each run with all of them, the main thread with one."""
 
 import ctypes
+import signal
 import sys
 import threading
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+_AFTERWARDS_S = 0.05
 _SOFT = 1  # omp_pause_soft: the calling thread's helpers end, and come back when they are needed
 
 
@@ -29,7 +31,7 @@ class Cores:
         self._training: Counter[threading.Thread] = Counter()  # loops that go on in each
         self._count = 1  # threads of each of them
         self._lent: int | None = None  # the number that the main thread had; None: it has it
-        self._settle_in_main = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lambda _: self._settle())
+        self._settle_in_main = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._settle_for_c)
 
     @property
     def count(self) -> int:
@@ -92,8 +94,17 @@ class Cores:
         elif _gnu_pause() is not None:
             ctypes.pythonapi.Py_AddPendingCall(self._settle_in_main, None)
 
-    def _settle(self) -> int:
-        """In the main thread: lend what it has, or take it back; 0, as Python wants it."""
+    def _settle_for_c(self, _: object) -> int:
+        """`_settle`, called by C, which loses exceptions: a Ctrl+C that falls into it is said again just afterwards."""
+        try:
+            self._settle()
+        except KeyboardInterrupt:
+            threading.Timer(_AFTERWARDS_S, _interrupt_main).start()
+            self._settle()
+        return 0
+
+    def _settle(self) -> None:
+        """In the main thread: lend what it has, or take it back."""
         with self._lock:
             main = threading.main_thread()
             lends = bool(self._training) and main not in self._training and _gnu_pause() is not None
@@ -105,10 +116,15 @@ class Cores:
                 if torch.get_num_threads() == 1:
                     torch.set_num_threads(self._lent)
                 self._lent = None
-        return 0
 
 
 CORES = Cores()  # a process has one processor
+
+
+def _interrupt_main() -> None:
+    main = threading.main_thread()
+    if main.is_alive() and main.ident is not None:
+        signal.pthread_kill(main.ident, signal.SIGINT)
 
 
 def drop_helpers() -> None:

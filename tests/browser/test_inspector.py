@@ -78,13 +78,17 @@ def test_looking_inside_while_it_trains(training) -> None:
 
     page.get_by_label("keep up with the training").uncheck()
     until(page, lambda: page.evaluate(PIXELS, MAPS)[1] > 5)
-    block = page.locator(".reswork-network .barlayer .point path").nth(1).bounding_box()
+    drawn = page.locator(".reswork-network .barlayer .point path").nth(1)
+    drawn.scroll_into_view_if_needed()
+    block = drawn.bounding_box()
     page.mouse.click(block["x"] + block["width"] / 2, block["y"] + block["height"] / 2)
     page.wait_for_function("() => document.querySelector('.reswork-maps').innerText.includes('layer1.0')"
                            " || document.querySelector('.reswork-maps').innerText.includes('layer2.0')")  # fmt: skip
 
     before = answer(page)
-    canvas = page.locator(".reswork-sketch canvas").bounding_box()
+    sketch = page.locator(".reswork-sketch canvas")
+    sketch.scroll_into_view_if_needed()
+    canvas = sketch.bounding_box()
     page.mouse.move(canvas["x"] + 60, canvas["y"] + 60)
     page.mouse.down()
     page.mouse.move(canvas["x"] + 160, canvas["y"] + 160, steps=6)

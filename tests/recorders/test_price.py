@@ -130,7 +130,7 @@ def test_recorders_join_and_leave_a_budget_and_intervals_can_be_set(clock):
     budget.add(worker)
     worker.every = 4
     steps(clock, [worker, budget], 40)
-    assert (worker.every, worker.usual_every) == (4, 4)
+    assert (worker.every, worker.state()["usual_every"]) == (4, 4)
     budget.remove(worker)
     assert budget.recorders == () and budget.total == 0
     fixed = Timed("b", Worker(clock, 0.02, None))

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -180,3 +181,22 @@ def _settled(count: Callable[[], int], wanted: int = -1) -> int:
         time.sleep(0.01)
         found = count()
     return found
+
+
+@gnu
+def test_an_interrupt_that_falls_into_it_is_not_lost(cores, monkeypatch):
+    asked = iter([KeyboardInterrupt, None])
+
+    def settle() -> None:
+        if (error := next(asked)) is not None:
+            raise error
+
+    monkeypatch.setattr(cores, "_settle", settle)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup has it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            assert cores._settle_in_main(None) == 0
+            threading.Event().wait(60)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert list(asked) == []  # it settled all the same
