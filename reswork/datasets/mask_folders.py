@@ -173,12 +173,7 @@ def _read(
         targets = torch.from_numpy(np.stack([key.applied(mask) for mask in raw.values()]))
         order = make.order(places[usable], targets)
         chosen = torch.from_numpy(pixels[usable[order.rows]])
-        data = make.data(key, order, chosen, targets[torch.from_numpy(order.rows)])
-        problem = keeping.entry.keep(data, keeping.signature) if keeping.choice else ""
-        if problem:
-            note = f"The decoded images could not be cached ({problem})."
-            data = data._with(notes=(*data.notes, note))
-        return data
+        return keeping.kept(make.data(key, order, chosen, targets[torch.from_numpy(order.rows)]))
     with keeping.entry.locked():
         if (known := keeping.recalled()) is not None:
             return known  # another process has made it meanwhile

@@ -264,12 +264,7 @@ def _read(place: Path, files: FolderFiles | ZipFiles, wish: _Wish, keeping: Keep
         sharing = _without(failed, order, layout, survey, sharing, wish)
         rows = _rows(order, sharing.order)
         pixels = pixels if np.array_equal(rows, np.arange(len(pixels))) else pixels[rows]
-        data = _dataset(place, files, layout, survey, sharing, torch.from_numpy(pixels))
-        problem = keeping.entry.keep(data, keeping.signature) if keeping.choice else ""
-        if problem:
-            note = f"The decoded images could not be cached ({problem})."
-            data = data._with(notes=(*data.notes, note))
-        return data
+        return keeping.kept(_dataset(place, files, layout, survey, sharing, torch.from_numpy(pixels)))
     with keeping.entry.locked():
         if (known := keeping.recalled()) is not None:
             return known  # another process has made it meanwhile

@@ -115,6 +115,14 @@ class Keeping:
         place = Path(choice).expanduser().resolve() if is_place else None  # type: ignore[arg-type]
         return cls(choice, entry_for(settings, place), signature)
 
+    def kept(self, data: Dataset) -> Dataset:
+        """A data set in memory, kept in the cache besides where that is wanted; a note says where it could not be."""
+        problem = self.entry.keep(data, self.signature) if self.choice else ""
+        if not problem:
+            return data
+        note = f"The decoded images could not be cached ({problem})."
+        return data._with(notes=(*data.notes, note))
+
     def recalled(self) -> Dataset | None:
         """The data set as it was kept; None where it has to be read."""
         kept = self.entry.recalled(self.signature) if self.choice is not False else None
