@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError as TooLate
 
 from tests.browser.conftest import choose_theme, open_workbench, until
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
@@ -22,11 +23,13 @@ PIXELS = (  # different colours in the picture of a figure
     "   load.src = image.getAttribute('href') || image.getAttribute('xlink:href'); })"
     " : [0, 0]; }"
 )
-NOTHING_CUT = (
+CUT = (  # what stands out of the page at the right
     "() => { const box = document.querySelector('.reswork').getBoundingClientRect();"
     " return [...document.querySelectorAll('.reswork-plot, .reswork button, .reswork-trust')]"
-    "   .every(e => !e.offsetParent || e.getBoundingClientRect().right <= box.right + 2); }"
+    "   .filter(e => e.offsetParent && !(e.getBoundingClientRect().right <= box.right + 2))"
+    "   .map(e => `${e.className}, ${e.getBoundingClientRect().right} of ${box.right}: ${e.innerText.slice(0, 60)}`); }"
 )
+NOTHING_CUT = f"() => ({CUT})().length === 0"
 STRIP = ".reswork-film .reswork-figure"
 MAPS = ".reswork-maps .reswork-figure"
 METHODS = ".reswork-methods .reswork-figure"
@@ -114,7 +117,10 @@ def test_looking_inside_while_it_trains(training) -> None:
 
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         choose_theme(page, theme)
-        page.wait_for_function(NOTHING_CUT)
+        try:
+            page.wait_for_function(NOTHING_CUT)
+        except TooLate as error:
+            raise AssertionError(f"{theme}: {page.evaluate(CUT)}") from error
     press(page, "Stop")
     wait_state(page, "stopped")
 
