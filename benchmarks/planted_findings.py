@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from benchmarks.report import Report
 from reswork import datasets
 from reswork.datasets import Dataset, Split
-from reswork.debugging.alike_classes import alike_classes
-from reswork.debugging.answers import predictions_of
-from reswork.debugging.duplicates import duplicates
-from reswork.debugging.label_errors import label_issues
-from reswork.debugging.outliers import outliers
-from reswork.debugging.predictions import Predictions, checked_predictions
-from reswork.debugging.slices import groupings, worse_slices
 from reswork.models.network import resnet
+from reswork.reporting.alike_classes import alike_classes
+from reswork.reporting.answers import predictions_of
+from reswork.reporting.duplicates import duplicates
+from reswork.reporting.label_errors import label_issues
+from reswork.reporting.outliers import outliers
+from reswork.reporting.predictions import Predictions, checked_predictions
+from reswork.reporting.slices import groupings, worse_slices
 from reswork.tasks import task_for
 from reswork.training.loop import fit
 from reswork.training.recipe import Recipe

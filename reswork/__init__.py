@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results, tasks
     from reswork.datasets.augmentation import Augmentation
-    from reswork.debugging.report import Report, report
     from reswork.diagnosis import diagnose
     from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from reswork.models.config import ResNetConfig
     from reswork.models.network import ResNet, resnet, unet
     from reswork.models.sheet import spec_sheet
+    from reswork.reporting.report import Report, report
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
     from reswork.store.export import export_csv, export_page, export_pictures
@@ -123,7 +123,7 @@ _HOMES = {
     "Moments": "reswork.store.moments",
     "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
-    "Report": "reswork.debugging.report",
+    "Report": "reswork.reporting.report",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
     "Run": "reswork.training.run",
@@ -151,7 +151,7 @@ _HOMES = {
     "debug": "reswork.widgets.debug_view",
     "divergence": "reswork.experiment.divergence",
     "relatives": "reswork.experiment.branching",
-    "report": "reswork.debugging.report",
+    "report": "reswork.reporting.report",
     "resnet": "reswork.models.network",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",

@@ -310,8 +310,8 @@ def _progress_line(run: "LiveRun") -> str:
 
 def _report(chosen: argparse.Namespace) -> int:
     from reswork import datasets
-    from reswork.debugging.report import report
-    from reswork.debugging.rules import Rule
+    from reswork.reporting.report import report
+    from reswork.reporting.rules import Rule
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.saved_run import load_run
 

@@ -7,9 +7,9 @@ from typing import Any
 import ipywidgets as w
 
 from reswork.datasets.dataset import Dataset
-from reswork.debugging.contents import Figures, confused_images, contents
-from reswork.debugging.report import Planned, Report
-from reswork.debugging.report import report as new_report
+from reswork.reporting.contents import Figures, confused_images, contents
+from reswork.reporting.report import Planned, Report
+from reswork.reporting.report import report as new_report
 from reswork.widgets.form import ErrorLine, button
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure

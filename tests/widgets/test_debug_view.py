@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reswork import debug
-from reswork.debugging.report import report
+from reswork.reporting.report import report
 from reswork.widgets.debug_view import DebugView
 from reswork.widgets.live_figure import LiveFigure
 

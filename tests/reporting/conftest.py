@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from reswork.debugging.predictions import Predictions, checked_predictions
+from reswork.reporting.predictions import Predictions, checked_predictions
 
 
 def made_predictions(count: int = 600, wide: int = 5, sharpness: float = 3.0, seed: int = 0) -> Predictions:

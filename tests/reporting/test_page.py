@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from reswork.debugging.contents import small
-from reswork.debugging.page import page_text
-from reswork.debugging.report import report
+from reswork.reporting.contents import small
+from reswork.reporting.page import page_text
+from reswork.reporting.report import report
 
 HOSTILE = ("<script>alert(1)</script>", "</style>&amp;$x$", '" onload="x', "dog", "cat")
 

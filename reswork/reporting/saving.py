@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reswork.debugging.page import page_text
 from reswork.errors import InvalidSetting
+from reswork.reporting.page import page_text
 from reswork.store.atomic_files import write_text
 from reswork.store.export import plain_cell
 
 if TYPE_CHECKING:
-    from reswork.debugging.report import Report
+    from reswork.reporting.report import Report
 
 FORMAT, VERSION = "reswork-report", 1
 _MOST_LISTED = 1000  # entries of a list in JSON; a CSV file has all

@@ -9,11 +9,11 @@ from typing import Any, cast
 import numpy as np
 
 from reswork.datasets.dataset import Dataset
-from reswork.debugging.answers import Stopped, first_seconds, model_of, predictions_of
-from reswork.debugging.embedding_map import embedding_map
-from reswork.debugging.predictions import Predictions, checked_predictions
-from reswork.debugging.sections import SECTIONS, Section, Subject
 from reswork.errors import InvalidSetting
+from reswork.reporting.answers import Stopped, first_seconds, model_of, predictions_of
+from reswork.reporting.embedding_map import embedding_map
+from reswork.reporting.predictions import Predictions, checked_predictions
+from reswork.reporting.sections import SECTIONS, Section, Subject
 from reswork.results.confidence import Calibration, Coverage
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap, Projection
@@ -261,7 +261,7 @@ class Report:
         Raises:
             InvalidSetting: another ending, or a file that cannot be written.
         """
-        from reswork.debugging.saving import save_report
+        from reswork.reporting.saving import save_report
 
         return save_report(self, Path(path))
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset, Split
-from reswork.debugging.predictions import Predictions, checked_predictions
 from reswork.errors import InvalidSetting
 from reswork.probes.capture import watched
 from reswork.probes.inputs import first_tensor, numbers
 from reswork.probes.layer_lookup import block_names, unwrapped
 from reswork.probes.readable import check_readable
+from reswork.reporting.predictions import Predictions, checked_predictions
 from reswork.store.checkpoint import Checkpoint
 from reswork.store.saved_run import SavedRun
 from reswork.training.live_run import LiveRun

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from reswork.debugging.predictions import checked_predictions
-from reswork.debugging.scores import class_scores, confusion_order, log_probabilities, mistakes
+from reswork.reporting.predictions import checked_predictions
+from reswork.reporting.scores import class_scores, confusion_order, log_probabilities, mistakes
 
 
 def test_every_number_is_scikit_learns(predictions):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.targets import IGNORED
-from reswork.debugging.answers import outputs
+from reswork.reporting.answers import outputs
 from reswork.results.mask_scores import SIZES, MaskScores
 from reswork.tasks import task_for
 

@@ -10,11 +10,11 @@ from torch import nn
 import reswork as rw
 from reswork.datasets import digits
 from reswork.datasets.dataset import Dataset
-from reswork.debugging.answers import predictions_of, probabilities
-from reswork.debugging.report import Report, report
-from reswork.debugging.saving import schema
-from reswork.debugging.slices import wilson
 from reswork.errors import InvalidSetting
+from reswork.reporting.answers import predictions_of, probabilities
+from reswork.reporting.report import Report, report
+from reswork.reporting.saving import schema
+from reswork.reporting.slices import wilson
 from reswork.training.evaluation import evaluate
 
 

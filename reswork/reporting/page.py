@@ -5,13 +5,13 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
-from reswork.debugging.contents import CONTENTS, contents
 from reswork.figures.text import number
+from reswork.reporting.contents import CONTENTS, contents
 from reswork.store.page import document, drawn
 from reswork.tasks import task_of_kind
 
 if TYPE_CHECKING:
-    from reswork.debugging.report import Report
+    from reswork.reporting.report import Report
 
 
 def page_text(report: "Report") -> str:

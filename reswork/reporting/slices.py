@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import hypergeom
 
-from reswork.debugging.predictions import Predictions
-from reswork.debugging.traits import image_traits
+from reswork.reporting.predictions import Predictions
+from reswork.reporting.traits import image_traits
 from reswork.results.slices import Slice, Slices
 
 _FIFTHS = ("lowest", "second", "middle", "fourth", "highest")

@@ -7,7 +7,7 @@ import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from reswork.debugging.predictions import Predictions
+from reswork.reporting.predictions import Predictions
 from reswork.results.scores import ClassScores, Mistakes
 from reswork.tasks.classification import ClassMeter
 
@@ -23,7 +23,7 @@ def class_scores(predictions: Predictions) -> ClassScores:
         InvalidSetting: labels are not known.
 
     Example:
-        >>> from reswork.debugging.predictions import checked_predictions
+        >>> from reswork.reporting.predictions import checked_predictions
         >>> class_scores(checked_predictions([[0.9, 0.1], [0.2, 0.8]], [0, 0])).metrics["top1"]
         0.5
     """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reswork.debugging.predictions import Predictions
+from reswork.reporting.predictions import Predictions
 from reswork.results.data_findings import LabelIssues
 
 _SLACK = 1e-6  # below a threshold that still counts as reaching it

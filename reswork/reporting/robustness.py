@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset, Split
-from reswork.debugging.answers import outputs
-from reswork.debugging.corruptions import CORRUPTIONS, Corruption
-from reswork.debugging.slices import wilson
+from reswork.reporting.answers import outputs
+from reswork.reporting.corruptions import CORRUPTIONS, Corruption
+from reswork.reporting.slices import wilson
 from reswork.results.robustness import Robustness
 from reswork.tasks import task_for
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from reswork.debugging.predictions import Predictions
+from reswork.reporting.predictions import Predictions
 from reswork.results.data_findings import AlikeClasses
 
 THRESHOLD = 0.75  # of the upper end of the AUROC's interval

@@ -9,7 +9,7 @@ import numpy as np
 from reswork import figures
 
 if TYPE_CHECKING:
-    from reswork.debugging.report import Report
+    from reswork.reporting.report import Report
 
 Figures = dict[str, Any]  # title -> figure
 Content = str | Figures  # HTML in which every name is escaped, or figures side by side

@@ -6,8 +6,8 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from reswork.datasets import normalise, scenes
 from reswork.datasets.dataset import Dataset
-from reswork.debugging.mask_scores import mask_scores, near_border
-from reswork.debugging.report import report
+from reswork.reporting.mask_scores import mask_scores, near_border
+from reswork.reporting.report import report
 
 
 class Guess(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy.ndimage import gaussian_filter1d
 
-from reswork.debugging.corruptions import (
+from reswork.reporting.corruptions import (
     CORRUPTIONS,
     blur,
     brightness,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from reswork.debugging.predictions import checked_predictions
 from reswork.errors import InvalidSetting
+from reswork.reporting.predictions import checked_predictions
 
 GOOD = np.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
 IMAGES = np.zeros((3, 1, 4, 4), np.uint8)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reswork.debugging.traits import grey
+from reswork.reporting.traits import grey
 from reswork.results.data_findings import Duplicates
 
 THRESHOLD = 0.8

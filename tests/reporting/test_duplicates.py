@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from reswork.debugging.duplicates import duplicates
+from reswork.reporting.duplicates import duplicates
 
 
 def pillow(image: np.ndarray) -> Image.Image:

@@ -3,8 +3,8 @@ import pytest
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
-from reswork.debugging.label_errors import label_issues
-from reswork.debugging.predictions import Predictions, checked_predictions
+from reswork.reporting.label_errors import label_issues
+from reswork.reporting.predictions import Predictions, checked_predictions
 
 
 def with_wrong_labels(given: Predictions, share: float = 0.1) -> tuple[Predictions, np.ndarray]:

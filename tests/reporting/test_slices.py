@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, fisher_exact
 
-from reswork.debugging.predictions import checked_predictions
-from reswork.debugging.slices import (
+from reswork.reporting.predictions import checked_predictions
+from reswork.reporting.slices import (
     Grouping,
     columns,
     fifths,

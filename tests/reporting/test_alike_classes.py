@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from reswork.debugging.alike_classes import alike_classes, area_error, separation
-from reswork.debugging.predictions import checked_predictions
+from reswork.reporting.alike_classes import alike_classes, area_error, separation
+from reswork.reporting.predictions import checked_predictions
 
 
 def test_the_area_is_scikit_learns():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageStat
 
-from reswork.debugging.traits import grey, image_traits
+from reswork.reporting.traits import grey, image_traits
 
 
 def test_grey_brightness_and_contrast_are_pillows(images):

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from reswork.debugging.predictions import Predictions
-from reswork.debugging.scores import log_probabilities
+from reswork.reporting.predictions import Predictions
+from reswork.reporting.scores import log_probabilities
 from reswork.results.confidence import Calibration, Coverage, Reliability
 
 BINS = 15

@@ -8,18 +8,18 @@ import numpy as np
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
-from reswork.debugging.alike_classes import alike_classes
-from reswork.debugging.calibration import calibration, coverage
-from reswork.debugging.corruptions import CORRUPTIONS
-from reswork.debugging.duplicates import duplicates
-from reswork.debugging.embedding_map import embedding_map
-from reswork.debugging.label_errors import label_issues
-from reswork.debugging.mask_scores import mask_scores
-from reswork.debugging.outliers import outliers
-from reswork.debugging.predictions import Predictions
-from reswork.debugging.robustness import robustness
-from reswork.debugging.scores import class_scores, mistakes
-from reswork.debugging.slices import slices
+from reswork.reporting.alike_classes import alike_classes
+from reswork.reporting.calibration import calibration, coverage
+from reswork.reporting.corruptions import CORRUPTIONS
+from reswork.reporting.duplicates import duplicates
+from reswork.reporting.embedding_map import embedding_map
+from reswork.reporting.label_errors import label_issues
+from reswork.reporting.mask_scores import mask_scores
+from reswork.reporting.outliers import outliers
+from reswork.reporting.predictions import Predictions
+from reswork.reporting.robustness import robustness
+from reswork.reporting.scores import class_scores, mistakes
+from reswork.reporting.slices import slices
 
 Need = Literal["labels", "images", "embeddings", "model", "masks"]
 

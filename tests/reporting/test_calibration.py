@@ -5,8 +5,8 @@ from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from reswork.debugging.calibration import best_temperature, calibration, coverage, reliability
-from reswork.debugging.predictions import checked_predictions
+from reswork.reporting.calibration import best_temperature, calibration, coverage, reliability
+from reswork.reporting.predictions import checked_predictions
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reswork.debugging.outliers import outliers
+from reswork.reporting.outliers import outliers
 
 
 def blobs(count: int = 300, seed: int = 0) -> np.ndarray:
