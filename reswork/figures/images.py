@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.errors import InvalidSetting
-from reswork.figures.canvas import about, canvas
+from reswork.figures.canvas import CLEAR, about, canvas
 from reswork.figures.text import escape, shortened
 
 _MOST_PIXELS = 1_024  # width or height of the mosaic; larger pictures are averaged down
@@ -51,6 +51,7 @@ def image_grid(
     *,
     columns: int | None = None,
     title: str = "Pictures",
+    names: Sequence[str] = (),
 ) -> go.Figure:
     """Pictures in rows, each under its title; also the strip of augmented versions of one picture.
 
@@ -59,6 +60,7 @@ def image_grid(
         titles: up to N texts; cut to two lines as wide as a picture.
         columns: pictures in a row; None: what suits N.
         title: of the figure, in a few words.
+        names: N texts that say which picture is pointed at, and are what a click on one gives.
 
     Returns:
         Figure with a single picture made of all.
@@ -72,7 +74,7 @@ def image_grid(
             "images", f"images of shape {array.shape} and type {array.dtype}; give (N, C, H, W) uint8"
         )
     info = mosaic_of(array, tuple(titles), columns)
-    return mosaic_figure(info, title=title, summary=_summary(info), explained=_ABOUT)
+    return mosaic_figure(info, title=title, summary=_summary(info), explained=_ABOUT, names=names)
 
 
 def mosaic_of(images: np.ndarray, titles: tuple[str, ...] = (), columns: int | None = None) -> Mosaic:
@@ -132,13 +134,24 @@ def mosaic_figure(
     summary: str,
     explained: Mapping[str, str],
     shapes: Sequence[Mapping[str, Any]] = (),
+    names: Sequence[str] = (),
 ) -> go.Figure:
-    """The figure of a mosaic, with shapes in its pixels drawn on top."""
+    """The figure of a mosaic, with shapes in its pixels drawn on top.
+
+    Args:
+        info: the pictures.
+        title: of the figure.
+        summary: for those who do not see it.
+        explained: the texts of `about`.
+        shapes: as plotly takes them.
+        names: N texts: what a picture says when pointed at, and what a click on it gives.
+    """
     height, width = info.pixels.shape[:2]
     hidden: dict[str, Any] = {"visible": False, "fixedrange": True, "constrain": "domain"}
     shown = _cell_width(info.columns) * info.columns * height / width
+    picture = {"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}
     return canvas(
-        [{"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}] if info.count else [],
+        [picture, *_pointed(info, names)] if info.count else [],
         title=title,
         summary=summary,
         explained=explained,
@@ -150,6 +163,28 @@ def mosaic_figure(
         shapes=list(shapes),
         dragmode=False,
     )
+
+
+def _pointed(info: Mosaic, names: Sequence[str]) -> list[dict[str, Any]]:
+    """One clear cell over each picture, as a picture alone says nothing when pointed at or clicked."""
+    if not names:
+        return []
+    shape = (-(-info.count // info.columns), info.columns)
+    known = [*names[: info.count], *[""] * (shape[0] * shape[1] - info.count)]
+    z = np.where(np.arange(len(known)) < info.count, 0, np.nan).reshape(shape).astype(np.float32)
+    return [
+        {
+            "type": "heatmap",
+            "z": z,
+            "x": ((np.arange(shape[1]) + 0.5) * info.cell[1] - 0.5).astype(np.float32),
+            "y": ((np.arange(shape[0]) + 0.5) * info.cell[0] - 0.5).astype(np.float32),
+            "customdata": [known[row * shape[1] : (row + 1) * shape[1]] for row in range(shape[0])],
+            "colorscale": [[0, CLEAR], [1, CLEAR]],
+            "showscale": False,
+            "hoverongaps": False,
+            "hovertemplate": "%{customdata}<extra></extra>",
+        }
+    ]
 
 
 def _annotations(info: Mosaic) -> list[dict[str, Any]]:

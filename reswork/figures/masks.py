@@ -68,7 +68,12 @@ def under_masks(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def mask_overlays(
-    images: np.ndarray, masks: Sequence[np.ndarray], titles: Sequence[str], classes: Sequence[str] = ()
+    images: np.ndarray,
+    masks: Sequence[np.ndarray],
+    titles: Sequence[str],
+    classes: Sequence[str] = (),
+    *,
+    names: Sequence[str] = (),
 ) -> go.Figure:
     """Images in rows: each as it is, then under each of some masks, such as the answer and the truth.
 
@@ -77,6 +82,7 @@ def mask_overlays(
         masks: (N, H, W) uint8 each, one for each column.
         titles: of the columns.
         classes: names, for the summary.
+        names: (N,) what an image says when pointed at, and what a click on it gives.
 
     Returns:
         Figure with one picture made of all.
@@ -93,7 +99,8 @@ def mask_overlays(
     names = ", ".join(str(classes[k]) if k < len(classes) else str(k) for k in shown[:12])
     summary = f"Images: {len(images)}, masks over each: {len(masks)}; classes: {names or 'none'}."
     mosaic = mosaic_of(tiles, words, len(columns))
-    return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=_ABOUT)
+    pointed = [name for name in names for _ in columns]
+    return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=_ABOUT, names=pointed)
 
 
 def class_iou(confusion: ArrayLike, classes: Sequence[str]) -> go.Figure:

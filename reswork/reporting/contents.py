@@ -1,5 +1,6 @@
 """What a section of a report shows: sentences, tables and figures, for a page and for a widget alike."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ _SHOWN = 24  # images of a list
 _SIDE = 64  # pixels of a thumbnail at most
 _ROWS = 25  # of a table
 _SLICES = 3  # of which images are shown
+_NAME = re.compile(r"(test|train) image (\d+)")
 
 
 def contents(report: "Report", name: str) -> Iterator[Content]:
@@ -69,8 +71,9 @@ def _masks(report: "Report") -> Iterator[Content]:
     shown = found.worst[:6]
     titles = ("image", "answer", "truth")
     worst = figures.mask_overlays(
-        images[shown], [found.worst_answers[: len(shown)], truth[shown]], titles, report.classes
-    )
+        images[shown], [found.worst_answers[: len(shown)], truth[shown]], titles, report.classes,
+        names=image_names(shown),
+    )  # fmt: skip
     confusion = figures.confusion_matrix(found.confusion, report.classes, of="pixels")
     yield {"Worst images": worst, "Which classes are confused": confusion}
 
@@ -166,9 +169,11 @@ def _duplicates(report: "Report") -> Iterator[Content]:
             for each, two in zip(found.other_split, found.second, strict=True)
         ]
         both = [text for one, two in zip(found.first, titles, strict=True) for text in (f"test {one}", two)]
-        grid = figures.image_grid(
-            small(np.stack(pairs)), both[: len(pairs)], columns=6, title="Pairs side by side"
-        )
+        rows_of = zip(found.first, found.second, found.other_split, strict=True)
+        named = [name for one, two, other in rows_of
+                 for name in image_names([one]) + image_names([two], "train" if other else "test")]  # fmt: skip
+        grid = figures.image_grid(small(np.stack(pairs)), both[: len(pairs)], columns=6, names=named[: len(pairs)],
+                                  title="Pairs side by side")  # fmt: skip
         yield {"Pairs side by side": grid}
 
 
@@ -192,6 +197,17 @@ CONTENTS: dict[str, Callable[["Report"], Iterator[Content]]] = {
 }
 
 
+def image_names(rows: Sequence[int] | np.ndarray, split: str = "test") -> list[str]:
+    """What images are called when pointed at, and what a click on one says; `image_of` reads it."""
+    return [f"{split} image {int(row)}" for row in rows]
+
+
+def image_of(name: str) -> tuple[int, str] | None:
+    """Number and split of the image of that name; None where it is none."""
+    found = _NAME.fullmatch(name)
+    return (int(found[2]), found[1]) if found else None
+
+
 def small(images: np.ndarray) -> np.ndarray:
     """Thumbnails, (N, C, h, w) uint8 of at most 64 pixels a side; smaller images as they are."""
     step = -(-max(images.shape[2:]) // _SIDE)
@@ -207,7 +223,11 @@ def _images(report: "Report", rows: np.ndarray, titles: Sequence[str], title: st
     images = report.images
     if images is None or not len(rows):
         return {}
-    return {title: figures.image_grid(small(images[rows[:_SHOWN]]), titles[:_SHOWN], columns=6, title=title)}
+    shown = rows[:_SHOWN]
+    grid = figures.image_grid(
+        small(images[shown]), titles[:_SHOWN], columns=6, title=title, names=image_names(shown)
+    )
+    return {title: grid}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

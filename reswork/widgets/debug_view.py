@@ -1,13 +1,13 @@
 """`rw.debug`: a report on a trained model that fills section by section."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 import ipywidgets as w
 
 from reswork.datasets.dataset import Dataset
-from reswork.reporting.contents import Figures, confused_images, contents
+from reswork.reporting.contents import Figures, confused_images, contents, image_of
 from reswork.reporting.report import Planned, Report
 from reswork.reporting.report import report as new_report
 from reswork.widgets.form import ErrorLine, button
@@ -15,6 +15,8 @@ from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
+
+OnImage = Callable[[int, str], None]
 
 
 class DebugView(w.VBox):
@@ -24,11 +26,13 @@ class DebugView(w.VBox):
 
     Args:
         report: what is shown; sections that it has already are there at once.
+        on_image: called with number and split (``test`` or ``train``) of an image that is clicked, wherever it is
+            shown; it can be set later, too.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, on_image: OnImage = lambda index, split: None) -> None:
         super().__init__()
-        self.report = report
+        self.report, self.on_image = report, on_image
         self.fill = button("Fill", "Compute the sections one after the other", self._fill, "primary")
         self.stop = button("Stop", "End the section that is computed, and begin no other", self._stop)
         self.error = ErrorLine()
@@ -119,10 +123,21 @@ class DebugView(w.VBox):
             if title.startswith("Which classes are confused") and not self.report.is_masks:
                 made.append(self._confusion(figure))
             else:
-                made.append(LiveFigure(figure))
+                made.append(self._with_images(figure))
         box = w.Box(made)
         box.add_class("reswork-grid")
         return box
+
+    def _with_images(self, figure: Any) -> LiveFigure:
+        """A figure whose images, or points that are images, can be clicked."""
+        live = LiveFigure(figure)
+        live.on_click(self._image)
+        return live
+
+    def _image(self, name: str) -> None:
+        image = image_of(name)
+        if image is not None:
+            self.on_image(*image)
 
     def _confusion(self, figure: Any) -> LiveFigure:
         """The confusion matrix, whose cells say which images they count."""
@@ -139,7 +154,7 @@ class DebugView(w.VBox):
             return
         told, grid = confused_images(self.report, int(true), int(predicted))
         before = self.clicked.children
-        self.clicked.children = (_sentence(told), *(LiveFigure(figure) for figure in grid.values()))
+        self.clicked.children = (_sentence(told), *(self._with_images(figure) for figure in grid.values()))
         for each in before:
             close_tree(each)
 

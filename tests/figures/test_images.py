@@ -86,3 +86,16 @@ def test_shape_and_type_are_checked():
 def test_a_hundred_pictures_stay_light():
     images = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), np.uint8)
     assert len(image_grid(images, ["x"] * 100).to_json()) < 200_000
+
+
+def test_each_picture_says_its_name_when_clicked():
+    images = np.zeros((5, 1, 8, 8), np.uint8)
+    figure = image_grid(images, ["a"] * 5, columns=3, names=[f"test image {k}" for k in range(5)])
+    info, cells = mosaic_of(images, ("a",) * 5, 3), figure.data[1]
+    for index in range(5):
+        left, top = info.corner(index)
+        column = np.abs(cells.x - (left + 3.5)).argmin()
+        row = np.abs(cells.y - (top + 3.5)).argmin()
+        assert abs(cells.x[column] - left - 3.5) < info.cell[1] / 2
+        assert cells.customdata[row][column] == f"test image {index}" and cells.z[row, column] == 0
+    assert np.isnan(cells.z[1, 2])  # no picture is there

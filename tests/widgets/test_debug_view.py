@@ -49,6 +49,18 @@ def test_a_click_on_a_cell_shows_its_images(view: DebugView) -> None:
     assert len(view.clicked.children) == 2
 
 
+def test_a_click_on_an_image_says_which(view: DebugView) -> None:
+    clicked = []
+    view.on_image = lambda index, split: clicked.append((index, split))
+    list(view.report.fill(["mistakes"]))
+    view._show("mistakes")
+    grid = view.sections["mistakes"].children[-1].children[0]
+    name = grid.frame["data"][1]["customdata"][0][1]
+    for sent in (name, "train image 3", "", "cat"):
+        grid._handle_custom_msg({"kind": "click", "name": sent}, [])
+    assert clicked == [(int(view.report.mistakes().images[1]), "test"), (3, "train")]
+
+
 def test_what_a_report_has_is_there_at_once_and_stop_ends_it(given) -> None:
     made = report(**given)
     list(made.fill(["scores"]))
