@@ -1,7 +1,8 @@
 """One training in this fresh process, and its speed: ``python -m benchmarks.fresh_loop ARM``.
 
 The loop by hand computes in a main thread that has done nothing else, and beside nobody. The others are started from
-a main thread that has used torch, as in a notebook. Compared in one process, both would wait for the same helpers.
+a main thread that has used torch, in a program that was started as `reswork lab` starts its kernels. Compared in one
+process, both would wait for the same helpers.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.hand_written_loop import BATCH, CROP_AND_FLIP, DEPTH, bare_steps, made_data, seconds_bare
+from reswork import allocator
 from reswork.experiment.launch import train
 from reswork.models.network import resnet
 from reswork.training.live_run import LiveRun
@@ -37,9 +39,10 @@ def images_per_second(arm: str, depth: int, precision: str, warm: int, steps: in
     command = [sys.executable, "-m", "benchmarks.fresh_loop", arm, "--depth", str(depth)]
     command += ["--precision", precision, "--warm", str(warm), "--steps", str(steps)]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
-        )
+        environment = os.environ | {"PYTHONPATH": path}
+        if arm != "hand":
+            environment = allocator.SETTINGS | environment
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{arm} failed:\n{done.stderr[-3000:]}")
     return float(done.stdout.split()[-1])

@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace) -> Report:
         [
             f"Fresh processes in turns, batches of {BATCH}, cpu, channels_last, {options.steps} steps after "
             f"{options.warm} to warm up, without an evaluation, {options.rounds} rounds; the runs are started from a "
-            "main thread that has used torch. Median (least to most)."
+            "main thread that has used torch, as in a notebook of `reswork lab`. Median (least to most)."
         ],
     )
 

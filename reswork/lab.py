@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reswork import allocator
 from reswork.errors import InvalidSetting
 
 START_NOTEBOOK = Path("notebooks", "00_start_here.ipynb")
@@ -86,7 +87,7 @@ def lab_command(
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the same name elsewhere
         "RESWORK_RUNS": environment.get("RESWORK_RUNS") or str(folder / "runs"),
     }
-    return [*command, *arguments], {**environment, **settings}
+    return [*command, *arguments], {**allocator.SETTINGS, **environment, **settings}
 
 
 def _redirect_file_fails() -> bool:

@@ -49,6 +49,11 @@ def test_all_notebooks_share_one_folder_of_runs(tmp_path: Path) -> None:
     assert lab_command([], {"RESWORK_RUNS": "/elsewhere"}, tmp_path)[1]["RESWORK_RUNS"] == "/elsewhere"
 
 
+def test_kernels_keep_the_memory_of_a_step_unless_somebody_wants_otherwise(tmp_path: Path) -> None:
+    environment = lab_command([], {"MALLOC_TRIM_THRESHOLD_": "7"}, tmp_path)[1]
+    assert (environment["MALLOC_ARENA_MAX"], environment["MALLOC_TRIM_THRESHOLD_"]) == ("1", "7")
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_browsers_that_cannot_read_the_redirect_file_get_the_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import torch
 from torch import nn
 
+from reswork import allocator
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks import Evaluation, Task, task_for
@@ -90,6 +91,7 @@ def fit(
     device, why = choose_device(ranks.device_name(recipe.device))
     with ExitStack() as stack:
         if device.type == "cpu":
+            stack.callback(allocator.give_back)
             stack.enter_context(CORES.taken())
         stack.enter_context(ranks.together(device))
         stack.enter_context(global_state(device, deterministic=recipe.deterministic))

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import reswork
+from reswork import allocator
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.processes.connection import PROTOCOL, connect
@@ -43,11 +44,6 @@ from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.run import active_runs
 
-_ALLOCATOR = {  # glibc keeps what a step frees for the next one; the system would give it back page by page
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
-    "MALLOC_TRIM_THRESHOLD_": str(1024**3),
-}
 _BEGINS_S = 30.0  # longer than any worker takes before it listens
 
 
@@ -244,7 +240,7 @@ def _started(directory: Path, folder: Path, ranks: int) -> "subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_ALLOCATOR | os.environ | {"PYTHONPATH": _search_path(), "PYTHONUNBUFFERED": "1"},
+            env=allocator.SETTINGS | os.environ | {"PYTHONPATH": _search_path(), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
 
