@@ -26,6 +26,7 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.datasets.facts import data_of, facts_of
 from reswork.datasets.mapped import Rows
 from reswork.datasets.places import cache_root
+from reswork.datasets.progress import EVERY_S, Ticker
 from reswork.errors import InvalidSetting
 
 VERSION = 4  # raise it when decoding changes
@@ -115,7 +116,7 @@ class Entry:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process makes it at a time; others wait.
+        """Only one process makes it at a time; others wait, and say so.
 
         Raises:
             InvalidSetting: its place cannot be written.
@@ -123,7 +124,7 @@ class Entry:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(_lock_of(self.folder))
-            lock.acquire()
+            _acquire(lock)
         except OSError as error:
             raise InvalidSetting(
                 "cache",
@@ -317,6 +318,17 @@ def write_about(folder: Path, data: Dataset, signature: str) -> None:
 
 def _digest(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _acquire(lock: FileLock) -> None:
+    with Ticker("Waiting for another program, which decodes the same images", total=0) as ticker:
+        while True:
+            try:
+                lock.acquire(timeout=EVERY_S)
+            except Timeout:
+                ticker.advance(0)
+            else:
+                return
 
 
 def _lock_of(folder: Path) -> Path:

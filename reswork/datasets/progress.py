@@ -19,7 +19,7 @@ class Progress:
     Args:
         what: is done, such as ``Decoding``.
         done: images so far.
-        total: images in all.
+        total: images in all; 0 where that is unknown.
         seconds_left: estimate of this part; None while unknown.
     """
 
@@ -34,6 +34,8 @@ class Progress:
         return self.done / max(self.total, 1)
 
     def __str__(self) -> str:
+        if not self.total:
+            return self.what
         left = "" if self.seconds_left is None else f", {_in_words(self.seconds_left)} left"
         return f"{self.what}: {self.done:,} of {self.total:,} images{left}"
 
@@ -57,7 +59,7 @@ class Ticker:
 
     Args:
         what: is done.
-        total: images.
+        total: images; 0 where that is unknown.
         done: what was done before, in an earlier process.
     """
 

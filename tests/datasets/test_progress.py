@@ -1,8 +1,11 @@
 import sys
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from reswork.datasets import progress
+from reswork.datasets.cache import Entry
 from reswork.datasets.progress import Progress, Ticker, watched
 
 
@@ -45,3 +48,16 @@ def test_a_terminal_gets_one_line_that_goes_and_a_log_few(
     assert "\r\x1b[KDecoding: 100 of 100 images" in shown
     assert shown.endswith("\r\x1b[K")
     assert "\n" not in shown
+
+
+def test_who_waits_for_another_program_says_so(tmp_path: Path) -> None:
+    other = FileLock(tmp_path / "set.lock")
+    other.acquire()
+    told: list[str] = []
+
+    def listener(progress: Progress) -> None:
+        told.append(str(progress))
+        other.release()
+
+    with watched(listener), Entry(tmp_path / "set").locked():
+        assert told == ["Waiting for another program, which decodes the same images"]
