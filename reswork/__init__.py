@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders, results, tasks
+    from reswork import datasets, figures, probes, recorders, results, surgery, tasks
+    from reswork.contrast.comparison import compare_models
     from reswork.datasets.augmentation import Augmentation
     from reswork.diagnosis import diagnose
     from reswork.environment.checkup import doctor
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from reswork.training.run import Run, RunState, active_runs
     from reswork.widgets import Workbench, inspect, live
     from reswork.widgets.debug_view import debug
+    from reswork.widgets.operate_view import operate
 
 __version__ = "0.1.0"
 
@@ -68,6 +70,7 @@ __all__ = [
     "active_runs",
     "attach",
     "branch",
+    "compare_models",
     "compare_seeds",
     "compare_settings",
     "datasets",
@@ -86,6 +89,7 @@ __all__ = [
     "look_back",
     "moments",
     "open_checkpoint",
+    "operate",
     "presets",
     "probes",
     "recorders",
@@ -98,6 +102,7 @@ __all__ = [
     "show_code",
     "spec_sheet",
     "spec_table",
+    "surgery",
     "tasks",
     "train",
     "train_seeds",
@@ -112,6 +117,7 @@ _MODULES = {
     "probes": "reswork.probes",
     "recorders": "reswork.recorders",
     "results": "reswork.results",
+    "surgery": "reswork.surgery",
     "tasks": "reswork.tasks",
 }
 
@@ -134,6 +140,7 @@ _HOMES = {
     "active_runs": "reswork.training.run",
     "attach": "reswork.experiment.processes",
     "branch": "reswork.experiment.branching",
+    "compare_models": "reswork.contrast.comparison",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
     "diagnose": "reswork.diagnosis",
@@ -147,6 +154,7 @@ _HOMES = {
     "load_run": "reswork.store.saved_run",
     "look_back": "reswork.experiment.looking_back",
     "moments": "reswork.store.moments",
+    "operate": "reswork.widgets.operate_view",
     "open_checkpoint": "reswork.store.checkpoint",
     "debug": "reswork.widgets.debug_view",
     "divergence": "reswork.experiment.divergence",

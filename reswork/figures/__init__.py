@@ -6,6 +6,7 @@ from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.class_scores import class_scores
 from reswork.figures.confidence import confidence_counts, coverage, reliability
 from reswork.figures.confusion import confusion_matrix
+from reswork.figures.contrast import distances, weight_path
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
 from reswork.figures.cursor import with_cursor
@@ -46,6 +47,7 @@ __all__ = [
     "confusion_matrix",
     "cost_by_layer",
     "coverage",
+    "distances",
     "embedding_map",
     "evidence",
     "feature_maps",
@@ -73,6 +75,7 @@ __all__ = [
     "throughput",
     "trust_curves",
     "under_masks",
+    "weight_path",
     "with_cursor",
 ]
 __all__ += blocks.__all__  # what a run records of each block

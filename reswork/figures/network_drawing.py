@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from reswork.figures.canvas import CLEAR, COLOURS, INK, about, canvas
 from reswork.figures.network_layout import Box, Layout, Row, network_layout
-from reswork.figures.text import amount
+from reswork.figures.text import amount, escape
 
 if TYPE_CHECKING:
     from reswork.models.sheet import Outline, SpecSheet
@@ -44,8 +44,15 @@ _LEGEND: dict[str, str] = {
 }
 
 
+SHORTCUT = " shortcut"  # behind a block's name: its shortcut was clicked
+
+
 def network(
-    sheet: "SpecSheet | Outline", values: Mapping[str, float] | None = None, selected: str | None = None
+    sheet: "SpecSheet | Outline",
+    values: Mapping[str, float] | None = None,
+    selected: str | None = None,
+    *,
+    handles: bool = False,
 ) -> go.Figure:
     """The network drawn block by block, with its shortcuts.
 
@@ -56,11 +63,14 @@ def network(
         sheet: from ``reswork.spec_sheet``, or from ``probes.outline`` for a network that was not built here.
         values: block name to a number that colours it; other blocks stay grey.
         selected: name of the block with a thick border.
+        handles: a point on each arc that can be clicked; its ``customdata`` is the block's name with `SHORTCUT` behind.
 
     Returns:
         Figure whose height follows the number of rows; always the same traces, some of them empty.
     """
-    return _network_figure(network_layout(sheet), sheet.label, _summary(sheet), values or {}, selected)
+    layout = network_layout(sheet)
+    more = [_handles(layout, selected)] if handles else []
+    return _network_figure(layout, sheet.label, _summary(sheet), values or {}, selected, more)
 
 
 def _summary(sheet: "SpecSheet | Outline") -> str:
@@ -80,7 +90,12 @@ def _summary(sheet: "SpecSheet | Outline") -> str:
 
 
 def _network_figure(
-    layout: Layout, title: str, summary: str, values: Mapping[str, float], selected: str | None
+    layout: Layout,
+    title: str,
+    summary: str,
+    values: Mapping[str, float],
+    selected: str | None,
+    more: Sequence[dict[str, Any]],
 ) -> go.Figure:
     boxes = [box for row in layout.all_rows for box in row.boxes]
     blocks = [box for box in boxes if box.kind == "block"]
@@ -96,6 +111,7 @@ def _network_figure(
             *_block_bars(blocks, values),
             _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK),
             _frame([box for box in boxes if box.name == selected]),
+            *more,
         ],
         title=title,
         summary=summary,
@@ -241,6 +257,31 @@ def _squares(blocks: Sequence[Box]) -> dict[str, Any]:
         "marker": {"symbol": "square", "size": 8, "color": _RED},
         "hoverinfo": "skip",
         "showlegend": False,
+    }
+
+
+def _handles(layout: Layout, selected: str | None) -> dict[str, Any]:
+    """What is clicked to choose a shortcut: a point on top of each arc, large where it is chosen."""
+    boxes = [
+        box for row in layout.all_rows for box in row.boxes if box.kind == "block" and box.shortcut != "none"
+    ]
+    names = [f"{box.name}{SHORTCUT}" for box in boxes]
+    size = 5 if layout.dense else 9
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": np.array([box.x for box in boxes], np.float32),
+        "y": np.array([box.y + _ARC for box in boxes], np.float32),
+        "name": "choose a shortcut",
+        "customdata": names,
+        "hovertext": [f"shortcut of <b>{escape(box.name)}</b>" for box in boxes],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "showlegend": False,
+        "marker": {
+            "symbol": "circle",
+            "size": [size + 6 if name == selected else size for name in names],
+            "color": [_ORANGE if name == selected else INK for name in names],
+        },
     }
 
 

@@ -49,13 +49,17 @@ class OwnRandomness(TorchDispatchMode):
 
     Operations that are given a generator draw from that one.
 
+    Args:
+        seed: another one gives another stream.
+
     Attributes:
         draws: how many there were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.draws = 0
+        self._start = seed * 1_000_003
 
     def if_drawn(self) -> "AbstractContextManager[object]":
         """The same again for a network that has drawn within this; for any other nothing, which is quicker."""
@@ -73,7 +77,7 @@ class OwnRandomness(TorchDispatchMode):
         states = [generator.get_state() for generator in generators]
         try:
             for generator in generators:
-                generator.manual_seed(self.draws)
+                generator.manual_seed(self._start + self.draws)
             return func(*args, **kwargs)
         finally:
             for generator, state in zip(generators, states, strict=True):

@@ -4,6 +4,7 @@ from reswork.results.answers import Frame
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
 from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.confidence import Calibration, Coverage, Reliability
+from reswork.results.contrast import ChangedAnswers, Distances, Parting, WeightPath
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.evidence import Evidence
@@ -23,10 +24,12 @@ __all__ = [
     "AlikeClasses",
     "Attribution",
     "Calibration",
+    "ChangedAnswers",
     "ChannelExamples",
     "Check",
     "ClassScores",
     "Coverage",
+    "Distances",
     "Duplicates",
     "EmbeddingMap",
     "Evidence",
@@ -40,6 +43,7 @@ __all__ = [
     "MaskScores",
     "Mistakes",
     "Outliers",
+    "Parting",
     "ReceptiveField",
     "Reliability",
     "Robustness",
@@ -50,5 +54,6 @@ __all__ = [
     "Slice",
     "Slices",
     "Trust",
+    "WeightPath",
     "family",
 ]

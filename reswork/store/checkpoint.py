@@ -12,9 +12,11 @@ from reswork.errors import InvalidSetting
 from reswork.models.adapted import Details, details_fit
 from reswork.models.config import ResNetConfig
 from reswork.models.foreign_names import bare
+from reswork.models.gates import restore_gates
 from reswork.models.recognition import COUNTER
 from reswork.store.fitted_weights import FittedWeights, Misfit, fitted_weights
 from reswork.store.foreign_weights import entries_in, plain_names, read_weights
+from reswork.store.operated_weights import OperatedNote, read_operated
 from reswork.store.saved_run import load_run
 from reswork.store.trials import Trial, trials
 from reswork.store.weight_sets import FoundNetwork, WeightSet, networks_in, weight_sets
@@ -39,6 +41,7 @@ class Checkpoint:
         networks: where each network in the file lies, the one that is meant first.
         trials: what labelled images said, the network that was taken first.
         stand_ins: classes of objects in the file that were not made.
+        operations: what was done to the network before it was saved, in words (`reswork.surgery`).
     """
 
     path: Path
@@ -52,6 +55,7 @@ class Checkpoint:
     networks: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
     stand_ins: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.path.name!r}: {self.sentence}>"
@@ -102,6 +106,9 @@ def open_checkpoint(
     if is_run:
         return _of_run(path)
     content, stand_ins = read_weights(path, most_bytes)
+    note = read_operated(path)
+    if note is not None and config is None and model is None:
+        config = note.config
     sets = weight_sets(content)
     if not sets:
         raise InvalidSetting(
@@ -120,7 +127,7 @@ def open_checkpoint(
         stand_ins=stand_ins,
     )
     if model is not None:
-        return _into(opened, model, chosen)
+        return _operated(_into(opened, model, chosen), note)
     try:
         if chosen.body is None:
             parts = ("conv1.weight", "layer1.0.conv1.weight", "fc.weight")
@@ -132,7 +139,7 @@ def open_checkpoint(
     except Misfit as misfit:
         if config is not None or head is not None:
             raise InvalidSetting("config" if head is None else "head", f"{path.name!r}: {misfit}") from None
-        return replace(opened, sentence=_unknown(opened.weights, str(misfit)))
+        return _operated(replace(opened, sentence=_unknown(opened.weights, str(misfit))), note)
     _check_fit(details, fitted)
     tried = trials(fitted, details, data) if data is not None else ()
     known = {**details, **(tried[0].details if tried else {})}
@@ -148,7 +155,26 @@ def open_checkpoint(
         set_aside=fitted.set_aside,
         trials=tried,
     )
-    return replace(opened, sentence=_known(opened, fitted, chosen))
+    return _operated(replace(opened, sentence=_known(opened, fitted, chosen)), note)
+
+
+def _operated(opened: Checkpoint, note: OperatedNote | None) -> Checkpoint:
+    """The network with what its weights could not say, and the list of what was done to it."""
+    if note is None:
+        return opened
+    told = f" It was operated on: {'; '.join(note.sentences)}." if note.sentences else ""
+    if note.gates:
+        if opened.model is None:
+            told += " Not all of that is in the weights: give the network (model=)."
+        else:
+            restore_gates(opened.model, note.gates)
+    known = note.config is not None and note.config == opened.config
+    return replace(
+        opened,
+        operations=note.sentences,
+        sentence=opened.sentence + told,
+        assumptions=() if known else opened.assumptions,
+    )
 
 
 def _of_run(path: Path) -> Checkpoint:

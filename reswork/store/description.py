@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.models.config import ResNetConfig
+from reswork.models.gates import has_gates
 from reswork.tasks import Task, task_for
 from reswork.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ def describe(
             and new value.
         task: what is learned; None: as the data's targets say.
     """
-    config = getattr(model, "config", None)
+    config = None if has_gates(model) else getattr(model, "config", None)  # gates are in no settings
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
