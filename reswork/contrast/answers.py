@@ -109,8 +109,7 @@ def changed_answers(
         InvalidSetting: if one cannot take the images.
     """
     chosen = sample(data, images)
-    both = (judged(each, data, chosen) for each in (first, second))
-    return changes(*both, chosen, len(data.test))
+    return changes(judged(first, data, chosen), judged(second, data, chosen), chosen, len(data.test))
 
 
 def mcnemar(worse: int, better: int) -> float:

@@ -365,7 +365,7 @@ def operation_from(values: Any) -> Operation:
         >>> operation_from({"kind": "delete", "name": "layer1.0"}).sentence
         'branch of layer1.0 off'
     """
-    kind = values.get("kind") if isinstance(values, Mapping) else None
+    kind = str(values.get("kind")) if isinstance(values, Mapping) else ""
     if kind not in KINDS:
         raise InvalidSetting(
             "kind", f"{str(values)[:80]} is no operation; its kind is one of {', '.join(KINDS)}"

@@ -63,7 +63,8 @@ class OperateView(w.VBox):
 
     def __init__(self, operations: Operations, data: Dataset) -> None:
         super().__init__()
-        self.operations, self.changed = operations, None
+        self.operations = operations
+        self.changed: ChangedAnswers | None = None
         self._data, self._task = data, task_for(data)
         self._images = sample(data, SAMPLE)
         self._before: Judged | None = None  # of the original, on these images
