@@ -186,7 +186,7 @@ class OperateView(w.VBox):
         """Do an operation at the end of the list."""
         self._turned(lambda: self.operations.append(operation))
 
-    def wait(self, seconds: float = 60) -> bool:
+    def wait(self, seconds: float = 600) -> bool:
         """Wait until everything is drawn; False after so many seconds."""
         return self._worker.wait(seconds)
 
