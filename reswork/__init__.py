@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders, results, surgery, tasks
+    from reswork import datasets, figures, probes, recorders, results, studies, surgery, tasks
     from reswork.contrast.comparison import compare_models
     from reswork.datasets.augmentation import Augmentation
     from reswork.diagnosis import diagnose
@@ -102,6 +102,7 @@ __all__ = [
     "show_code",
     "spec_sheet",
     "spec_table",
+    "studies",
     "surgery",
     "tasks",
     "train",
@@ -117,6 +118,7 @@ _MODULES = {
     "probes": "reswork.probes",
     "recorders": "reswork.recorders",
     "results": "reswork.results",
+    "studies": "reswork.studies",
     "surgery": "reswork.surgery",
     "tasks": "reswork.tasks",
 }

@@ -9,6 +9,7 @@ from reswork.figures.confusion import confusion_matrix
 from reswork.figures.contrast import distances, weight_path
 from reswork.figures.costs import cost_by_layer
 from reswork.figures.counts import class_counts
+from reswork.figures.covariance import gradient_covariance
 from reswork.figures.cursor import with_cursor
 from reswork.figures.curves import loss_curves, metric_curves
 from reswork.figures.depth_lines import over_depth
@@ -20,6 +21,7 @@ from reswork.figures.images import image_grid
 from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.layer_costs import layer_table
 from reswork.figures.layers import *
+from reswork.figures.loss_planes import loss_contours, loss_surface, training_path
 from reswork.figures.map_overlays import attribution_maps
 from reswork.figures.masks import class_colours, class_iou, mask_overlays, under_masks
 from reswork.figures.network_drawing import network
@@ -32,6 +34,7 @@ from reswork.figures.separability import linear_probe
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
 from reswork.figures.slices import slices
+from reswork.figures.study_lines import study_lines
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
@@ -54,11 +57,14 @@ __all__ = [
     "film_strip",
     "filter_spectra",
     "filters",
+    "gradient_covariance",
     "image_grid",
     "layer_table",
     "learning_rate",
     "linear_probe",
+    "loss_contours",
     "loss_curves",
+    "loss_surface",
     "mask_overlays",
     "metric_curves",
     "network",
@@ -72,7 +78,9 @@ __all__ = [
     "schedule",
     "shortcut_attributions",
     "slices",
+    "study_lines",
     "throughput",
+    "training_path",
     "trust_curves",
     "under_masks",
     "weight_path",

@@ -18,6 +18,7 @@ from reswork.results.run_tree import RunNode, family
 from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.seed_comparison import SeedComparison
 from reswork.results.slices import Slice, Slices
+from reswork.results.study import Compared, Line, Verdict
 
 __all__ = [
     "ActivationHistograms",
@@ -28,6 +29,7 @@ __all__ = [
     "ChannelExamples",
     "Check",
     "ClassScores",
+    "Compared",
     "Coverage",
     "Distances",
     "Duplicates",
@@ -39,6 +41,7 @@ __all__ = [
     "LabelIssues",
     "LayerCost",
     "LayerTable",
+    "Line",
     "LinearProbe",
     "MaskScores",
     "Mistakes",
@@ -54,6 +57,7 @@ __all__ = [
     "Slice",
     "Slices",
     "Trust",
+    "Verdict",
     "WeightPath",
     "family",
 ]

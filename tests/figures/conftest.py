@@ -156,6 +156,7 @@ def _all_figures(steps: int, layers: int) -> Iterator[tuple[str, go.Figure]]:
     yield "cost_by_layer, blocks", figures.cost_by_layer(sheet, by="block")
     yield from made_results.figures_of(made_results.filled(min(layers, 40)))
     yield from made_results.report_figures()
+    yield from made_results.study_figures(min(steps, 1_000))
     yield "attribution_maps", figures.attribution_maps(np.zeros((2, 3, 8, 8), np.uint8), [_attribution()])
     yield "trust_curves", figures.trust_curves(_trust(layers))
     yield "randomisation_curve", figures.randomisation_curve(_trust(layers))
@@ -188,6 +189,7 @@ def empty_figures() -> dict[str, go.Figure]:
         "class_counts": figures.class_counts({}, []),
         **dict(made_results.figures_of(made_results.empty())),
         **dict(made_results.empty_report_figures()),
+        **dict(made_results.study_figures(0)),
         "attribution_maps": figures.attribution_maps(np.zeros((0, 3, 8, 8), np.uint8), []),
         "trust_curves": figures.trust_curves(None),
         "randomisation_curve": figures.randomisation_curve(None),

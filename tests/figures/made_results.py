@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork import figures
+from reswork.figures.canvas import about
 from reswork.results import (
     ActivationHistograms,
     ChannelExamples,
@@ -23,6 +24,7 @@ from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores
 from reswork.results.slices import Slice, Slices
+from reswork.results.study import Line
 
 
 def _names(count: int) -> tuple[str, ...]:
@@ -194,3 +196,33 @@ def empty() -> dict[str, Any]:
 def figures_of(results: dict[str, Any]) -> Iterator[tuple[str, go.Figure]]:
     for name, result in results.items():
         yield name, getattr(figures, name)(result)
+
+
+def study_figures(points: int = 30) -> Iterator[tuple[str, go.Figure]]:
+    """Figures of studies, with so many points; none for 0."""
+    x = np.arange(float(points))
+    rows = np.stack([x, x + 1.0, x + 2.0])
+    lines = (
+        [Line.over("plain <b>", x, rows, colour=1), Line("paths", x, x, colour=0, dashed=True)]
+        if points
+        else []
+    )
+    words = about(
+        "What is drawn here, for the tests.",
+        "As it should be, of course, in tests.",
+        "Nothing at all can be tried here.",
+    )
+    given = {"title": "Some lines", "x": "place", "y": "value", "summary": "Lines.", "explained": words}
+    yield "study_lines", figures.study_lines(lines, **given)
+    yield "study_lines, log", figures.study_lines(lines, y_scale="log", ticks=(x[:2], ["a", "b"]), **given)
+    few = x[:40]
+    cells = np.add.outer(few, few) + 1.0
+    span = (0.1, 100.0)
+    yield "loss_contours", figures.loss_contours(few, few, cells, title="Loss around here", span=span)
+    yield "loss_surface", figures.loss_surface(few, few, cells, title="A surface of loss", span=span)
+    path = np.stack([few, few], axis=1)
+    yield (
+        "training_path",
+        figures.training_path(few, few, cells, path, (0.5, 0.25), title="A path", span=span),
+    )
+    yield "gradient_covariance", figures.gradient_covariance(few, np.eye(len(few)), title="Covariance here")

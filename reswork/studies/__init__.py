@@ -1,0 +1,69 @@
+"""Studies: published findings about residual networks, computed again, with the paper's number beside one's own.
+
+``rw.studies.degradation()`` computes one, in seconds as a toy, and gives numbers, figure and verdict;
+``rw.studies.gallery()`` shows all of them on the page. A study is imported when it is first used.
+
+Example:
+    >>> import reswork as rw
+    >>> rw.studies.NAMES[:2]
+    ('degradation', 'twin_race')
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reswork.studies.study import Study
+    from reswork.widgets.study_gallery import StudyGallery
+
+    degradation: Study
+    twin_race: Study
+    path_lengths: Study
+    shattered_gradients: Study
+    signal_propagation: Study
+    loss_surface: Study
+    residual_as_difference: Study
+
+# Each is a module in `findings`; in the order in which a course would take them.
+NAMES = (
+    "degradation",
+    "twin_race",
+    "path_lengths",
+    "shattered_gradients",
+    "signal_propagation",
+    "loss_surface",
+    "residual_as_difference",
+)
+
+__all__ = ["NAMES", "catalogue", "gallery", *NAMES]
+
+
+def __getattr__(name: str) -> "Study":
+    if name not in NAMES:
+        raise AttributeError(f"module 'reswork.studies' has no attribute {name!r}")
+    study: Study = import_module(f"reswork.studies.findings.{name}").STUDY
+    globals()[name] = study
+    return study
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def catalogue() -> "dict[str, Study]":
+    """All studies by name."""
+    return {name: __getattr__(name) for name in NAMES}
+
+
+def gallery(folder: str | Path | None = None) -> "StudyGallery":
+    """All studies on the page: run them, watch them draw themselves, compare with the paper, guess first.
+
+    Args:
+        folder: where results are kept; None: ``.studies`` in the folder of the runs.
+    """
+    from reswork.studies.guesses import GuessBook
+    from reswork.studies.shelf import studies_folder
+    from reswork.widgets.study_gallery import StudyGallery
+
+    return StudyGallery(catalogue(), GuessBook(studies_folder(folder)), folder)

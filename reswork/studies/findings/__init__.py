@@ -1,0 +1,1 @@
+"""The studies, one in each module, as ``STUDY``."""

@@ -1,0 +1,169 @@
+"""Each study, so small that it says nothing: its numbers against a slow computation, stopping, figures, verdict."""
+
+from itertools import product
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+
+import reswork as rw
+from reswork.studies.findings import (
+    loss_surface,
+    path_lengths,
+    residual_as_difference,
+    shattered_gradients,
+    signal_propagation,
+)
+from reswork.studies.trained import flat_weights
+
+TINY = {"epochs": 1, "width": 2, "seeds": 1}
+SMALL = {
+    "degradation": {**TINY, "depths": (8, 14), "seeds": 2},
+    "twin_race": {**TINY, "depth": 8},
+    "path_lengths": {**TINY, "depth": 14, "paths": 8},
+    "shattered_gradients": {"depths": (2, 6), "width": 20, "points": 64, "seeds": 6},
+    "signal_propagation": {
+        "recipes": ("pre-activation", "plain"),
+        "depth": 20,
+        "width": 4,
+        "size": 16,
+        "seeds": 1,
+    },
+    "loss_surface": {**TINY, "depth": 8, "points": 5, "images": 16},
+    "residual_as_difference": {**TINY, "depth": 14, "images": 32},
+}
+
+
+def test_all_studies_are_tried():
+    assert set(SMALL) == set(rw.studies.NAMES)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folder):
+    study = rw.studies.catalogue()[name]
+    through = study(folder=folder / "through", **SMALL[name])
+    results = study.results(folder=folder / "part", **SMALL[name])
+    seen = []
+    for result in results:
+        seen.append(result.share)
+        if result.share > 0.4:
+            break
+    results.close()
+    assert seen == sorted(seen)
+    further = study(folder=folder / "part", **SMALL[name])
+    assert through.numbers.keys() == further.numbers.keys()
+    for key, values in through.numbers.items():
+        np.testing.assert_array_equal(values, further.numbers[key], err_msg=key)
+    assert not [*(folder / "part" / name).rglob("depth-*")], "states of finished trainings are gone"
+    assert through.verdict.state in ("open", "repeated", "not repeated") and through.verdict.sentence
+    assert all(row.ours for row in through.compared) and through.verdict.tolerance
+    for title, figure in through.figures.items():
+        assert figure.layout.title.text == f"<b>{title}</b>" and figure.layout.meta["summary"].endswith(".")
+        go.Figure(figure.to_plotly_json())
+    answer = study.guess.answer(through)
+    assert answer is None or answer in study.guess.choices
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_too_few_seeds_leave_it_open(name, folder):
+    settings = {**SMALL[name], "seeds": 1}
+    result = rw.studies.catalogue()[name](folder=folder, **settings)
+    assert result.verdict.state == "open" and "seeds" in result.verdict.sentence
+
+
+def test_what_it_will_cost_is_measured():
+    for name in ("degradation", "signal_propagation"):
+        found = rw.studies.catalogue()[name].estimate(**SMALL[name])
+        assert 0 < found.seconds < 60 and found.bytes > 0
+
+
+def test_paths_add_up_to_the_whole_gradient():
+    torch.manual_seed(0)
+    model = rw.resnet(depth=14, width=4, in_channels=1).eval()  # 6 blocks, 64 paths
+    image, label = torch.randn(1, 1, 8, 8), torch.tensor([3])
+    ways = torch.tensor([*product((False, True), repeat=6)])
+    parts = path_lengths.path_gradients(model, image.expand(64, -1, -1, -1), label.expand(64), ways)
+    leaf = image.clone().requires_grad_()
+    torch.nn.functional.cross_entropy(model(leaf), label).backward()
+    torch.testing.assert_close(parts.sum(0), leaf.grad[0], rtol=1e-4, atol=1e-6)
+
+
+def test_autocorrelation_is_that_of_a_slow_computation():
+    rows = np.random.default_rng(0).normal(size=(3, 40)).cumsum(axis=1)
+    found = shattered_gradients.autocorrelation(rows, 6)
+    for row, values in zip(rows, found, strict=True):
+        centred = row - row.mean()
+        slow = np.correlate(centred, centred, "full")[39:46] / (centred**2).sum()
+        np.testing.assert_allclose(values, slow)
+
+
+def test_a_derivative_along_the_line_is_that_of_differences():
+    gradients = shattered_gradients.input_gradients(3, 30, 64, residual=False, seed=1)
+    assert gradients.shape == (64,) and len(np.unique(gradients.round(5))) > 5, "the line has kinks"
+
+
+def test_sizes_of_a_signal_are_those_of_a_slow_computation():
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, order="pre", shortcut="B")
+    images = torch.randn(6, 3, 8, 8)
+    found = signal_propagation.signal_sizes(model, images)
+    with torch.no_grad():
+        out = model.layer1(model.maxpool(model.relu(model.bn1(model.conv1(images)))))
+    channels = out.numpy().swapaxes(0, 1).reshape(4, -1)
+    assert found["stream"][0] == pytest.approx(channels.var(axis=1).mean(), rel=1e-4)
+    assert found["mean"][0] == pytest.approx((channels.mean(axis=1) ** 2).mean(), rel=1e-4)
+
+
+def test_directions_are_as_long_as_the_filters_and_a_loss_leaves_the_weights():
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, in_channels=1).eval()
+    pair = loss_surface.filter_normalised(model, 0)
+    torch.testing.assert_close(
+        pair[0][1].flatten(1).norm(dim=1), model.layer1[0].conv1.weight.flatten(1).norm(dim=1)
+    )
+    before = flat_weights(model).clone()
+    images, labels = torch.randn(8, 1, 8, 8), torch.arange(8)
+    moved = loss_surface.loss_at(model, images, labels, pair, (0.5, -0.25))
+    assert torch.equal(flat_weights(model), before)
+    by_hand = rw.resnet(depth=8, width=4, in_channels=1).eval()
+    by_hand.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        weights = [weight for weight in by_hand.parameters() if weight.dim() > 1]
+        for weight, one, other in zip(weights, *pair, strict=True):
+            weight += 0.5 * one - 0.25 * other
+        expected = torch.nn.functional.cross_entropy(by_hand(images), labels)
+    assert moved == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_path_in_its_main_directions_is_scikit_learns():
+    from sklearn.decomposition import PCA
+
+    course = np.random.default_rng(0).normal(size=(9, 30)).cumsum(axis=0)
+    path, pair, shares = loss_surface.main_directions(np.vstack([course, -course, np.zeros((1, 30))]))
+    other = PCA(2).fit(np.vstack([course, -course]))  # their mean is the end, so both see the same
+    np.testing.assert_allclose(np.abs(pair @ other.components_.T), np.eye(2), atol=1e-6)
+    np.testing.assert_allclose(shares, other.explained_variance_ratio_, rtol=1e-6)
+    assert path.shape == (19, 2) and np.allclose(path[-1], 0)
+
+
+def test_coarse_cells_come_first_and_all_come_once():
+    cells = loss_surface.coarse_to_fine(21)
+    assert len(cells) == len(set(cells)) == 441
+    assert all(row % 8 == column % 8 == 0 for row, column in cells[:9])
+
+
+def test_summands_and_early_answers_are_those_of_a_slow_computation():
+    torch.manual_seed(0)
+    model = rw.resnet(depth=14, width=4, in_channels=1).eval()
+    images = torch.randn(16, 1, 8, 8)
+    ratio, cosine = residual_as_difference.summand_sizes(model, images)
+    with torch.no_grad():
+        x = model.relu(model.bn1(model.conv1(images)))
+        block = model.layer1[0]
+        branch = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))
+        labels = model(images).argmax(1)
+    assert ratio[0] == pytest.approx(float(branch.norm() / x.norm()), rel=1e-4)
+    angle = torch.nn.functional.cosine_similarity(branch.flatten(), x.flatten(), dim=0)
+    assert cosine[0] == pytest.approx(float(angle), abs=1e-5)
+    assert residual_as_difference.early_answers(model, images, labels)[-1] == 1.0

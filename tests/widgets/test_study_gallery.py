@@ -1,0 +1,77 @@
+import pytest
+
+from reswork.studies.guesses import GuessBook
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.study_gallery import StudyGallery
+from tests.studies.made_study import made_study
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    folder = tmp_path / "studies"
+    made = StudyGallery({"sum": made_study([])}, GuessBook(folder), folder)
+    yield made
+    made.close()
+
+
+def open_section(card, place: int) -> None:
+    card.children[1].selected_index = place
+
+
+def test_a_card_runs_draws_compares_and_settles_the_guess(gallery, tmp_path, monkeypatch):
+    card = gallery.cards["sum"]
+    assert "The &lt;sum&gt;" in card.children[0].value and "Not computed yet" in card.said.value
+    open_section(card, 0)
+    card.noted.click()
+    assert "Choose one first" in card.told.value
+    card.choices.value = "up"
+    card.noted.click()
+    assert card.choices.disabled and "Noted" in card.told.value
+    card.run.click()
+    assert card.wait(60)
+    assert list(card.figures) == ["A sum"] and isinstance(card.figures["A sum"], LiveFigure)
+    assert "5050" in card.found.value and "Repeated." in card.found.value and "complete" in card.said.value
+    assert "Your guess was right" in card.told.value and "1 of 1 guesses right" in gallery.score.value
+    assert not card.run.disabled and card.halt.disabled
+    monkeypatch.chdir(tmp_path)
+    card.save.click()
+    assert (tmp_path / "sum.html").exists() and "Saved" in card.said.value
+
+
+def test_a_refused_setting_is_told_under_its_field(gallery):
+    card = gallery.cards["sum"]
+    open_section(card, 1)
+    card.form.fields["places"].control.value = "1, 10"
+    assert "from 1 to 9" in card.form.fields["places"].error
+    card.run.click()
+    assert "A setting is not accepted" in card.error.value and card.result is None
+    card._set(card.study.paper)
+    assert card.form.values["steps"] == 100 and not card.form.fields["places"].error
+
+
+def test_stop_keeps_what_is_there_and_run_goes_on(tmp_path):
+    gallery = StudyGallery({"sum": made_study([], step_s=0.001)}, GuessBook(tmp_path), tmp_path)
+    card = gallery.cards["sum"]
+    card.form.set(steps=50_000)
+    card.run.click()
+    for _ in range(1000):
+        if card.progress.value:
+            break
+        card.wait(0.01)
+    card.stop()
+    assert card.wait(60)
+    assert card.result is not None and 0 < card.result.share < 1
+    assert "Run goes on from there" in card.said.value and "Open." in card.found.value
+    assert "&lt;b&gt;" not in card.said.value
+    card.cost.click()
+    assert card.wait(60) and "about 14 h" in card.said.value
+    gallery.close()
+
+
+def test_what_was_computed_before_is_there_at_once(gallery, tmp_path):
+    gallery.cards["sum"].run.click()
+    assert gallery.cards["sum"].wait(60)
+    folder = tmp_path / "studies"
+    other = StudyGallery({"sum": made_study([])}, GuessBook(folder), folder)
+    assert list(other.cards["sum"].figures) == ["A sum"] and "complete" in other.cards["sum"].said.value
+    other.close()
