@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.doctor.plans import Plan, plan, remade
+from benchmarks.doctor.plans import SECOND_DATA, Plan, plan, remade
 from reswork.datasets.dataset import Split
 
 Change = Callable[[Plan], None]
@@ -120,13 +120,56 @@ _SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
 )  # fmt: skip
 
 
-def healthy() -> dict[str, Callable[[], Plan]]:
-    """All of them by name: ``sort/network/data``."""
+_DIGITS, _GARMENTS, _SHAPES = SECOND_DATA
+
+# the same for the second set
+_SECOND_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", "ResNet-14", SECOND_DATA, _config()),
+    ("as it is", "PreResNet-8", SECOND_DATA, _config()),
+    ("another seed", "PreResNet-8", (_GARMENTS,), _recipe(seed=23)),
+    ("depth 26", "ResNet-14", (_DIGITS,), _config(depth=26)),
+    ("depth 44", "PreResNet-8", (_DIGITS,), _both(_config(depth=44, width=4), _recipe(steps=120))),
+    ("depth 74", "ResNet-14", (_DIGITS,), _both(_config(depth=74, width=4), _recipe(steps=100, learning_rate=0.05))),
+    ("plain 8", "ResNet-14", (_SHAPES,), _config(residual=False, depth=8)),
+    ("plain 14", "ResNet-14", (_GARMENTS,), _config(residual=False)),
+    ("group norm", "PreResNet-8", (_GARMENTS,), _config(norm="group", width=16)),
+    ("fixup", "ResNet-14", (_DIGITS,),
+     _both(_config(norm="none", residual_scaling="fixup"), _recipe(learning_rate=0.02))),
+    ("zero-init", "ResNet-14", (_SHAPES,), _config(zero_init_last_norm=True)),
+    ("bottleneck 11", "ResNet-14", (_GARMENTS,), _config(depth=11, block="bottleneck", form="cifar")),
+    ("squeeze and excitation", "PreResNet-8", (_DIGITS,), _config(squeeze_excitation=True, width=16)),
+    ("wide", "PreResNet-8", (_DIGITS,), _config(widen_factor=2)),
+    ("a little dropout", "ResNet-14", (_GARMENTS,), _config(dropout=0.15)),
+    ("Adam", "PreResNet-8", (_SHAPES,), _recipe(optimizer="adam", learning_rate=0.002, weight_decay=0.0)),
+    ("AdamW", "ResNet-14", (_DIGITS,), _recipe(optimizer="adamw", learning_rate=0.002, weight_decay=0.02)),
+    ("Nesterov", "ResNet-14", (_GARMENTS,), _recipe(nesterov=True)),
+    ("constant rate", "PreResNet-8", (_DIGITS,), _recipe(schedule="constant", learning_rate=0.03)),
+    ("steps", "ResNet-14", (_SHAPES,), _recipe(schedule="step")),
+    ("one cycle", "PreResNet-8", (_GARMENTS,), _recipe(schedule="one_cycle", learning_rate=0.15)),
+    ("warm-up", "ResNet-14", (_DIGITS,), _recipe(warmup_epochs=0.5)),
+    ("smoothed labels", "PreResNet-8", (_SHAPES,), _recipe(label_smoothing=0.05)),
+    ("mixup", "ResNet-14", (_DIGITS,), _recipe(mixup=0.3)),
+    ("moving average", "PreResNet-8", (_GARMENTS,), _recipe(ema=0.93)),
+    ("clipped", "ResNet-14", (_SHAPES,), _recipe(clip_norm=2.0)),
+    ("shifted and flipped", "PreResNet-8", (_GARMENTS,),
+     _recipe(augmentation={"translate": 1, "flip": True}, steps=220)),
+    ("batches of 20", "ResNet-14", (_DIGITS,), _recipe(batch_size=20, learning_rate=0.05)),
+    ("batches of 100", "PreResNet-8", (_SHAPES,), _recipe(batch_size=100)),
+    ("600 images", "PreResNet-8", (_DIGITS,), _fewer),
+    ("grainy", "ResNet-14", (_GARMENTS,), _grainy),
+    ("uneven, balanced", "PreResNet-8", (_GARMENTS,), _both(_a_little_uneven, _recipe(class_weights="balanced"))),
+    ("fine-tuned", "PreResNet-8", (_SHAPES,), _fine_tuned),
+    ("frozen by the recipe", "ResNet-14", (_DIGITS,), _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
+)  # fmt: skip
+
+
+def healthy(*, second: bool = False) -> dict[str, Callable[[], Plan]]:
+    """All of them by name: ``sort/network/data``; those of the second set apart."""
     return {
         f"healthy: {sort}/{network}/{data}": lambda network=network, data=data, change=change: _made(
             network, data, change
         )
-        for sort, network, sets, change in _SORTS
+        for sort, network, sets, change in (_SECOND_SORTS if second else _SORTS)
         for data in sets
     }
 

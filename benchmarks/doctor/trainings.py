@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.doctor.faults import FAULTS
 from benchmarks.doctor.healthy import healthy
-from benchmarks.doctor.plans import DATA, NETWORKS, Plan, plan
+from benchmarks.doctor.plans import DATA, NETWORKS, SECOND_DATA, SECOND_NETWORKS, Plan, plan
 from reswork.diagnosis.collection import facts_of_run
 from reswork.diagnosis.facts import Facts
 from reswork.diagnosis.finding import Fix
@@ -24,12 +24,17 @@ from reswork.training.events import StepDone
 from reswork.training.recorder import BaseRecorder, FunctionRecorder
 from reswork.training.run import Run
 
-Half = Literal["choose", "judge"]
+Half = Literal["choose", "judge", "second"]
 STRENGTHS = ("weak", "strong")
 
 
 def cases() -> dict[str, Callable[[], Plan]]:
     """Every training by its name: ``kind/network/data/strength``, or ``healthy: sort/network/data``."""
+    return {**first_cases(), **second_cases()}
+
+
+def first_cases() -> dict[str, Callable[[], Plan]]:
+    """Those of the two halves."""
     planted = {
         f"{fault.kind}/{network}/{data}/{word}": lambda fault=fault, network=network, data=data, strength=strength: (
             _planted(fault.plant, network, data, strength)
@@ -42,15 +47,38 @@ def cases() -> dict[str, Callable[[], Plan]]:
     return {**planted, **healthy()}
 
 
+def second_cases() -> dict[str, Callable[[], Plan]]:
+    """The second set, which judges and nothing else: each kind twice weakly and twice strongly.
+
+    Networks and data sets take turns, so that each kind has both networks and two of the data sets or three, and
+    each of the six pairs comes about as often as the others.
+    """
+    pairs = [(network, data) for data in SECOND_DATA for network in SECOND_NETWORKS]
+    turns = [pairs[place] for place in (0, 3, 4, 1, 2, 5)]
+    planted = {}
+    for place, fault in enumerate(FAULTS):
+        for strength, word in enumerate(STRENGTHS):
+            for step in (0, 1):
+                network, data = turns[(place + 3 * strength + step) % len(turns)]
+                planted[f"{fault.kind}/{network}/{data}/{word}"] = (
+                    lambda fault=fault, network=network, data=data, strength=strength: _planted(
+                        fault.plant, network, data, 2 + strength
+                    )
+                )
+    return {**planted, **healthy(second=True)}
+
+
 def half_of(name: str) -> Half:
     """Which half a case belongs to, by its name alone: half of each kind, and half of the healthy ones.
 
-    Within a kind the eight cases are ordered by the hash of their names, and every second one judges.
+    Within a kind the eight cases of the halves are ordered by the hash of their names, and every second one judges.
     """
+    if name in second_cases():
+        return "second"
     kind = name.split("/")[0] if not name.startswith("healthy") else "healthy"
     same = [
         each
-        for each in cases()
+        for each in first_cases()
         if (each.startswith("healthy") if kind == "healthy" else each.split("/")[0] == kind)
     ]
     order = sorted(same, key=lambda each: hashlib.sha256(each.encode()).hexdigest())
