@@ -134,5 +134,5 @@ def _of_classes(data: Dataset, classes: tuple[int, ...], name: str) -> Dataset:
         kept = number[each.labels] >= 0
         return Split(each.images[kept], number[each.labels[kept]])
 
-    named = replace(data, name=name, classes=tuple(data.classes[each] for each in classes))
-    return remade(named, split(data.train), split(data.test))
+    names = [data.classes[each] for each in classes]
+    return replace(assembled(data.name, split(data.train), split(data.test), names, data.source), name=name)
