@@ -26,8 +26,8 @@ def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__)
     parser.add_argument("what", choices=("train", "look", "judge", "fixes", "write"))
-    parser.add_argument("--half", choices=("choose", "judge", "second"), default="choose")
-    parser.add_argument("--only", default="", help="cases whose name has this")
+    parser.add_argument("--half", choices=("choose", "second", "trials"), default="choose")
+    parser.add_argument("--only", default="", help="cases whose name has this; of fixes kinds to begin with")
     parser.add_argument(
         "--backwards", action="store_true", help="begin with the last case, beside another process"
     )
@@ -36,7 +36,11 @@ def main() -> None:
     folder = HERE / "records" / options.half
     if options.what == "train":
         folder.mkdir(parents=True, exist_ok=True)
-        names = [name for name, half in halves().items() if half == options.half and options.only in name]
+        names = [
+            name
+            for name, half in halves().items()
+            if half == options.half and any(word in name for word in options.only.split(","))
+        ]
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())  # a part of them has all kinds
         names = names[::-1] if options.backwards else names
         begin = time.perf_counter()
@@ -45,21 +49,30 @@ def main() -> None:
             if time.perf_counter() - begin > 60 * options.minutes:
                 break
     elif options.what == "fixes":
-        for line in try_fixes(folder):
+        for line in try_fixes(folder, options.only.split(","), 60 * options.minutes):
             print(line, flush=True)
     elif options.what == "look":
-        _look(options.only)
+        _look(options.only, *_of_work(options.half))
     elif options.what == "judge":
-        _judge(options.only)
+        _judge(options.only, *_of_work(options.half))
     else:
-        found = [records(HERE / "records" / half) for half in ("choose", "judge")]
-        tried = [row for half in ("choose", "judge") for row in fix_records(HERE / "records" / half)]
+        found = [records(HERE / "records" / half) for half in ("choose", "second")]
+        tried = [fix_records(HERE / "records" / half) for half in ("choose", "second")]
         PAGE.write_text(page(*found, tried), encoding="utf-8")
 
 
-def _look(only: str) -> None:
+def _of_work(half: str) -> list[str]:
+    """The halves that may be looked at while rules change."""
+    if half not in ("choose", "trials"):
+        raise SystemExit(
+            f"{half} judges, and is not looked at while rules change; choose --half choose or trials"
+        )
+    return [half]
+
+
+def _look(only: str, half: str) -> None:
     """Of each rule the measures where its kind is planted, and the highest elsewhere."""
-    found = records(HERE / "records" / "choose")
+    found = records(HERE / "records" / half)
     for rule in RULES:
         if only not in rule.kind:
             continue
@@ -77,8 +90,8 @@ def _look(only: str) -> None:
             print(f"   {other[case]:9.3f} {case}")
 
 
-def _judge(only: str) -> None:
-    found = {case: facts for case, facts in records(HERE / "records" / "choose").items() if only in case}
+def _judge(only: str, half: str) -> None:
+    found = {case: facts for case, facts in records(HERE / "records" / half).items() if only in case}
     for case, facts in found.items():
         told = judged(facts)
         kind = planted_in(case)

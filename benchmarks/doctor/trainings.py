@@ -18,19 +18,22 @@ from benchmarks.doctor.plans import DATA, NETWORKS, SECOND_DATA, SECOND_NETWORKS
 from reswork.diagnosis.collection import facts_of_run
 from reswork.diagnosis.facts import Facts
 from reswork.diagnosis.finding import Fix
+from reswork.diagnosis.model_facts import answer_facts
 from reswork.models.network import resnet
 from reswork.recorders import default_recorders
 from reswork.training.events import StepDone
 from reswork.training.recorder import BaseRecorder, FunctionRecorder
 from reswork.training.run import Run
 
-Half = Literal["choose", "judge", "second"]
+Half = Literal["choose", "judge", "second", "trials"]
 STRENGTHS = ("weak", "strong")
+_TRIED = ("rate_too_high", "oscillating_loss", "saturated_outputs", "label_noise")
+_BY_KIND = {fault.kind: fault.plant for fault in FAULTS}
 
 
 def cases() -> dict[str, Callable[[], Plan]]:
     """Every training by its name: ``kind/network/data/strength``, or ``healthy: sort/network/data``."""
-    return {**first_cases(), **second_cases()}
+    return {**first_cases(), **second_cases(), **trials()}
 
 
 def first_cases() -> dict[str, Callable[[], Plan]]:
@@ -68,6 +71,27 @@ def second_cases() -> dict[str, Callable[[], Plan]]:
     return {**planted, **healthy(second=True)}
 
 
+def trials() -> dict[str, Callable[[], Plan]]:
+    """More to work on: other strengths of four kinds, and every kind once weakly and once strongly on other images."""
+    found = {
+        f"{kind}/{network}/{data}/trial {number}": lambda kind=kind, network=network, data=data, number=number: (
+            _planted(_BY_KIND[kind], network, data, 4 + number)
+        )
+        for kind in _TRIED
+        for network in NETWORKS
+        for data in DATA
+        for number in (0, 1)
+    }
+    for fault in FAULTS:
+        for strength, (network, word) in enumerate(zip(NETWORKS, STRENGTHS, strict=True)):
+            found[f"{fault.kind}/{network}/shapes/{word}"] = (
+                lambda fault=fault, network=network, strength=strength: _planted(
+                    fault.plant, network, "shapes", strength
+                )
+            )
+    return found
+
+
 def half_of(name: str) -> Half:
     """Which half a case belongs to, by its name alone: half of each kind, and half of the healthy ones.
 
@@ -75,6 +99,8 @@ def half_of(name: str) -> Half:
     """
     if name in second_cases():
         return "second"
+    if name in trials():
+        return "trials"
     kind = name.split("/")[0] if not name.startswith("healthy") else "healthy"
     same = [
         each
@@ -126,6 +152,10 @@ def _lines(folder: Path) -> list[str]:
 
 def trained(made: Plan) -> Facts:
     """Train one case with the default recorders, and collect what the doctor is asked about."""
+    return facts_of_run(_run(made), made.data_after)
+
+
+def _run(made: Plan) -> Run:
     recipe = made.made_recipe()
     torch.manual_seed(recipe.seed)
     model: nn.Module = made.before(resnet(**made.config))
@@ -139,23 +169,30 @@ def trained(made: Plan) -> Facts:
     with suppress(ArithmeticError):  # a loss that is not finite is one of the things to be found
         run.wait()
     made.after(run.model)
-    return facts_of_run(run, made.data_after)
+    return run
 
 
 def test_score(made: Plan) -> float:
     """Train one case, and the share of test images that are right at its end."""
-    score = trained(made).answers
-    return float("nan") if score is None else score.test_score
+    return answer_facts(_run(made).model, made.data).test_score
 
 
 def fixed(name: str, fix: Fix) -> Plan:
-    """A case with the changes that a fix asks for; the fault stays planted."""
+    """A case with the changes that a fix asks for.
+
+    The fault stays planted, except where the fix builds the network anew: as `Fix.branch` does it, that takes away
+    what was planted in its layers.
+    """
     made = cases()[name]()
-    for change in fix.changes:
-        if change.where == "recipe":
-            made.recipe[change.field] = change.new
-        elif change.where == "network":
-            made.config[change.field] = change.new
+    planted, network = made.before, fix.settings("network")
+    made.recipe |= fix.settings("recipe")
+    made.config |= {
+        name: value for name, value in network.items() if name not in ("weights", "requires_grad")
+    }
+    if fix.fresh:
+        made.before = lambda model: model
+    elif "requires_grad" in network:
+        made.before = lambda model: planted(model).requires_grad_(True)
     if fix.mended is not None:
         made.data = fix.mended(made.data)
     return made

@@ -6,12 +6,24 @@ from reswork.datasets.dataset import Dataset
 from reswork.diagnosis.catalogue import RULES, judged
 from reswork.diagnosis.collection import facts_of_model, facts_of_record, facts_of_run
 from reswork.diagnosis.finding import Change, Diagnosis, Finding, Fix
+from reswork.diagnosis.outcome import Outcome, outcome
 from reswork.diagnosis.rule import Rule
 from reswork.errors import InvalidSetting
 from reswork.store.saved_run import AnyRun, SavedRun
 from reswork.training.live_run import LiveRun
 
-__all__ = ["RULES", "Change", "Diagnosis", "Finding", "Fix", "Rule", "at_a_glance", "diagnose"]
+__all__ = [
+    "RULES",
+    "Change",
+    "Diagnosis",
+    "Finding",
+    "Fix",
+    "Outcome",
+    "Rule",
+    "at_a_glance",
+    "diagnose",
+    "outcome",
+]
 
 _ENOUGH = 100  # steps from which a record says something
 

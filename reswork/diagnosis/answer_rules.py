@@ -1,15 +1,19 @@
 """Rules about what the network answers: outputs that say nothing, and how well it fits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from reswork.diagnosis.facts import Facts, known
 from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.rate_rules import guessing_loss, pieces
+from reswork.diagnosis.remedies import shifted
 from reswork.diagnosis.rule import Measured, Rule
 
 SATURATED = 40.0  # points of a logit
+_LARGE_WEIGHT = 1.0  # root mean square
+_SCALED = 3.0  # times that answers are larger than what the last layer gives
 _LIMIT = "limit from the trainings of docs/doctor.md"
 
 
@@ -62,6 +66,10 @@ def _saturated_outputs(facts: Facts) -> Measured | None:
         return Measured(answers.range, sentence, fix, numbers=numbers)
     # what a training makes large later has another cause; a sure first answer that is wrong costs its logit
     begun = float(course.loss[0]) - guessing_loss(course.classes)
+    if answers.scaled < _SCALED and not _begins_large(
+        facts
+    ):  # large within the network, which is another matter
+        begun = 0.0
     sentence = (
         f"The outputs were saturated from the first step on: the loss was {course.loss[0]:.0f}, and guessing gives "
         f"{guessing_loss(course.classes):.1f}."
@@ -76,19 +84,23 @@ def _saturated_outputs(facts: Facts) -> Measured | None:
     )
 
 
+def _begins_large(facts: Facts) -> bool:
+    """Whether a weight of the last layer is far from where any initialisation puts it."""
+    course, weights = facts.course, facts.weights
+    if course is None or weights is None or not course.norms.size or course.layers != weights.layers:
+        return False
+    return bool(course.norms[0, -1] / weights.sizes[-1] ** 0.5 > _LARGE_WEIGHT)
+
+
 def _overfitting(facts: Facts) -> Measured | None:
     answers, data = known(facts.answers), facts.data
     gap = answers.train_score - answers.test_score
     learned = answers.train_score >= 0.85
     recipe = None if facts.settings is None else facts.settings.recipe
     images = f" on {data.images:,} training images" if data is not None else ""
-    fix = Fix("Use more images, or augment those that there are.")
-    if recipe is not None and not any(recipe.augmentation.to_dict().values()):
-        old = recipe.augmentation.to_dict()
-        new = {**old, "translate": 1}
-        fix = Fix(
-            "Shift the images at random, or use more of them.", (Change("recipe", "augmentation", old, new),)
-        )
+    fix = Fix("Use more images; those that there are can be shifted at random.", eases=True)
+    if recipe is not None:
+        fix = replace(fix, changes=shifted(recipe))
     return Measured(
         gap if learned else 0.0,
         f"It overfits{images}: {answers.train_score:.0%} of them are named right, and {answers.test_score:.0%} of the "
@@ -108,7 +120,7 @@ def _underfitting(facts: Facts) -> Measured | None:
     if config is not None:
         width = config.resolved().width or 16
         fix = Fix(
-            "Use a wider network, or train longer.", (Change("network", "width", width, max(8, 2 * width)),)
+            "Use a wider network, or train longer.", (Change("network", "width", width, max(16, 2 * width)),)
         )
     return Measured(
         gap,
@@ -209,7 +221,8 @@ OUTPUTS = (
         "saturated_outputs", "Are the answers saturated?", ("answers",), _saturated_outputs,
         "highest logit above the others; of a run four times the first loss above guessing", SATURATED, _LIMIT,
         "a look at the last layer",
-        ("rate_too_high", "oscillating_loss", "no_warmup", "exploding_gradients", "constant_outputs", "dead_units"),
+        ("rate_too_high", "oscillating_loss", "no_warmup", "exploding_gradients", "constant_outputs", "dead_units",
+         "drowned_shortcut", "idle_branch", "norm_statistics_wrong"),
     ),
 )  # fmt: skip
 FIT = (

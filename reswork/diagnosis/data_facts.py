@@ -1,5 +1,7 @@
 """What a data set says of itself: statistics, neighbours, copies between its splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,8 @@ from reswork.datasets.augmentation import Augmentation, augment, normalise
 from reswork.datasets.dataset import Dataset, Split, channel_statistics
 from reswork.diagnosis.facts import DataFacts
 
-_TRAIN, _ASKED = 2_000, 400  # images among which neighbours are looked for, and for which
+_TRAIN, ASKED = 2_000, 400  # images among which neighbours are looked for, and for which
+_AT_ONCE = 500  # images whose neighbours are looked for together
 _SIDE = 12  # pixels; a copy that was made smaller is still found
 _BLANK = 2.0  # grey levels, of 255: the deviation of an image with nothing to see
 _COPY = 2.5  # grey levels: mean difference of two images that are the same
@@ -22,8 +25,8 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
         data: on the processor.
         augmentation: of the recipe, where there is one.
     """
-    train, test = some(data.train, _TRAIN), some(data.test, _ASKED)
-    asked = some(data.train, _ASKED)
+    train, test = some(data.train, _TRAIN), some(data.test, ASKED)
+    asked = some(data.train, ASKED)
     points, labels = _points(train.images), train.labels
     own = _nearest(_points(asked.images), points, skip_itself=True)[1]
     distances, other = _nearest(_points(test.images), _points(data.train.images))
@@ -62,23 +65,36 @@ def neighbour_votes(asked: Split, train: Split, classes: int) -> Tensor:
     """The label that most of an image's five nearest other training images have, (N,) int64.
 
     Args:
-        asked: some of the training images.
+        asked: some of the training images, or test images.
         train: the images to look among.
         classes: how many there are.
     """
-    near = _distances(_points(asked.images), _points(train.images), skip_itself=True).topk(5, largest=False)
-    votes = torch.nn.functional.one_hot(train.labels[near.indices], classes).sum(1)
-    return votes.argmax(1)
+    points, votes = _points(train.images), []
+    for part in _points(asked.images).split(_AT_ONCE):
+        near = _distances(part, points, skip_itself=True).topk(min(5, len(points)), largest=False).indices
+        votes.append(torch.nn.functional.one_hot(train.labels[near], classes).sum(1).argmax(1))
+    return torch.cat(votes)
 
 
 def matched(answers: Tensor, labels: Tensor, classes: int) -> float:
     """Share of answers that are right after the best renaming of the classes."""
+    return _share(_best_names(answers, labels, classes)[labels] == answers)
+
+
+def renamed(data: Dataset) -> Dataset:
+    """With the test labels renamed so that most test images agree with their nearest training image."""
+    nearest = _nearest(_points(data.test.images), _points(data.train.images))[1]
+    names = _best_names(data.train.labels[nearest], data.test.labels, len(data.classes))
+    return replace(data, test=Split(data.test.images, names[data.test.labels]))
+
+
+def _best_names(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """For each class the name that makes most answers right, each name once, (classes,) int64."""
     from scipy.optimize import linear_sum_assignment
 
     table = np.zeros((classes, classes))
     np.add.at(table, (labels.numpy(), answers.numpy()), 1)
-    rows, columns = linear_sum_assignment(-table)
-    return float(table[rows, columns].sum() / max(1, len(labels)))
+    return torch.from_numpy(linear_sum_assignment(-table)[1].astype(np.int64))
 
 
 def some(split: Split, most: int) -> Split:

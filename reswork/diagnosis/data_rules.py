@@ -6,10 +6,15 @@ import numpy as np
 import torch
 
 from reswork.datasets.dataset import Dataset, Split, channel_statistics
+from reswork.diagnosis.data_facts import ASKED, copies, neighbour_votes, renamed
 from reswork.diagnosis.facts import DataFacts, Facts, known
 from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.remedies import shifted
 from reswork.diagnosis.rule import Measured, Rule
 
+_CLEAR = (
+    0.4  # share of test images whose nearest training image has their label, from which that is a witness
+)
 _LIMIT = "limit from the trainings of docs/doctor.md"
 _EXACT = "a normalised input has mean 0 and deviation 1; " + _LIMIT
 
@@ -134,9 +139,13 @@ def _imbalance(facts: Facts) -> Measured | None:
     recipe = None if facts.settings is None else facts.settings.recipe
     if recipe is not None and recipe.class_weights is not None:
         return None
-    fix = Fix("Weigh rare classes more, or find more of their images.")
+    fix = Fix("Show images of rare classes more often, and find more of them.", eases=True)
     if recipe is not None:
-        fix = Fix(fix.sentence, (Change("recipe", "class_weights", None, "balanced"),))
+        changes = (
+            Change("data", "images of a rare class", "once", "as often as the others'"),
+            *shifted(recipe),
+        )
+        fix = replace(fix, changes=changes, mended=evenly_repeated)
     return Measured(
         float(most / max(least, 0.5)),
         f"The classes are unequal: the most frequent has {most:.0f} training images, the rarest {least:.0f}.",
@@ -151,8 +160,6 @@ def _leakage(facts: Facts) -> Measured | None:
     data = known(facts.data)
 
     def mended(found: Dataset) -> Dataset:
-        from reswork.diagnosis.data_facts import copies
-
         return replace(found, test=found.test.take(torch.logical_not(copies(found))))
 
     return Measured(
@@ -169,6 +176,17 @@ def _leakage(facts: Facts) -> Measured | None:
     )
 
 
+def evenly_repeated(data: Dataset) -> Dataset:
+    """The images of each class so often that there are as many as of the most frequent one."""
+    counts = torch.bincount(data.train.labels, minlength=len(data.classes))
+    most = int(counts.max())
+    places = [
+        (data.train.labels == number).nonzero().flatten() for number in range(len(counts)) if counts[number]
+    ]
+    repeated = torch.cat([own[torch.arange(most) % len(own)] for own in places])
+    return replace(data, train=data.train.take(repeated.sort().values), extras={})
+
+
 def _chance(facts: Facts) -> float:
     data = known(facts.data)
     return float(data.counts.max() / max(1.0, data.counts.sum()))
@@ -179,8 +197,10 @@ def _labels_shuffled(facts: Facts) -> Measured | None:
     chance = _chance(facts)
     best = max(data.neighbours, data.neighbours_matched, answers.test_score, answers.matched_score)
     share = (best - chance) / (1 - chance)
+    noise = (chance * (1 - chance) / ASKED) ** 0.5  # of a share among so many, if labels were drawn
+    told = max(data.neighbours, data.neighbours_test, answers.test_score) > chance + 4 * noise
     return Measured(
-        1 - share,
+        0.0 if told else 1 - share,
         f"The labels do not belong to the images: an image's nearest neighbour has its label in {data.neighbours:.0%} "
         f"of all cases, chance is {chance:.0%}, and no test image can be told from what was learned "
         f"({answers.test_score:.0%} right).",
@@ -194,13 +214,21 @@ def _labels_shuffled(facts: Facts) -> Measured | None:
 def _labels_off(facts: Facts) -> Measured | None:
     data, answers = known(facts.data), facts.answers
     gain = data.neighbours_matched - data.neighbours_test
-    by_network = answers.matched_score - answers.test_score if answers is not None else gain
-    value = min(gain, by_network) if answers is not None and answers.matched_score > 0.4 else gain
+    value, fix = (
+        gain,
+        "Make the class numbers of both splits from one list of names, and count from 0 in both.",
+    )
+    if answers is not None and answers.matched_score > 0.4:
+        by_network = answers.matched_score - answers.test_score
+        trusted = answers.matched_score > data.neighbours_matched + 0.1  # where the nearest image says little
+        value = by_network if trusted else min(gain, by_network)
     return Measured(
         value,
-        f"The test labels have other numbers than the training labels: with classes renamed {gain:.0%} more of the "
-        "test images agree with their nearest training image.",
-        Fix("Make the class numbers of both splits from one list of names, and count from 0 in both."),
+        f"The test labels have other numbers than the training labels: with classes renamed {value:.0%} more of the "
+        "test images agree with what the training images say.",
+        Fix(fix, (Change("data", "test labels", "as they are", "renamed"),), renamed)
+        if gain > _CLEAR
+        else Fix(fix),
         "share that agrees",
         ("as they are", "renamed"),
         np.array([data.neighbours_test, data.neighbours_matched]),
@@ -213,11 +241,27 @@ def _label_noise(facts: Facts) -> Measured | None:
         answers.doubtful,
         f"About {answers.doubtful:.0%} of the training labels look wrong: the network and the five nearest images "
         "agree on another class.",
-        Fix(
-            "Look through them, the surest first, and correct or drop them; label smoothing of 0.1 softens the rest."
-        ),
-        numbers={"share": answers.doubtful},
+        _without_doubtful(facts),
+        numbers={"share": answers.doubtful, "share of the test labels": answers.doubtful_test},
     )
+
+
+def _without_doubtful(facts: Facts) -> Fix:
+    data, recipe = facts.data, None if facts.settings is None else facts.settings.recipe
+    words = "Look through them, the surest first, and correct or drop them"
+    if data is None or recipe is None:
+        return Fix(f"{words}; label smoothing of 0.1 softens the rest.")
+    if data.neighbours_test > _CLEAR:
+        change = Change("data", "training images", "all", "those whose neighbours do not contradict")
+        return Fix(f"{words}.", (change,), uncontradicted)
+    smooth = Change("recipe", "label_smoothing", recipe.label_smoothing, max(0.1, recipe.label_smoothing))
+    return Fix(f"{words}; label smoothing softens the rest.", (smooth,) if smooth.old != smooth.new else ())
+
+
+def uncontradicted(data: Dataset) -> Dataset:
+    """Without the training images whose label most of the five nearest images contradict (Wilson 1972)."""
+    votes = neighbour_votes(data.train, data.train, len(data.classes))
+    return replace(data, train=data.train.take(votes == data.train.labels), extras={})
 
 
 def _destructive_augmentation(facts: Facts) -> Measured | None:
@@ -230,17 +274,16 @@ def _destructive_augmentation(facts: Facts) -> Measured | None:
     weak = answers.train_score < 0.75 * data.neighbours  # it could not even learn
     value = by_pixels if weak else by_network
     old = recipe.augmentation.to_dict()
-    gentle = {
-        **old,
-        "crop_padding": min(1, old["crop_padding"]),
-        "cutout": 0,
-        "translate": min(1, old["translate"]),
-    }
+    large = any(old[name] for name in ("crop_padding", "cutout", "translate"))
+    gentle = {**old, "crop_padding": 0, "cutout": 0, "translate": 0, "flip": old["flip"] and large}
     return Measured(
         value,
         f"The augmentation destroys the class: {answers.train_score:.0%} of the training images are named right as "
         f"they are, {answers.augmented_score:.0%} as the recipe changes them.",
-        Fix("Change them less.", (Change("recipe", "augmentation", old, gentle),)),
+        Fix(
+            "Leave them as they are, and bring the changes back in small steps.",
+            (Change("recipe", "augmentation", old, gentle),),
+        ),
         "share named right",
         ("as they are", "augmented"),
         np.array([answers.train_score, answers.augmented_score]),
@@ -293,7 +336,7 @@ LABELS = (
     ),
     Rule(
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
-        "share of labels that network and neighbours contradict", 0.055,
+        "share of labels that the network believes less than a guess, and neighbours contradict too", 0.055,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),

@@ -97,6 +97,7 @@ class Weights(_Record):
     untouched: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (B,) mean 0 and variance 1 still
     stuck: tuple[str, ...] = ()  # layers that eval() leaves in training mode
     dropout: float = 0.0  # the largest chance of any dropout layer
+    altered: tuple[str, ...] = ()  # layers that are not as the network's own settings say
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +131,13 @@ class Answers(_Record):
     named: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (K,) how often each class is the answer
     spread: float = np.nan  # of a logit over images, mean over classes
     range: float = np.nan  # highest logit above the mean of the others, mean over images
+    scaled: float = np.nan  # deviation of the answers over that of what the last layer with weights gives
     low: float = np.nan  # smallest and largest output, and how far sums of an image are from 1
     high: float = np.nan
     sum_error: float = np.nan
     drift: float = np.nan  # between two passes over the same images, 0 to 1
     doubtful: float = np.nan  # share of training labels that network and neighbours both contradict
+    doubtful_test: float = np.nan  # the same of the test labels
     matched_score: float = np.nan  # test score after the best renaming of the classes
     channel_score: float = np.nan  # test score with the best other order of channels
     channel_order: tuple[int, ...] = ()

@@ -1,13 +1,14 @@
 """What the doctor says: findings with their evidence and fixes, and the rules that could not be asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.experiment.branching import branch
+from reswork.models.config import ResNetConfig
 from reswork.results import Evidence
 from reswork.store.saved_run import AnyRun
 from reswork.training.live_run import LiveRun
@@ -24,7 +25,7 @@ class Change:
 
     Attributes:
         where: a field of ``"recipe"`` (`Recipe`), ``"network"`` (`ResNetConfig`) or ``"data"`` (`Dataset`).
-        field: its name.
+        field: its name; of a network also ``"weights"`` and ``"requires_grad"``, which are no settings.
         old: its value.
         new: the value to try.
     """
@@ -46,16 +47,29 @@ class Fix:
         sentence: in words; all there is where the remedy lies in code that the doctor does not see.
         changes: of recipe, network and data.
         mended: makes the mended data set from the old one, where the remedy lies there.
+        fresh: the network is built anew as its settings say, whatever was done to it or became of it.
+        eases: it helps, and cannot mend, as what is missing, such as images, is nowhere to be had.
     """
 
     sentence: str
     changes: tuple[Change, ...] = ()
     mended: Callable[[Dataset], Dataset] | None = None
+    fresh: bool = False
+    eases: bool = False
 
     @property
     def can_branch(self) -> bool:
         """Whether `branch` can try it."""
         return bool(self.changes)
+
+    @property
+    def told_changes(self) -> str:
+        """What becomes different, in a line; ``""`` where nothing can be changed."""
+        return ", ".join(str(change) for change in self.changes)
+
+    def settings(self, where: Where) -> dict[str, Any]:
+        """The new settings of a recipe, a network or a data set, by name."""
+        return {change.field: change.new for change in self.changes if change.where == where}
 
     def branch(
         self,
@@ -66,6 +80,8 @@ class Fix:
         start: bool = True,
     ) -> LiveRun:
         """Train again from the first weights of a run, with the changes; the old run stays as it is.
+
+        Every weight of the new network may learn, also where the old one had some held.
 
         Args:
             run: that the finding is about; it must have kept moments.
@@ -79,11 +95,13 @@ class Fix:
         if not self.can_branch:
             raise InvalidSetting("fix", f"this fix is no change of settings; do it by hand: {self.sentence}")
         if self.mended is not None:
-            data = self.mended(data if data is not None else run.data if run.is_live else run.load_data())
-        new: dict[Where, dict[str, Any]] = {"recipe": {}, "network": {}, "data": {}}
-        for change in self.changes:
-            new[change.where][change.field] = change.new
-        return branch(run, 0, new["recipe"], new["network"], data=data, directory=directory, start=start)
+            data = data if data is not None else run.data if run.is_live else run.load_data()
+            data = self.mended(data.to("cpu"))
+        known = {each.name for each in fields(ResNetConfig)}
+        network = {name: value for name, value in self.settings("network").items() if name in known}
+        return branch(
+            run, 0, self.settings("recipe"), network, data=data, directory=directory, start=start, fresh=self.fresh
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

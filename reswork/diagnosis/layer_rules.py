@@ -4,6 +4,7 @@ import numpy as np
 
 from reswork.diagnosis.facts import Facts, known
 from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.remedies import built_anew, usual_rate
 from reswork.diagnosis.rule import Measured, Rule
 from reswork.training.recipe import innermost
 
@@ -32,7 +33,10 @@ def _frozen_layers(facts: Facts) -> Measured | None:
     return Measured(
         float(len(names)),
         f"{_has(names, 'is', 'are')} frozen, and no recipe says so: requires_grad is False.",
-        Fix("Call requires_grad_(True) on what shall learn, or name it in the recipe's frozen."),
+        Fix(
+            "Call requires_grad_(True) on what shall learn, or name it in the recipe's frozen.",
+            () if facts.settings is None else (Change("network", "requires_grad", False, True),),
+        ),
         "1: it can be trained",
         weights.layers,
         weights.trainable,
@@ -77,7 +81,7 @@ def _no_gradient(facts: Facts) -> Measured | None:
     return Measured(
         float(len(names)),
         f"{_has(names, 'gets', 'get')} no gradient: the way back from the loss is cut before it, or it is not used.",
-        Fix("Look for detach(), .data, no_grad() or numpy between there and the answer."),
+        built_anew(facts, "Look for detach(), .data, no_grad() or numpy between there and the answer."),
         "gradient",
         weights.layers,
         gradients,
@@ -116,7 +120,10 @@ def _norm_statistics_frozen(facts: Facts) -> Measured | None:
     return Measured(
         float(len(names)),
         f"The statistics of {_told(names)} never moved: mean 0 and variance 1, as they were made.",
-        Fix("Train them in training mode with a momentum above 0, or re-estimate them on training images."),
+        built_anew(
+            facts,
+            "Train them in training mode with a momentum above 0, or re-estimate them on training images.",
+        ),
         "1: never moved",
         weights.batch_norms,
         weights.untouched,
@@ -133,7 +140,10 @@ def _norm_statistics_wrong(facts: Facts) -> Measured | None:
         f"The batch norms' statistics do not fit the training images (a typical one is off by {typical:.1f} standard "
         f"deviations): {answers.training_mode_score:.0%} are named right with the batch's own, "
         f"{answers.train_score:.0%} with those that are kept.",
-        Fix("Estimate the statistics anew: pass some batches through in training mode without a gradient."),
+        built_anew(
+            facts,
+            "Estimate the statistics anew: pass some batches through in training mode without a gradient.",
+        ),
         "distance of the kept statistics",
         signals.norms,
         signals.mismatch,
@@ -147,11 +157,15 @@ def _tiny_batch(facts: Facts) -> Measured | None:
         return None
     images = recipe.batch_size // recipe.accumulate
     how = Change("recipe", "accumulate", recipe.accumulate, 1) if recipe.accumulate > 1 else None
-    change = how or Change("recipe", "batch_size", recipe.batch_size, 32)
+    changes = [how or Change("recipe", "batch_size", recipe.batch_size, 32)]
+    usual = usual_rate(recipe)
+    if how is None and recipe.optimizer == "sgd" and recipe.learning_rate < usual:
+        rate = min(usual, recipe.learning_rate * 32 / recipe.batch_size)  # Goyal et al. 2017, linear scaling
+        changes.append(Change("recipe", "learning_rate", recipe.learning_rate, float(f"{rate:.2g}")))
     return Measured(
         1 / images,
         f"Batch norm sees {images} images at once: their mean and variance are mostly noise.",
-        Fix("Take larger batches, or group norm.", (change,)),
+        Fix("Take larger batches at a rate that fits them, or group norm.", tuple(changes)),
         numbers={"images": float(images)},
     )
 
@@ -163,8 +177,9 @@ def _modes_confused(facts: Facts) -> Measured | None:
         max(answers.drift, 1.0 if weights.stuck else 0.0),
         f"The answers in evaluation mode depend on what else is asked: {answers.drift:.0%} of the probability moves "
         f"between two passes over the same images.{stuck}",
-        Fix(
-            "Call model.eval() before it answers; dropout must get training=self.training, norms keep their statistics."
+        built_anew(
+            facts,
+            "Call model.eval() before it answers; dropout must get training=self.training, and norms keep statistics.",
         ),
         numbers={"drift": answers.drift},
     )

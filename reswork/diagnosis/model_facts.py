@@ -16,6 +16,7 @@ from reswork.diagnosis.data_facts import matched, neighbour_votes, some
 from reswork.diagnosis.facts import Answers, Signals, Weights
 from reswork.history import History
 from reswork.models.anatomy import residual_blocks
+from reswork.models.network import ResNet, resnet
 from reswork.probes.layer_lookup import unwrapped
 from reswork.probes.private_copy import private_copy
 from reswork.recorders import activations, shortcut_and_branch
@@ -25,7 +26,6 @@ from reswork.training.events import BatchReady, RunPaused
 from reswork.training.recipe import Recipe
 
 _BATCH, _ASKED, _AMONG = 128, 400, 2_000
-_SURE = 0.6  # probability from which a network's answer speaks against a label
 _HALVES = {torch.float16: ("float16", 2.0**-11), torch.bfloat16: ("bfloat16", 2.0**-8)}
 _RATE = 0.01  # for the share of lost updates, where no recipe says one
 
@@ -54,7 +54,21 @@ def weight_facts(model: nn.Module) -> Weights:
         dropout=max(
             (part.p for part in bare.modules() if isinstance(part, nn.Dropout | nn.Dropout2d)), default=0.0
         ),
+        altered=_altered(bare),
     )
+
+
+def _altered(model: nn.Module) -> tuple[str, ...]:
+    """Layers of a network that was built here which are not as its settings say."""
+    if not isinstance(model, ResNet):
+        return ()
+    with torch.device("meta"):  # without weights
+        built = resnet(model.config)
+    told = {name: (type(part), part.extra_repr()) for name, part in built.named_modules()}
+    found = [
+        name for name, part in model.named_modules() if told.get(name) != (type(part), part.extra_repr())
+    ]
+    return tuple(name for name in found if name)
 
 
 def signal_facts(model: nn.Module, data: Dataset, recipe: Recipe | None = None) -> Signals:
@@ -117,7 +131,8 @@ def answer_facts(model: nn.Module, data: Dataset, augmentation: Augmentation | N
     )
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        logits, test_logits = _logits(own, inputs), _logits(own, test_inputs)
+        logits, scaled = _with_scale(own, inputs)
+        test_logits = _logits(own, test_inputs)
         again = torch.cat([_logits(own, part) for part in inputs.flip(0).split(50)]).flip(0)
         busy = _logits(_in_training(model), inputs)
         order, channels = _best_order(own, test, data)
@@ -128,8 +143,7 @@ def answer_facts(model: nn.Module, data: Dataset, augmentation: Augmentation | N
             augmented = _score(_logits(own, seen), train.labels)
     chances = logits.softmax(1)
     top, names = chances.max(1)
-    votes = neighbour_votes(train, some(data.train, _AMONG), len(data.classes))
-    doubtful = (names != train.labels) & (votes == names) & (top > _SURE)
+    among = some(data.train, _AMONG)
     classes = logits.shape[1]
     return Answers(
         classes=classes,
@@ -147,7 +161,9 @@ def answer_facts(model: nn.Module, data: Dataset, augmentation: Augmentation | N
         high=float(logits.max()),
         sum_error=float((logits.sum(1) - 1).abs().max()),
         drift=float((chances - again.softmax(1)).abs().sum(1).mean() / 2),
-        doubtful=float(doubtful.float().mean()),
+        scaled=scaled,
+        doubtful=_doubtful(logits, train, neighbour_votes(train, among, len(data.classes))),
+        doubtful_test=_doubtful(test_logits, test, neighbour_votes(test, among, len(data.classes))),
         matched_score=matched(test_logits.argmax(1), test.labels, max(classes, len(data.classes))),
         channel_score=channels,
         channel_order=order,
@@ -186,6 +202,29 @@ def _in_training(model: nn.Module) -> nn.Module:
 def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
     found: Tensor = Classification().call(model, inputs)
     return found
+
+
+def _with_scale(model: nn.Module, inputs: Tensor) -> tuple[Tensor, float]:
+    """The answers, and how many times as much they differ as what the last layer with weights gives."""
+    last = next((part for part in reversed(list(model.modules())) if isinstance(part, nn.Linear)), None)
+    given: list[Tensor] = []
+    hook = None if last is None else last.register_forward_hook(lambda _part, _x, y: given.append(y.detach()))
+    try:
+        logits = _logits(model, inputs)
+    finally:
+        if hook is not None:
+            hook.remove()
+    if not given or given[-1].shape != logits.shape:
+        return logits, np.nan
+    return logits, float(logits.std() / given[-1].std().clamp_min(1e-12))
+
+
+def _doubtful(logits: Tensor, split: Split, votes: Tensor) -> float:
+    """Share of labels that get less than guessing would give them, where neighbours say what the network says."""
+    chances = logits.softmax(1)
+    own = chances.gather(1, split.labels[:, None])[:, 0]
+    names = chances.argmax(1)
+    return float(((votes == names) & (names != split.labels) & (own < 1 / logits.shape[1])).float().mean())
 
 
 def _loss(logits: Tensor, labels: Tensor) -> float:

@@ -6,10 +6,15 @@ import numpy as np
 
 from reswork.diagnosis.facts import Course, Facts, Settings, known
 from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.remedies import falling_rate, rate_not_above_usual, usual_rate
 from reswork.diagnosis.rule import Measured, Rule
+from reswork.training.recipe import Recipe
 
-_USUAL = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}  # learning rates, as `Recipe` says
 _FAST = 0.05  # change of the weights in the first step, as a share of their size
+_EARLY = 4  # measurements
+_SWINGS = 0.4  # rises of the loss, over that of guessing
+_WITH_MOMENTUM = 2.5  # what such rises count where the momentum alone is a reason for them
+_HEAVY = 4.0  # times the usual rate over what momentum leaves of the last update
 _PARTS = 20  # pieces of the loss whose means are compared
 
 
@@ -27,25 +32,41 @@ def pieces(values: np.ndarray, count: int = _PARTS) -> np.ndarray:
     return np.array([part.mean() for part in parts if len(part)])
 
 
-def _typical_update(course: Course, first: int | None = None) -> float:
-    """Median over layers of the mean |dw| / |w|; of the first measurements, or of all."""
+def _typical_update(course: Course) -> float:
+    """Median over layers of the mean |dw| / |w|."""
     if not course.updates.size:
         return math.nan
     moved = np.isfinite(course.updates) & (course.updates > 0)  # what stands still is another matter
-    rows = np.where(moved, course.updates, np.nan)[:first]
+    rows = np.where(moved, course.updates, np.nan)
     with np.errstate(all="ignore"):
-        means = np.nansum(rows, axis=0) / moved[:first].sum(axis=0)
+        means = np.nansum(rows, axis=0) / moved.sum(axis=0)
     return float(np.nanmedian(means)) if np.isfinite(means).any() else math.nan
 
 
-def _new_rate(settings: Settings, factor: float, why: str) -> Fix | None:
+def _largest_early_update(course: Course) -> float:
+    """The largest of the first measured steps: |dw| / |w| of its median layer.
+
+    Where norms make a layer's scale not count, one long step makes the weights so long that all later ones are short.
+    """
+    rows = [row[np.isfinite(row) & (row > 0)] for row in course.updates[:_EARLY]]
+    return max((float(np.median(row)) for row in rows if len(row)), default=math.nan)
+
+
+def _new_rate(settings: Settings, factor: float, why: str, *others: Change) -> Fix | None:
     recipe = settings.recipe
     if recipe is None:
         return None
     new = float(f"{recipe.learning_rate * factor:.1g}")
     return Fix(
-        f"{why}: learning_rate={new:g}.", (Change("recipe", "learning_rate", recipe.learning_rate, new),)
+        f"{why}: learning_rate={new:g}.",
+        (Change("recipe", "learning_rate", recipe.learning_rate, new), *others),
     )
+
+
+def _rises(course: Course) -> float:
+    """All rises of the smoothed loss after its first fall, over the loss of guessing."""
+    parts = pieces(course.loss)[1:]
+    return float(np.diff(parts).clip(min=0).sum() / guessing_loss(course.classes))
 
 
 def _loss_over_steps(course: Course) -> dict[str, object]:
@@ -54,10 +75,10 @@ def _loss_over_steps(course: Course) -> dict[str, object]:
 
 def _rate_too_high(facts: Facts) -> Measured | None:
     course, settings = known(facts.course), known(facts.settings)
-    update, chance = _typical_update(course, 4), guessing_loss(course.classes)
+    update, chance = _largest_early_update(course), guessing_loss(course.classes)
     late = pieces(course.loss)[-5:].mean() if len(course.loss) else math.nan
     broke = "not finite" in course.failure
-    hurt = broke or not late < 0.6 * chance
+    hurt = broke or not late < 0.6 * chance or _rises(course) >= _SWINGS
     if not math.isfinite(update):
         update = 10.0 if broke else 0.0
     value = update if hurt else 0.0
@@ -65,9 +86,7 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     factor = min(0.3, 0.02 / update) if update else 0.1
     if settings.recipe is not None:  # not above what is usual
         factor = (
-            min(factor, _USUAL[settings.recipe.optimizer] / rate)
-            if rate > _USUAL[settings.recipe.optimizer]
-            else factor
+            min(factor, usual_rate(settings.recipe) / rate) if rate > usual_rate(settings.recipe) else factor
         )
     ended = (
         "the loss became infinite"
@@ -78,7 +97,7 @@ def _rate_too_high(facts: Facts) -> Measured | None:
         value,
         f"The learning rate of {rate:g} is too high: a step changed the weights of a typical layer by {update:.0%} of "
         f"their size, and {ended}.",
-        _new_rate(settings, factor, "Lower it"),
+        _new_rate(settings, factor, "Lower it", *falling_rate(settings.recipe)),
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
 
@@ -91,7 +110,7 @@ def _rate_too_low(facts: Facts) -> Measured | None:
     recipe = settings.recipe
     learned = pieces(course.score)[-2:].mean()
     value = -math.log10(max(update, 1e-12)) if learned < 0.9 else 0.0
-    usual = _USUAL[recipe.optimizer] if recipe is not None else 0.1
+    usual = usual_rate(recipe) if recipe is not None else 0.1
     factor = usual / recipe.learning_rate if recipe is not None else 10.0
     return Measured(
         value,
@@ -117,9 +136,15 @@ def _no_warmup(facts: Facts) -> Measured | None:
         float(value),
         f"The training began too fast: the first step changed the weights by {first:.0%} of their size, and the loss "
         f"jumped to {peak:.1f}, {value:.1f} times that of guessing, before it fell; the rate was never warmed up.",
-        Fix("Let the rate rise over the first epoch.", (Change("recipe", "warmup_epochs", 0.0, 1.0),)),
+        _warmed_up(recipe),
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
+
+
+def _warmed_up(recipe: Recipe) -> Fix:
+    rise = Change("recipe", "warmup_epochs", 0.0, 1.0)
+    lower = rate_not_above_usual(recipe)
+    return Fix(f"Let the rate rise over the first epoch{', and less high' if lower else ''}.", (rise, *lower))
 
 
 def _decayed_too_soon(facts: Facts) -> Measured | None:
@@ -150,17 +175,21 @@ def _oscillating_loss(facts: Facts) -> Measured | None:
     recipe = settings.recipe
     if len(course.loss) < 20:
         return None
-    parts = pieces(course.loss)[1:]
-    rises = np.diff(parts).clip(min=0).sum() / guessing_loss(course.classes)
-    fix = None
+    rises, heavy, fix, why = _rises(course), 1.0, None, ""
     if recipe is not None and recipe.momentum > 0.95:
-        fix = Fix("Keep less of the last updates.", (Change("recipe", "momentum", recipe.momentum, 0.9),))
+        if recipe.optimizer == "sgd":  # all updates that a gradient goes into, together
+            heavy = recipe.learning_rate / (1 - recipe.momentum) / (10 * usual_rate(recipe))
+            why = f" With a momentum of {recipe.momentum:g} a gradient counts {heavy:.0f} times as much as usual."
+        fix = Fix(
+            "Keep less of the last updates.",
+            (Change("recipe", "momentum", recipe.momentum, 0.9), *falling_rate(recipe)),
+        )
     elif recipe is not None:
-        fix = _new_rate(settings, 0.3, "Lower the rate")
+        fix = _new_rate(settings, 0.3, "Lower the rate", *falling_rate(recipe))
     return Measured(
-        float(rises),
+        rises * (_WITH_MOMENTUM if heavy >= _HEAVY else 1.0),
         f"The loss swings: after its first fall it rose again by {rises * guessing_loss(course.classes):.1f} in all, "
-        f"{rises:.1f} times the loss of guessing.",
+        f"{rises:.1f} times the loss of guessing.{why}",
         fix,
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
@@ -183,7 +212,7 @@ def _guessing(facts: Facts) -> Measured | None:
 RULES = (
     Rule(
         "rate_too_high", "Is a step too long?", ("course", "settings"), _rate_too_high,
-        "change of a typical layer's weights in one of the first steps", 0.3,
+        "largest change of a typical layer's weights in one of the first steps", 0.18,
         "about 0.001 is usual (CS231n, ratio of weights to updates); limit from the trainings of docs/doctor.md",
         "a slower training",
         ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs", "drowned_shortcut",
@@ -191,8 +220,9 @@ RULES = (
     ),
     Rule(
         "oscillating_loss", "Does the loss swing?", ("course", "settings"), _oscillating_loss,
-        "all rises of the smoothed loss, over the loss of guessing", 0.4,
-        "AutoTrainer (ICSE 2021), oscillating loss; limit from the trainings of docs/doctor.md", "a slower training",
+        "all rises of the smoothed loss, over the loss of guessing; 2.5 times that where momentum is heavy", _SWINGS,
+        "AutoTrainer (ICSE 2021), oscillating loss; Goh 2017, doi:10.23915/distill.00006, for the momentum; limit from "
+        "the trainings of docs/doctor.md", "a slower training",
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,

@@ -6,9 +6,11 @@ import numpy as np
 
 from reswork.diagnosis.facts import Facts, Settings, known
 from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.remedies import FRESH, built_anew, rate_not_above_usual, usual_rate
 from reswork.diagnosis.rule import Measured, Rule
 
 _TINY = 1e-12
+_ENDS_IN_NORM = ("post", "relu_only_pre")  # orders with a norm right before the addition
 _BLOWN_UP = 1e3  # branch over shortcut: of weights that a training threw away
 
 
@@ -21,14 +23,21 @@ def _dead_units(facts: Facts) -> Measured | None:
     return Measured(
         share,
         f"{share:.0%} of the units are dead: channels that give 0 at every position of every one of the images.",
-        Fix(
-            "Begin again from fresh weights, at a lower rate where they died on the way; where they were dead in the "
-            "first step, look at the biases before the ReLUs."
-        ),
+        _begun_again(facts.settings),
         "share of dead channels",
         signals.blocks,
         signals.dead,
     )
+
+
+def _begun_again(settings: Settings | None) -> Fix:
+    words = (
+        "Begin again from fresh weights, at a lower rate where they died on the way; where they were dead in the first "
+        "step, look at the biases before the ReLUs."
+    )
+    if settings is None or settings.config is None or settings.recipe is None:
+        return Fix(words)
+    return Fix(words, (FRESH, *rate_not_above_usual(settings.recipe)), fresh=True)
 
 
 def _relative_gradients(facts: Facts) -> tuple[tuple[str, ...], np.ndarray] | None:
@@ -100,8 +109,17 @@ def _with_shortcuts(settings: Settings | None) -> Fix:
         changes.append(Change("network", "residual", False, True))
     if config is not None and config.norm == "none":
         changes.append(Change("network", "norm", "none", "batch"))
+    if changes and settings is not None and settings.recipe is not None:
+        rate, usual = settings.recipe.learning_rate, usual_rate(settings.recipe)
+        if rate != usual and (config is None or config.norm == "none"):  # chosen for a network without norms
+            changes.append(Change("recipe", "learning_rate", rate, usual))
     if changes:
-        return Fix("Give the network what carries gradients: shortcuts and norms.", tuple(changes))
+        return Fix(
+            "Give the network what carries gradients, shortcuts and norms, and begin with fresh weights at the usual "
+            "rate, which norms allow.",
+            (*changes, FRESH),
+            fresh=True,
+        )
     return Fix(
         "Look at the scale of the first weights and at the activation functions; ReLUs with He's start keep it."
     )
@@ -126,8 +144,9 @@ def _idle_branch(facts: Facts) -> Measured | None:
         -math.log10(max(float(ratios[worst]), _TINY)),
         f"The branch of {names[worst]} does nothing{more}: what it adds is {ratios[worst]:.2g} of what comes over the "
         "shortcut.",
-        Fix(
-            "Take the block out, or look at what holds its branch near 0: a scale, a norm's weights, weight decay."
+        built_anew(
+            facts,
+            "Take the block out, or look at what holds its branch near 0: a scale, a norm's weights, weight decay.",
         ),
         "branch over shortcut",
         names,
@@ -145,11 +164,24 @@ def _drowned_shortcut(facts: Facts) -> Measured | None:
         most if most < _BLOWN_UP else 0.0,
         f"The shortcut of {names[worst]} is drowned: what the branch adds is {most:.0f} times what comes over the "
         "shortcut, so that neither signal nor gradient passes untouched.",
-        Fix("Scale the branches down, or begin with zero_init_last_norm=True."),
+        _small_branches(facts.settings),
         "branch over shortcut",
         names,
         ratios,
     )
+
+
+def _small_branches(settings: Settings | None) -> Fix:
+    words = "Look for what scales the branches up, and begin again from fresh weights."
+    config = None if settings is None else settings.config
+    if config is None or settings is None:
+        return Fix(words)
+    can_begin_at_0 = (
+        config.norm != "none" and config.order in _ENDS_IN_NORM and not config.zero_init_last_norm
+    )
+    start = (Change("network", "zero_init_last_norm", False, True),) if can_begin_at_0 else ()
+    words += " With zero_init_last_norm=True the branches begin by adding nothing." if start else ""
+    return Fix(words, (FRESH, *start, *rate_not_above_usual(settings.recipe)), fresh=True)
 
 
 IDLE = 1.9
@@ -177,7 +209,7 @@ RULES = (
         "drowned_shortcut", "Does a shortcut carry anything?", ("signals",), _drowned_shortcut,
         "branch over shortcut, the largest", 35.0,
         "He et al. 2016, arXiv:1603.05027, section 3; limit from the trainings of docs/doctor.md",
-        "a look at the scales", ("saturated_outputs", "constant_outputs", "exploding_gradients", "no_warmup"),
+        "a look at the scales", ("constant_outputs", "exploding_gradients", "no_warmup"),
     ),
     Rule(
         "idle_branch", "Does every block do something?", ("signals",), _idle_branch,

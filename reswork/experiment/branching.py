@@ -36,6 +36,7 @@ def branch(
     name: str | None = None,
     directory: str | Path | None = None,
     start: bool = True,
+    fresh: bool = False,
 ) -> LiveRun:
     """Train on from an earlier moment of a run, with other settings; the old run stays as it is.
 
@@ -54,6 +55,8 @@ def branch(
         name: of the new run's folder.
         directory: a new or empty folder for it; None: a new one under ``runs``.
         start: False gives a run that waits for ``start()``.
+        fresh: True begins with new weights of a network as its settings say, whatever was done to the old one; for
+            step 0 of a network that was built here.
 
     Raises:
         InvalidSetting: for an impossible setting, a step that leaves nothing to train, or a run without moments.
@@ -65,6 +68,8 @@ def branch(
     old_config = run.config
     new_recipe = Recipe.from_dict({**run.recipe.to_dict(), **(recipe or {})})
     found = moments(run)
+    if fresh and step:
+        raise InvalidSetting("fresh", f"fresh weights begin at step 0, not at {step:,}")
     state, words = _state(run, found, step, new_recipe, changed=bool(config))
     if state.step >= total_steps(new_recipe, len(data.train)):
         raise InvalidSetting(
@@ -72,11 +77,14 @@ def branch(
             f"step {state.step:,} is the end of a training of {total_steps(new_recipe, len(data.train)):,} steps; "
             "choose an earlier one, or more epochs",
         )
-    model, new_config, lost = _network(run, found, state, old_config, config or {})
+    model, new_config, lost = (
+        _fresh_network(run, config or {}) if fresh else _network(run, found, state, old_config, config or {})
+    )
     own = {f"model/{key}": value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
     memory = {key: value for key, value in state.tensors.items() if not key.startswith("model/")}
     state = replace(state, tensors={**memory, **own})
     changes = _changes(run.recipe, new_recipe) | _changes(old_config, new_config)
+    changes |= {"weights": ["as they were", "fresh"]} if fresh else {}
     parent = {"run": run.name, "step": state.step, "changes": changes}
     new = train(
         model, data, new_recipe, name=name, directory=directory, parent=parent, state=state, start=False
@@ -194,10 +202,7 @@ def _network(
         model = found.model(state.step)
         model.load_state_dict(weights)
         return model.train().requires_grad_(True), old, []
-    config = ResNetConfig.from_dict({**old.to_dict(), **changes})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.recipe.seed)
-        model = resnet(config)
+    model, config, _ = _fresh_network(run, changes)
     own = model.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     model.load_state_dict(fitting, strict=False)
@@ -207,6 +212,18 @@ def _network(
     if gone := sorted({*weights} - {*fitting}):
         lost.append(f"{len(gone)} tensors have no place any more, such as {gone[0]}.")
     return model, config, lost
+
+
+def _fresh_network(run: AnyRun, changes: Mapping[str, Any]) -> tuple[nn.Module, ResNetConfig, list[str]]:
+    """A network as the settings with these changes say, with new weights."""
+    if run.config is None:
+        raise InvalidSetting(
+            "fresh", f"the network of {run.name!r} was not built here, so that no new one can be made"
+        )
+    config = ResNetConfig.from_dict({**run.config.to_dict(), **changes})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.recipe.seed)
+        return resnet(config), config, ["All weights are new."]
 
 
 def _changes(old: Any, new: Any) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ import ipywidgets as w
 import numpy as np
 
 from reswork import figures
-from reswork.diagnosis import at_a_glance
+from reswork.diagnosis import Finding
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
@@ -18,6 +18,7 @@ from reswork.store.run_figures import figures_of_table
 from reswork.tasks import CLASSIFICATION, metrics_of
 from reswork.training.live_run import LiveRun, RunState, problems_of
 from reswork.training.remarks import remarks_of, waiting_for
+from reswork.widgets.doctor_line import DoctorLine
 from reswork.widgets.form import ErrorLine
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
@@ -31,6 +32,7 @@ class RunView:
         run: the run to show; None for an empty view that shows one later (`watch`).
         start: what the Start button does; None for a view without a Start button.
         go_on: what the Resume button does with a run from disk that ended early; None: it is for live runs alone.
+        try_fix: trains a new run with the fix of a finding about a run, and shows it; None: here.
         refreshed: called after each refresh, from the refreshing thread.
 
     Attributes:
@@ -44,10 +46,12 @@ class RunView:
         *,
         start: Callable[[], None] | None = None,
         go_on: Callable[[SavedRun], None] | None = None,
+        try_fix: Callable[[Finding, AnyRun], LiveRun] | None = None,
         refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.run: AnyRun | None = None
         self._refreshed, self._go_on_with = refreshed, go_on
+        self.doctor = DoctorLine(try_fix or self._try_fix)
         self._can_go_on = False
         self._beside: Mapping[str, History | Sequence[History]] = {}
         self._moment: int | None = None  # the step that is looked back at
@@ -112,7 +116,7 @@ class RunView:
             self._show_state(run)
             if mark != self._asked_version:
                 self._asked_version = mark
-                self.finding.value = _finding_html(run)
+                self.doctor.look_at(run)
             if mark != self._drawn_version and self.plots.is_shown:
                 self._drawn_version = mark
                 self._draw(run, history)
@@ -168,8 +172,7 @@ class RunView:
         self.error = ErrorLine()
         self.unsaved = ErrorLine()
         self.remarks = w.HTML()
-        self.finding = w.HTML()
-        self.bar = w.VBox([self.row, self.status, self.finding, self.remarks, self.unsaved, self.error])
+        self.bar = w.VBox([self.row, self.status, self.doctor.view, self.remarks, self.unsaved, self.error])
         self.bar.add_class("reswork-note")
         self._enable(None)
 
@@ -207,6 +210,14 @@ class RunView:
         else:
             self.error.tell("")
         self.refresh()
+
+    def _try_fix(self, finding: Finding, run: AnyRun) -> LiveRun:
+        """Train with the fix, and show that beside the old run."""
+        assert finding.fix is not None
+        new = finding.fix.branch(run)
+        self.watch(new)
+        self.draw_beside({run.name: run.history})
+        return new
 
     def _ask(self, word: str, act: Callable[[], None]) -> None:
         """Ask the run for something that lands after its present step, and say so until then."""
@@ -350,19 +361,6 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
         f'<div class="reswork-progress" role="progressbar" aria-label="steps done" aria-valuenow="{100 * done:.0f}">'
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
-    )
-
-
-def _finding_html(run: AnyRun) -> str:
-    """What the doctor says at a glance; nothing where all is well."""
-    found = at_a_glance(run)
-    if not found:
-        return ""
-    first, more = found[0], len(found) - 1
-    others = f" And {more} more." if more else ""
-    return (
-        f'<div class="reswork-finding" role="status"><b>Doctor:</b> {escape(str(first))}{others} '
-        "<code>rw.diagnose(run)</code> asks the network and the data too.</div>"
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from reswork import datasets
 from reswork.datasets import Augmentation, Dataset
+from reswork.diagnosis import Finding
 from reswork.errors import InvalidSetting
 from reswork.experiment import processes
 from reswork.experiment.launch import train
@@ -21,6 +22,7 @@ from reswork.models.network import resnet
 from reswork.store import AnyRun, SavedRun
 from reswork.tasks import task_for
 from reswork.training.checks import check_layers
+from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
@@ -80,7 +82,9 @@ class Workbench(w.VBox):
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
         self.engine = EngineChoice()
-        self.run_view = RunView(start=self.start, go_on=self.resume, refreshed=self._refreshed)
+        self.run_view = RunView(
+            start=self.start, go_on=self.resume, try_fix=self._try_fix, refreshed=self._refreshed
+        )
         self.inside = InsidePanel()
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
@@ -183,6 +187,15 @@ class Workbench(w.VBox):
         """Go on with a run from disk that ended before its last step, as if it had never stopped."""
         data = self.data if self.data.fingerprint == saved.dataset_hash else None
         self.watch(self.engine.resume(saved, data))
+
+    def _try_fix(self, finding: Finding, run: AnyRun) -> LiveRun:
+        """Train with a fix of the doctor's, and show that beside the run that it is about."""
+        assert finding.fix is not None
+        saved = not run.is_live and self.data.fingerprint == run.dataset_hash
+        new = finding.fix.branch(run, data=self.data if saved else None)
+        self.watch(new)
+        self.run_view.draw_beside({run.name: run.history})
+        return new
 
     def watch(self, run: AnyRun) -> None:
         """Show a run: a live one with all its buttons, one from disk as it ended."""

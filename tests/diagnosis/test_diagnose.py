@@ -11,7 +11,7 @@ from torch import nn
 
 import reswork as rw
 from reswork.datasets.dataset import Dataset, Split
-from reswork.diagnosis import Diagnosis, Fix, at_a_glance
+from reswork.diagnosis import Diagnosis, Fix, at_a_glance, outcome
 from reswork.errors import InvalidSetting
 from reswork.training.recipe import Recipe
 from reswork.widgets.run_view import RunView
@@ -129,6 +129,35 @@ def test_a_fix_branches_a_new_run(data: Dataset, tmp_path: Path) -> None:
     better = fix.branch(run, directory=tmp_path / "better")
     better.wait(120)
     assert better.history.last("top1/test") > run.history.last("top1/test") + 0.3
+    told = outcome(found[0], run, better)
+    assert told.gone and told.after == better.history.last("top1/test") and told.before is not None
+    assert "learning_rate 1e-05 → 0.1" in told.sentence and "not found any more" in told.sentence
+
+
+def test_a_fix_is_taken_on_the_page(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line asks about everything, trains the fix beside, and says what it brought."""
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=8, in_channels=1)
+    with torch.no_grad():
+        for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
+            norm.bias.fill_(-8.0)
+    run = rw.train(model, data, replace(RECIPE, steps=110, learning_rate=1e-5), directory=tmp_path / "dead")
+    run.wait(120)
+    shown = RunView(run)
+    line = shown.doctor
+    assert line.rows and "dead_units" not in line.rows  # the record alone does not know
+    line.ask.click()
+    assert line.wait(60) and "dead_units" in line.rows and line.ask.layout.display == "none"
+    line.rows["dead_units"].take.click()
+    new = shown.run
+    assert new is not None and new is not run and new.config == run.config
+    assert "tries the fix of dead_units" in line.told.value
+    new.wait(120)
+    shown.refresh()
+    assert line.wait(60) and "dead_units is not found any more" in line.told.value
+    shown.refresher.stop()
+    close_tree(shown.bar)
 
 
 def test_masks_are_not_asked_about_labels() -> None:
@@ -165,6 +194,14 @@ def test_a_glance_tells_a_rate_that_is_too_low(data: Dataset) -> None:
     assert _kinds(found) == ["rate_too_low"]
     assert found.not_asked["leakage"] == "only the record was looked at"
     view = RunView(run)
-    assert "Doctor:" in view.finding.value and "learning_rate=0.1" in view.finding.value
+    row = view.doctor.rows["rate_too_low"]
+    assert view.doctor.view.layout.display is None
+    assert "Doctor:" in row.words.value and "learning_rate 1e-05 → 0.1" in row.words.value
+    row.why.click()
+    assert "Hide" in row.why.description and row.figure is not None and row.figure.summary
+    row.why.click()
+    assert row.figure is None
+    row.take.click()
+    assert "kept no moments" in view.doctor.error.value  # it has no folder
     view.refresher.stop()
     close_tree(view.bar)

@@ -46,7 +46,8 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
     ),
     "test_inputs_differ": ({"data": {"test_mean": [1.0]}}, {"data": {"test_mean": [0.1]}}, 1.0),
     "labels_shuffled": (
-        {"data": {"neighbours": 0.1, "neighbours_matched": 0.1}, "answers": {"test_score": 0.1, "matched_score": 0.1}},
+        {"data": {"neighbours": 0.1, "neighbours_test": 0.1, "neighbours_matched": 0.1},
+         "answers": {"test_score": 0.1, "matched_score": 0.1}},
         {"data": {"neighbours": 0.1, "neighbours_matched": 0.1}, "answers": {"test_score": 0.6, "matched_score": 0.6}},
         1.0,
     ),
@@ -216,3 +217,55 @@ def test_a_record_full_of_nonsense_breaks_no_rule(count: int, value: float) -> N
     for rule in RULES:
         rule.finding(broken)
     assert len(judged(Facts(settings=broken.settings, course=broken.course))) <= len(RULES)
+
+
+def test_heavy_momentum_makes_small_swings_a_finding() -> None:
+    swing = _loss(np.where(STEPS // 10 % 2, 1.06, 1.0))
+    heavy = {**swing, **_recipe(momentum=0.99)}
+    assert BY_KIND["oscillating_loss"].finding(facts(**swing)) is None
+    measured = BY_KIND["oscillating_loss"].measure(facts(**heavy))
+    assert measured is not None and measured.value == pytest.approx(2.5 * 0.432 / GUESS)
+    assert measured.fix is not None and "momentum 0.99 → 0.9" in measured.fix.told_changes
+
+
+def test_answers_that_were_large_within_the_network_are_not_called_saturated() -> None:
+    begun = _loss(_BEGUN + 100 * (STEPS < 2))["course"]
+    rule = BY_KIND["saturated_outputs"]
+    assert rule.finding(facts(course=begun, answers={"scaled": 100.0})) is not None
+    assert rule.finding(facts(course=begun, answers={"scaled": 1.0})) is None
+    heavy = {
+        **begun,
+        "norms": np.full((6, 5), 50.0),
+    }  # of 100 numbers each: a last layer that began too large
+    assert rule.finding(facts(course=heavy, answers={"scaled": 1.0})) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "new"),
+    [
+        ("vanishing_gradients", "weights", "fresh"),
+        ("dead_units", "weights", "fresh"),
+        ("tiny_batch", "batch_size", 32),
+        ("no_warmup", "warmup_epochs", 1.0),
+        ("frozen_layers", "requires_grad", True),
+        ("labels_off_by_one", "test labels", "renamed"),
+    ],
+)
+def test_a_fix_names_what_it_changes(kind: str, field: str, new: object) -> None:
+    spoiled = CASES[kind][0]
+    if kind == "vanishing_gradients":
+        spoiled = {**spoiled, "settings": {"config": ResNetConfig(depth=14, residual=False, norm="none")}}
+    finding = BY_KIND[kind].finding(facts(**spoiled))
+    assert finding is not None and finding.fix is not None and finding.fix.can_branch
+    assert new in [change.new for change in finding.fix.changes if change.field == field]
+
+
+def test_a_network_that_is_not_as_its_settings_say_is_built_anew() -> None:
+    idle = CASES["idle_branch"][0]
+    by_hand, untouched = (
+        BY_KIND["idle_branch"].finding(facts(**idle, weights={"altered": altered}))
+        for altered in (("layer1.0.bn2",), ())
+    )
+    assert by_hand is not None and by_hand.fix is not None and by_hand.fix.fresh
+    assert "layer1.0.bn2 is not what" in by_hand.fix.sentence
+    assert untouched is not None and untouched.fix is not None and not untouched.fix.can_branch

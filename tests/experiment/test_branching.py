@@ -95,6 +95,22 @@ def test_without_a_shortcut_or_a_branch_it_trains(change, digits) -> None:
     assert ("no place any more" in note.details["sentence"]) == ("branches_off" in change)
 
 
+def test_a_fresh_branch_is_a_network_as_its_settings_say(digits) -> None:
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, in_channels=1)
+    model.relu = torch.nn.Sigmoid()
+    model.layer1[0].conv1.weight.data.zero_()
+    run = rw.train(model, digits, RECIPE)
+    run.wait(60)
+    fresh = rw.branch(run, 0, fresh=True)
+    fresh.wait(60)
+    assert np.array_equal(losses(fresh), losses(trained(digits)))
+    assert rw.load_run(fresh.name).parent["changes"] == {"weights": ["as they were", "fresh"]}
+    assert not isinstance(fresh.model.relu, torch.nn.Sigmoid)
+    with pytest.raises(rw.InvalidSetting, match="fresh weights begin at step 0"):
+        rw.branch(run, 3, fresh=True)
+
+
 def test_what_cannot_be_branched_says_why(digits) -> None:
     run = trained(digits)
     with pytest.raises(rw.InvalidSetting, match="the end of a training of 12 steps"):
