@@ -336,7 +336,7 @@ LABELS = (
     ),
     Rule(
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
-        "share of labels that the network believes less than a guess, and neighbours contradict too", 0.055,
+        "share of labels that the network believes less than a guess, and neighbours contradict too", 0.07,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),

@@ -121,8 +121,9 @@ class DoctorLine:
         else:
             old, self.rows = self.rows, {}
             for finding in found:
-                self.rows[finding.kind] = old.pop(finding.kind, None) or FindingRow(finding, self._take)
-                self.rows[finding.kind].show(finding)
+                kept = old.pop(finding.kind) if finding.kind in old else FindingRow(finding, self._take)
+                kept.show(finding)
+                self.rows[finding.kind] = kept
             self._list.children = tuple(row.view for row in self.rows.values())
             for row in old.values():
                 close_tree(row.view)
