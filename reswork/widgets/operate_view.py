@@ -95,15 +95,13 @@ class OperateView(w.VBox):
         ):  # fmt: skip
             widget.add_class(name)
         self._make_controls()
-        left = w.VBox([self.score, self.lines, self.history, self.saving])
-        right = w.VBox([self.drawing, self.chosen, self.buttons, self.error, self.hint])
-        columns, below = (
-            w.Box([left, right]),
-            w.Box([self._one_image(), w.VBox([self.maps, self.thumbnails])]),
+        left = w.VBox([self.score, self.lines, self.history, self.saving, self._one_image()])
+        right = w.VBox(
+            [self.drawing, self.chosen, self.buttons, self.error, self.hint, self.maps, self.thumbnails]
         )
-        for box in (columns, below):
-            box.add_class("reswork-columns")
-        self.children = (PageAssets(), columns, below)
+        columns = w.Box([left, right])
+        columns.add_class("reswork-columns")
+        self.children = (PageAssets(), columns)
         self.add_class("reswork")
         self._show_lines()
         self._renew(*self._sections)
@@ -160,6 +158,7 @@ class OperateView(w.VBox):
         self.every = button(
             f"All {len(self._data.test):,} images", "Answer all test images after each change", self._take_all
         )
+        self.every.disabled = len(self._images) == len(self._data.test)
         self.history = w.HBox([self.undo, self.redo, self.every], layout=row)
         self.path = w.Text(value="operated.safetensors", layout=w.Layout(width="190px"))
         self.save = button("Save", "Write the network and what was done to it into this file", self._save)
@@ -176,7 +175,7 @@ class OperateView(w.VBox):
         )
         self.index.observe(lambda _change: self._renew("picture", "maps"), names="value")
         step = button("Next changed", "The next picture whose answer has changed", self._next_changed)
-        return w.VBox([self.index, step, self.picture, self.answer])
+        return w.VBox([w.HBox([self.index, step]), self.picture, self.answer])
 
     def choose(self, name: str) -> None:
         """Choose a block, or a shortcut by its block's name and ``" shortcut"``, as a click on the drawing does."""
@@ -312,12 +311,16 @@ class OperateView(w.VBox):
         on.observe(
             lambda change: self._turned(lambda: self.operations.switch(row, change["new"])), names="value"
         )
-        up = button("Up", "Do it earlier", lambda: self._turned(lambda: self.operations.move(row, row - 1)))
-        up.disabled = row == 0
-        out = button(
-            "Remove", "Take it out of the list", lambda: self._turned(lambda: self.operations.remove(row))
-        )
-        return w.HBox([on, up, out])
+        moves = [
+            button("Up", "Do it earlier", self._listed(lambda: self.operations.move(row, row - 1))),
+            button("Down", "Do it later", self._listed(lambda: self.operations.move(row, row + 1))),
+            button("Remove", "Take it out of the list", self._listed(lambda: self.operations.remove(row))),
+        ]
+        moves[0].disabled, moves[1].disabled = row == 0, row == len(self.operations) - 1
+        return w.HBox([on, w.HBox(moves)], layout=w.Layout(flex_flow="row wrap"))
+
+    def _listed(self, change: Callable[[], object]) -> Callable[[], None]:
+        return lambda: self._turned(change)
 
     # --- jobs, in the background -----------------------------------------------------------------
 

@@ -69,10 +69,12 @@ def test_each_button_does_its_operation_to_what_was_chosen(view: OperateView) ->
     assert view.wait() and view.error.layout.display == "none" and len(view.lines.children) == 9
     assert "frozen=('layer1.0',)" in view.hint.value.replace("&#x27;", "'")
     second = view.lines.children[1]
-    second.children[1].click()  # up
+    second.children[1].children[0].click()  # up
     assert view.operations.active[0] == Scale("layer2.1", 2.0, "shortcut")
-    view.lines.children[0].children[2].click()  # remove
+    view.lines.children[0].children[1].children[2].click()  # remove
     assert view.operations.active[0] == Delete("layer2.1", "shortcut") and view.wait()
+    view.lines.children[0].children[1].children[1].click()  # down
+    assert view.operations.active[1] == Delete("layer2.1", "shortcut") and view.wait()
 
 
 def test_what_cannot_be_done_is_said_and_nothing_changes(view: OperateView, tmp_path) -> None:

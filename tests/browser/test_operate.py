@@ -1,0 +1,70 @@
+"""Operating on a trained network in a real browser: a block is deleted by a click on the drawing and put back."""
+
+import os
+import re
+
+from tests.browser.conftest import choose_theme, run_all, until
+
+TRAINED = (
+    "import torch, reswork as rw; torch.manual_seed(0); data = rw.datasets.digits()\n"
+    "run = rw.train(rw.resnet(depth=14, width=8, in_channels=1), data,"
+    " rw.Recipe(steps=120, batch_size=64, learning_rate=0.1, device='cpu', precision='fp32', compile='off'))\n"
+    "run.wait()\n"
+    "view = rw.operate(run, data); view"
+)
+POINTS = ".reswork-network .scatterlayer .point"
+PICTURES = os.environ.get("RESWORK_PICTURES")  # a folder for screenshots, for whoever wants to look
+
+
+def shot(page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=f"{PICTURES}/{name}.png")
+
+
+def accuracy(page) -> float:
+    found = re.search(r"([\d.]+)%", page.locator(".reswork-now").inner_text())
+    return float(found.group(1)) if found else float("nan")
+
+
+def test_a_block_is_deleted_on_the_drawing_and_put_back(lab, open_page) -> None:
+    lab.begin_anew()
+    page = open_page(lab.write("operate.ipynb", TRAINED))
+    run_all(page)
+    page.wait_for_selector(".reswork-now")
+    page.wait_for_selector(".reswork-network .barlayer .point path")
+    before = accuracy(page)
+    assert before > 70
+    choose_theme(page, "JupyterLab Light")
+
+    hollow = ".reswork-network .barlayer .trace"
+    block = page.locator(".reswork-network .barlayer .point path").nth(2)
+    block.scroll_into_view_if_needed()
+    box = block.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    part = page.get_by_label("Part")
+    until(page, lambda: re.fullmatch(r"layer\d\.\d", part.input_value()))
+    traces = page.locator(hollow).count()
+    press = page.locator(".reswork button")
+    press.filter(has_text=re.compile("^Delete$")).click()
+    until(page, lambda: accuracy(page) < before - 1)
+    assert f"branch of {part.input_value()} off" in page.locator(".reswork-operations").inner_text()
+    until(page, lambda: page.locator(hollow).count() != traces)  # drawn as one whose branch is off
+    shot(page, "operate-deleted-light")
+
+    press.filter(has_text=re.compile("^Undo$")).click()
+    until(page, lambda: accuracy(page) == before)
+    until(page, lambda: page.locator(hollow).count() == traces)
+
+    points = page.locator(POINTS).count()
+    page.locator(POINTS).last.click(force=True)  # the point on the last arc
+    until(page, lambda: part.input_value().endswith(" shortcut"))
+    press.filter(has_text=re.compile("^Delete$")).click()
+    until(page, lambda: "shortcut of" in page.locator(".reswork-operations").inner_text())
+    until(page, lambda: page.locator(POINTS).count() < points)  # its arc is gone
+    choose_theme(page, "JupyterLab Dark")
+    shot(page, "operate-shortcut-dark")
+    page.locator(".reswork-operations input[type=checkbox]").first.uncheck()
+    until(page, lambda: page.locator(POINTS).count() == points)
+    assert accuracy(page) == before
+    choose_theme(page, "JupyterLab Light")
+    lab.shut_kernels()
