@@ -40,7 +40,9 @@ def page(
 def fingerprint() -> str:
     """Of everything that decides a finding: the code of the rules."""
     digest = hashlib.sha256()
-    for path in sorted([*_RULES.glob("*_rules.py"), _RULES / "catalogue.py", _RULES / "rule.py"]):
+    for path in sorted(
+        [*_RULES.glob("*_rules.py"), *(_RULES / f"{name}.py" for name in ("catalogue", "remedies", "rule"))]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

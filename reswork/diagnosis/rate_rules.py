@@ -91,7 +91,7 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     ended = (
         "the loss became infinite"
         if broke
-        else f"the loss ends at {late:.2f}, and guessing gives {chance:.2f}"
+        else f"the loss ends at {late:.3g}, and guessing gives {chance:.2f}"
     )
     return Measured(
         value,
@@ -188,8 +188,8 @@ def _oscillating_loss(facts: Facts) -> Measured | None:
         fix = _new_rate(settings, 0.3, "Lower the rate", *falling_rate(recipe))
     return Measured(
         rises * (_WITH_MOMENTUM if heavy >= _HEAVY else 1.0),
-        f"The loss swings: after its first fall it rose again by {rises * guessing_loss(course.classes):.1f} in all, "
-        f"{rises:.1f} times the loss of guessing.{why}",
+        f"The loss swings: after its first fall it rose again by {rises * guessing_loss(course.classes):.3g} in all, "
+        f"{rises:.2g} times the loss of guessing.{why}",
         fix,
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )

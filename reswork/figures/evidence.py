@@ -10,6 +10,7 @@ from reswork.figures.text import distinct, number
 from reswork.results import Evidence
 
 _MOST_BARS = 200
+_WIDE = 1e5  # largest over smallest value, from which a line needs a logarithmic axis
 _ABOUT = about(
     "What the doctor measured: a value for each layer, block, class or step, or the measure and its limit.",
     "A finding is made where the measure reaches its limit; the sentence of the finding says which way is bad.",
@@ -37,6 +38,8 @@ def evidence(evidence: Evidence) -> go.Figure:
         values = values if labels else np.array([evidence.value, evidence.limit])
         trace = {"type": "bar", "x": names, "y": values, "name": evidence.title or evidence.measure,
                  "marker": {"color": COLOURS[0], "pattern": {"shape": PATTERNS[0]}}}  # fmt: skip
+    known = values[np.isfinite(values)]
+    wide = steps and len(known) > 0 and known.min() > 0 and known.max() > _WIDE * known.min()
     summary = f"{evidence.measure}: {number(evidence.value)}, the limit is {number(evidence.limit)}."
     return canvas(
         [trace],
@@ -44,6 +47,6 @@ def evidence(evidence: Evidence) -> go.Figure:
         summary=summary,
         explained=_ABOUT,
         x=axis("step") if steps else axis("", type="category", showgrid=False),
-        y=axis(evidence.title or evidence.measure, zeroline=True),
+        y=axis(evidence.title or evidence.measure, zeroline=True, **({"type": "log"} if wide else {})),
         height=240,
     )

@@ -95,7 +95,9 @@ class DoctorLine:
         self._list = w.VBox([])
         self.told = w.HTML()
         self.error = ErrorLine()
-        self.view = w.VBox([self.told, self._list, self.error, self.ask], layout=w.Layout(display="none"))
+        self.view = w.VBox(
+            [self.told, self._list, self.error, w.HBox([self.ask])], layout=w.Layout(display="none")
+        )
 
     def look_at(self, run: AnyRun) -> None:
         """Show what the record of a run says now; call it whenever the run has news."""

@@ -32,3 +32,11 @@ def test_steps_are_a_line() -> None:
 def test_a_single_number_stands_beside_its_limit() -> None:
     (bars,) = _checked(Evidence("share", 0.6, 0.4)).data
     assert bars.y.tolist() == [0.6, 0.4] and list(bars.x) == ["measured", "limit"]
+
+
+def test_a_loss_that_blew_up_is_drawn_on_a_logarithmic_axis() -> None:
+    values = np.array([2.3, 1e26, 4.0])
+    made = Evidence("loss", 0.6, 0.4, title="loss", labels=(1.0, 2.0, 3.0), values=values, along="steps")
+    assert _checked(made).layout.yaxis.type == "log"
+    usual = Evidence("loss", 0.6, 0.4, title="loss", labels=(1.0, 2.0), values=values[::2], along="steps")
+    assert _checked(usual).layout.yaxis.type != "log"
