@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reswork import datasets, figures, probes, recorders, results, studies, surgery, tasks
+    from reswork.causes.why import Why, why
     from reswork.contrast.comparison import compare_models
     from reswork.datasets.augmentation import Augmentation
     from reswork.diagnosis import diagnose
@@ -66,6 +67,7 @@ __all__ = [
     "RunState",
     "SavedRun",
     "SeedRuns",
+    "Why",
     "Workbench",
     "active_runs",
     "attach",
@@ -109,6 +111,7 @@ __all__ = [
     "train_seeds",
     "unet",
     "what_changed",
+    "why",
 ]
 
 _MODULES = {
@@ -138,6 +141,7 @@ _HOMES = {
     "RunState": "reswork.training.run",
     "SavedRun": "reswork.store.saved_run",
     "SeedRuns": "reswork.experiment.seed_runs",
+    "Why": "reswork.causes.why",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
     "attach": "reswork.experiment.processes",
@@ -172,6 +176,7 @@ _HOMES = {
     "train_seeds": "reswork.experiment.seed_runs",
     "unet": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
+    "why": "reswork.causes.why",
 }
 
 

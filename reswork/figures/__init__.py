@@ -2,6 +2,7 @@
 
 from reswork.figures import blocks, layers
 from reswork.figures.blocks import *
+from reswork.figures.causes import carriers, parting, top_answers, turning, votes
 from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.class_scores import class_scores
 from reswork.figures.confidence import confidence_counts, coverage, reliability
@@ -40,6 +41,7 @@ from reswork.figures.trust_meter import randomisation_curve, trust_curves
 __all__ = [
     "activation_histograms",
     "attribution_maps",
+    "carriers",
     "channel_examples",
     "cka",
     "class_colours",
@@ -70,6 +72,7 @@ __all__ = [
     "network",
     "noise_scale",
     "over_depth",
+    "parting",
     "randomisation_curve",
     "receptive_field",
     "reliability",
@@ -80,9 +83,12 @@ __all__ = [
     "slices",
     "study_lines",
     "throughput",
+    "top_answers",
     "training_path",
     "trust_curves",
+    "turning",
     "under_masks",
+    "votes",
     "weight_path",
     "with_cursor",
 ]

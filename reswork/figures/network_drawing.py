@@ -20,6 +20,7 @@ _HALF = 11.0  # half the height of a box, pixels
 _ARC = 23.0  # height of an arc above the middle of the row, pixels
 _REACH = 0.43  # of an arc to either side, in slots
 _GAP = np.nan
+_AROUND_ZERO = [[0, _BLUE], [0.5, "#6e6e6e"], [1, _RED]]  # white is legible on all three
 
 _ABOUT = about(
     "The network from the picture (top left) to the answer (bottom right), in reading order. Boxes are "
@@ -53,6 +54,7 @@ def network(
     selected: str | None = None,
     *,
     handles: bool = False,
+    change_of: str = "",
 ) -> go.Figure:
     """The network drawn block by block, with its shortcuts.
 
@@ -64,13 +66,24 @@ def network(
         values: block name to a number that colours it; other blocks stay grey.
         selected: name of the block with a thick border.
         handles: a point on each arc that can be clicked; its ``customdata`` is the block's name with `SHORTCUT` behind.
+        change_of: where the values are changes of something, its title: colours are centred on zero.
 
     Returns:
         Figure whose height follows the number of rows; always the same traces, some of them empty.
     """
     layout = network_layout(sheet)
     more = [_handles(layout, selected)] if handles else []
-    return _network_figure(layout, sheet.label, _summary(sheet), values or {}, selected, more)
+    summary = _summary(sheet) + _strongest(values or {}, change_of)
+    return _network_figure(
+        layout, change_of or sheet.label, summary, values or {}, selected, more, bool(change_of)
+    )
+
+
+def _strongest(values: Mapping[str, float], change_of: str) -> str:
+    if not change_of or not values:
+        return ""
+    name = max(values, key=lambda each: abs(values[each]))
+    return f" {change_of}: most at {name}, {values[name]:+.3g}."
 
 
 def _summary(sheet: "SpecSheet | Outline") -> str:
@@ -96,6 +109,7 @@ def _network_figure(
     values: Mapping[str, float],
     selected: str | None,
     more: Sequence[dict[str, Any]],
+    centred: bool,
 ) -> go.Figure:
     boxes = [box for row in layout.all_rows for box in row.boxes]
     blocks = [box for box in boxes if box.kind == "block"]
@@ -108,7 +122,7 @@ def _network_figure(
             *(_arcs(blocks, kind, layout.dense) for kind in _LEGEND),
             _squares(blocks),
             _additions(blocks, layout.roomy),
-            *_block_bars(blocks, values),
+            *_block_bars(blocks, values, centred),
             _bars([box for box in boxes if box.kind == "end"], "stem and head", _GREY, INK),
             _frame([box for box in boxes if box.name == selected]),
             *more,
@@ -300,7 +314,7 @@ def _additions(blocks: Sequence[Box], roomy: bool) -> dict[str, Any]:
     }
 
 
-def _block_bars(blocks: Sequence[Box], values: Mapping[str, float]) -> list[dict[str, Any]]:
+def _block_bars(blocks: Sequence[Box], values: Mapping[str, float], centred: bool) -> list[dict[str, Any]]:
     """Blocks with a value, blocks without, and those whose branch is off: one trace each."""
     known = {name: value for name, value in values.items() if np.isfinite(value)}
     working = [box for box in blocks if box.branch]
@@ -318,6 +332,10 @@ def _block_bars(blocks: Sequence[Box], values: Mapping[str, float]) -> list[dict
         }
         coloured["showlegend"] = False
         coloured["textfont"] = {"color": ["#222222" if each >= middle else "#ffffff" for each in numbers]}
+        if centred:
+            most = max(map(abs, numbers)) or 1.0
+            coloured["marker"] |= {"colorscale": _AROUND_ZERO, "cmin": -most, "cmax": most}
+            coloured["textfont"] = {"color": "#ffffff"}
         coloured["hovertext"] = [f"{box.hover}<br>value {known[box.name]:.4g}" for box in valued]
     return [
         coloured,

@@ -71,6 +71,13 @@ def copied(output: Tensor) -> Tensor:
     return output.detach().clone()
 
 
+def pooled(output: Tensor) -> Tensor:
+    """Means over positions: (N, C, h, w) or (N, tokens, C) -> (N, C)."""
+    if output.dim() == 4:
+        return output.mean(dim=(2, 3))
+    return output.mean(dim=1) if output.dim() == 3 else output.flatten(1)
+
+
 @contextmanager
 def watched(model: nn.Module, layers: Sequence[str], *, take: Take = copied) -> Iterator[Watch]:
     """Any network, watched at some layers; nothing about it is changed afterwards, whatever happens inside.

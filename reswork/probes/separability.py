@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
-from reswork.probes.capture import watched
+from reswork.probes.capture import pooled, watched
 from reswork.probes.inputs import first_tensor, numbers
 from reswork.probes.layer_lookup import block_names
 from reswork.results.layers import Classifier, LinearProbe
@@ -70,7 +70,7 @@ def linear_probe(
     labels, test_labels = data.train.labels.cpu().numpy(), data.test.labels.cpu().numpy()
     scores = []
     for name in names:
-        fitted = _pipeline(classifier).fit(train[name], labels)
+        fitted = classifier_pipeline(classifier).fit(train[name], labels)
         scores.append((fitted.score(train[name], labels), fitted.score(test[name], test_labels)))
     answers_fit = logits.ndim == 2 and logits.shape[1] == len(data.classes)
     accuracy = float((logits.argmax(axis=1) == test_labels).mean()) if answers_fit else float("nan")
@@ -93,7 +93,7 @@ def _features(
     """Pooled features (N, F) of each layer, and the network's answers (N, K)."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     answers = []
-    with watched(model, names, take=_pooled) as seen:
+    with watched(model, names, take=pooled) as seen:
         for images in split.images.split(batch_size):
             output = first_tensor(seen(normalise(images, *scale)))
             answers.append(numbers(output) if output is not None else np.zeros((len(images), 0)))
@@ -102,14 +102,8 @@ def _features(
     return {name: np.concatenate(found) for name, found in parts.items()}, np.concatenate(answers)
 
 
-def _pooled(output: Tensor) -> Tensor:
-    """Means over positions: (N, C, h, w) or (N, tokens, C) -> (N, C)."""
-    if output.dim() == 4:
-        return output.mean(dim=(2, 3))
-    return output.mean(dim=1) if output.dim() == 3 else output.flatten(1)
-
-
-def _pipeline(classifier: Classifier) -> "Pipeline":
+def classifier_pipeline(classifier: Classifier) -> "Pipeline":
+    """Standardisation and a linear classifier behind it, as `linear_probe` fits it."""
     from sklearn.linear_model import LogisticRegression, RidgeClassifier  # takes a second to import
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

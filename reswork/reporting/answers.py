@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
-from reswork.probes.capture import watched
+from reswork.probes.capture import pooled, watched
 from reswork.probes.inputs import first_tensor, numbers
 from reswork.probes.layer_lookup import block_names, unwrapped
 from reswork.probes.readable import check_readable
@@ -83,7 +83,7 @@ def outputs(
         Stopped: when ``stopped`` says so.
         InvalidSetting: the model cannot take the images.
     """
-    with watched(model, layers, take=_pooled) as seen:
+    with watched(model, layers, take=pooled) as seen:
         for images, targets in zip(
             split.images.split(batch_size), split.targets.split(batch_size), strict=True
         ):
@@ -150,13 +150,6 @@ def probabilities(output: Tensor) -> Tensor:
     sums = output.sum(dim=1)
     already = bool((output >= 0).all() and ((sums - 1).abs() < _ALREADY).all())
     return output if already else output.softmax(dim=1)
-
-
-def _pooled(output: Tensor) -> Tensor:
-    """Means over positions: (N, C, h, w) or (N, tokens, C) -> (N, C)."""
-    if output.dim() == 4:
-        return output.mean(dim=(2, 3))
-    return output.mean(dim=1) if output.dim() == 3 else output.flatten(1)
 
 
 def first_seconds(model: nn.Module, data: Dataset) -> float:

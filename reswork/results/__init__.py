@@ -2,6 +2,7 @@
 
 from reswork.results.answers import Frame
 from reswork.results.attributions import Attribution, Check, ShortcutShares, Trust
+from reswork.results.causes import Carriers, Flip, LookAlike, Neighbours, Remark, TopAnswers, Turning
 from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.confidence import Calibration, Coverage, Reliability
 from reswork.results.contrast import ChangedAnswers, Distances, Parting, WeightPath
@@ -25,6 +26,7 @@ __all__ = [
     "AlikeClasses",
     "Attribution",
     "Calibration",
+    "Carriers",
     "ChangedAnswers",
     "ChannelExamples",
     "Check",
@@ -37,18 +39,22 @@ __all__ = [
     "Evidence",
     "FeatureMaps",
     "Filters",
+    "Flip",
     "Frame",
     "LabelIssues",
     "LayerCost",
     "LayerTable",
     "Line",
     "LinearProbe",
+    "LookAlike",
     "MaskScores",
     "Mistakes",
+    "Neighbours",
     "Outliers",
     "Parting",
     "ReceptiveField",
     "Reliability",
+    "Remark",
     "Robustness",
     "RunNode",
     "SeedComparison",
@@ -56,7 +62,9 @@ __all__ = [
     "Similarity",
     "Slice",
     "Slices",
+    "TopAnswers",
     "Trust",
+    "Turning",
     "Verdict",
     "WeightPath",
     "family",
