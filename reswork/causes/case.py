@@ -82,7 +82,6 @@ class Case:
         self.inputs = checked_images(self.scalar, self.normalised(self.image[None]))
         with OwnRandomness() as randomness:
             logits = first_answer(self.scalar, self.inputs)
-            self.notes = (*self.notes, *separated(self.scalar, self.inputs, one_pass=False))
         self._draws = randomness.draws > 0
         if logits.shape[1] != len(data.classes):
             raise InvalidSetting(
@@ -94,6 +93,7 @@ class Case:
             raise InvalidSetting(
                 "model", "the answer to this image is NaN or infinite: there is nothing to explain in it"
             )
+        self.notes = (*self.notes, *separated(self.scalar, self.inputs, one_pass=False))
         self.logits = numbers(logits[0])
         self.answer = self._answer()
 

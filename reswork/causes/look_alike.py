@@ -49,10 +49,8 @@ def look_alike(case: Case) -> LookAlike:
         distance.append(_cosine(case.own[block][None], features[block][nearest][None])[0, 0])
         usual.append(np.median(between))
         limit.append(np.quantile(between, 0.95))
-    return LookAlike(
-        int(rows[nearest]), label, case.blocks,
-        *(np.array(each, np.float32) for each in (distance, usual, limit)), len(right),
-    )  # fmt: skip
+    near, common, far = (np.array(each, np.float32) for each in (distance, usual, limit))
+    return LookAlike(int(rows[nearest]), label, case.blocks, near, common, far, len(right))
 
 
 def _cosine(one: np.ndarray, two: np.ndarray) -> np.ndarray:

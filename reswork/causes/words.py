@@ -312,7 +312,9 @@ def _flips(found: Sequence[Flip], classes: Sequence[str]) -> list[Remark]:
             strong = share < 0.1
         elif flip.kind == "shift":
             down, right = flip.place
-            told = f"A shift by {down} pixels down and {right} to the right makes it {then}"
+            sides = ((down, "down" if down > 0 else "up"), (right, "right" if right > 0 else "left"))
+            ways = [f"{abs(by)} pixels {way}" for by, way in sides if by]
+            told = f"A shift by {' and '.join(ways)} makes it {then}"
             strong = flip.amount <= 0.05 * (flip.image.shape[2] if flip.image is not None else 0)
         else:
             told = (

@@ -83,7 +83,7 @@ def top_answers(found: TopAnswers | None, classes: Sequence[str] = ()) -> go.Fig
         summary += "." if found.label is None else f"; it is {classes[found.label]}."
     return canvas(
         traces, title="Best answers", summary=summary, explained=_ABOUT_ANSWERS, x=axis("%", range=[0, 101]),
-        y=axis("", type="category", categoryorder="array", categoryarray=names), height=200, barmode="overlay",
+        y=axis("class", type="category", categoryorder="array", categoryarray=names), height=200, barmode="overlay",
     )  # fmt: skip
 
 
@@ -140,7 +140,8 @@ def turning(found: Turning | None, classes: Sequence[str] = ()) -> go.Figure:
     places, names = np.arange(1, len(blocks) + 1, dtype=np.float32), distinct(blocks, 40)
     traces = []
     for row, (reader, label) in enumerate((("head", "the network's head"), ("probe", "a linear probe"))):
-        values, believed = np.zeros(0, np.float32), np.zeros(0, bool)
+        values: np.ndarray = np.zeros(0, np.float32)
+        believed = np.zeros(0, bool)
         if found is not None:
             raw = found.head_margin if reader == "head" else found.probe_margin
             finite = np.abs(raw[np.isfinite(raw)])
@@ -205,7 +206,7 @@ def carriers(found: Carriers | None, classes: Sequence[str] = ()) -> go.Figure:
     rows: list[int] = []
     if found is not None:
         share = _MOST_PARTS // 3
-        rows = [int(row) for kind in ("block", "shortcut", "channel") for row in found.rows(kind)[:share]]  # type: ignore[arg-type]
+        rows = [int(row) for kind in ("block", "shortcut", "channel") for row in found.rows(kind)[:share]]
         rows.sort(key=lambda row: float(found.change[row]))
     labels = [] if found is None else distinct([found.label(row) for row in rows], 34)
     traces = []
@@ -236,7 +237,7 @@ def carriers(found: Carriers | None, classes: Sequence[str] = ()) -> go.Figure:
     return canvas(
         traces, title="Parts taken out", summary=summary, explained=_ABOUT_CARRIERS,
         x=axis(f"{other} gains, logits", zeroline=True), 
-        y=axis("", type="category", categoryorder="array", categoryarray=labels),
+        y=axis("part", type="category", categoryorder="array", categoryarray=labels),
         height=120 + 17 * len(rows), shapes=limit, barmode="overlay",
     )  # fmt: skip
 

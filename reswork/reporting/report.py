@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
+from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
@@ -89,6 +90,11 @@ class Report:
     def data(self) -> Dataset | None:
         """The data set; None where predictions were given."""
         return self._subject.data
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The network; None where predictions were given."""
+        return self._subject.model
 
     @property
     def images(self) -> np.ndarray | None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import ipywidgets as w
 
+from reswork.causes import Why, why
 from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
 from reswork.reporting.contents import Figures, confused_images, contents, image_of
 from reswork.reporting.report import Planned, Report
 from reswork.reporting.report import report as new_report
@@ -15,6 +17,7 @@ from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
+from reswork.widgets.why_view import WhyPlace, WhyView
 
 OnImage = Callable[[int, str], None]
 
@@ -43,7 +46,9 @@ class DebugView(w.VBox):
         self._worker = LatestJob(self._failed)
         self._asked = False  # to stop
         self._place = w.VBox()
-        self.children = (PageAssets(), w.HBox([self.fill, self.stop]), self.error, self.said, self._place)
+        self.why = WhyPlace(self._why)  # of the image that was clicked last
+        buttons = w.HBox([self.fill, self.stop])
+        self.children = (PageAssets(), buttons, self.error, self.said, self._place, self.why)
         self.add_class("reswork")
         self._set_busy(False)
         self._worker.submit(self._plan)
@@ -56,6 +61,7 @@ class DebugView(w.VBox):
         """End what is computed, take the view off the page and free its widgets."""
         self._stop()
         self._worker.wait(10)  # what is computed now may still make widgets
+        self.why.close()
         if self.comm is not None:
             close_tree(self)
 
@@ -138,6 +144,15 @@ class DebugView(w.VBox):
         image = image_of(name)
         if image is not None:
             self.on_image(*image)
+            self.why.show(*image)
+
+    def _why(self, index: int, split: str) -> Why:
+        if self.report.model is None or self.report.data is None:
+            raise InvalidSetting(
+                "model",
+                "Why an image is answered so can only be asked of a model: give rw.debug(model, data).",
+            )
+        return why(self.report.model, self.report.data, index, split)
 
     def _confusion(self, figure: Any) -> LiveFigure:
         """The confusion matrix, whose cells say which images they count."""
@@ -161,11 +176,11 @@ class DebugView(w.VBox):
 
 def debug(
     model: Any = None, data: Dataset | None = None, *, report: Report | None = None, **given: Any
-) -> DebugView:
-    """Show what a trained model gets wrong, section by section.
+) -> DebugView | WhyView:
+    """Show what a trained model gets wrong, section by section; a click on an image shows why.
 
     Args:
-        model: as for `report`.
+        model: as for `report`; or what `why` gave, which then is all that is shown.
         data: likewise.
         report: one that was made already; then nothing else is given.
         **given: what else `report` takes, such as ``probabilities=`` and ``labels=``.
@@ -176,6 +191,8 @@ def debug(
     Example:
         >>> debug(run, data)                    # doctest: +SKIP
     """
+    if isinstance(model, Why):
+        return WhyView(model)
     return DebugView(report if report is not None else new_report(model, data, **given))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reswork import figures, probes
+from reswork.causes import Why, why
 from reswork.datasets import Dataset, normalise
 from reswork.datasets.decoder import Decoder
 from reswork.datasets.decoding import Unreadable
@@ -30,6 +31,7 @@ from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.sketch import Sketch
+from reswork.widgets.why_view import WhyPlace
 
 PAGES = ("Feature maps", "Attributions", "Over the depth")
 METHOD_CHOICE = tuple(probes.EIGHT)
@@ -98,6 +100,8 @@ class InspectorPanel:
         """End what is computed; the widgets are closed with their tree."""
         self._worker.cancel()
         self._worker.wait(10)  # what is computed now may still make widgets
+        if self.view.is_made:
+            self.why.close()
 
     # --- the page --------------------------------------------------------------------------------
 
@@ -105,7 +109,8 @@ class InspectorPanel:
         self._note = w.HTML()
         columns = w.Box([self._made_left(), self._made_right()])
         columns.add_class("reswork-columns")
-        return [self._note, columns]
+        self.why = WhyPlace(self._why_of)
+        return [self._note, columns, self.why]
 
     def _draw(self) -> None:
         """Bring the page up to date; what a person has asked for stays, unless network or data are others."""
@@ -135,6 +140,12 @@ class InspectorPanel:
             layout=w.Layout(width="auto"),
         )
         wrong.on_click(lambda _button: self._worker.submit(self._find_wrong))
+        self._ask_why = w.Button(
+            description="Why?",
+            tooltip="Why it answers so: where it looked, what carries it, what turns it",
+            layout=w.Layout(width="auto"),
+        )
+        self._ask_why.on_click(lambda _button: self._open_why())
         self._upload = w.FileUpload(accept="image/*", description="Upload", tooltip="A picture of your own")
         self._upload.observe(self._uploaded, names="value")
         self._sketch = Sketch(self._changed)
@@ -145,7 +156,7 @@ class InspectorPanel:
         return w.VBox(
             [
                 self._index,
-                w.HBox([step, wrong, self._upload]),
+                w.HBox([step, wrong, self._upload, self._ask_why], layout=w.Layout(flex_flow="row wrap")),
                 self._sketch,
                 self.masks,
                 self._answer,
@@ -267,6 +278,25 @@ class InspectorPanel:
         self._layer = name.strip() or None
         self._worker.submit(lambda: chain(self._coloured(), self._paged()))
 
+    def _open_why(self) -> None:
+        """Why the picture that is shown is answered so, as it stands: chosen, drawn on, or uploaded."""
+        self._error.tell("")
+        try:
+            index = self._index.value if self._is_untouched() else None
+            self.why.ask(self._why_of(index, "test"))
+        except InvalidSetting as error:
+            self._error.tell(error.message)
+
+    def _why_of(self, index: int | None, split: str) -> Why:
+        if self.model is None:
+            raise InvalidSetting("model", "There is no network yet; start a training, or give one.")
+        return why(self.model, self._data, self._sketch.picture if index is None else index, split)
+
+    def _is_untouched(self) -> bool:
+        """Whether the picture is the chosen test picture as the data set has it."""
+        original = self._data.test.images[self._index.value].cpu().numpy()
+        return np.array_equal(self._sketch.picture, original)
+
     # --- jobs, in the background -----------------------------------------------------------------
 
     def _whole(self) -> Iterator[None]:
@@ -283,9 +313,7 @@ class InspectorPanel:
         with self._lock:
             output = self._output()
         answers = self._task.answers(output)
-        original = self._data.test.images[self._index.value].cpu().numpy()
-        untouched = np.array_equal(self._sketch.picture, original)
-        truth = self._data.test.targets[self._index.value].cpu() if untouched else None
+        truth = self._data.test.targets[self._index.value].cpu() if self._is_untouched() else None
         if isinstance(answers, ClassAnswers):
             true = None if truth is None else int(truth)
             self._answer.value = answer_html(

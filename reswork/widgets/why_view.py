@@ -39,6 +39,7 @@ class WhyView(w.VBox):
         self.below = WhyPlace(self._of)
         self._on_image = on_image or self.below.show
         self._worker = LatestJob(lambda error: self.error.tell(str(error)))
+        self._asked = False  # to stop
         self._place = w.VBox()
         top = w.HBox([self.explain, self.stop])
         self.children = (PageAssets(), top, self.error, self.words, self.said, self._place, self.below)
@@ -61,12 +62,13 @@ class WhyView(w.VBox):
             close_tree(self)
 
     def _fill(self) -> None:
+        self._asked = False
         self.error.tell("")
         self._set_busy(True)
         self._worker.submit(self._filled)
 
     def _stop(self) -> None:
-        self._worker.cancel()
+        self._asked = True
         self.why.stop()
 
     def _shown(self) -> Iterator[None]:
@@ -80,7 +82,7 @@ class WhyView(w.VBox):
         try:
             self._tell(computing=True)
             yield
-            for name in self.why.fill():
+            for name in () if self._asked else self.why.fill():
                 self._tell(computing=True)
                 self._show(name, next(each.title for each in self.why.plan() if each.name == name))
                 yield
@@ -147,13 +149,13 @@ class WhyPlace(w.VBox):
     def show(self, index: int, split: str) -> None:
         """Open the view of an image, and begin."""
         try:
-            self.open(self._make(index, split))
+            self.ask(self._make(index, split))
         except InvalidSetting as error:
             line = ErrorLine()
             line.tell(error.message)
             self._replace(line)
 
-    def open(self, why: Why) -> None:
+    def ask(self, why: Why) -> None:
         """Open the view of one that is made, and begin."""
         view = WhyView(why, self.show)
         self._replace(view)
@@ -167,7 +169,8 @@ class WhyPlace(w.VBox):
             close_tree(self)
 
     def _replace(self, view: w.Widget) -> None:
-        before, self.children = self.children, (view,)
+        before = tuple(self.children)
+        self.children = (view,)
         for each in before:
             each.close() if isinstance(each, WhyView) else close_tree(each)
 

@@ -23,8 +23,8 @@ def test_a_planted_patch_is_pointed_at(planted):
     assert top <= middle[0] <= top + side and left <= middle[1] <= left + side
     where = np.zeros((3, 16, 16), bool)
     where[:, PLACE[0] : PLACE[0] + PATCH, PLACE[1] : PLACE[1] + PATCH] = True
-    for maps, _ in planted.maps():
-        assert maps.mass_inside(where)[2] > 3 * where.mean(), maps.method
+    ((maps, trust),) = planted.maps()
+    assert maps.mass_inside(where)[2] > 4 * where.mean() and len(trust) == len(maps) == 3
     text = planted.paragraph
     assert text.startswith("The answer is <b>along</b>")
     assert (
@@ -170,9 +170,11 @@ def test_names_are_escaped_wherever_they_are_shown(planted):
         shown = list(contents(planted, name))
         assert shown, name
         for each in shown:
-            assert "<b>along" not in (
-                each if isinstance(each, str) else str([f.to_dict() for f in each.values()])
-            )
+            drawn = [each] if isinstance(each, str) else [figure.to_dict() for figure in each.values()]
+            for one in drawn:
+                if isinstance(one, dict):
+                    one["layout"].pop("meta")  # plain text
+                assert "<b>along" not in str(one)
 
 
 class Plain(nn.Module):

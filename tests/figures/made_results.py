@@ -19,6 +19,7 @@ from reswork.results import (
     ReceptiveField,
     Similarity,
 )
+from reswork.results.causes import Carriers, LookAlike, Neighbours, TopAnswers, Turning
 from reswork.results.confidence import Calibration, Coverage, Reliability
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.robustness import Robustness
@@ -141,6 +142,43 @@ def embedding_map(count: int = 5000) -> EmbeddingMap:
     return EmbeddingMap("layer3.2", "pca", points, np.arange(count), np.array([0.6, 0.2]))
 
 
+def top_answers() -> TopAnswers:
+    return TopAnswers(np.array([2, 0, 1]), np.array([0.6, 0.3, 0.1], np.float32), 2, 0, 0, -0.7)
+
+
+def votes(stages: int = 3) -> Neighbours:
+    share = (
+        np.linspace(0, 1, stages, dtype=np.float32)[:, None] * np.array([[0.2, 0.1, 0.7]], np.float32) + 0.0
+    )
+    share[:, 1] += 1 - share.sum(axis=1)
+    rows, seen = np.zeros((stages, 4), np.int64), np.zeros((stages, 4), np.float32)
+    return Neighbours(_names(stages), rows, seen, rows, share, np.linspace(0.4, 0.9, stages), 0.34, 200)
+
+
+def turning(blocks: int = 6) -> Turning:
+    margin = np.linspace(2, -1, blocks, dtype=np.float32)
+    head = np.where(np.arange(blocks) < 2, np.nan, margin)
+    said, right = np.full(blocks, 2), np.linspace(0.2, 0.9, blocks)
+    return Turning(_names(blocks), 2, 0, head, said, right, margin, said, right, 0.34, 48, 60, 140)
+
+
+def carriers(blocks: int = 12) -> Carriers:
+    names = _names(blocks)
+    kinds = ("block",) * blocks + ("shortcut",) * blocks + ("channel",) * blocks
+    change = np.concatenate([np.linspace(-1, 2, blocks)] * 3).astype(np.float32)
+    channels = np.concatenate([np.full(2 * blocks, -1), np.arange(blocks)])
+    kept = np.where(channels < 0, 0.8, np.nan)
+    return Carriers(
+        kinds, names * 3, channels, change, np.zeros(3 * blocks, int), kept, -0.7, 2, 0, (), 48, blocks
+    )
+
+
+def parting(blocks: int = 6) -> LookAlike:
+    away = np.linspace(0.1, 0.9, blocks, dtype=np.float32)
+    flat = np.full(blocks, 0.3, np.float32)
+    return LookAlike(17, 0, _names(blocks), away, flat / 2, flat, 80)
+
+
 def report_figures() -> Iterator[tuple[str, go.Figure]]:
     yield "reliability", figures.reliability(reliability())
     yield "coverage", figures.coverage(coverage())
@@ -148,6 +186,9 @@ def report_figures() -> Iterator[tuple[str, go.Figure]]:
     yield "class_scores", figures.class_scores(class_scores(), ("<b>cat</b>", "dog", "cow"))
     yield "robustness", figures.robustness(robustness())
     yield "slices", figures.slices(slices())
+    classes = ("<b>cat</b>", "dog", "cow")
+    for made in (top_answers, votes, turning, carriers, parting):
+        yield made.__name__, getattr(figures, made.__name__)(made(), classes)
     yield "embedding_map", figures.embedding_map(embedding_map(), [f"class {k % 15}" for k in range(5000)])
 
 
@@ -160,6 +201,11 @@ def empty_report_figures() -> Iterator[tuple[str, go.Figure]]:
         "robustness",
         "slices",
         "embedding_map",
+        "top_answers",
+        "votes",
+        "turning",
+        "carriers",
+        "parting",
     ):
         yield name, getattr(figures, name)(None)
     yield "slices, none found", figures.slices(slices(0))
