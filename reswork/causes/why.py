@@ -19,7 +19,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.probes.attribution_methods import METHODS as KNOWN_METHODS
 from reswork.reporting.answers import Stopped, model_of
-from reswork.reporting.report import Planned
+from reswork.reporting.planned import Planned
 from reswork.results.attributions import Attribution, Trust
 from reswork.results.causes import Carriers, Flip, LookAlike, Neighbours, Remark, TopAnswers, Turning
 

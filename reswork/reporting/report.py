@@ -1,7 +1,6 @@
 """`report`: what a trained model gets wrong, section by section."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -13,6 +12,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.reporting.answers import Stopped, first_seconds, model_of, predictions_of
 from reswork.reporting.embedding_map import embedding_map
+from reswork.reporting.planned import Planned
 from reswork.reporting.predictions import Predictions, checked_predictions
 from reswork.reporting.sections import SECTIONS, Section, Subject
 from reswork.results.confidence import Calibration, Coverage
@@ -22,25 +22,6 @@ from reswork.results.mask_scores import MaskScores
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.slices import Slices
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One section as it stands.
-
-    Attributes:
-        name: of the section.
-        title: of the section.
-        seconds: about how long it takes, or how long it took.
-        missing: what would have to be given; empty where all is there.
-        done: whether it was computed.
-    """
-
-    name: str
-    title: str
-    seconds: float
-    missing: str
-    done: bool
 
 
 class Report:

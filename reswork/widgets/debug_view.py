@@ -10,7 +10,8 @@ from reswork.causes import Why, why
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.reporting.contents import Figures, confused_images, contents, image_of
-from reswork.reporting.report import Planned, Report
+from reswork.reporting.planned import Planned
+from reswork.reporting.report import Report
 from reswork.reporting.report import report as new_report
 from reswork.widgets.form import ErrorLine, button
 from reswork.widgets.latest_job import LatestJob

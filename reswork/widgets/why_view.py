@@ -145,6 +145,7 @@ class WhyPlace(w.VBox):
     def __init__(self, make: Callable[[int, str], Why]) -> None:
         super().__init__()
         self._make = make
+        self._shown: list[w.Widget] = []
 
     def show(self, index: int, split: str) -> None:
         """Open the view of an image, and begin."""
@@ -163,13 +164,14 @@ class WhyPlace(w.VBox):
 
     def close(self) -> None:
         """Close what is shown, and the place."""
-        for each in self.children:
+        for each in self._shown:
             each.close()
         if self.comm is not None:
             close_tree(self)
 
     def _replace(self, view: w.Widget) -> None:
-        before = tuple(self.children)
+        before: tuple[w.Widget, ...] = tuple(self._shown)
+        self._shown = [view]
         self.children = (view,)
         for each in before:
             each.close() if isinstance(each, WhyView) else close_tree(each)
