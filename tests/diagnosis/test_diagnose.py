@@ -134,33 +134,6 @@ def test_a_fix_branches_a_new_run(data: Dataset, tmp_path: Path) -> None:
     assert "learning_rate 1e-05 → 0.1" in told.sentence and "not found any more" in told.sentence
 
 
-def test_a_fix_is_taken_on_the_page(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line asks about everything, trains the fix beside, and says what it brought."""
-    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
-    torch.manual_seed(0)
-    model = rw.resnet(depth=8, width=4, in_channels=1)
-    with torch.no_grad():
-        for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm2d)):
-            norm.bias.fill_(-8.0)
-    slow = replace(RECIPE, steps=100, learning_rate=1e-5)
-    run = rw.train(model, data.subset(200, 50), slow, directory=tmp_path / "dead")
-    run.wait(120)
-    shown = RunView(run)
-    line = shown.doctor
-    assert line.rows and "dead_units" not in line.rows  # the record alone does not know
-    line.ask.click()
-    assert line.wait(60) and "dead_units" in line.rows and line.ask.layout.display == "none"
-    line.rows["dead_units"].take.click()
-    new = shown.run
-    assert new is not None and new is not run and new.config == run.config
-    assert "tries the fix of dead_units" in line.told.value
-    new.wait(120)
-    shown.refresh()
-    assert line.wait(60) and "dead_units is not found any more" in line.told.value
-    shown.refresher.stop()
-    close_tree(shown.bar)
-
-
 def test_masks_are_not_asked_about_labels() -> None:
     scenes = rw.datasets.scenes(train=8, test=4, size=16)
     found = rw.diagnose(rw.unet(num_classes=7, depth=8, width=4), scenes)
@@ -183,26 +156,36 @@ def test_a_glance_is_silent_on_a_good_run_and_needs_a_hundred_steps(run: rw.Live
     assert not at_a_glance(run) and not at_a_glance(run).asked
 
 
-def test_a_glance_tells_a_rate_that_is_too_low(data: Dataset) -> None:
+def test_a_glance_tells_a_rate_that_is_too_low_and_the_page_takes_its_fix(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line shows why, asks about everything, trains the fix beside, and says what it brought."""
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
     torch.manual_seed(0)
     model = rw.resnet(depth=8, width=4, in_channels=1)
-    run = rw.Run(model, data, replace(RECIPE, steps=120, learning_rate=1e-5))
-    for recorder in rw.recorders.default_recorders(run.history):
-        run.add_recorder(recorder)
-    run.start()
+    slow = replace(RECIPE, steps=100, learning_rate=1e-5)
+    run = rw.train(model, data.subset(300, 50), slow, directory=tmp_path / "slow")
     run.wait(120)
     found = at_a_glance(run)
     assert _kinds(found) == ["rate_too_low"]
     assert found.not_asked["leakage"] == "only the record was looked at"
     view = RunView(run)
-    row = view.doctor.rows["rate_too_low"]
-    assert view.doctor.view.layout.display is None
+    line = view.doctor
+    row = line.rows["rate_too_low"]
+    assert line.view.layout.display is None
     assert "Doctor:" in row.words.value and "learning_rate 1e-05 → 0.1" in row.words.value
     row.why.click()
     assert "Hide" in row.why.description and row.figure is not None and row.figure.summary
     row.why.click()
     assert row.figure is None
-    row.take.click()
-    assert "kept no moments" in view.doctor.error.value  # it has no folder
+    line.ask.click()
+    assert line.wait(60) and line.ask.layout.display == "none" and "rate_too_low" in line.rows
+    line.rows["rate_too_low"].take.click()
+    new = view.run
+    assert new is not None and new is not run and new.recipe.learning_rate == 0.1
+    assert "tries the fix of rate_too_low, beside slow" in line.told.value
+    new.wait(120)
+    view.refresh()
+    assert line.wait(60) and "rate_too_low is not found any more" in line.told.value
     view.refresher.stop()
     close_tree(view.bar)
