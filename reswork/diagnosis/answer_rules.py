@@ -12,6 +12,7 @@ from reswork.diagnosis.remedies import shifted
 from reswork.diagnosis.rule import Measured, Rule
 
 SATURATED = 40.0  # points of a logit
+_SMALL_STEP = 0.1  # change of the last layer in the first step
 _LARGE_WEIGHT = 1.0  # root mean square
 _SCALED = 3.0  # times that answers are larger than what the last layer gives
 _LIMIT = "limit from the trainings of docs/doctor.md"
@@ -89,6 +90,8 @@ def _begins_large(facts: Facts) -> bool:
     course, weights = facts.course, facts.weights
     if course is None or weights is None or not course.norms.size or course.layers != weights.layers:
         return False
+    if course.updates.shape != course.norms.shape or not course.updates[0, -1] < _SMALL_STEP:
+        return False  # norms are those after a step
     return bool(course.norms[0, -1] / weights.sizes[-1] ** 0.5 > _LARGE_WEIGHT)
 
 

@@ -11,6 +11,7 @@ from reswork.diagnosis.rule import Measured, Rule
 from reswork.training.recipe import Recipe
 
 _FAST = 0.05  # change of the weights in the first step, as a share of their size
+_SANE = 3.0  # first loss over that of guessing
 _EARLY = 4  # measurements
 _SWINGS = 0.4  # rises of the loss, over that of guessing
 _WITH_MOMENTUM = 2.5  # what such rises count where the momentum alone is a reason for them
@@ -81,7 +82,9 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     hurt = broke or not late < 0.6 * chance or _rises(course) >= _SWINGS
     if not math.isfinite(update):
         update = 10.0 if broke else 0.0
-    value = update if hurt else 0.0
+    # before any step a loss says nothing of the rate: where it is far above that of guessing the start is at fault
+    began_sanely = bool(len(course.loss)) and not course.loss[0] > _SANE * chance
+    value = update if hurt and began_sanely else 0.0
     rate = settings.recipe.learning_rate if settings.recipe is not None else math.nan
     factor = min(0.3, 0.02 / update) if update else 0.1
     if settings.recipe is not None:  # not above what is usual
