@@ -103,6 +103,10 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--csv", metavar="FOLDER", help="write the lists: label issues, duplicates, mistakes ..."
     )
     parser.add_argument(
+        "--against", metavar="FILE",
+        help="the JSON of an older report on the same images: say what got better and worse, in the files too",
+    )  # fmt: skip
+    parser.add_argument(
         "--fail-if", action="append", default=[], metavar="RULE",
         help="such as 'top1<0.9' or 'ece>0.05': the exit status is then 1; may be given several times",
     )  # fmt: skip
@@ -310,6 +314,7 @@ def _progress_line(run: "LiveRun") -> str:
 
 def _report(chosen: argparse.Namespace) -> int:
     from reswork import datasets
+    from reswork.environment.report import plain
     from reswork.reporting.report import report
     from reswork.reporting.rules import Rule
     from reswork.store.checkpoint import open_checkpoint
@@ -330,9 +335,12 @@ def _report(chosen: argparse.Namespace) -> int:
         titles = {each.name: each.title for each in found.plan()}
         for name in found.fill():
             print(titles[name], flush=True)
+    compared = found.against(chosen.against) if chosen.against else None
     for path in [path for path, _ in wanted] + ([chosen.csv] if chosen.csv else []):
-        print(f"written: {found.save(path)}")
+        print(f"written: {found.save(path, against=compared)}")
     print("  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items() if "/" not in name))
+    if compared is not None:
+        print(*map(plain, str(compared).splitlines()), sep="\n")
     broken = [rule for rule in rules if rule.holds(found.metrics)]
     for rule in broken:
         print(f"reswork: {rule.text}: {rule.name} is {found.metrics[rule.name]:.4f}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from reswork.figures import blocks, layers
 from reswork.figures.blocks import *
 from reswork.figures.causes import carriers, parting, top_answers, turning, votes
+from reswork.figures.changes import changes
 from reswork.figures.channels import channel_examples, feature_maps
 from reswork.figures.class_scores import class_scores
 from reswork.figures.confidence import confidence_counts, coverage, reliability
@@ -42,6 +43,7 @@ __all__ = [
     "activation_histograms",
     "attribution_maps",
     "carriers",
+    "changes",
     "channel_examples",
     "cka",
     "class_colours",

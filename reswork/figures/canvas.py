@@ -15,6 +15,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 PATTERNS = ("", "/", ".", "x")  # of bars
+MODEBAR: dict[str, Any] = {
+    "bgcolor": CLEAR,
+    "color": INK,
+    "activecolor": COLOURS[0],
+    # the first would upload the plot; without the others the title has room beside the buttons
+    "remove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "autoScale2d", "select2d", "lasso2d"],
+}
 _HEAD = 30  # pixels on top of every figure: the title to the left, plotly's buttons to the right
 _LONGEST = 31  # letters of a title; more would reach the buttons in the narrowest panel
 
@@ -91,13 +98,7 @@ def canvas(
             "bgcolor": CLEAR,
         },
         "hoverlabel": {"namelength": -1},
-        "modebar": {
-            "bgcolor": CLEAR,
-            "color": INK,
-            "activecolor": COLOURS[0],
-            # the first would upload the plot; without the others the title has room beside the buttons
-            "remove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "autoScale2d", "select2d", "lasso2d"],
-        },
+        "modebar": MODEBAR,
         "uirevision": "keep",
         "meta": {"summary": summary, "about": dict(explained)},
         "xaxis": dict(x),

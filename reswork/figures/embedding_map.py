@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import COLOURS, SYMBOLS, about, axis, canvas
+from reswork.figures.canvas import COLOURS, MODEBAR, SYMBOLS, about, axis, canvas
 from reswork.figures.text import distinct, escape
-from reswork.results.embedding_map import EmbeddingMap
+from reswork.results.embedding_map import METHODS, EmbeddingMap
 
 _MOST = 2_000  # points, spread over the images
 _GROUPS = 12  # with a colour of their own; the rest share grey
 
 _ABOUT = about(
     "Each point is an image, placed by what the layer makes of it: near each other means alike to the model. PCA keeps "
-    "the two directions of largest change; t-SNE keeps neighbours, and its sizes and gaps say nothing.",
+    "the two directions of largest change; t-SNE and UMAP keep neighbours, and their sizes and gaps say nothing.",
     "In the last stage each class is a cloud of its own; in the first all are mixed.",
     "Look at wrong answers between two clouds, and at points of one class inside the cloud of another: often their "
     "labels are wrong.",
@@ -68,6 +68,10 @@ def embedding_map(
         x=axis(labels[0], showgrid=False),
         y=axis(labels[1], showgrid=False),
         height=420,
+        modebar={
+            **MODEBAR,
+            "remove": [each for each in MODEBAR["remove"] if each not in ("select2d", "lasso2d")],
+        },
     )
 
 
@@ -87,7 +91,7 @@ def _points(
 def _summary(found: EmbeddingMap | None, groups: int) -> str:
     if found is None or not len(found.images):
         return "No embeddings to show."
-    method = "PCA" if found.method == "pca" else "t-SNE"
+    method = METHODS[found.method]
     text = f"{len(found.images):,} images in {groups} groups by what {found.layer} makes of them, laid out by {method}"
     return text + (f"; the two axes hold {100 * found.explained.sum():.0f} % of the variance."
                    if found.method == "pca" else ".")  # fmt: skip

@@ -1,5 +1,6 @@
 """Pictures side by side, drawn as one, so that a hundred cost little more than one."""
 
+import io
 import math
 import struct
 import textwrap
@@ -150,7 +151,7 @@ def mosaic_figure(
     hidden: dict[str, Any] = {"visible": False, "fixedrange": True, "constrain": "domain"}
     shown = _cell_width(info.columns) * info.columns * height / width
     picture = {"type": "image", "source": _png(info.pixels), "hoverinfo": "skip"}
-    return canvas(
+    figure = canvas(
         [picture, *_pointed(info, names)] if info.count else [],
         title=title,
         summary=summary,
@@ -163,6 +164,9 @@ def mosaic_figure(
         shapes=list(shapes),
         dragmode=False,
     )
+    if info.count:
+        figure.layout.meta = {**figure.layout.meta, "ratio": height / width}  # a narrow page makes it lower
+    return figure
 
 
 def _pointed(info: Mosaic, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -212,6 +216,40 @@ def _summary(info: Mosaic) -> str:
         return "No pictures to show."
     named = ", ".join(str(title) for title in info.titles[:8])
     return f"{info.count} pictures" + (f": {named}{', …' if len(info.titles) > 8 else ''}." if named else ".")
+
+
+def thumbnail_sheet(images: np.ndarray, names: Sequence[str], *, quality: int = 80) -> dict[str, Any]:
+    """Small pictures in one JPEG, for a page that shows one of them where a point is pointed at.
+
+    Args:
+        images: (N, C, h, w) uint8.
+        names: N texts, as the points say in their ``customdata``.
+        quality: of the JPEG.
+
+    Returns:
+        ``source``, a data URI; ``cell``, height and width of one in pixels; ``columns``; ``place``, by name. As
+        ``layout.meta["thumbnails"]`` of a figure the page finds it.
+    """
+    from PIL import Image
+
+    if not len(images):
+        return {}
+    count, (height, width) = len(images), images.shape[2:]
+    columns = math.ceil(math.sqrt(count * height / width))
+    rows = -(-count // columns)
+    colour = images[:, :3] if images.shape[1] >= 3 else images[:, :1]
+    sheet = np.zeros((rows * columns, colour.shape[1], height, width), np.uint8)
+    sheet[:count] = colour
+    pixels = sheet.reshape(rows, columns, -1, height, width).transpose(0, 3, 1, 4, 2)
+    pixels = pixels.reshape(rows * height, columns * width, -1)
+    stream = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(stream, "JPEG", quality=quality)
+    return {
+        "source": "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode(),
+        "cell": [height, width],
+        "columns": columns,
+        "place": {name: place for place, name in enumerate(names)},
+    }
 
 
 def _png(pixels: np.ndarray) -> str:

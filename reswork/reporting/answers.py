@@ -145,6 +145,34 @@ def predictions_of(
     )
 
 
+def reference_embeddings(
+    model: nn.Module,
+    data: Dataset,
+    layers: tuple[str, ...],
+    most: int,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Pooled outputs of some layers for a sample of the training images, layer name -> (M, D).
+
+    Args:
+        model: as for `predictions_of`.
+        data: whose training images.
+        layers: names.
+        most: images of the sample.
+        stopped: asked between batches.
+        seed: of the sample.
+
+    Raises:
+        Stopped: when ``stopped`` says so.
+    """
+    rows = np.sort(np.random.default_rng(seed).permutation(len(data.train))[:most])
+    split = data.train.take(torch.from_numpy(rows).to(data.train.images.device))
+    parts = [signals for _, _, signals in outputs(model, data, split, layers, stopped=stopped)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in layers}
+
+
 def probabilities(output: Tensor) -> Tensor:
     """Softmax of logits (N, K); what is probabilities already stays as it is."""
     sums = output.sum(dim=1)

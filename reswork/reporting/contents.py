@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reswork import figures
+from reswork.figures.images import thumbnail_sheet
+from reswork.results.embedding_map import EmbeddingMap
+from reswork.results.slices import Slice
 
 if TYPE_CHECKING:
     from reswork.reporting.report import Report
@@ -16,6 +19,9 @@ Figures = dict[str, Any]  # title -> figure
 Content = str | Figures  # HTML in which every name is escaped, or figures side by side
 
 _SHOWN = 24  # images of a list
+_LAST = 12  # images at the threshold
+_THUMBNAILS, _THUMBNAIL = 1000, 32  # images to point at in a map, and pixels of each at most
+_GROUPS = 12  # values of a column that a map is coloured by
 _SIDE = 64  # pixels of a thumbnail at most
 _ROWS = 25  # of a table
 _SLICES = 3  # of which images are shown
@@ -39,7 +45,7 @@ def confused_images(report: "Report", true: int, predicted: int) -> tuple[str, F
     rows = rows[np.argsort(-given.confidence[rows], kind="stable")]
     titles = [f"{row}: {100 * given.confidence[row]:.0f} %" for row in rows]
     told = f"{len(rows):,} images of {names[true]} are called {names[predicted]}"
-    return f"<p>{escape(told)}{', the surest first' if len(rows) else ''}.</p>", _images(
+    return f"<p>{escape(told)}{', the surest first' if len(rows) else ''}.</p>", image_grid_of(
         report, rows, titles, told
     )
 
@@ -60,7 +66,7 @@ def _masks(report: "Report") -> Iterator[Content]:
     head = ("class", "IoU", "small", "medium", "large")
     rows = [(name, *(_percent(value) for value in (found.iou[k], *found.iou_by_size[k])))
             for k, name in enumerate(report.classes)]  # fmt: skip
-    yield _table(head, rows)
+    yield table(head, rows)
     yield (
         f"<p>{_percent(found.boundary)} of the pixels at most {found.boundary_width} from a border are named right, "
         f"{_percent(found.inside)} of the others.</p>"
@@ -95,16 +101,57 @@ def _mistakes(report: "Report") -> Iterator[Content]:
     titles = [f"{names[said]} {100 * sure:.0f} %\nis {names[true]}"
               for said, sure, true in zip(found.predicted, found.confidence, found.true, strict=True)]  # fmt: skip
     yield f"<p>{len(found.images):,} answers are wrong.</p>"
-    yield _images(report, found.images, titles, "The surest wrong answers")
+    yield image_grid_of(report, found.images, titles, "The surest wrong answers")
 
 
 def _slices(report: "Report") -> Iterator[Content]:
     found = report.slices()
+    right = report.right
+    assert right is not None
     yield {"Parts that are worse than the rest": figures.slices(found)}
     for each in found.found[:_SLICES]:
-        wrong = each.images[~report.predictions.right[each.images]]
-        titles = [f"is {report.classes[k]}" for k in report.predictions.known_labels[wrong]]
-        yield _images(report, wrong, titles, f"Wrong answers where {each.name}")
+        wrong = each.images[~right[each.images]]
+        yield image_grid_of(report, wrong, titles_of(report, wrong), f"Wrong answers where {each.name}")
+
+
+def chosen_slices(report: "Report") -> Iterator[Content]:
+    """The slices that a person kept: a table, and images of each."""
+    head = ("slice", "images", "right", "interval of 95 %", "of all others")
+    rows = [(each.name, f"{len(each.images):,}", _percent(1 - each.rate),
+             "" if np.isnan(each.low) else f"{_percent(1 - each.high)} to {_percent(1 - each.low)}",
+             _percent(1 - each.elsewhere)) for each in report.kept_slices]  # fmt: skip
+    yield table(head, rows)
+    for each in report.kept_slices:
+        yield image_grid_of(report, each.images, titles_of(report, each.images), each.name)
+
+
+def slice_told(found: Slice) -> str:
+    """Size, accuracy and interval of a slice in one sentence."""
+    if np.isnan(found.rate):
+        return f"{len(found.images):,} images; nobody knows what they are."
+    return (
+        f"{len(found.images):,} images, {_percent(1 - found.rate)} of them right ({_percent(1 - found.high)} to "
+        f"{_percent(1 - found.low)}), {_percent(1 - found.elsewhere) or 'none'} of all others."
+    )
+
+
+def slice_images(report: "Report", found: Slice) -> Figures:
+    """The images of a slice, the wrong ones first."""
+    right = report.right
+    rows = found.images if right is None else found.images[np.argsort(right[found.images], kind="stable")]
+    return image_grid_of(report, rows, titles_of(report, rows), found.name)
+
+
+def titles_of(report: "Report", rows: np.ndarray) -> list[str]:
+    """What some images are called: their class, and the answer where it is another one."""
+    if report.is_masks:
+        iou = report.masks().image_iou
+        return [f"IoU {_percent(iou[row])}" for row in rows]
+    given, names = report.predictions, report.classes
+    if given.labels is None:
+        return [f"called {names[k]}" for k in given.predicted[rows]]
+    pairs = zip(given.labels[rows], given.predicted[rows], strict=True)
+    return [f"is {names[one]}" + ("" if one == two else f"\ncalled {names[two]}") for one, two in pairs]
 
 
 def _label_issues(report: "Report") -> Iterator[Content]:
@@ -115,10 +162,11 @@ def _label_issues(report: "Report") -> Iterator[Content]:
         f"<p>{len(found):,} images are surely called something else than their label. They are mistakes of the model "
         "or of whoever labelled them; look before you change anything.</p>"
     )
-    yield _images(report, found.images, titles, "Look at these first")
+    yield image_grid_of(report, found.images, titles, "Look at these first")
+    yield _at_threshold(report, found.images, titles)
     rows = [(str(image), names[given], names[suggested], f"{score:.3f}") for image, given, suggested, score in
             zip(found.images[:_ROWS], found.given, found.suggested, found.score, strict=False)]  # fmt: skip
-    yield _table(("image", "label", "rather", "fits"), rows)
+    yield table(("image", "label", "rather", "fits"), rows)
 
 
 def _alike_classes(report: "Report") -> Iterator[Content]:
@@ -129,28 +177,69 @@ def _alike_classes(report: "Report") -> Iterator[Content]:
     rows = [(names[one], names[two], f"{area:.2f}", str(count)) for one, two, area, count in
             zip(found.first, found.second, found.separation, found.confused, strict=True)]  # fmt: skip
     yield "<p>These are hardly told apart (0.5: not at all, 1: always).</p>"
-    yield _table(("class", "and", "told apart", "confused"), rows[:_ROWS])
+    yield table(("class", "and", "told apart", "confused"), rows[:_ROWS])
 
 
 def _embedding(report: "Report") -> Iterator[Content]:
-    found, given = report.embedding(), report.predictions
-    named = given.labels if given.labels is not None else given.predicted
-    titles = [f"{row}: {report.classes[k]}" for row, k in zip(found.images, named[found.images], strict=True)]
-    names = [report.classes[k] for k in named[found.images]]
-    shown = {"By class": figures.embedding_map(found, names, titles, title="Images by class")}
-    if given.labels is not None:
-        groups = np.where(given.right[found.images], "right", "wrong").tolist()
-        shown["Right and wrong"] = figures.embedding_map(
-            found, groups, titles, title="Right and wrong answers"
-        )
+    found = report.embedding()
+    ways, thumbs = colourings(report), thumbnails(report)
+    shown = {title: mapped(report, found, title) for title in ways if title in ("Class", "Right and wrong")}
+    for figure in list(shown.values())[:1]:  # once on a page
+        figure.layout.meta = {**figure.layout.meta, "thumbnails": thumbs}
     yield shown
+
+
+def colourings(report: "Report") -> dict[str, list[str]]:
+    """What the points of a map can be coloured by: the name of each image's group."""
+    found: dict[str, list[str]] = {}
+    right = report.right
+    if not report.is_masks:
+        given = report.predictions
+        named = given.predicted if given.labels is None else given.labels
+        found["Class" if given.labels is not None else "Answer"] = [report.classes[k] for k in named]
+        fifth = np.minimum((given.confidence * 5).astype(int), 4)
+        found["Confidence"] = [f"{20 * k} to {20 * k + 20} %" for k in fifth]
+    if right is not None:
+        found["Right and wrong"] = np.where(right, "right", "wrong").tolist()
+    for name, values in report.columns.items():
+        if values.dtype.kind not in "f" and len(np.unique(values)) <= _GROUPS:
+            found[name] = [str(each) for each in values]
+    return found
+
+
+def mapped(report: "Report", found: EmbeddingMap, colouring: str) -> Any:
+    """The figure of a map, coloured by one of `colourings`."""
+    groups = colourings(report)[colouring]
+    titles = [title.replace("\n", ", ") for title in titles_of(report, found.images)]
+    title = {"Class": "Images by class", "Right and wrong": "Right and wrong answers"}.get(
+        colouring, colouring
+    )
+    return figures.embedding_map(found, [groups[row] for row in found.images], titles, title=title)
+
+
+def thumbnails(report: "Report") -> dict[str, Any]:
+    """Small images for pointing at a map's points, at most 1,000: wrong answers, then others, spread over the images.
+
+    Returns:
+        As `thumbnail_sheet`; empty where there are no images.
+    """
+    images, right = report.images, report.right
+    if images is None:
+        return {}
+    order = np.random.default_rng(0).permutation(report.count)
+    if right is not None:
+        order = order[np.argsort(right[order], kind="stable")]
+    rows = np.sort(order[:_THUMBNAILS])
+    return thumbnail_sheet(small(images[rows], _THUMBNAIL), image_names(rows))
 
 
 def _outliers(report: "Report") -> Iterator[Content]:
     found = report.outliers()
-    yield f"<p>Far from all others, by what the stages make of them: {len(found):,} of {report.count:,}.</p>"
+    before = "the training images" if report.data is not None else "all others"
+    yield f"<p>Far from {before}, by what the stages make of them: {len(found):,} of {report.count:,}.</p>"
     titles = [f"image {row}" for row in found.images]
-    yield _images(report, found.images, titles, "The farthest")
+    yield image_grid_of(report, found.images, titles, "The farthest")
+    yield _at_threshold(report, found.images, titles)
 
 
 def _duplicates(report: "Report") -> Iterator[Content]:
@@ -161,20 +250,23 @@ def _duplicates(report: "Report") -> Iterator[Content]:
             for one, two, other, kind, score in zip(found.first[:_ROWS], found.second, found.other_split, found.kind,
                                                     found.score, strict=False)]  # fmt: skip
     if rows:
-        yield _table(("test image", "is", "kind", "likeness"), rows)
-    pairs = [image for k in range(min(len(found), _SHOWN // 2)) for image in report.pair(k)]
-    if pairs:
-        titles = [
-            f"{'train' if each else 'test'} {two}"
-            for each, two in zip(found.other_split, found.second, strict=True)
-        ]
-        both = [text for one, two in zip(found.first, titles, strict=True) for text in (f"test {one}", two)]
-        rows_of = zip(found.first, found.second, found.other_split, strict=True)
-        named = [name for one, two, other in rows_of
-                 for name in image_names([one]) + image_names([two], "train" if other else "test")]  # fmt: skip
-        grid = figures.image_grid(small(np.stack(pairs)), both[: len(pairs)], columns=6, names=named[: len(pairs)],
-                                  title="Pairs side by side")  # fmt: skip
-        yield {"Pairs side by side": grid}
+        yield table(("test image", "is", "kind", "likeness"), rows)
+    shown = list(range(min(len(found), _SHOWN // 2)))
+    last = list(range(max(len(found) - _LAST // 2, len(shown)), len(found)))
+    yield _pairs(report, shown, "Pairs side by side")
+    yield _pairs(report, last, "At the threshold")
+
+
+def _pairs(report: "Report", rows: Sequence[int], title: str) -> Figures:
+    found = report.duplicates()
+    if not rows:
+        return {}
+    images = np.stack([image for k in rows for image in report.pair(k)])
+    splits = ["train" if found.other_split[k] else "test" for k in rows]
+    names = [name for k, split in zip(rows, splits, strict=True)
+             for name in image_names([found.first[k]]) + image_names([found.second[k]], split)]  # fmt: skip
+    titles = [name.replace(" image", "") for name in names]
+    return {title: figures.image_grid(small(images), titles, columns=6, title=title, names=names)}
 
 
 def _robustness(report: "Report") -> Iterator[Content]:
@@ -208,9 +300,9 @@ def image_of(name: str) -> tuple[int, str] | None:
     return (int(found[2]), found[1]) if found else None
 
 
-def small(images: np.ndarray) -> np.ndarray:
-    """Thumbnails, (N, C, h, w) uint8 of at most 64 pixels a side; smaller images as they are."""
-    step = -(-max(images.shape[2:]) // _SIDE)
+def small(images: np.ndarray, side: int = _SIDE) -> np.ndarray:
+    """Thumbnails, (N, C, h, w) uint8 of at most ``side`` pixels a side; smaller images as they are."""
+    step = -(-max(images.shape[2:]) // side)
     if step == 1:
         return images
     height, width = images.shape[2] // step * step, images.shape[3] // step * step
@@ -219,7 +311,8 @@ def small(images: np.ndarray) -> np.ndarray:
     return cut.reshape(shape).mean(axis=(3, 5)).round().astype(np.uint8)
 
 
-def _images(report: "Report", rows: np.ndarray, titles: Sequence[str], title: str) -> Figures:
+def image_grid_of(report: "Report", rows: np.ndarray, titles: Sequence[str], title: str) -> Figures:
+    """The first of some test images as one figure, which says at a click which image it is; none without images."""
     images = report.images
     if images is None or not len(rows):
         return {}
@@ -230,7 +323,15 @@ def _images(report: "Report", rows: np.ndarray, titles: Sequence[str], title: st
     return {title: grid}
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _at_threshold(report: "Report", rows: np.ndarray, titles: Sequence[str]) -> Figures:
+    """The last images of a list that is too long to be shown whole."""
+    if len(rows) <= _SHOWN:
+        return {}
+    return image_grid_of(report, rows[-_LAST:], titles[-_LAST:], "At the threshold")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as HTML, every cell escaped."""
     top = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows

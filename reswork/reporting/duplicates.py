@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from reswork.reporting.traits import grey
 from reswork.results.data_findings import Duplicates
 
-THRESHOLD = 0.8
+THRESHOLD, WEAKEST = 0.8, 0.6  # likeness of a pair, and down to which a report keeps candidates
 _SIDE = 16  # pixels of the small images that are compared
 _CROWD = 8  # the neighbour that tells how alike images are around here
 _CANDIDATE = 0.5  # cosine below which nothing is a copy, however lonely

@@ -1,13 +1,14 @@
-"""Embeddings in two dimensions: PCA at once, t-SNE when asked."""
+"""Embeddings in two dimensions: PCA at once, t-SNE and UMAP when asked."""
 
-from typing import get_args
+import warnings
 
 import numpy as np
 
 from reswork.errors import InvalidSetting
-from reswork.results.embedding_map import EmbeddingMap, Projection
+from reswork.results.embedding_map import METHODS, EmbeddingMap, Projection
 
 MOST_TSNE = 3000  # images, about half a minute on two cores
+_NEIGHBOURS = 15  # umap-learn's own
 
 
 def embedding_map(
@@ -20,24 +21,27 @@ def embedding_map(
 ) -> EmbeddingMap:
     """Where each image lies, as far as two dimensions can say.
 
-    PCA keeps distances as well as two axes can, and takes no time. t-SNE keeps neighbours; sizes of its groups and
-    the distances between them say nothing.
+    PCA keeps distances as well as two axes can, and takes no time. t-SNE and UMAP keep neighbours; sizes of their
+    groups and the distances between them say nothing.
 
     Args:
         embeddings: (N, D) float32.
         layer: whose.
-        method: ``"pca"`` or ``"tsne"``.
-        most: images of a sample for t-SNE.
-        seed: of the sample and of t-SNE.
+        method: ``"pca"``, ``"tsne"`` or ``"umap"``, which needs the package umap-learn.
+        most: images of a sample, but for PCA.
+        seed: of the sample and of the layout.
 
     Raises:
-        InvalidSetting: an unknown method, or fewer than three images.
+        InvalidSetting: an unknown method, one whose package is missing, or fewer than three images.
 
     Reference:
-        van der Maaten and Hinton 2008, Visualizing Data using t-SNE; computed by scikit-learn.
+        van der Maaten and Hinton 2008, Visualizing Data using t-SNE; computed by scikit-learn. McInnes et al. 2018,
+        arXiv 1802.03426; computed by umap-learn.
     """
-    if method not in get_args(Projection):
-        raise InvalidSetting("method", f"method={method!r} is not known; choose 'pca' or 'tsne'")
+    if method not in METHODS:
+        raise InvalidSetting(
+            "method", f"method={method!r} is not known; choose {', '.join(map(repr, METHODS))}"
+        )
     if len(embeddings) < 3:
         raise InvalidSetting("embeddings", f"{len(embeddings)} embeddings are no map; give at least 3")
     from sklearn.decomposition import PCA  # takes a second to import
@@ -50,11 +54,28 @@ def embedding_map(
         explained = np.zeros(2)
         explained[:axes] = fitted.explained_variance_ratio_
         return EmbeddingMap(layer, method, points, np.arange(len(embeddings)), explained)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:most])
+    laid_out = _umap if method == "umap" else _tsne
+    return EmbeddingMap(layer, method, laid_out(embeddings[rows], seed), rows, np.full(2, np.nan))
+
+
+def _tsne(sample: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
-    rows = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:most])
-    sample = embeddings[rows]
-    fitted = TSNE(
-        perplexity=min(30.0, (len(rows) - 1) / 3), init="pca" if axes == 2 else "random", random_state=seed
-    )
-    return EmbeddingMap(layer, method, fitted.fit_transform(sample), rows, np.full(2, np.nan))
+    init = "pca" if min(sample.shape) >= 2 else "random"
+    fitted = TSNE(perplexity=min(30.0, (len(sample) - 1) / 3), init=init, random_state=seed)
+    found: np.ndarray = fitted.fit_transform(sample)
+    return found
+
+
+def _umap(sample: np.ndarray, seed: int) -> np.ndarray:
+    try:
+        import umap
+    except ImportError as error:
+        raise InvalidSetting(
+            "method", "method='umap' needs the package umap-learn: pip install 'reswork[umap]'"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a seed means one thread, which is meant
+        fitted = umap.UMAP(n_neighbors=min(_NEIGHBOURS, len(sample) - 1), random_state=seed)
+        return np.asarray(fitted.fit_transform(sample), np.float32)

@@ -23,6 +23,7 @@ def mask_scores(
     *,
     worst: int = WORST,
     border: int = _BORDER,
+    layers: tuple[str, ...] = (),
     stopped: Callable[[], bool] = lambda: False,
 ) -> MaskScores:
     """Count the pixels of a data set's test images once, in every way.
@@ -32,6 +33,7 @@ def mask_scores(
         data: with masks; ignored pixels count nowhere.
         worst: how many of the worst images to keep with their answers.
         border: pixels on each side of a border between true classes that count as near it.
+        layers: whose pooled outputs become embeddings.
         stopped: asked between batches.
 
     Raises:
@@ -42,7 +44,10 @@ def mask_scores(
     tables: list[np.ndarray] = []  # (n, 3, K): both, true, answered
     rights: list[np.ndarray] = []
     near = np.zeros((2, 2), np.int64)  # inside and near: all, right
-    for output, targets, _ in outputs(model, data, data.test, stopped=stopped):
+    embedded: dict[str, list[np.ndarray]] = {name: [] for name in layers}
+    for output, targets, signals in outputs(model, data, data.test, layers, stopped=stopped):
+        for name in layers:
+            embedded[name].append(signals[name])
         task.check_output(model, output[:2], data) if len(output) > 1 else None
         meter.update(output, targets)
         answer = output.argmax(1)
@@ -62,6 +67,7 @@ def mask_scores(
         evaluation.metrics, evaluation.by_class, by_size, borders, float(boundary), float(inside), border,
         float(near[1, 0] / max(near[:, 0].sum(), 1)), image_iou, np.concatenate(rights), order,
         _answers(model, data, order), evaluation.tables["confusion"],
+        {name: np.concatenate(parts) for name, parts in embedded.items()},
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from reswork.figures.text import number
-from reswork.reporting.contents import CONTENTS, contents
+from reswork.reporting.comparison import ReportComparison
+from reswork.reporting.comparison_page import comparison_body
+from reswork.reporting.contents import CONTENTS, chosen_slices, contents
 from reswork.store.page import document, drawn
 from reswork.tasks import task_of_kind
 
@@ -14,19 +16,28 @@ if TYPE_CHECKING:
     from reswork.reporting.report import Report
 
 
-def page_text(report: "Report") -> str:
+def page_text(report: "Report", against: ReportComparison | None = None) -> str:
     """The page: numbers, then each section that the report has, with figures and images.
 
     Sections that were not asked for yet are computed. Every name is escaped.
     """
     list(report.fill())
     parts = [_head(report)]
+    if against is not None:
+        parts.append(f'<section id="against"><h2>Against {escape(against.before)}</h2>')
+        parts += [comparison_body(against), "</section>"]
     for planned in report.plan():
         if planned.done and planned.name in CONTENTS:
             parts.append(f'<section id="{planned.name}"><h2>{escape(planned.title)}</h2>')
             for place, each in enumerate(contents(report, planned.name)):
                 parts.append(each if isinstance(each, str) else drawn(each, f"{planned.name}-{place}"))
             parts.append("</section>")
+    if report.kept_slices:
+        parts.append('<section id="kept_slices"><h2>Slices that were chosen</h2>')
+        for place, each in enumerate(chosen_slices(report)):
+            if each:
+                parts.append(each if isinstance(each, str) else drawn(each, f"kept-{place}"))
+        parts.append("</section>")
     lacking = [
         f"<li>{escape(each.title)}: {escape(each.missing)}</li>" for each in report.plan() if each.missing
     ]

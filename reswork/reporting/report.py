@@ -3,25 +3,31 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
-from reswork.reporting.answers import Stopped, first_seconds, model_of, predictions_of
+from reswork.reporting.answers import Stopped, first_seconds, model_of, outputs, predictions_of, stage_layers
 from reswork.reporting.embedding_map import embedding_map
+from reswork.reporting.mask_scores import mask_scores
 from reswork.reporting.planned import Planned
 from reswork.reporting.predictions import Predictions, checked_predictions
 from reswork.reporting.sections import SECTIONS, Section, Subject
+from reswork.reporting.slices import chosen_slice
+from reswork.reporting.thresholds import THRESHOLDS, Threshold
 from reswork.results.confidence import Calibration, Coverage
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap, Projection
 from reswork.results.mask_scores import MaskScores
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores, Mistakes
-from reswork.results.slices import Slices
+from reswork.results.slices import Slice, Slices
+
+if TYPE_CHECKING:
+    from reswork.reporting.comparison import ReportComparison
 
 
 class Report:
@@ -39,6 +45,9 @@ class Report:
         self._subject = subject
         self._asked_to_stop = False
         self._found: dict[str, Any] = {}
+        self._candidates: dict[str, Any] = {}  # of sections with a threshold: what it is moved over
+        self._thresholds: dict[str, float] = {}
+        self._kept: dict[str, Slice] = {}
         self._took: dict[str, float] = {}
         subject.stopped = lambda: self._asked_to_stop
 
@@ -68,14 +77,33 @@ class Report:
         return self._subject.is_masks
 
     @property
-    def data(self) -> Dataset | None:
-        """The data set; None where predictions were given."""
-        return self._subject.data
-
-    @property
     def model(self) -> nn.Module | None:
         """The network; None where predictions were given."""
         return self._subject.model
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Whose outputs are at hand as embeddings, the deepest last; the model is asked now, if it was not yet."""
+        self._ask()
+        return tuple(self._subject.embeddings)
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """Name -> (N,) what is known of each image."""
+        given = self._subject.predictions
+        known = self._subject.columns if given is None else given.columns
+        return {name: np.asarray(values) for name, values in known.items()}
+
+    @property
+    def right(self) -> np.ndarray | None:
+        """(N,) bool, whether each image is answered right; None where the truth is not known."""
+        self._ask()
+        return self._subject.right
+
+    @property
+    def data(self) -> Dataset | None:
+        """The data set; None where predictions were given."""
+        return self._subject.data
 
     @property
     def images(self) -> np.ndarray | None:
@@ -94,13 +122,25 @@ class Report:
         subject = self._subject
         if subject.is_masks:
             raise InvalidSetting("data", "the targets are masks, of which there are no probabilities to keep")
-        if subject.predictions is None:
-            begin = perf_counter()
+        self._ask()
+        return subject.answers
+
+    def _ask(self) -> None:
+        """Have the model look at all images, once."""
+        subject = self._subject
+        if subject.predictions is not None or subject.masks is not None:
+            return
+        begin = perf_counter()
+        if subject.is_masks:
+            layers = stage_layers(subject.network, subject.dataset)
+            subject.masks = mask_scores(
+                subject.network, subject.dataset, layers=layers, stopped=subject.stopped
+            )
+        else:
             subject.predictions = predictions_of(
                 subject.network, subject.dataset, columns=subject.columns, stopped=subject.stopped
             )
-            subject.image_seconds = (perf_counter() - begin) / subject.count
-        return subject.predictions
+        subject.image_seconds = (perf_counter() - begin) / subject.count
 
     def plan(self) -> tuple[Planned, ...]:
         """Every section in order: what it costs or cost, or what it lacks."""
@@ -202,6 +242,71 @@ class Report:
         others = self._subject.train_images if found.other_split[row] else images
         return images[found.first[row]], others[found.second[row]]
 
+    def threshold(self, name: str) -> tuple[float, float, float]:
+        """Where the threshold of a section stands, and between which numbers it makes a difference.
+
+        Args:
+            name: ``"label_issues"``, ``"outliers"`` or ``"duplicates"``.
+
+        Raises:
+            InvalidSetting: a section without one.
+        """
+        moved = _threshold(name)
+        self._get(name)
+        return (self._thresholds[name], *moved.span(self._candidates[name]))
+
+    def move_threshold(self, name: str, value: float) -> Any:
+        """Cut the findings of a section elsewhere, from now on, in files too; nothing is computed anew.
+
+        Args:
+            name: as for `threshold`.
+            value: the new one.
+
+        Returns:
+            The findings.
+
+        Raises:
+            InvalidSetting: a section without one, or a value that is no number.
+        """
+        moved = _threshold(name)
+        if not np.isfinite(value):
+            raise InvalidSetting("value", f"value={value} is no threshold; give a number")
+        self._get(name)
+        self._thresholds[name] = float(value)
+        self._found[name] = moved.at(self._candidates[name], float(value))
+        return self._found[name]
+
+    @property
+    def kept_slices(self) -> tuple[Slice, ...]:
+        """What `keep_slice` was given."""
+        return tuple(self._kept.values())
+
+    def keep_slice(self, name: str, images: Any) -> Slice:
+        """Keep some images under a name, with how often they are wrong; they are part of every file that is saved.
+
+        Args:
+            name: of the slice; one of that name is replaced.
+            images: (M,) numbers of test images.
+
+        Raises:
+            InvalidSetting: no name, no image, or numbers that are none of an image.
+
+        Example:
+            >>> found = report(probabilities=[[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]], labels=[0, 0, 1])
+            >>> kept = found.keep_slice("doubtful", [1, 2])
+            >>> kept.errors, kept.rate, kept.elsewhere
+            (1, 0.5, 0.0)
+        """
+        rows = np.unique(np.asarray(images))
+        if not name.strip():
+            raise InvalidSetting("name", "the slice has no name; give it one, such as 'red cars'")
+        if not len(rows) or rows.dtype.kind not in "iu" or rows[0] < 0 or rows[-1] >= self.count:
+            raise InvalidSetting(
+                "images", f"the slice needs whole numbers from 0 to {self.count - 1:,}, one or more"
+            )
+        self._kept[name] = chosen_slice(name, rows.astype(np.int64), self.right)
+        return self._kept[name]
+
     def robustness(self) -> Robustness:
         """The score under images that get worse."""
         return cast(Robustness, self._get("robustness"))
@@ -210,15 +315,17 @@ class Report:
         """Where the model puts the images, in two dimensions.
 
         Args:
-            layer: one of ``predictions.embeddings``, or any layer of the model; None: the deepest stage.
-            method: ``"pca"``, or ``"tsne"``, which takes half a minute for 3,000 images.
+            layer: one of `layers`, or any other layer of the model; None: the deepest stage.
+            method: ``"pca"``; ``"tsne"``, which takes half a minute for 3,000 images; ``"umap"``, which needs the extra
+                ``umap``.
 
         Raises:
-            InvalidSetting: a layer that is not there.
+            InvalidSetting: a layer that is not there, or a package that is missing.
         """
         if layer is None and method == "pca":
             return cast(EmbeddingMap, self._get("embedding"))
-        known = self.predictions.embeddings
+        self._ask()
+        known = self._subject.embeddings
         name = layer if layer is not None else next(reversed(list(known)), "")
         key = f"embedding/{name}/{method}"
         if key not in self._found:
@@ -229,42 +336,71 @@ class Report:
     def _embedded(self, layer: str) -> np.ndarray:
         subject = self._subject
         if subject.model is None or subject.data is None:
-            known = ", ".join(map(repr, self.predictions.embeddings)) or "none"
+            known = ", ".join(map(repr, subject.embeddings)) or "none"
             raise InvalidSetting("layer", f"layer={layer!r} has no embeddings here; there are: {known}")
-        return predictions_of(subject.model, subject.data, (layer,), stopped=subject.stopped).embeddings[
-            layer
-        ]
+        asked = outputs(subject.model, subject.data, subject.data.test, (layer,), stopped=subject.stopped)
+        return np.concatenate([signals[layer] for _, _, signals in asked])
 
     def found(self, name: str) -> Any:
         """What a section found, or None where it was not computed."""
         return self._found.get(name)
 
-    def save(self, path: str | Path) -> Path:
+    def against(self, other: "Report | Mapping[str, Any] | str | Path") -> "ReportComparison":
+        """What got better and what worse than in another report on the same test images.
+
+        Args:
+            other: the old report, or the JSON that was saved of it: the file, or what is in it.
+
+        Raises:
+            InvalidSetting: it is of other images, labels or classes, or has no labels.
+
+        Example:
+            >>> old = report(probabilities=[[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]], labels=[0, 0, 1])
+            >>> new = report(probabilities=[[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], labels=[0, 0, 1])
+            >>> found = new.against(old)
+            >>> round(found.headline.difference, 3), found.headline.error_reduction, found.mended.tolist()
+            (0.333, 1.0, [1])
+        """
+        from reswork.reporting.comparison import compare
+
+        return compare(self, other)
+
+    def record(self) -> dict[str, Any]:
+        """What another report can be compared with; `save` writes it into every JSON, with the sections."""
+        from reswork.reporting.saving import record
+
+        return record(self)
+
+    def save(self, path: str | Path, *, against: "ReportComparison | None" = None) -> Path:
         """Write what there is; sections that were not asked for yet are computed.
 
         Args:
             path: ``.html`` for one page that needs no network, ``.json`` for all numbers, or a folder for lists as CSV.
+            against: what `Report.against` gave, to be in page and numbers too.
 
         Raises:
             InvalidSetting: another ending, or a file that cannot be written.
         """
         from reswork.reporting.saving import save_report
 
-        return save_report(self, Path(path))
+        return save_report(self, Path(path), against)
 
     def _get(self, name: str) -> Any:
         if name not in self._found:
-            section = _section(name)
+            section, begin = _section(name), perf_counter()
             missing = section.missing(self._subject)
             if missing:
                 raise InvalidSetting(name, f"{section.title!r} {missing}")
-            if {"labels", "embeddings"} & set(section.needs):
-                _ = self.predictions
+            if {"labels", "truth", "embeddings", "masks"} & set(section.needs):
+                self._ask()
                 missing = section.missing(self._subject)  # a model may turn out to have no blocks
                 if missing:
                     raise InvalidSetting(name, f"{section.title!r} {missing}")
-            begin = perf_counter()
-            self._found[name] = section.compute(self._subject)
+            found = section.compute(self._subject)
+            if name in THRESHOLDS:
+                self._candidates[name], self._thresholds[name] = found, THRESHOLDS[name].usual(found)
+                found = THRESHOLDS[name].at(found, self._thresholds[name])
+            self._found[name] = found
             self._took[name] = perf_counter() - begin
         return self._found[name]
 
@@ -296,7 +432,8 @@ def report(
         images: (N, C, H, W) uint8, with probabilities.
         embeddings: (N, D) with probabilities, or a dict of them by layer, the deepest last.
         classes: (K,) names, with probabilities.
-        columns: name -> (N,) values that are known of each test image, to look for slices in.
+        columns: name -> (N,) values that are known of each test image, to look for slices in. The size of the object is
+            added where the data set knows boxes or masks of its images.
         train_images: (M, C, H, W) uint8 with probabilities: to search for leaks.
         robustness_images: sample for the curves of worse images.
 
@@ -333,7 +470,7 @@ def report(
     network = model_of(model)
     subject = Subject(
         data.classes, len(data.test), model=network, data=data, train_images=data.train.images.cpu().numpy(),
-        robustness_images=robustness_images, columns=dict(columns or {}),
+        robustness_images=robustness_images, columns={**_object_sizes(data), **(columns or {})},
     )  # fmt: skip
     return Report(subject, getattr(model, "name", "") or type(network).__name__)
 
@@ -348,6 +485,26 @@ def _train_images(images: Any, test: np.ndarray | None) -> np.ndarray | None:
             "train_images", f"train_images of shape {array.shape} and type {array.dtype}: give {wanted}"
         )
     return array
+
+
+def _object_sizes(data: Dataset) -> dict[str, np.ndarray]:
+    """Share of each test image that its object covers, where the data set has ``test_masks`` or ``test_boxes``."""
+    count, area = len(data.test), int(np.prod(data.input_shape[1:]))
+    masks, boxes = (data.extras.get(f"test_{kind}") for kind in ("masks", "boxes"))
+    if masks is not None and masks.shape == (count, *data.input_shape[1:]):
+        return {"size of the object": (masks > 0).flatten(1).sum(1).cpu().numpy() / area}
+    if boxes is not None and boxes.shape == (count, 4):
+        sides = (boxes[:, 2:] - boxes[:, :2]).clamp(
+            min=0
+        )  # x and y of the first pixel, and of the one behind the last
+        return {"size of the object": sides.prod(1).cpu().numpy() / area}
+    return {}
+
+
+def _threshold(name: str) -> Threshold:
+    if name not in THRESHOLDS:
+        raise InvalidSetting("name", f"{name!r} has no threshold; choose {', '.join(map(repr, THRESHOLDS))}")
+    return THRESHOLDS[name]
 
 
 def _section(name: str) -> Section:

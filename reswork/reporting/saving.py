@@ -13,24 +13,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reswork.errors import InvalidSetting
+from reswork.reporting.comparison import FORMAT, VERSION, ReportComparison
+from reswork.reporting.comparison_page import comparison_values
 from reswork.reporting.page import page_text
+from reswork.reporting.verdicts import Verdicts, fingerprint
 from reswork.store.atomic_files import write_text
 from reswork.store.export import plain_cell
 
 if TYPE_CHECKING:
     from reswork.reporting.report import Report
 
-FORMAT, VERSION = "reswork-report", 1
 _MOST_LISTED = 1000  # entries of a list in JSON; a CSV file has all
 _LEFT_OUT = (
     "embedding",
     "all_distances",
     "image_iou",
     "worst_answers",
+    "embeddings",
 )  # as large as the data
 
 
-def save_report(report: "Report", path: Path) -> Path:
+def save_report(report: "Report", path: Path, against: ReportComparison | None = None) -> Path:
     """Write a report as its ending says: ``.html``, ``.json``, or a folder with CSV files.
 
     Raises:
@@ -39,7 +42,7 @@ def save_report(report: "Report", path: Path) -> Path:
     ending = path.suffix.lower()
     try:
         if ending in (".json", ".html"):
-            text = json_text(report) if ending == ".json" else page_text(report)
+            text = json_text(report, against) if ending == ".json" else page_text(report, against)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(
                 path, text.encode("utf-8", "replace").decode()
@@ -65,9 +68,12 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def json_text(report: "Report") -> str:
+def json_text(report: "Report", against: ReportComparison | None = None) -> str:
     """All numbers of a report, lists up to 1,000 entries; what is not a number is null."""
-    return json.dumps(report_values(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    values = report_values(report)
+    if against is not None:
+        values["against"] = comparison_values(against)
+    return json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def report_values(report: "Report") -> dict[str, Any]:
@@ -75,13 +81,9 @@ def report_values(report: "Report") -> dict[str, Any]:
     planned = report.plan()
     list(report.fill())
     return {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": report.name,
-        "images": report.count,
-        "classes": list(report.classes),
-        "metrics": _plain(report.metrics) if report.judged else {},
+        **report.record(),
         "left_out": {each.name: each.missing for each in planned if each.missing},
+        "kept_slices": [_plain(each) for each in report.kept_slices],
         "sections": {
             each.name: _section(report.found(each.name))
             for each in report.plan()
@@ -90,14 +92,42 @@ def report_values(report: "Report") -> dict[str, Any]:
     }
 
 
+def record(report: "Report") -> dict[str, Any]:
+    """What is written of any report, and is all that another one is compared with."""
+    verdicts = targets = None
+    if report.is_masks:
+        assert report.data is not None
+        targets = report.data.test.masks.cpu().numpy()
+        verdicts = Verdicts.of_masks(report.masks().image_iou)
+    elif report.predictions.labels is not None:
+        targets, verdicts = report.predictions.labels, Verdicts.of(report.predictions)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": report.name,
+        "images": report.count,
+        "classes": list(report.classes),
+        "data": fingerprint(report.images, targets),
+        "metrics": _plain(report.metrics) if report.judged else {},
+        "verdicts": None if verdicts is None else verdicts.packed(),
+        "sections": {"masks": _section(report.masks())} if report.is_masks else {},
+    }
+
+
 def csv_texts(report: "Report") -> dict[str, str]:
     """The lists of a report, each as the text of a CSV file: only those for which there is what they need."""
     list(report.fill([each.name for each in report.plan() if each.name in _LISTS and not each.missing]))
     return {
-        name: _csv(head, rows(report))
-        for name, (head, rows) in _LISTS.items()
-        if report.found(name) is not None
+        name: csv_text(report, name)
+        for name in _LISTS
+        if (report.kept_slices if name == "kept_slices" else report.found(name) is not None)
     }
+
+
+def csv_text(report: "Report", name: str) -> str:
+    """One list as the text of a CSV file; see `csv_texts`."""
+    head, rows = _LISTS[name]
+    return _csv(head, rows(report))
 
 
 def _section(found: Any) -> dict[str, Any]:
@@ -169,10 +199,18 @@ def _slice_rows(report: "Report") -> Iterator[Sequence[Any]]:
         yield each.name, len(each.images), each.errors, *(f"{number:.6g}" for number in numbers)
 
 
+def _kept_rows(report: "Report") -> Iterator[Sequence[Any]]:
+    right = report.right
+    for each in report.kept_slices:
+        for image in each.images:
+            yield each.name, int(image), "" if right is None else "yes" if right[image] else "no"
+
+
 _LISTS: dict[str, tuple[Sequence[str], Callable[["Report"], Iterator[Sequence[Any]]]]] = {
     "label_issues": (("image", "label", "suggested", "score"), _label_rows),
     "mistakes": (("image", "label", "predicted", "confidence"), _mistake_rows),
     "duplicates": (("image", "other", "split of the other", "kind", "likeness"), _duplicate_rows),
     "outliers": (("image", "distance"), _outlier_rows),
     "slices": (("slice", "images", "errors", "share", "low", "high", "elsewhere", "p"), _slice_rows),
+    "kept_slices": (("slice", "image", "right"), _kept_rows),
 }

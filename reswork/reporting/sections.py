@@ -9,28 +9,31 @@ from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.reporting.alike_classes import alike_classes
+from reswork.reporting.answers import reference_embeddings
 from reswork.reporting.calibration import calibration, coverage
 from reswork.reporting.corruptions import CORRUPTIONS
-from reswork.reporting.duplicates import duplicates
+from reswork.reporting.duplicates import WEAKEST, duplicates
 from reswork.reporting.embedding_map import embedding_map
 from reswork.reporting.label_errors import label_issues
-from reswork.reporting.mask_scores import mask_scores
 from reswork.reporting.outliers import outliers
 from reswork.reporting.predictions import Predictions
 from reswork.reporting.robustness import robustness
 from reswork.reporting.scores import class_scores, mistakes
-from reswork.reporting.slices import slices
+from reswork.reporting.slices import mask_slices, slices
+from reswork.results.mask_scores import MaskScores
 
-Need = Literal["labels", "images", "embeddings", "model", "masks"]
+Need = Literal["labels", "truth", "images", "embeddings", "model", "masks"]
 
 _MISSING: dict[Need, str] = {
     "labels": "one label for each image",
+    "truth": "one label for each image, or a mask",
     "images": "the images",
     "embeddings": "embeddings, or a model with blocks",
     "model": "the model and its data",
     "masks": "a data set of masks",
 }
 _FLOPS = 2e10  # a second, of matrix products on two slow cores
+REFERENCE = 5000  # training images, before which an image is an outlier
 _DESCRIPTOR = 256  # numbers for each image that `duplicates` multiplies
 
 
@@ -42,6 +45,7 @@ class Subject:
         classes: names.
         count: images.
         predictions: None for masks, and until the model was asked.
+        masks: what was counted of masks; None for labels, and until the model was asked.
         model: None where only predictions were given.
         data: likewise.
         train_images: (M, C, H, W) uint8 to look for leaks in; None where there are none.
@@ -54,6 +58,7 @@ class Subject:
     classes: tuple[str, ...]
     count: int
     predictions: Predictions | None = None
+    masks: MaskScores | None = None
     model: nn.Module | None = None
     data: Dataset | None = None
     train_images: Any = None
@@ -85,6 +90,20 @@ class Subject:
         """Whether there is a class for each pixel."""
         return self.data is not None and self.data.target_kind == "masks"
 
+    @property
+    def embeddings(self) -> Mapping[str, np.ndarray]:
+        """Layer name -> (N, D), as far as the model was asked."""
+        answered = self.masks if self.is_masks else self.predictions
+        return answered.embeddings if answered is not None else {}
+
+    @property
+    def right(self) -> np.ndarray | None:
+        """(N,) bool, whether each image is answered right; None where the truth is not known."""
+        if self.is_masks:
+            return None if self.masks is None else self.masks.right
+        known = self.predictions is not None and self.predictions.labels is not None
+        return self.answers.right if known else None
+
     def has(self, need: Need) -> bool:
         """Whether something is there, or will be once the model was asked."""
         if need == "model":
@@ -92,11 +111,14 @@ class Subject:
         if need == "masks":
             return self.is_masks
         if self.is_masks:
-            return need == "images"
+            return need in ("images", "truth") or (
+                need == "embeddings" and (self.masks is None or bool(self.embeddings))
+            )
         if self.predictions is None:
             return True
         parts = {
             "labels": self.predictions.labels,
+            "truth": self.predictions.labels,
             "images": self.predictions.images,
             "embeddings": self.predictions.features,
         }
@@ -149,33 +171,61 @@ def _images(subject: Subject) -> Any:
     return subject.dataset.test.images.cpu().numpy()
 
 
-def _features(subject: Subject) -> np.ndarray:
-    return np.concatenate(list(subject.answers.embeddings.values()), axis=1)
+def _outliers(subject: Subject) -> Any:
+    """Before training images, where there are any."""
+    if subject.model is None or subject.data is None:
+        return outliers(subject.embeddings)
+    return outliers(
+        subject.embeddings,
+        reference_embeddings(
+            subject.model, subject.data, tuple(subject.embeddings), REFERENCE, stopped=subject.stopped
+        ),
+    )
+
+
+def _outlier_seconds(subject: Subject) -> float:
+    asked = 0 if subject.data is None else min(REFERENCE, len(subject.data.train))
+    return 0.1 + asked * subject.image_seconds + 1e-8 * subject.count * (asked or subject.count)
 
 
 def _map(subject: Subject) -> Any:
-    layer, values = list(subject.answers.embeddings.items())[-1]
+    layer, values = list(subject.embeddings.items())[-1]
     return embedding_map(values, layer=layer)
+
+
+def _slices(subject: Subject) -> Any:
+    if subject.masks is None:
+        return slices(subject.answers)
+    deepest = list(subject.embeddings.values())[-1] if subject.embeddings else None
+    split = subject.dataset.test
+    known = {name: np.asarray(values) for name, values in subject.columns.items()}
+    return mask_slices(
+        subject.masks.right,
+        split.images.cpu().numpy(),
+        split.masks.cpu().numpy(),
+        deepest,
+        subject.classes,
+        known,
+    )
 
 
 SECTIONS: tuple[Section, ...] = (
     Section("scores", "Scores", ("labels",), _each(20), lambda s: class_scores(s.answers)),
     Section(
         "masks", "Scores of masks", ("masks",), lambda s: 0.1 + s.image_seconds * s.count,
-        lambda s: mask_scores(s.network, s.dataset, stopped=s.stopped),
+        lambda s: s.masks,
     ),
     Section("calibration", "Calibration", ("labels",), _each(80), lambda s: calibration(s.answers)),
     Section("coverage", "Confidence of right and wrong", ("labels",), _each(5), lambda s: coverage(s.answers)),
     Section("mistakes", "Most confident mistakes", ("labels",), _each(1), lambda s: mistakes(s.answers)),
-    Section("slices", "Where it is worse", ("labels",), _each(150), lambda s: slices(s.answers)),
+    Section("slices", "Where it is worse", ("truth",), _each(150), _slices),
     Section("label_issues", "Labels that may be wrong", ("labels",), _each(5), lambda s: label_issues(s.answers)),
     Section("alike_classes", "Classes that could be one", ("labels",), _each(5), lambda s: alike_classes(s.answers)),
     Section("embedding", "Embeddings", ("embeddings",), _each(10), _map),
-    Section("outliers", "Images unlike all others", ("embeddings",), _each(150),
-            lambda s: outliers(_features(s))),
+    Section("outliers", "Images unlike all others", ("embeddings",), _outlier_seconds, _outliers),
     Section(
         "duplicates", "Images that are there twice", ("images",), _pairs_seconds,
-        lambda s: duplicates(_images(s), s.train_images, stopped=s.stopped),
+        lambda s: duplicates(_images(s), s.train_images, threshold=WEAKEST, stopped=s.stopped),
     ),
     Section(
         "robustness", "Worse images", ("model",), _curves_seconds,

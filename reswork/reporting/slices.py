@@ -1,6 +1,6 @@
 """Where a model is worse than elsewhere, with a correction for looking at many places."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -70,6 +70,61 @@ def slices(
     """
     return worse_slices(~predictions.right, groupings(predictions, seed=seed),
                         level=level, difference=difference, least=least)  # fmt: skip
+
+
+def mask_slices(
+    right: np.ndarray,
+    images: np.ndarray,
+    masks: np.ndarray,
+    features: np.ndarray | None,
+    classes: Sequence[str],
+    given: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+) -> Slices:
+    """The same for masks: an image is wrong where the task says so.
+
+    Images are parted by the class that covers most of each, the ground left out, by fifths of the area that is no
+    ground, and by what images of one class are parted by.
+
+    Args:
+        right: (N,) bool.
+        images: (N, C, H, W) uint8.
+        masks: (N, H, W) uint8; class 0 is the ground.
+        features: (N, D) of a layer; None: no clusters.
+        classes: names.
+        given: columns of what is known of each image.
+        seed: of the clusters.
+    """
+    areas = np.stack(
+        [np.bincount(mask[mask < len(classes)].ravel(), minlength=len(classes)) for mask in masks]
+    )
+    things = areas[:, 1:]
+    main = np.where(things.any(axis=1), things.argmax(axis=1) + 1, 0)
+    size = things.sum(axis=1) / np.maximum(areas.sum(axis=1), 1)
+    ways = [Grouping("mostly", tuple(classes), main), fifths("size of the object", size)]
+    ways += [fifths(name, values) for name, values in image_traits(images).items()] + columns(given)
+    if features is not None:
+        ways += clusters(features, seed)
+    return worse_slices(~right, ways)
+
+
+def chosen_slice(name: str, images: np.ndarray, right: np.ndarray | None) -> Slice:
+    """Images that a person chose, as a slice: how often they are wrong, with its interval, and the others.
+
+    Args:
+        name: that the person gave.
+        images: (M,) their numbers, M >= 1.
+        right: (N,) bool of all images; None: not known, and every number is NaN.
+    """
+    if right is None:
+        return Slice(name, (name,), images, 0, *(float("nan"),) * 5)
+    rest = np.ones(len(right), bool)
+    rest[images] = False
+    errors = int((~right[images]).sum())
+    elsewhere = float((~right[rest]).mean()) if rest.any() else float("nan")
+    low, high = wilson(errors, len(images))
+    return Slice(name, (name,), images, errors, errors / len(images), low, high, elsewhere, float("nan"))
 
 
 def groupings(predictions: Predictions, *, seed: int = 0) -> list[Grouping]:

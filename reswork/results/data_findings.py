@@ -76,7 +76,8 @@ class Outliers:
     Attributes:
         images: (M,) int64, numbers of those beyond the threshold.
         distance: (M,) float64, theirs.
-        all_distances: (N,) float64, of every image: mean distance to its nearest neighbours.
+        all_distances: (N,) float64, of every image: how much farther its nearest neighbours are than usual, in
+            widths of the middle half, summed over the layers; below 0: nearer.
         threshold: from which an image counts as far.
     """
 

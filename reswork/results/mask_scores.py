@@ -1,7 +1,7 @@
 """How well masks are answered: plain numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class MaskScores:
         worst: (W,) int64, numbers of the images with the lowest mean IoU, the worst first.
         worst_answers: (W, H, W) uint8, what was answered for them.
         confusion: (K, K) int64 pixels, row: the true class.
+        embeddings: layer name -> (N, D) float32, what the model made of each image; may be empty.
     """
 
     metrics: Mapping[str, float]
@@ -42,3 +43,4 @@ class MaskScores:
     worst: np.ndarray
     worst_answers: np.ndarray
     confusion: np.ndarray
+    embeddings: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -18,7 +18,8 @@ class Slice:
         low: lower end of its interval of 95 %.
         high: upper end.
         elsewhere: share that is wrong among all other images; of a pair, among the better of the other halves.
-        p_value: chance to see as much or more without a cause, corrected for all slices that were looked at.
+        p_value: chance to see as much or more without a cause, corrected for all slices that were looked at; NaN
+            for one that a person chose, as nobody knows how many that person looked at.
     """
 
     name: str

@@ -5,18 +5,27 @@ from html import escape
 from typing import Any
 
 import ipywidgets as w
+import torch
+from threadpoolctl import threadpool_limits
 
 from reswork.causes import Why, why
 from reswork.datasets.dataset import Dataset
+from reswork.diagnosis import diagnose
 from reswork.errors import InvalidSetting
 from reswork.reporting.contents import Figures, confused_images, contents, image_of
 from reswork.reporting.planned import Planned
 from reswork.reporting.report import Report
 from reswork.reporting.report import report as new_report
+from reswork.reporting.thresholds import THRESHOLDS
+from reswork.store.saved_run import SavedRun
+from reswork.training.live_run import LiveRun
+from reswork.widgets.findings_view import FindingsView
 from reswork.widgets.form import ErrorLine, button
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.map_view import MapView
 from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.threshold_row import ThresholdRow
 from reswork.widgets.tree import close_tree
 from reswork.widgets.why_view import WhyPlace, WhyView
 
@@ -28,28 +37,44 @@ class DebugView(w.VBox):
 
     A click on a cell of the confusion matrix shows the images that it counts.
 
+    A lasso in the map makes a slice; thresholds are moved by sliders, without asking the model again.
+
     Args:
         report: what is shown; sections that it has already are there at once.
+        doctor: what it says, shown below the list of sections; None: nothing.
+        threads: to compute with, asked when the computing begins; one where a training should keep its speed.
+        has_assets: whether it brings plotly.js and the style sheet; not where it is a part of what brings them.
         on_image: called with number and split (``test`` or ``train``) of an image that is clicked, wherever it is
             shown; it can be set later, too.
     """
 
-    def __init__(self, report: Report, on_image: OnImage = lambda index, split: None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        on_image: OnImage = lambda index, split: None,
+        *,
+        doctor: FindingsView | None = None,
+        threads: Callable[[], int] = torch.get_num_threads,
+        has_assets: bool = True,
+    ) -> None:
         super().__init__()
-        self.report, self.on_image = report, on_image
+        self.report, self.on_image, self._threads = report, on_image, threads
         self.fill = button("Fill", "Compute the sections one after the other", self._fill, "primary")
         self.stop = button("Stop", "End the section that is computed, and begin no other", self._stop)
         self.error = ErrorLine()
         self.said = w.HTML()
         self.said.add_class("reswork-note")
         self.sections: dict[str, w.VBox] = {}
+        self.map: MapView | None = None  # from when there are embeddings
         self.clicked = w.VBox()  # the images of a cell
         self._worker = LatestJob(self._failed)
         self._asked = False  # to stop
         self._place = w.VBox()
         self.why = WhyPlace(self._why)  # of the image that was clicked last
         buttons = w.HBox([self.fill, self.stop])
-        self.children = (PageAssets(), buttons, self.error, self.said, self._place, self.why)
+        assets = PageAssets() if has_assets else None
+        parts = [assets, buttons, self.error, self.said, doctor, self._place, self.why]
+        self.children = tuple(part for part in parts if part is not None)
         self.add_class("reswork")
         self._set_busy(False)
         self._worker.submit(self._plan)
@@ -78,19 +103,21 @@ class DebugView(w.VBox):
 
     def _plan(self) -> Iterator[None]:
         """What each section costs; those that are there are shown."""
-        for planned in self.report.plan():
-            if planned.done:
-                self._show(planned.name)
-                yield
-        self._tell()
+        with threadpool_limits(self._threads()):
+            for planned in self.report.plan():
+                if planned.done:
+                    self._show(planned.name)
+                    yield
+            self._tell()
 
     def _filled(self) -> Iterator[None]:
         try:
-            self._tell(computing=True)
-            for name in () if self._asked else self.report.fill():
+            with threadpool_limits(self._threads()):
                 self._tell(computing=True)
-                self._show(name)
-                yield
+                for name in () if self._asked else self.report.fill():
+                    self._tell(computing=True)
+                    self._show(name)
+                    yield
         finally:
             self._set_busy(False)
             self._tell()
@@ -117,12 +144,28 @@ class DebugView(w.VBox):
             return
         title = next(each.title for each in self.report.plan() if each.name == name)
         parts: list[w.Widget] = [w.HTML(f"<h3>{escape(title)}</h3>")]
-        for content in contents(self.report, name):
-            parts.append(_sentence(content) if isinstance(content, str) else self._figures(content))
+        if name == "embedding":
+            self.map = MapView(self.report, self._image)
+            parts.append(self.map)
+        else:
+            body = w.VBox(self._parts(name))
+            if name in THRESHOLDS:
+                parts.append(ThresholdRow(self.report, name, lambda: self._anew(name, body)))
+            parts.append(body)
         if name == "scores":
             parts += [_sentence("<p>Click a cell of the matrix for its images.</p>"), self.clicked]
         self.sections[name] = w.VBox(parts)
         self._place.children = (*self._place.children, self.sections[name])
+
+    def _parts(self, name: str) -> list[w.Widget]:
+        found = contents(self.report, name)
+        return [_sentence(each) if isinstance(each, str) else self._figures(each) for each in found]
+
+    def _anew(self, name: str, body: w.VBox) -> None:
+        """Show a section whose threshold was moved."""
+        before, body.children = body.children, tuple(self._parts(name))
+        for each in before:
+            close_tree(each)
 
     def _figures(self, figures: Figures) -> w.Box:
         made = []
@@ -194,7 +237,11 @@ def debug(
     """
     if isinstance(model, Why):
         return WhyView(model)
-    return DebugView(report if report is not None else new_report(model, data, **given))
+    made = report if report is not None else new_report(model, data, **given)
+    asked = model if isinstance(model, LiveRun | SavedRun) else made.model
+    if asked is None:
+        return DebugView(made)
+    return DebugView(made, doctor=FindingsView(lambda: diagnose(asked, made.data)))
 
 
 def _state(planned: Planned, computed: bool) -> str:

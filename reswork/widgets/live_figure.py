@@ -39,6 +39,9 @@ class LiveFigure(anywidget.AnyWidget):
     numbers = traitlets.Dict().tag(sync=True)
     summary = traitlets.Unicode().tag(sync=True)
     about = traitlets.Dict().tag(sync=True)
+    thumbnails = traitlets.Dict().tag(
+        sync=True
+    )  # of `thumbnail_sheet`: shown where a point of that name is pointed at
 
     def __init__(self, figure: go.Figure | None = None) -> None:
         self._lock = threading.Lock()
@@ -75,6 +78,19 @@ class LiveFigure(anywidget.AnyWidget):
 
         self.on_msg(handle)
 
+    def on_select(self, callback: Callable[[list[float], list[float]], None]) -> None:
+        """Call ``callback`` with x and y of the corners of the area that a person drew around points."""
+
+        def handle(_widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+            x, y = content.get("x"), content.get("y")
+            if content.get("kind") != "select" or not (isinstance(x, list) and isinstance(y, list)):
+                return
+            numbers = [each for each in (*x, *y) if isinstance(each, int | float)]
+            if len(x) == len(y) >= 3 and len(numbers) == 2 * len(x):
+                callback([float(each) for each in x], [float(each) for each in y])
+
+        self.on_msg(handle)
+
 
 def _split(figure: go.Figure) -> tuple[dict[str, Any], dict[str, Packed]]:
     """Frame and numbers apart: every numeric numpy array leaves the frame for a buffer."""
@@ -84,7 +100,9 @@ def _split(figure: go.Figure) -> tuple[dict[str, Any], dict[str, Packed]]:
     layout = {
         key: value for key, value in figure.layout.to_plotly_json().items() if key not in ("template", "meta")
     }
-    return {"data": data, "layout": _listed(layout)}, numbers
+    frame = {"data": data, "layout": _listed(layout)}
+    ratio = (figure.layout.meta or {}).get("ratio")
+    return (frame if ratio is None else frame | {"ratio": ratio}), numbers
 
 
 def _without_arrays(part: Any, path: str, numbers: dict[str, Packed]) -> Any:

@@ -27,6 +27,7 @@ from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.debug_panel import DebugPanel
 from reswork.widgets.engine_choice import EngineChoice
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.first_steps import FirstSteps, first_steps_seen
@@ -42,7 +43,7 @@ from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
-PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect")
+PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug")
 
 
 class Workbench(w.VBox):
@@ -88,6 +89,7 @@ class Workbench(w.VBox):
         self.inside = InsidePanel()
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
+        self.debug = DebugPanel()
         self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
         self.time_machine = TimeMachine(data, self._turned_back, self._moment_seen, self.watch)
         self._plan = w.HTML()
@@ -105,6 +107,7 @@ class Workbench(w.VBox):
                 "The training, live",
                 "What happens in its layers and blocks, live",
                 "One picture: answers, feature maps, attributions",
+                "What the network gets wrong, and why",
             ),
         )
         self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
@@ -116,6 +119,7 @@ class Workbench(w.VBox):
             "Train": (self.run_view.plots, self.runs_panel.view),
             "Inside": (self.inside.view,),
             "Inspect": (self.film.view, self._look_row, self.inspector.view),
+            "Debug": (self.debug.view,),
         }
         self.children = (
             *(
@@ -217,6 +221,7 @@ class Workbench(w.VBox):
         self.film.close()
         self.time_machine.close()
         self.inspector.close()
+        self.debug.close()
         if self.comm is not None:
             close_tree(self)
 
@@ -262,6 +267,7 @@ class Workbench(w.VBox):
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
+        self.debug.watch(run, self.data)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)
         if run.is_live:

@@ -190,6 +190,13 @@ def report_figures() -> Iterator[tuple[str, go.Figure]]:
     for made in (top_answers, votes, turning, carriers, parting):
         yield made.__name__, getattr(figures, made.__name__)(made(), classes)
     yield "embedding_map", figures.embedding_map(embedding_map(), [f"class {k % 15}" for k in range(5000)])
+    yield "changes", _changes(80)
+
+
+def _changes(count: int) -> go.Figure:
+    middle = np.linspace(-0.2, 0.2, count)
+    names = [f"<b>{k}</b>" for k in range(count)]
+    return figures.changes(names, middle, middle - 0.05, middle + 0.05)
 
 
 def empty_report_figures() -> Iterator[tuple[str, go.Figure]]:
@@ -209,6 +216,7 @@ def empty_report_figures() -> Iterator[tuple[str, go.Figure]]:
     ):
         yield name, getattr(figures, name)(None)
     yield "slices, none found", figures.slices(slices(0))
+    yield "changes", _changes(0)
 
 
 def filled(layers: int = 8) -> dict[str, Any]:

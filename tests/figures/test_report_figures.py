@@ -32,3 +32,18 @@ def test_the_map_keeps_2000_points_and_colours_12_groups():
     assert figure.data[-1].name == "others" and "60 %" in figure.layout.xaxis.title.text
     looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
     assert len(looks) == 13
+
+
+def test_changes_are_sorted_and_called_by_their_intervals():
+    figure = figures.changes(["a", "b", "c"], [0.1, -0.2, 0.01], [0.05, -0.3, -0.02], [0.2, -0.1, 0.03])
+    assert {trace.name: list(trace.y) for trace in figure.data} == {
+        "better": ["a"],
+        "worse": ["b"],
+        "not sure": ["c"],
+    }
+    assert (
+        figure.layout.yaxis.categoryarray == ("b", "c", "a")
+        and "1 better, 1 worse, 1 not sure" in (figure.layout.meta["summary"])
+    )
+    alone = figures.changes(["a"], [0.1], [np.nan], [np.nan])
+    assert alone.data[0].name == "not sure" and list(alone.data[0].error_x.array) == [0]

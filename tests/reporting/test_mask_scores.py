@@ -8,6 +8,7 @@ from reswork.datasets import normalise, scenes
 from reswork.datasets.dataset import Dataset
 from reswork.reporting.mask_scores import mask_scores, near_border
 from reswork.reporting.report import report
+from reswork.reporting.slices import mask_slices
 
 
 class Guess(nn.Module):
@@ -95,5 +96,32 @@ def test_the_report_of_masks_has_what_fits_them(data):
     found = report(model, data, robustness_images=6)
     assert found.metrics["mean_iou"] == pytest.approx(np.nanmean(found.masks().iou))
     done = list(found.fill())
-    assert done == ["masks", "duplicates", "robustness"]
+    assert done == ["masks", "slices", "embedding", "outliers", "duplicates", "robustness"]
     assert "shift" not in found.robustness().corruptions
+
+
+def test_slices_of_masks_find_the_small_objects_that_are_wrong():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((400, 16, 16), np.uint8)
+    sizes = rng.integers(2, 15, 400)
+    for mask, size, label in zip(masks, sizes, rng.integers(1, 4, 400), strict=True):
+        mask[:size, :size] = label
+    masks[:, -1] = 255  # counts nowhere
+    right = rng.random(400) > np.where(sizes < 5, 0.6, 0.05)
+    images = rng.integers(0, 256, (400, 3, 16, 16)).astype(np.uint8)
+    found = mask_slices(right, images, masks, None, ("ground", "a", "b", "c"), {})
+    assert found.found[0].name == "size of the object: lowest fifth" and len(found) == 1
+    assert (sizes[found.found[0].images] <= 5).all()
+
+
+def test_a_report_on_masks_has_maps_and_slices(data):
+    from reswork.models.config import ResNetConfig
+    from reswork.models.network import unet
+
+    torch.manual_seed(0)
+    asked = report(unet(ResNetConfig(depth=8, width=2, num_classes=7)), data)
+    assert asked.layers and asked.embedding().points.shape == (12, 2)
+    assert asked.slices().rate == pytest.approx((~asked.masks().right).mean())
+    assert asked.keep_slice("some", [0, 1]).errors == (~asked.masks().right[:2]).sum()
+    new = asked.against(asked)
+    assert {each.difference for each in new.metrics} == {0.0} and new.metrics[-1].name == "IoU of an image"

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from torch import nn
 
 import reswork as rw
-from reswork.datasets import digits
+from reswork.datasets import digits, shapes
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.reporting.answers import predictions_of, probabilities
-from reswork.reporting.report import Report, report
-from reswork.reporting.saving import schema
+from reswork.reporting.contents import chosen_slices
+from reswork.reporting.report import Report, _object_sizes, report
+from reswork.reporting.saving import csv_text, schema
 from reswork.reporting.slices import wilson
 from reswork.training.evaluation import evaluate
 
@@ -58,8 +60,8 @@ def test_every_stage_has_an_embedding_and_any_layer_when_asked(filled):
     assert filled.embedding().layer == "layer3.0" and filled.embedding("conv1").points.shape == (160, 2)
     with pytest.raises(InvalidSetting, match="'nowhere' is not a layer"):
         filled.embedding("nowhere")
-    with pytest.raises(InvalidSetting, match="choose 'pca' or 'tsne'"):
-        filled.embedding(method="umap")
+    with pytest.raises(InvalidSetting, match="choose 'pca', 'tsne', 'umap'"):
+        filled.embedding(method="mds")
 
 
 def test_pca_and_tsne_are_scikit_learns(filled):
@@ -107,6 +109,65 @@ def test_duplicates_alone_do_not_ask_the_model(model, data):
     found = report(model, data)
     found.duplicates()
     assert found._subject.predictions is None
+
+
+def test_thresholds_are_moved_without_asking_anew(filled, model, data, monkeypatch):
+    from reswork.reporting.duplicates import duplicates
+
+    counts = {name: len(filled.found(name)) for name in ("outliers", "label_issues", "duplicates")}
+    monkeypatch.setattr("reswork.reporting.report.predictions_of", None)
+    try:
+        images = data.test.images.numpy()
+        wanted = duplicates(images, data.train.images.numpy(), threshold=0.7)
+        found = filled.move_threshold("duplicates", 0.7)
+        assert found.first.tolist() == wanted.first.tolist() and filled.duplicates() is found
+        for name in ("outliers", "label_issues"):
+            value, low, high = filled.threshold(name)
+            assert low <= value <= high
+            ends = sorted(len(filled.move_threshold(name, end)) for end in (low, high))
+            assert ends[0] <= counts[name] <= ends[1] and ends[0] < ends[1]
+        with pytest.raises(InvalidSetting, match="'scores' has no threshold"):
+            filled.move_threshold("scores", 1)
+        with pytest.raises(InvalidSetting, match="is no threshold"):
+            filled.move_threshold("outliers", float("nan"))
+    finally:
+        for name in counts:
+            usual = {
+                "duplicates": 0.8,
+                "label_issues": 1.0,
+                "outliers": filled._candidates["outliers"].threshold,
+            }
+            filled.move_threshold(name, usual[name])
+    assert {name: len(filled.found(name)) for name in counts} == counts
+
+
+def test_a_slice_that_a_person_chose_is_in_every_file(model, data, tmp_path):
+    found = report(model, data)
+    kept = found.keep_slice("<b>odd", [5, 3, 5])
+    wrong = ~found.predictions.right
+    assert kept.images.tolist() == [3, 5] and kept.rate == wrong[[3, 5]].mean()
+    assert kept.elsewhere == pytest.approx(np.delete(wrong, [3, 5]).mean())
+    assert (kept.low, kept.high) == pytest.approx(wilson(kept.errors, 2)) and np.isnan(kept.p_value)
+    list(found.fill(["scores"]))
+    text = "".join(each for each in chosen_slices(found) if isinstance(each, str))
+    assert "&lt;b&gt;odd" in text and "<b>odd" not in text
+    assert csv_text(found, "kept_slices").splitlines()[1].startswith("<b>odd,3,")
+    for name, images, told in (("", [1], "has no name"), ("x", [], "one or more"), ("x", [160], "0 to 159")):
+        with pytest.raises(InvalidSetting, match=told):
+            found.keep_slice(name, images)
+
+
+def test_the_size_of_the_object_is_a_column_where_it_is_known():
+    data = shapes(12, 30)
+    masks, boxes = data.extras["test_masks"], data.extras["test_boxes"]
+    by_mask = _object_sizes(data)["size of the object"]
+    assert by_mask == pytest.approx(masks.float().mean(dim=(1, 2)).numpy())
+    by_box = _object_sizes(replace(data, extras={"test_boxes": boxes}))["size of the object"]
+    assert (by_box >= by_mask).all() and by_box[0] == pytest.approx(
+        float((boxes[0, 2] - boxes[0, 0]) * (boxes[0, 3] - boxes[0, 1])) / 32**2
+    )
+    asked = report(rw.resnet(depth=8, width=2, num_classes=6), data)
+    assert list(asked.predictions.columns) == ["size of the object"] and not _object_sizes(digits())
 
 
 def test_stopping_while_the_model_is_asked_leaves_nothing_half_done(model, data):

@@ -53,6 +53,10 @@ function render({ model, el }) {
   foot.className = "reswork-foot";
   foot.append(summary, about);
   el.append(plot, foot);
+  const thumbnail = document.createElement("div");
+  thumbnail.className = "reswork-thumbnail";
+  thumbnail.setAttribute("aria-hidden", "true"); // the point says its name
+  thumbnail.hidden = true;
 
   let Plotly = null;
   let asked = false;
@@ -77,8 +81,42 @@ function render({ model, el }) {
   }
 
   function tall() {
-    const height = `${model.get("frame").layout?.height || 300}px`;
-    if (plot.style.height !== height) plot.style.height = height; // a deeper network has a taller drawing
+    const { layout, ratio } = model.get("frame"); // a deeper network has a taller drawing
+    const most = layout?.height || 300;
+    const pictures = ratio && plot.clientWidth ? Math.ceil(38 + ratio * (plot.clientWidth - 8)) : most;
+    const height = Math.min(most, pictures); // no blank below pictures that are as wide as the page lets them
+    if (plot.style.height !== `${height}px`) plot.style.height = `${height}px`;
+    return height;
+  }
+
+  function point(event) {
+    const sheet = model.get("thumbnails");
+    const place = sheet?.place?.[event.points[0].customdata];
+    if (place === undefined) return;
+    const [high, wide] = sheet.cell;
+    const scale = Math.min(96 / high, 128 / wide);
+    const rows = Math.ceil(Object.keys(sheet.place).length / sheet.columns);
+    Object.assign(thumbnail.style, {
+      width: `${wide * scale}px`, height: `${high * scale}px`,
+      backgroundImage: `url(${sheet.source})`,
+      backgroundSize: `${sheet.columns * wide * scale}px ${rows * high * scale}px`,
+      backgroundPosition: `${-(place % sheet.columns) * wide * scale}px ${-Math.floor(place / sheet.columns) * high * scale}px`,
+    });
+    const box = plot.getBoundingClientRect();
+    const left = event.event.clientX - box.left;
+    const top = event.event.clientY - box.top + 18;
+    thumbnail.style.left = `${Math.max(0, left < box.width / 2 ? left + 14 : left - 14 - wide * scale)}px`;
+    thumbnail.style.top = `${Math.min(top, box.height - high * scale)}px`;
+    thumbnail.hidden = false;
+  }
+
+  function select(event) {
+    if (!event) return; // the area was taken away
+    const { lassoPoints, range } = event;
+    const corners = lassoPoints || (range && {
+      x: [range.x[0], range.x[1], range.x[1], range.x[0]], y: [range.y[0], range.y[0], range.y[1], range.y[1]],
+    });
+    if (corners) model.send({ kind: "select", x: Array.from(corners.x), y: Array.from(corners.y) });
   }
 
   async function draw() {
@@ -88,10 +126,10 @@ function render({ model, el }) {
     const width = plot.clientWidth;
     const drawn = [model.get("frame"), model.get("numbers")];
     const { data, layout } = assemble(model);
-    tall();
+    const height = tall();
     waiting.remove();
     try {
-      await Plotly.react(plot, data, { ...layout, width, autosize: false }, { responsive: false, displaylogo: false,
+      await Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false, displaylogo: false,
         displayModeBar: "hover", showSendToCloud: false });
     } finally {
       drawing = false;
@@ -100,9 +138,12 @@ function render({ model, el }) {
     if (!listening && plot.on) {
       listening = true;
       plot.on("plotly_click", (event) => {
-        const point = event.points[0];
-        model.send({ kind: "click", name: String(point.customdata ?? "") });
+        model.send({ kind: "click", name: String(event.points[0].customdata ?? "") });
       });
+      plot.on("plotly_selected", select);
+      plot.on("plotly_hover", point);
+      plot.on("plotly_unhover", () => { thumbnail.hidden = true; });
+      plot.append(thumbnail);
     }
     const newest = [model.get("frame"), model.get("numbers")];
     if (plot.clientWidth !== width || newest.some((part, place) => part !== drawn[place])) ask();

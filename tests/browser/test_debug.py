@@ -1,0 +1,75 @@
+"""The page Debug in a real browser while a network trains: a report fills, a cell is clicked, a lasso makes a slice."""
+
+import pytest
+
+from tests.browser.conftest import choose_theme, open_workbench, until
+from tests.browser.test_inspector import NOTHING_CUT
+from tests.browser.test_workbench import press, wait_state, wait_step
+
+DONE = "() => (document.querySelector('.reswork').innerText.match(/took [\\d.]+ s/g) || []).length"
+SECTION = ".widget-vbox:has(> .widget-html h3:text-is('{}'))"
+BLANK = (  # pixels between the pictures of a grid and the sentence below it, of every grid on the page
+    "() => [...document.querySelectorAll('.reswork-figure')].filter(f => f.offsetParent && f.querySelector('image'))"
+    "  .filter(f => !f.querySelector('.xtick')).map(f => f.querySelector('.reswork-foot').getBoundingClientRect().top"
+    "     - f.querySelector('.imagelayer image, .imagelayer').getBoundingClientRect().bottom)"
+)
+
+
+@pytest.fixture
+def training(lab, open_page):
+    """A workbench on fashion with a long training that goes on."""
+    cell = (
+        "rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.fashion().subset(2_000, 500),"
+        " rw.Recipe(steps=100_000, batch_size=64, learning_rate=0.05, schedule='constant', compile='off'))"
+    )
+    page = open_workbench(lab, open_page, "debug.ipynb", "import reswork as rw", cell)
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 100)
+    yield page
+    lab.shut_kernels()
+
+
+def test_a_report_fills_while_it_trains_and_answers_clicks(training, tmp_path) -> None:
+    page = training
+    press(page, "Debug")
+    page.get_by_text("test images of fashion", exact=False).first.wait_for()
+    press(page, "Pause")  # so that the report has the processor; it goes on below
+    press(page, "Fill")
+    until(page, lambda: page.evaluate(DONE) >= 11, 300)
+
+    cells = page.locator(
+        ".reswork-plot:has-text('Which classes are confused') .nsewdrag, .reswork-plot .nsewdrag"
+    ).first
+    cells.scroll_into_view_if_needed()
+    box = cells.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.05, box["y"] + box["height"] * 0.05)
+    told = page.locator(".widget-html-content", has_text=" are called ")
+    told.first.wait_for()
+
+    plot = page.locator(".reswork-plot:has(.modebar-btn[data-title='Lasso Select'])").first
+    plot.scroll_into_view_if_needed()
+    area = plot.locator(".nsewdrag").first.bounding_box()
+    middle = (area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+    plot.hover()
+    plot.locator(".modebar-btn[data-title='Lasso Select']").click()
+    corners = ((-0.45, -0.45), (0.45, -0.45), (0.45, 0.45), (-0.45, 0.45), (-0.45, -0.4))
+    for place, (x, y) in enumerate(corners):
+        page.mouse.move(middle[0] + x * area["width"], middle[1] + y * area["height"], steps=5)
+        if not place:
+            page.mouse.down()
+    page.mouse.up()
+    page.get_by_text("of them right", exact=False).first.wait_for()
+    page.get_by_placeholder("what they have in common").fill("<b>middle")
+    press(page, "Keep as a slice")
+    page.locator(".widget-html-content li b", has_text="<b>middle").wait_for()
+    point = plot.locator(".scatterlayer .point").first.bounding_box()
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2, steps=4)
+    page.wait_for_function("() => [...document.querySelectorAll('.reswork-thumbnail')].some(e => !e.hidden)")
+
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        choose_theme(page, theme)
+        page.wait_for_function(NOTHING_CUT)
+        assert max(page.evaluate(BLANK), default=0) < 40
+    press(page, "Resume")
+    wait_state(page, "running")
