@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
     from reswork.widgets import Workbench, inspect, live
+    from reswork.widgets.compare_view import compare_view
     from reswork.widgets.debug_view import debug
     from reswork.widgets.operate_view import operate
 
@@ -75,6 +76,7 @@ __all__ = [
     "compare_models",
     "compare_seeds",
     "compare_settings",
+    "compare_view",
     "datasets",
     "debug",
     "diagnose",
@@ -149,6 +151,7 @@ _HOMES = {
     "compare_models": "reswork.contrast.comparison",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
+    "compare_view": "reswork.widgets.compare_view",
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
     "export_csv": "reswork.store.export",

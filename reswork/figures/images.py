@@ -215,7 +215,10 @@ def _summary(info: Mosaic) -> str:
     if not info.count:
         return "No pictures to show."
     named = ", ".join(str(title) for title in info.titles[:8])
-    return f"{info.count} pictures" + (f": {named}{', …' if len(info.titles) > 8 else ''}." if named else ".")
+    many = "s" if info.count > 1 else ""
+    return f"{info.count} picture{many}" + (
+        f": {named}{', …' if len(info.titles) > 8 else ''}." if named else "."
+    )
 
 
 def thumbnail_sheet(images: np.ndarray, names: Sequence[str], *, quality: int = 80) -> dict[str, Any]:

@@ -335,13 +335,13 @@ class OperateView(w.VBox):
             if name not in self._due:
                 continue
             self._due.discard(name)
-            done = False
             try:
                 yield from compute(model)
-                done = True
-            finally:
-                if not done:
-                    self._due.add(name)
+            except GeneratorExit:  # something newer is asked for
+                self._due.add(name)
+                raise
+            except Exception as error:  # the other sections can be shown all the same
+                self.error.tell(str(error))
             yield
 
     def _judged(self, model: nn.Module) -> Iterator[None]:

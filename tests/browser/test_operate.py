@@ -12,6 +12,10 @@ TRAINED = (
     "run.wait()\n"
     "view = rw.operate(run, data); view"
 )
+COMPARED = (
+    "other = rw.surgery.operated(run, [rw.surgery.Reset('layer2.1'), rw.surgery.Reestimate(500)], data=data)\n"
+    "rw.compare_view(run, other, data, names=('trained', 'one block reset'))"
+)
 POINTS = ".reswork-network .scatterlayer .point"
 PICTURES = os.environ.get("RESWORK_PICTURES")  # a folder for screenshots, for whoever wants to look
 
@@ -28,7 +32,7 @@ def accuracy(page) -> float:
 
 def test_a_block_is_deleted_on_the_drawing_and_put_back(lab, open_page) -> None:
     lab.begin_anew()
-    page = open_page(lab.write("operate.ipynb", TRAINED))
+    page = open_page(lab.write("operate.ipynb", TRAINED, COMPARED))
     run_all(page)
     page.wait_for_selector(".reswork-now")
     page.wait_for_selector(".reswork-network .barlayer .point path")
@@ -66,5 +70,13 @@ def test_a_block_is_deleted_on_the_drawing_and_put_back(lab, open_page) -> None:
     page.locator(".reswork-operations input[type=checkbox]").first.uncheck()
     until(page, lambda: page.locator(POINTS).count() == points)
     assert accuracy(page) == before
+
+    compared = page.locator(".reswork", has=page.get_by_role("button", name="Line between both"))
+    compared.get_by_role("button", name="Line between both").click()
+    until(page, lambda: compared.locator(".reswork-grid").nth(1).locator("path.js-line").count() >= 4)
+    until(page, lambda: "at layer2.1 by" in compared.inner_text() and "became wrong" in compared.inner_text())
+    compared.scroll_into_view_if_needed()
+    shot(page, "compare-dark")
     choose_theme(page, "JupyterLab Light")
+    shot(page, "compare-light")
     lab.shut_kernels()
