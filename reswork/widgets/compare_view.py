@@ -49,7 +49,8 @@ class CompareView(w.VBox):
         self.apart = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="Features apart"))
         one = w.Box([w.VBox([w.HBox([self.index, step]), self.picture]), w.VBox([self.parting, self.apart])])
         one.add_class("reswork-columns")
-        self.children = (PageAssets(), self.said, self.error, self.drawn, one, self.draw_line, self.line)
+        line = w.HBox([self.draw_line])
+        self.children = (PageAssets(), self.said, self.error, self.drawn, one, line, self.line)
         self.add_class("reswork")
         self._due: list[Callable[[], Iterator[None]]] = []
         self._renew(self._whole, self._parted)

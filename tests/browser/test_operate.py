@@ -45,7 +45,7 @@ def test_a_block_is_deleted_on_the_drawing_and_put_back(lab, open_page) -> None:
     block.scroll_into_view_if_needed()
     box = block.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    part = page.get_by_label("Part")
+    part = page.get_by_role("textbox", name="Part", exact=True)
     until(page, lambda: re.fullmatch(r"layer\d\.\d", part.input_value()))
     traces = page.locator(hollow).count()
     press = page.locator(".reswork button")
