@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     degradation: Study
     twin_race: Study
+    lesions: Study
     path_lengths: Study
     shattered_gradients: Study
     signal_propagation: Study
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 NAMES = (
     "degradation",
     "twin_race",
+    "lesions",
     "path_lengths",
     "shattered_gradients",
     "signal_propagation",

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import reswork as rw
+from reswork.errors import InvalidSetting
 from reswork.studies.findings import (
+    lesions,
     loss_surface,
     path_lengths,
     residual_as_difference,
@@ -16,11 +18,13 @@ from reswork.studies.findings import (
     signal_propagation,
 )
 from reswork.studies.trained import flat_weights
+from reswork.surgery import Delete
 
 TINY = {"epochs": 1, "width": 2, "seeds": 1}
 SMALL = {
     "degradation": {**TINY, "depths": (8, 14), "seeds": 2},
     "twin_race": {**TINY, "depth": 8},
+    "lesions": {**TINY, "depth": 14, "plain_depth": 14, "deleted": (1, 3), "swapped": (1,), "draws": 2},
     "path_lengths": {**TINY, "depth": 14, "paths": 8},
     "shattered_gradients": {"depths": (2, 6), "width": 20, "points": 64, "seeds": 6},
     "signal_propagation": {
@@ -76,6 +80,34 @@ def test_what_it_will_cost_is_measured():
     for name in ("degradation", "signal_propagation"):
         found = rw.studies.catalogue()[name].estimate(**SMALL[name])
         assert 0 < found.seconds < 60 and found.bytes > 0
+
+
+def test_lesions_are_what_they_say(folder):
+    settings = lesions.LesionSettings(**SMALL["lesions"])
+    configs = lesions.configs_of(settings)
+    done = [*lesions.lesions_of(settings, configs, 0)]
+    assert [len(operations) for key, _, operations in done if key == "residual/deleted"] == [1, 1, 3, 3]
+    plain = [operations[0].name for key, _, operations in done if key == "plain/one"]
+    assert plain == ["layer1.0", "layer1.1", "layer2.1", "layer3.1"], (
+        "what changes the shape cannot be passed by"
+    )
+    swaps = [operation for key, _, operations in done for operation in operations if "swapped" in key]
+    assert swaps and all(swap.first.partition(".")[0] == swap.second.partition(".")[0] for swap in swaps)
+    with pytest.raises(InvalidSetting, match="has 6 blocks"):
+        rw.studies.lesions(folder=folder, depth=14, deleted=(7,))
+
+
+def test_an_error_after_a_lesion_is_that_of_the_network_without_the_branch():
+    torch.manual_seed(0)
+    data = rw.datasets.digits().subset(test=100)
+    model = rw.resnet(depth=14, width=4, in_channels=1).eval()
+    by_hand = rw.resnet(depth=14, width=4, in_channels=1).eval()
+    by_hand.load_state_dict(model.state_dict())
+    torch.nn.init.zeros_(by_hand.layer1[1].bn2.weight)
+    images = rw.datasets.normalise(data.test.images, data.mean, data.std)
+    wrong = (by_hand(images).argmax(1) != data.test.labels).double().mean()
+    found = lesions.error_after(model, [Delete("layer1.1")], data)
+    assert found == pytest.approx(float(wrong), abs=0.011)
 
 
 def test_paths_add_up_to_the_whole_gradient():
