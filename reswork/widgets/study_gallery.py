@@ -171,7 +171,8 @@ class StudyCard(w.VBox):
         if kept is not None:
             self._show(kept, computing=False)
         elif self.result is None or self.result.settings != settings:
-            self.said.value = "Not computed yet with these settings."
+            below = " Below is the result of other ones." if self.result is not None else ""
+            self.said.value = f"Not computed yet with these settings.{below}"
 
     def _run(self) -> None:
         self._start(again=False)
@@ -186,12 +187,17 @@ class StudyCard(w.VBox):
             self.error.tell("A setting is not accepted; see Settings.")
             return
         self._set_busy(True)
+        self.said.value = "Getting ready ..."
         self._worker.submit(lambda: self._computed(settings, again))
 
     def _computed(self, settings: Any, again: bool) -> Iterator[None]:
         begun, words, drawn, pause = time.monotonic(), 0.0, 0.0, _FIGURES_S
         result, first = None, None
         try:
+            # It brings pandas, which plotly looks at: half imported by another card's thread it fails. One waits here
+            # for the other.
+            import sklearn.datasets  # noqa: F401
+
             with closing(self.study.results(settings, again=again, folder=self._folder)) as results:  # type: ignore[type-var]
                 for result in results:
                     now = time.monotonic()
@@ -216,6 +222,7 @@ class StudyCard(w.VBox):
         )
         bar = f'<div class="reswork-progress"><div style="width:{100 * result.share:.1f}%"></div></div>'
         self.progress.value = bar + escape(told)
+        self.said.value = ""
 
     def _show(self, result: "StudyResult", *, computing: bool) -> None:
         self.result = result
