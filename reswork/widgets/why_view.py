@@ -132,9 +132,7 @@ class WhyView(w.VBox):
             self._on_image(*image)
 
     def _of(self, index: int, split: str) -> Why:
-        case = self.why.case
-        methods, most = self.why.methods, case.most
-        return why(case.net, case.data, index, split, methods=methods, training_images=most)
+        return why(self.why.case.net, self.why.case.data, index, split, methods=self.why.methods)
 
 
 class WhyPlace(w.VBox):
