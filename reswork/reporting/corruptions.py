@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as V
 
 SIDE = 32  # pixels for which strengths in pixels are meant; they grow with the image
 
@@ -37,6 +35,8 @@ def noise(images: Tensor, std: float) -> Tensor:
 
 def blur(images: Tensor, std: float) -> Tensor:
     """Gaussian blur, ``std`` in pixels of an image 32 pixels wide."""
+    from torchvision.transforms.v2 import functional as V  # takes a second, and a page may not need it
+
     wide = std * min(images.shape[2:]) / SIDE
     reach = min(
         max(1, round(3 * wide)), (min(images.shape[2:]) - 1) // 2
@@ -46,6 +46,8 @@ def blur(images: Tensor, std: float) -> Tensor:
 
 def contrast(images: Tensor, factor: float) -> Tensor:
     """Contrast towards the image's mean grey value; 1 is as it is."""
+    from torchvision.transforms.v2 import functional as V
+
     if images.shape[1] in (1, 3):
         return V.adjust_contrast(images, factor)
     mean = images.float().mean(dim=(1, 2, 3), keepdim=True)
@@ -68,11 +70,16 @@ def shift(images: Tensor, pixels: float) -> Tensor:
 
 def rotation(images: Tensor, degrees: float) -> Tensor:
     """Counterclockwise, corners filled with black."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional as V
+
     return V.rotate(images, degrees, InterpolationMode.BILINEAR)
 
 
 def jpeg(images: Tensor, quality: float) -> Tensor:
     """Stored as JPEG and read again; grey or colour only."""
+    from torchvision.transforms.v2 import functional as V
+
     device = images.device
     return torch.stack([V.jpeg(image, int(quality)) for image in images.cpu()]).to(device)
 
