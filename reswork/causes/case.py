@@ -52,6 +52,7 @@ class Case:
         image: (C, H, W) uint8.
         index: of the split; None for a picture of one's own.
         label: number of the true class; None where it is not known.
+        most: training images that are compared with.
         stopped: asked between batches.
     """
 
@@ -78,7 +79,7 @@ class Case:
         self.stopped: Callable[[], bool] = lambda: False
         self.net, self.notes = private_copy(model)
         self.scalar = ScalarModel(self.net)
-        self._most = training_images
+        self.most = training_images
         self.inputs = checked_images(self.scalar, self.normalised(self.image[None]))
         with OwnRandomness() as randomness:
             logits = first_answer(self.scalar, self.inputs)
@@ -200,7 +201,7 @@ class Case:
         order = stratified_order(labels, 0)
         if self.split == "train" and self.index is not None:
             order = order[order != self.index]
-        return np.sort(order[: self._most])
+        return np.sort(order[: self.most])
 
     @cached_property
     def labels(self) -> np.ndarray:

@@ -23,7 +23,7 @@ from reswork.reporting.planned import Planned
 from reswork.results.attributions import Attribution, Trust
 from reswork.results.causes import Carriers, Flip, LookAlike, Neighbours, Remark, TopAnswers, Turning
 
-_LOOKS = 260  # images that a map and its trust ask the model about
+_LOOKS = 600  # images that a map and its trust ask the model about
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,8 @@ class Why:
         """What would have to be given, in words; empty where all is there."""
         if look.name in self._lacks:
             return self._lacks[look.name]
+        if look.name == "maps" and not self.methods:
+            return "it needs a method of attribution"
         if look.needs_blocks and not self.case.blocks:
             return "it needs a network with layers that can be looked at one by one"
         if look.needs_sample and (len(self.case.rows) < 10 or len(np.unique(self.case.labels)) < 2):

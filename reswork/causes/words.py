@@ -14,6 +14,7 @@ from reswork.results.causes import (
     Neighbours,
     PartKind,
     Remark,
+    Strength,
     TopAnswers,
     Turning,
 )
@@ -21,6 +22,11 @@ from reswork.results.causes import (
 _KEPT = 0.5  # share of other right answers that must stay, or the part does more than carry this one
 _PART = 0.5  # share of the margin that a part must take back to be named as carrying some of it
 _VOTES = 0.5  # share of the votes that speaks clearly for a class
+_EVEN = 0.5  # margin of logits below which an answer is nearly even: then small changes of any kind turn it
+_MANY = (
+    0.25  # share of all parts of a kind that each turn the answer, from which on none of them is the cause
+)
+_SHOWN = 0.01  # share of the image from which on a patch is large enough to compare a map with
 _TOP = 0.05  # share of a map's pixels that counts as where it points
 
 ABOUTS = ("maps", "neighbours", "turning", "carriers", "flips", "look_alike")
@@ -43,13 +49,14 @@ def remarks(case: Case, found: dict[str, Any], missing: dict[str, str]) -> tuple
         missing: name to what it lacked, of those that cannot be.
     """
     classes = case.data.classes
+    even = -case.answer.margin < _EVEN
     made: list[Remark] = [_answer(case.answer, classes)]
     writers = {
         "maps": lambda result: _maps(result, found.get("flips"), classes),
         "neighbours": lambda result: _neighbours(result, case.answer, classes),
         "turning": lambda result: _turning(result, classes),
         "carriers": lambda result: _carriers(result, classes),
-        "flips": lambda result: _flips(result, classes),
+        "flips": lambda result: _flips(result, classes, even),
         "look_alike": lambda result: _look_alike(result, classes),
     }
     for about in ABOUTS:
@@ -92,9 +99,10 @@ def _answer(answer: TopAnswers, classes: Sequence[str]) -> Remark:
         )
     else:
         told = f"The answer, {said} ({sure}), is right; it is compared with the second best, {other}"
-    return Remark(
-        "answer", "strong", f"{told}. {other} is behind by {-answer.margin:.2f} (margin of logits)."
-    )
+    told = f"{told}. {other} is behind by {-answer.margin:.2f} (margin of logits)"
+    if -answer.margin < _EVEN:
+        told += f": the two are nearly even (less than {_EVEN}), so that changes of many kinds turn it"
+    return Remark("answer", "strong", f"{told}.")
 
 
 def pointed(map_: np.ndarray) -> tuple[int, int, int, int] | None:
@@ -125,7 +133,7 @@ def _maps(
             continue
         told = f"{maps.label} for {why} points at rows {box[0]} to {box[2] - 1}, columns {box[1]} to {box[3] - 1}"
         patch = next((flip for flip in flips or () if flip.kind == "patch" and flip.found), None)
-        if patch is not None:
+        if patch is not None and patch.amount**2 >= _SHOWN * np.prod(maps.size):
             (top, left), side = patch.place, int(patch.amount)
             inside = np.zeros(maps.size, bool)
             inside[top : top + side, left : left + side] = True
@@ -247,13 +255,16 @@ def _carrier(found: Carriers, rows: np.ndarray, word: str, classes: Sequence[str
     clean = [row for row in turning if not found.kept[row] < _KEPT and np.isfinite(found.kept[row])]
     if clean:
         best = max(clean, key=lambda row: (round(float(found.kept[row]), 2), float(found.change[row])))
-        more = f"; so do {len(clean) - 1} others" if len(clean) > 1 else ""
+        more = f"; the same holds for {len(clean) - 1} more" if len(clean) > 1 else ""
+        strength: Strength = "strong"
+        if len(turning) > max(2, _MANY * len(rows)):
+            strength = "weak"
+            more = f"; {len(turning)} of {len(rows)} each turn it alone, so that no single one is the cause"
         return Remark(
-            "carriers", "strong",
+            "carriers", strength,
             f"Without {found.label(best)} the answer is {other} (margin {found.margin:+.2f} becomes "
             f"{found.margin + found.change[best]:+.2f}), and {100 * found.kept[best]:.0f} % of "
-            f"{found.controls} other right answers "
-            f"stay{more}.",
+            f"{found.controls} other right answers stay{more}.",
         )  # fmt: skip
     best = int(rows[0])
     share = float(found.change[best]) / max(-found.margin, 1e-9)
@@ -288,7 +299,7 @@ def _carrier(found: Carriers, rows: np.ndarray, word: str, classes: Sequence[str
     )
 
 
-def _flips(found: Sequence[Flip], classes: Sequence[str]) -> list[Remark]:
+def _flips(found: Sequence[Flip], classes: Sequence[str], even: bool) -> list[Remark]:
     made = []
     for flip in found:
         if not flip.found:
@@ -313,7 +324,7 @@ def _flips(found: Sequence[Flip], classes: Sequence[str]) -> list[Remark]:
         elif flip.kind == "shift":
             down, right = flip.place
             sides = ((down, "down" if down > 0 else "up"), (right, "right" if right > 0 else "left"))
-            ways = [f"{abs(by)} pixels {way}" for by, way in sides if by]
+            ways = [f"{abs(by)} pixel{'s' if abs(by) > 1 else ''} {way}" for by, way in sides if by]
             told = f"A shift by {' and '.join(ways)} makes it {then}"
             strong = flip.amount <= 0.05 * (flip.image.shape[2] if flip.image is not None else 0)
         else:
@@ -321,7 +332,7 @@ def _flips(found: Sequence[Flip], classes: Sequence[str]) -> list[Remark]:
                 f"{abs(flip.amount):.0f} of 255 {'brighter' if flip.amount > 0 else 'darker'} makes it {then}"
             )
             strong = abs(flip.amount) <= 16
-        made.append(Remark("flips", "strong" if strong else "weak", f"{told} ({flip.tested})."))
+        made.append(Remark("flips", "strong" if strong and not even else "weak", f"{told} ({flip.tested})."))
     return made
 
 

@@ -132,7 +132,9 @@ class WhyView(w.VBox):
             self._on_image(*image)
 
     def _of(self, index: int, split: str) -> Why:
-        return why(self.why.case.net, self.why.case.data, index, split, methods=self.why.methods)
+        case = self.why.case
+        methods, most = self.why.methods, case.most
+        return why(case.net, case.data, index, split, methods=methods, training_images=most)
 
 
 class WhyPlace(w.VBox):

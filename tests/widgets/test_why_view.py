@@ -21,7 +21,7 @@ def model():
 
 
 def quick(model, data, index=3):
-    return rw.why(model, data, index, methods=("grad_cam",))
+    return rw.why(model, data, index, methods=("grad_cam",), training_images=30)
 
 
 def test_looks_appear_with_words_and_cost(model, data):

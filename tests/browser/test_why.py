@@ -1,0 +1,61 @@
+"""An image of a report is clicked, and why it is answered so appears below, in words and drawn; light and dark."""
+
+import os
+from pathlib import Path
+
+from tests.browser.conftest import choose_theme, run_all, until
+
+CELLS = (
+    "import reswork as rw\n"
+    "data = rw.datasets.digits().subset(400, 120)\n"
+    "run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), data,"
+    " rw.Recipe(steps=40, batch_size=64, device='cpu', precision='fp32', compile='off'))\n"
+    "run.wait()\n"
+    "report = rw.report(run.model, data)\n"
+    "list(report.fill(['mistakes']))\n"
+    "view = rw.debug(report=report)\n"
+    "view"
+)
+PLAIN = "(words) => !words.includes('NaN') && !words.includes('undefined') && !words.includes('&lt;')"
+
+
+def test_an_image_is_clicked_and_explained(lab, open_page) -> None:
+    lab.begin_anew()
+    page = open_page(lab.write("why.ipynb", CELLS))
+    run_all(page)
+    grid = page.locator(".reswork .reswork-plot .imagelayer image, .reswork .reswork-plot image").first
+    grid.wait_for()
+    plot = page.locator(".reswork .reswork-plot", has=page.locator("image")).first
+    plot.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+
+    def opened() -> bool:
+        page.mouse.move(box["x"] + 30, box["y"] + 60)
+        page.mouse.move(box["x"] + 34, box["y"] + 64)
+        page.mouse.click(box["x"] + 34, box["y"] + 64)
+        page.wait_for_timeout(1000)
+        return page.locator(".reswork-why").count() > 0
+
+    until(page, opened)
+    words = page.locator(".reswork-why-words")
+    words.locator("p").first.wait_for()
+    page.locator(".reswork-why button:enabled", has_text="Explain").wait_for(
+        timeout=240_000
+    )  # all looks are there
+    text = words.inner_text()
+    assert "The answer is" in text and "margin of logits" in text and page.evaluate(PLAIN, text)
+    assert page.locator(".reswork-why .reswork-error:visible").count() == 0
+    drawing = page.locator(".reswork-why .reswork-plot", has_text="Margin without each block")
+    assert drawing.locator("svg .barlayer .point").count() >= 3
+    assert page.locator(".reswork-why h3").all_inner_texts()[0] == "The answer"
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        choose_theme(page, theme)
+        if folder := os.environ.get("RESWORK_SCREENSHOTS"):
+            for number, heading in enumerate(page.locator(".reswork-why h3").all()):
+                heading.scroll_into_view_if_needed()
+                page.wait_for_timeout(700)
+                page.screenshot(path=Path(folder) / f"why-{theme[11:].lower()}-{number}.png")
+    assert not page.evaluate(
+        "() => [...document.querySelectorAll('.reswork-why .reswork-plot')]"
+        ".some(plot => plot.scrollWidth > plot.clientWidth + 2)"
+    )
