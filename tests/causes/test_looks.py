@@ -19,6 +19,7 @@ from reswork.causes.removal import Part, Removal
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import stratified_order
 from reswork.reporting.answers import outputs
+from tests.store.foreign_networks import PreActivationBlock, Small
 
 
 def features(model, data, rows, layer):
@@ -214,3 +215,49 @@ def test_the_look_alike_is_the_nearest_right_one(planted, planted_model, planted
         assert away[list(rows).index(found.image)] == pytest.approx(found.distance[place], abs=1e-5)
         assert np.median(between) == pytest.approx(found.usual[place], abs=1e-5)
         assert np.quantile(between, 0.95) == pytest.approx(found.limit[place], abs=1e-5)
+
+
+def test_a_shortcut_that_runs_before_its_branch_is_cut_as_by_hand(planted_data):
+    """kuangliu's block: its projection reads what the branch reads, and is there before it."""
+    torch.manual_seed(0)
+    model = Small(PreActivationBlock, stem_norm=False, widths=(4, 8)).eval()
+    model.linear = nn.Linear(8, 3)
+    found = why(model, planted_data, 0, training_images=20).carriers()
+    rows = found.rows("shortcut")
+    assert len(rows) == 4
+    for row in rows:
+        without = copy.deepcopy(model)
+        block = without.get_submodule(found.names[row])
+
+        def branch(x, block=block):
+            return block.conv2(block.bn2(block.conv1(block.bn1(x).relu())).relu())
+
+        block.forward = branch
+        logits = logits_of(without, planted_data)
+        margin = logits[found.other] - logits[found.predicted]
+        assert margin == pytest.approx(found.margin + found.change[row], abs=1e-4)
+
+
+class Crowd(nn.Module):
+    """A norm without statistics of its own: the answer to an image depends on the others beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        body = rw.resnet(depth=8, width=4, num_classes=3)
+        for norm in (module for module in body.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.track_running_stats, norm.running_mean, norm.running_var = False, None, None
+        self.body = body
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def test_where_images_change_each_others_answers_each_is_asked_alone(planted_data):
+    case = Case(Crowd(), planted_data, 0, "test", None, 12)
+    assert case.batch == 1 and "one at a time" in " ".join(case.notes)
+    alone = logits_of(case.net, planted_data)
+    np.testing.assert_allclose(case.answers(planted_data.test.images[:3])[0], alone, atol=1e-4)
+    removal = Removal(case)
+    both = removal.answers(planted_data.test.images[:2], [[], [Part("block", "body.layer2.0")]])
+    np.testing.assert_allclose(both[0], alone, atol=1e-4)
