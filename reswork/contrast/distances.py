@@ -113,7 +113,11 @@ def parting(
     said = []
     for each in (first, second):
         with watched(each, []) as seen:
-            answer = int(seen(image).argmax(1).flatten()[0])
+            output = seen(image)
+        if output.dim() != 2:
+            said.append("a mask")
+            continue
+        answer = int(output.argmax(1)[0])
         said.append(classes[answer] if answer < len(classes) else str(answer))
     block = distances.names[int(beyond[0])] if len(beyond) else None
     return Parting(number, distances, limit, block, *said)

@@ -73,4 +73,6 @@ def training_batches(data: Dataset, count: int, seed: int, device: torch.device)
     chosen = torch.randperm(len(data.train), generator=generator)[:count]
     images = data.train.images[chosen.to(data.train.images.device)].to(device)
     parts = images.tensor_split(-(-len(images) // BATCH))
-    return [normalise(part, data.mean, data.std) for part in parts]
+    return [
+        normalise(part, data.mean, data.std, memory_format=torch.channels_last) for part in parts
+    ]  # quicker

@@ -18,6 +18,7 @@ from reswork.figures.network_drawing import SHORTCUT
 from reswork.models.anatomy import residual_blocks
 from reswork.models.gates import is_off
 from reswork.models.sheet import Outline, SpecSheet
+from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
 from reswork.results.answers import ClassAnswers
 from reswork.results.contrast import ChangedAnswers
@@ -42,7 +43,8 @@ from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
 
-SAMPLE = 500  # test images that are answered after each change
+SAMPLE = (100, 500)  # test images that are answered after each change, at least and at most
+MOMENT_S = 0.5  # that they shall take
 _SHOWN = 24  # thumbnails
 _MAPS = 8
 
@@ -66,7 +68,9 @@ class OperateView(w.VBox):
         self.operations = operations
         self.changed: ChangedAnswers | None = None
         self._data, self._task = data, task_for(data)
-        self._images = sample(data, SAMPLE)
+        self._images: np.ndarray | None = (
+            None  # which test images are answered; None: as many as take a moment
+        )
         self._before: Judged | None = None  # of the original, on these images
         self._sheet: Outline | SpecSheet | None = None
         self._due: set[str] = set()
@@ -158,7 +162,6 @@ class OperateView(w.VBox):
         self.every = button(
             f"All {len(self._data.test):,} images", "Answer all test images after each change", self._take_all
         )
-        self.every.disabled = len(self._images) == len(self._data.test)
         self.history = w.HBox([self.undo, self.redo, self.every], layout=row)
         self.path = w.Text(value="operated.safetensors", layout=w.Layout(width="190px"))
         self.save = button("Save", "Write the network and what was done to it into this file", self._save)
@@ -346,6 +349,9 @@ class OperateView(w.VBox):
 
     def _judged(self, model: nn.Module) -> Iterator[None]:
         """The score, and which answers are others than the original's."""
+        if self._images is None:
+            self._images = sample(self._data, sample_size(self.operations.original, self._data))
+            self.every.disabled = len(self._images) == len(self._data.test)
         found: list[Judged] = []
         for each in (self.operations.original, model):
             if each is self.operations.original and self._before is not None:
@@ -420,6 +426,13 @@ class OperateView(w.VBox):
         images = self._data.test.images[torch.as_tensor(shown)].cpu().numpy()
         images = small(images) if len(images) else np.zeros((0, 1, 1, 1), np.uint8)
         self.thumbnails.show(figures.image_grid(images, titles, columns=6, title="Changed answers"))
+
+
+def sample_size(model: nn.Module, data: Dataset) -> int:
+    """How many test images a network answers in a moment, 100 to 500; a first few are timed."""
+    few = replace(data, test=data.test.take(slice(0, 64)))
+    fewest, most = SAMPLE
+    return int(np.clip(MOMENT_S / max(first_seconds(model, few), 1e-6), fewest, most))
 
 
 def as_operated(sheet: Outline | SpecSheet, model: nn.Module) -> Outline | SpecSheet:

@@ -1,8 +1,11 @@
 """The list: undo is exact, order counts, and what is saved opens with the same answers."""
 
+import json
+
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from reswork import Recipe, open_checkpoint, train
@@ -20,6 +23,10 @@ def net() -> ResNet:
     return lively(
         resnet(depth=None, form="cifar", stage_blocks=(3, 2), width=4, in_channels=1, num_classes=2)
     )
+
+
+def _note(gates: list) -> str:
+    return json.dumps({"format": 1, "sentences": [], "operations": [], "gates": gates, "config": None})
 
 
 def answers(model: nn.Module, images: torch.Tensor = IMAGES) -> torch.Tensor:
@@ -120,8 +127,6 @@ def test_a_deleted_branch_is_in_the_weights_alone(tmp_path) -> None:
     operations.append(Delete("layer1.1"))
     operations.append(Delete("layer2.0", "shortcut"))
     path = operations.save(tmp_path / "operated.safetensors")
-    from safetensors.torch import load_file
-
     plain = torchvision.models.ResNet(block, [2, 1, 1, 1], num_classes=5).eval()
     plain.load_state_dict(load_file(path))
     assert torch.equal(answers(plain, images), answers(operations.model(), images))
@@ -151,8 +156,37 @@ def test_a_frozen_block_does_not_learn_and_a_deleted_one_stays_deleted(
     assert (
         '"config": null' in (tmp_path / "run" / "run.json").read_text()
     )  # settings alone would not make it again
-    again = Operations(run)
-    again.append(Reset("layer2.0"))  # to what the run began with
-    assert torch.equal(again.model().layer2[0].conv1.weight, net.layer2[0].conv1.weight) is (
-        again._initial is not None
-    )
+
+
+def test_a_run_knows_its_initial_weights(net: ResNet, tiny_data, tmp_path) -> None:
+    first = net.layer2[0].conv1.weight.detach().clone()
+    recipe = Recipe(steps=2, batch_size=8, learning_rate=0.1, device="cpu", compile="off")
+    run = train(net, tiny_data, recipe, directory=tmp_path / "run", recorders=[])
+    run.wait()
+    assert not torch.equal(net.layer2[0].conv1.weight, first)
+    operations = Operations(run)
+    operations.append(Reset("layer2.0"))
+    assert torch.equal(operations.model().layer2[0].conv1.weight, first)
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        ("no json", "damaged"),
+        ("[]", "damaged"),
+        ('{"format": 7}', "another version"),
+        ('{"format": 1, "sentences": 3, "operations": [], "gates": [], "config": null}', "damaged"),
+        (_note([{"layer": "layer9.bn2", "passage": False, "gates": [{"factor": 0}]}]), "do not fit"),
+        (_note([{"layer": "bn1", "passage": False, "gates": [{"factor": "x"}]}]), "no finite number"),
+        (_note([{"layer": "bn1", "passage": False, "gates": [{"run": "code"}]}]), "describes no change"),
+        (_note([{"layer": "layer1.0.__class__", "passage": True, "gates": []}]), "do not fit"),
+        (_note(["bn1"]), "do not fit"),
+    ],
+)
+def test_a_file_with_damaged_operations_is_refused_in_one_sentence(
+    net: ResNet, tmp_path, note: str, words: str
+) -> None:
+    path = tmp_path / "damaged.safetensors"
+    save_file(net.state_dict(), path, {"format": "pt", "reswork.operated": note})
+    with pytest.raises(InvalidSetting, match=words):
+        open_checkpoint(path)
