@@ -21,6 +21,7 @@ from reswork.results import (
 )
 from reswork.results.causes import Carriers, LookAlike, Neighbours, TopAnswers, Turning
 from reswork.results.confidence import Calibration, Coverage, Reliability
+from reswork.results.contrast import Distances, WeightPath
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores
@@ -137,6 +138,16 @@ def slices(count: int = 40) -> Slices:
     return Slices(tuple(found), 300, 0.15)
 
 
+def distances(parts: int = 8) -> Distances:
+    return Distances("weights", _names(parts), np.linspace(0, 1.4, parts))
+
+
+def weight_path(points: int = 11) -> WeightPath:
+    shares = np.linspace(0, 1, points)
+    table = {"loss": 1 + shares * (1 - shares), "top1": 0.9 - shares * (1 - shares)}
+    return WeightPath(shares, table, "top1", 500, {name: values / 2 for name, values in table.items()})
+
+
 def embedding_map(count: int = 5000) -> EmbeddingMap:
     points = np.random.default_rng(0).normal(size=(count, 2)).astype(np.float32)
     return EmbeddingMap("layer3.2", "pca", points, np.arange(count), np.array([0.6, 0.2]))
@@ -185,6 +196,8 @@ def report_figures() -> Iterator[tuple[str, go.Figure]]:
     yield "confidence_counts", figures.confidence_counts(coverage())
     yield "class_scores", figures.class_scores(class_scores(), ("<b>cat</b>", "dog", "cow"))
     yield "robustness", figures.robustness(robustness())
+    yield "distances", figures.distances(distances())
+    yield "weight_path", figures.weight_path(weight_path())
     yield "slices", figures.slices(slices())
     classes = ("<b>cat</b>", "dog", "cow")
     for made in (top_answers, votes, turning, carriers, parting):
@@ -215,6 +228,7 @@ def empty_report_figures() -> Iterator[tuple[str, go.Figure]]:
         "parting",
     ):
         yield name, getattr(figures, name)(None)
+    yield "distances of nothing", figures.distances(distances(0))
     yield "slices, none found", figures.slices(slices(0))
     yield "changes", _changes(0)
 
