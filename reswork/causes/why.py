@@ -37,6 +37,7 @@ class Look:
         compute: what it finds.
         needs_blocks: whether a network without layers to look at lacks something.
         needs_sample: whether it compares with a sample of training images.
+        seconds: that it takes besides those answers.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Look:
     compute: Callable[["Why"], Any]
     needs_blocks: bool = True
     needs_sample: bool = False
+    seconds: Callable[["Why"], float] = lambda why: 0.1
 
 
 class Why:
@@ -86,7 +88,7 @@ class Why:
             missing, done = self._missing(look), look.name in self._found
             cost = self._took.get(look.name, 0.0)
             if not done and not missing:
-                cost = 0.05 + seconds * look.images(self)
+                cost = look.seconds(self) + seconds * look.images(self)
                 if look.needs_sample and waits:
                     cost += seconds * len(self.case.rows)
                     waits = False
@@ -246,12 +248,13 @@ LOOKS: tuple[Look, ...] = (
     Look("flips", "What turns the answer", lambda w: 0.7 * trials(w.case.image.shape[1:]), lambda w: flips(w.case),
          needs_blocks=False),
     Look("neighbours", "Training images like it", lambda w: 5, lambda w: neighbours(w.case), needs_sample=True),
-    Look("turning", "Where the answer turned", _head_readings, lambda w: turning(w.case), needs_sample=True),
+    Look("turning", "Where the answer turned", _head_readings, lambda w: turning(w.case), needs_sample=True,
+         seconds=lambda w: 1 + 0.02 * len(w.case.blocks)),
     Look("carriers", "What carries it", lambda w: 2 * _head_readings(w) + 2 * MOST_CHANNELS, lambda w: carriers(w.case),
          needs_sample=True),
     Look("look_alike", "A look-alike answered rightly", lambda w: 200, lambda w: look_alike(w.case), needs_sample=True),
     Look("maps", "Where it looked", lambda w: 3.0 * _LOOKS * len(w.methods), lambda w: maps(w.case, w.methods),
-         needs_blocks=False),
+         needs_blocks=False, seconds=lambda w: 3.0 * len(w.methods)),
 )  # fmt: skip
 
 

@@ -64,8 +64,9 @@ def remarks(case: Case, found: dict[str, Any], missing: dict[str, str]) -> tuple
             made += writers[about](found[about])
         elif about in missing:
             made.append(Remark(about, "cannot say", f"It cannot be said {_MISSED[about]}: {missing[about]}."))
-        else:
-            made.append(Remark(about, "cannot say", f"It was not looked at {_MISSED[about]}."))
+    waiting = [_MISSED[about] for about in ABOUTS if about not in found and about not in missing]
+    if waiting:
+        made.append(Remark("waiting", "cannot say", f"Not looked at yet: {'; '.join(waiting)}."))
     return tuple(made)
 
 
@@ -257,6 +258,8 @@ def _carrier(found: Carriers, rows: np.ndarray, word: str, classes: Sequence[str
         best = max(clean, key=lambda row: (round(float(found.kept[row]), 2), float(found.change[row])))
         more = f"; the same holds for {len(clean) - 1} more" if len(clean) > 1 else ""
         strength: Strength = "strong"
+        if found.change[best] < _EVEN:
+            strength = "weak"
         if len(turning) > max(2, _MANY * len(rows)):
             strength = "weak"
             more = f"; {len(turning)} of {len(rows)} each turn it alone, so that no single one is the cause"

@@ -11,7 +11,7 @@ from reswork.results.causes import Carriers, Remark
 CLASSES = ("cat", "dog", "cow")
 
 
-def blocks(change, answers, kept, margin=-1.0) -> Carriers:
+def blocks(change, answers, kept, margin) -> Carriers:
     names = tuple(f"layer1.{index}" for index in range(len(change)))
     return Carriers(
         ("block",) * len(change), names, np.full(len(change), -1), np.array(change, np.float32), np.array(answers),
@@ -25,6 +25,7 @@ def blocks(change, answers, kept, margin=-1.0) -> Carriers:
         ([0.1, 1.5, 0], [0, 1, 0], [1, 0.9, 1], "strong", "block layer1.1 the answer is dog (margin -1.00 becomes"),
         ([0.1, 1.5, 0], [0, 1, 0], [1, 0.2, 1], "weak", "only 20 % of other right answers stay"),
         ([1.2, 1.5, 1.1], [1, 1, 1], [1, 1, 1], "weak", "3 of 3 each turn it alone, so"),
+        ([0.1, 0.4, 0], [0, 1, 0], [1, 0.9, 1], "weak", "Without block layer1.1 the answer is dog (margin -0.30"),
         ([0.6, 0.2, 0], [0, 0, 0], [1, 1, 1], "weak", "the strongest, block layer1.0, takes back 60 %"),
         ([0.3, 0.2, 0], [0, 0, 0], [1, 1, 1], "nothing", "takes back 30 % of the margin (half would be named)"),
         ([-0.3, -2, -1], [0, 0, 2], [1, 1, 0], "nothing", "without any of them cat stays as far ahead of dog"),
@@ -32,7 +33,8 @@ def blocks(change, answers, kept, margin=-1.0) -> Carriers:
     ],
 )  # fmt: skip
 def test_no_single_block_is_an_answer_too(change, answers, kept, strength, told):
-    found = _carriers(blocks(change, answers, kept), CLASSES)[0]
+    margin = -0.3 if "-0.30" in told else -1.0
+    found = _carriers(blocks(change, answers, kept, margin), CLASSES)[0]
     assert found.strength == strength and told in found.sentence
 
 
