@@ -1,6 +1,7 @@
 """The bar with the slider over a run's steps: which of them were kept, a film, back to now."""
 
 from collections.abc import Callable, Sequence
+from threading import get_ident
 
 import ipywidgets as w
 
@@ -32,7 +33,9 @@ class Scrubber:
         now: Callable[[], None],
     ) -> None:
         self._turned, self._toggle, self._move, self._now = turned, toggle, move, now
-        self._quiet = False
+        self._setter: int | None = (
+            None  # the thread that puts the handle somewhere; a person's move may come meanwhile
+        )
         self.view = Part(self._made)
         self.view.add_class("reswork-note")
 
@@ -81,15 +84,15 @@ class Scrubber:
     def _set(self, most: int, value: int) -> None:
         if (self.slider.max, self.slider.value) == (most, value):
             return
-        self._quiet = True
+        self._setter = get_ident()
         try:
             self.slider.max = most
             self.slider.value = value
         finally:
-            self._quiet = False
+            self._setter = None
 
     def _slid(self, change: dict[str, int]) -> None:
-        if not self._quiet:
+        if get_ident() != self._setter:
             self._turned(change["new"])
 
 

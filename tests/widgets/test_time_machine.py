@@ -1,5 +1,6 @@
 """The time machine without a page: the slider is moved by code, and the jobs really run."""
 
+import threading
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from ipywidgets.widgets.widget import _instances
 
 import reswork as rw
 from reswork.widgets.compare_moments import difference_html
-from reswork.widgets.scrubber import marks_html
+from reswork.widgets.scrubber import Scrubber, marks_html
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
@@ -85,6 +86,23 @@ def test_the_slider_turns_every_panel_to_a_moment_and_now_turns_them_back(bench,
     bench.pages.value = "Train"
     assert machine.step is None and cursor(view.loss) == []
     assert machine.scrubber.slider.value == 12
+
+
+def test_a_move_that_comes_while_the_run_moves_the_slider_is_not_lost() -> None:
+    turned: list[int] = []
+    scrubber = Scrubber(turned.append, lambda: None, lambda by: None, lambda: None)
+    scrubber.view.show()
+    scrubber.show(None, [0, 4], 4, 0, None)
+
+    def person(_change: object) -> None:
+        thread = threading.Thread(target=lambda: setattr(scrubber.slider, "value", 1))
+        thread.start()
+        thread.join()
+
+    scrubber.slider.observe(person, names="max")
+    scrubber.show(None, [0, 4], 9, 0, None)
+    assert turned == [1]
+    close_tree(scrubber.view)
 
 
 def test_a_step_that_was_not_kept_says_which_is_shown(bench, trained) -> None:

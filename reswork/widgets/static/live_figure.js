@@ -36,6 +36,18 @@ function assemble(model) {
   return frame;
 }
 
+const PATIENCE_MS = 5000; // plotly waits for pictures without an end
+const TRIES = 3; // of one drawing, where plotly fails or draws another width than it was told
+
+// What a draw gives, or an error once the patience is over.
+function inTime(draw) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`plotly has not come back for ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+  });
+  return Promise.race([draw, late]).finally(() => clearTimeout(timer));
+}
+
 function render({ model, el }) {
   el.classList.add("reswork-figure");
   const plot = document.createElement("div");
@@ -63,6 +75,7 @@ function render({ model, el }) {
   let drawing = false;
   let listening = false;
   let gone = false;
+  let tries = 0;
 
   function words() {
     summary.textContent = model.get("summary");
@@ -125,16 +138,30 @@ function render({ model, el }) {
     drawing = true; // one after the other: Plotly finishes later, and would keep the width of before
     const width = plot.clientWidth;
     const drawn = [model.get("frame"), model.get("numbers")];
-    const { data, layout } = assemble(model);
-    const height = tall();
-    waiting.remove();
+    let done = true;
     try {
-      await Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false, displaylogo: false,
-        displayModeBar: "hover", showSendToCloud: false });
-    } finally {
-      drawing = false;
+      const { data, layout } = assemble(model);
+      const height = tall();
+      waiting.remove();
+      await inTime(Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false,
+        displaylogo: false, displayModeBar: "hover", showSendToCloud: false }));
+      plot.dataset.revision = drawn[1].revision;
+    } catch (error) {
+      done = false;
+      console.warn("reswork: a plot was not drawn, which is tried again:", error);
     }
-    plot.dataset.revision = drawn[1].revision;
+    drawing = false;
+    if (gone) return;
+    listen();
+    const newest = [model.get("frame"), model.get("numbers")];
+    const changed = plot.clientWidth !== width || newest.some((part, place) => part !== drawn[place]);
+    const fits = done && Number(plot.querySelector(".main-svg")?.getAttribute("width")) === width;
+    if (changed || fits) tries = 0;
+    if (changed) ask();
+    else if (!fits && ++tries < TRIES) setTimeout(ask, 300);
+  }
+
+  function listen() {
     if (!listening && plot.on) {
       listening = true;
       plot.on("plotly_click", (event) => {
@@ -145,8 +172,6 @@ function render({ model, el }) {
       plot.on("plotly_unhover", () => { thumbnail.hidden = true; });
       plot.append(thumbnail);
     }
-    const newest = [model.get("frame"), model.get("numbers")];
-    if (plot.clientWidth !== width || newest.some((part, place) => part !== drawn[place])) ask();
   }
 
   function ask() {
