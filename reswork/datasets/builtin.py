@@ -1,10 +1,12 @@
 """Sets that come with the package or with scikit-learn; and Fashion-MNIST in full."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reswork.datasets.conversion import assembled
 from reswork.datasets.dataset import Dataset, Split
@@ -30,17 +32,26 @@ def digits(seed: int = 0) -> Dataset:
     Returns:
         1,297 + 500 grey images of ten classes.
     """
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    found = load_digits()
-    images = torch.from_numpy(np.round(found.images * (255 / 16)).astype(np.uint8)).unsqueeze(
-        1
-    )  # (N, 1, 8, 8)
-    labels = torch.from_numpy(found.target.astype(np.int64))
+    table = _digits_table()  # (N, 65), pixels from 0 to 16, then the digit
+    pixels = table[:, :-1].reshape(-1, 1, 8, 8)
+    images = torch.from_numpy(np.round(pixels * (255 / 16)).astype(np.uint8))  # (N, 1, 8, 8)
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     order = torch.from_numpy(np.random.RandomState(seed).permutation(len(labels)))
     train, test = (Split(images[part], labels[part]) for part in (order[:-500], order[-500:]))
     source = "Handwritten digits of the UCI repository (Alpaydin and Kaynak 1998), as scikit-learn has them"
     return assembled("digits", train, test, [str(number) for number in range(10)], source)
+
+
+def _digits_table() -> NDArray[np.float64]:
+    """What scikit-learn's `load_digits` reads; from its file, as importing scikit-learn takes a second."""
+    spec = find_spec("sklearn")
+    file = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
+    if file is not None and file.is_file():
+        return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return np.column_stack([found.data, found.target])
 
 
 def fashion(full: bool = False, root: str | os.PathLike[str] | None = None) -> Dataset:
