@@ -25,18 +25,34 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 TOKEN = "reswork-browser-tests"
+VIEWPORT = {"width": 1280, "height": 1600}
 DIGITS = (  # a workbench whose training begins at once and is quick
-    "import reswork as rw; rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.digits(),"
-    " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off'))"
+    "import reswork as rw; bench = rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.digits(),"
+    " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off')); bench"
 )
-
+COMMON = "common.ipynb"
+CALM = """import time
+from torch.optim.optimizer import register_optimizer_step_post_hook
+if "calm" not in globals(): calm = register_optimizer_step_post_hook(lambda *_: time.sleep(0.005))
+"""  # what trains here leaves the processor to the page and to other tests after each step
+CLEARED = """
+import ipywidgets
+import reswork as rw
+for run in rw.active_runs():
+    run.stop()
+    run.wait()
+if "bench" in globals():
+    bench.close()
+    del bench
+ipywidgets.Widget.close_all()
+"""
 
 FAILED = pytest.StashKey[bool]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.browser)
-    item.add_marker(pytest.mark.timeout(400))  # other tests run beside it
+    item.add_marker(pytest.mark.timeout(900))  # other tests run beside it
     if not CHROMIUM:
         reason = "no Chromium found: install it (Debian: apt-get install chromium) to run the browser tests"
         item.add_marker(pytest.mark.skip(reason=reason))
@@ -66,18 +82,25 @@ class Lab:
     def address(self, name: str) -> str:
         return f"{self.url}/lab/tree/{name}?reset&token={TOKEN}"
 
+    def kernel(self, name: str) -> str:
+        """The kernel of a notebook."""
+        (kernel,) = [each["kernel"]["id"] for each in self.api("sessions") if each["path"] == name]
+        return str(kernel)
+
     def api(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(f"{self.url}/api/{path}?token={TOKEN}", method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
-    def shut_kernels(self) -> None:
+    def shut_kernels(self, *, all_of_them: bool = False) -> None:
+        """End the kernels; that of the common notebook stays, if not all are meant."""
         for session in self.api("sessions"):
-            self.api(f"sessions/{session['id']}", "DELETE")
+            if all_of_them or session["path"] != COMMON:
+                self.api(f"sessions/{session['id']}", "DELETE")
 
     def begin_anew(self) -> None:
-        """No runs, no kernels."""
+        """No runs, and no kernels but the common one, which has none either."""
         shutil.rmtree(self.folder / "runs", ignore_errors=True)
         self.shut_kernels()
 
@@ -124,7 +147,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         raise RuntimeError(f"JupyterLab did not start: {(folder / 'lab.log').read_text()[-2000:]}")
     try:
         yield lab
-        lab.shut_kernels()
+        lab.shut_kernels(all_of_them=True)
     finally:
         server.terminate()
         server.wait(20)
@@ -150,39 +173,146 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
-@pytest.fixture
-def open_page(browser: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Open an address in a fresh page; everything is closed after the test, and told if it failed."""
-    contexts = []
+@contextmanager
+def pages_of(browser: Any, lab: Lab) -> Iterator[Any]:
+    """A context whose pages share JupyterLab's scripts, which are fetched and compiled once."""
+    context = browser.new_context(viewport=VIEWPORT)
+    context.set_default_timeout(240_000)
+    context.said = []  # on the consoles of its pages
+    context.on("console", lambda message: context.said.append(f"{message.type}: {message.text[:300]}"))
+    yield context
+    context.close()
 
-    def open_(address: str, width: int = 1280, height: int = 1600) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
+
+@pytest.fixture(scope="session")
+def context(browser: Any, lab: Lab) -> Iterator[Any]:
+    with pages_of(browser, lab) as context:
+        yield context
+
+
+@pytest.fixture
+def open_page(context: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Open an address on a page of its own; pages and kernels end with the test, and it is told if it failed."""
+
+    def open_(address: str, width: int = VIEWPORT["width"], height: int = VIEWPORT["height"]) -> Any:
         page = context.new_page()
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text[:300]}"))
-        page.set_default_timeout(120_000)
+        page.set_viewport_size({"width": width, "height": height})
         page.goto(address)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         return page
 
-    said: list[str] = []  # on the consoles of all pages
+    context.said.clear()
     yield open_
     if FAILED in request.node.stash:
-        print(
-            f"{lab.api('sessions')}\n",
-            *(line for line in said if line.startswith(("error", "warning"))),
-            sep="\n",
+        tell(lab, context)
+    for page in context.pages:
+        page.close()
+    lab.shut_kernels()
+
+
+class Bench:
+    """One notebook with one cell, its page and its kernel, for all tests that need none of their own.
+
+    It costs a tenth of a new kernel, which imports torch, and of a new page. After a test that failed it begins anew.
+    """
+
+    def __init__(self, lab: Lab, context: Any) -> None:
+        self.lab, self.context, self.page = lab, context, None
+
+    def show(self, *lines: str) -> Any:
+        """The page, once these lines have shown a workbench or what else has plots."""
+        if self.page is None:
+            self.lab.write(COMMON, "")
+            self._open()
+            wait_for_kernel(self.page)
+        self.page.set_viewport_size(VIEWPORT)
+        choose_theme(self.page, "JupyterLab Light")
+        self.run(CALM + "\n".join(lines))
+        self.page.wait_for_selector(".reswork .reswork-sums, .reswork-plot", state="attached")
+        return self.page
+
+    def in_another_tab(self) -> Any:
+        """Close the page, and open the notebook on a new one."""
+        assert self.page is not None
+        self.page.close()
+        self._open()
+        return self.page
+
+    def _open(self) -> None:
+        self.page = self.context.new_page()
+        self.page.goto(self.lab.address(COMMON))
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+
+    def run(self, code: str) -> None:
+        """Put code into the cell, and wait until it has run."""
+        assert self.page is not None
+        count = "() => document.querySelector('.jp-CodeCell .jp-InputPrompt').innerText"
+        before = self.page.evaluate(count)
+        self.page.locator(".jp-CodeCell .cm-content").first.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(
+            f"before => {{ const now = ({count})(); return /\\d/.test(now) && now !== before; }}", arg=before
         )
-        print((lab.folder / "lab.log").read_text()[-3000:])
-        for page in (page for context in contexts for page in context.pages):
-            print(f"--- {page.url}\n{page.evaluate('() => document.body.innerText')[:3000]}")
-    for context in contexts:
-        context.close()
+        errors = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
+        assert errors.count() == 0, errors.first.inner_text()
+
+    def clear(self) -> None:
+        """Stop what trains, close what is shown, and remove all runs."""
+        if self.page is not None:
+            self.run(CLEARED)
+        shutil.rmtree(self.lab.folder / "runs", ignore_errors=True)
+
+    def leave(self) -> None:
+        """Give up page and kernel."""
+        if self.page is not None:
+            self.page.close()
+            self.page = None
+        self.lab.shut_kernels(all_of_them=True)
+
+
+@pytest.fixture(scope="session")
+def common(browser: Any, lab: Lab) -> Iterator[Bench]:
+    with pages_of(
+        browser, lab
+    ) as context:  # of its own: two pages of one context are two workspaces of JupyterLab
+        yield Bench(lab, context)
+
+
+@pytest.fixture
+def bench(common: Bench, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """The common page, with nothing on it and no runs."""
+    common.context.said.clear()
+    shutil.rmtree(common.lab.folder / "runs", ignore_errors=True)
+    yield common
+    if FAILED in request.node.stash:
+        tell(common.lab, common.context)
+        common.leave()
+    else:
+        common.clear()
+
+
+def tell(lab: Lab, context: Any) -> None:
+    """What a person would look at first after a failure."""
+    print(
+        f"{lab.api('sessions')}\n",
+        *(line for line in context.said if line.startswith(("error", "warning"))),
+        sep="\n",
+    )
+    print((lab.folder / "lab.log").read_text()[-3000:])
+    for page in context.pages:
+        print(f"--- {page.url}\n{page.evaluate('() => document.body.innerText')[:3000]}")
+
+
+def notebook_of(page: Any) -> str:
+    """The name of the open notebook."""
+    return str(page.url.split("/tree/")[1].split("?")[0])
 
 
 def wait_for_kernel(page: Any) -> None:
     """Wait until the open notebook has its kernel; earlier commands would bring a dialog."""
-    name = page.url.split("/lab/tree/")[1].split("?")[0]
+    name = notebook_of(page)
     origin = page.url.split("/lab/")[0]
     for _ in range(240):
         sessions = page.request.get(f"{origin}/api/sessions?token={TOKEN}").json()
@@ -190,12 +320,12 @@ def wait_for_kernel(page: Any) -> None:
             break
         page.wait_for_timeout(250)
     page.wait_for_timeout(500)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
 
 
 def run_all(page: Any) -> None:
     """Run all cells of the open notebook, once its kernel is there."""
     wait_for_kernel(page)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
     page.locator(".jp-Notebook .jp-Cell").first.click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -210,7 +340,7 @@ def open_workbench(lab: Lab, open_page: Callable[..., Any], name: str, *cells: s
     return page
 
 
-def until(page: Any, condition: Callable[[], Any], seconds: float = 120.0) -> None:
+def until(page: Any, condition: Callable[[], Any], seconds: float = 240.0) -> None:
     """Wait for what only Python can ask."""
     end = time.monotonic() + seconds
     while not condition():
@@ -220,7 +350,7 @@ def until(page: Any, condition: Callable[[], Any], seconds: float = 120.0) -> No
 
 def save(page: Any, folder: Path) -> None:
     """Save the open notebook; returns when its file has the outputs that are on the page."""
-    path = folder / page.url.split("/lab/tree/")[1].split("?")[0]
+    path = folder / notebook_of(page)
     before = path.stat().st_mtime_ns
     page.keyboard.press("Control+s")
     for _ in range(240):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import TimeoutError as TooLate
 
-from tests.browser.conftest import choose_theme, open_workbench, until
+from tests.browser.conftest import DIGITS, choose_theme, until
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
 
 PIXELS = (  # different colours in the picture of a figure
@@ -36,18 +36,13 @@ METHODS = ".reswork-methods .reswork-figure"
 
 
 @pytest.fixture
-def training(lab, open_page):
+def training(bench):
     """A workbench on digits with a long training that goes on, and nothing else."""
-    cell = (
-        "rw.Workbench(rw.ResNetConfig(depth=8), rw.datasets.digits(),"
-        " rw.Recipe(steps=100_000, batch_size=64, learning_rate=0.05, schedule='constant'))"
-    )
-    page = open_workbench(lab, open_page, "inspect.ipynb", "import reswork as rw", cell)
+    page = bench.show(DIGITS.replace("64,", "64, learning_rate=0.05, schedule='constant',"))
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 20)
-    yield page
-    lab.shut_kernels()
+    return page
 
 
 def newest_moment(page) -> int:

@@ -1,6 +1,6 @@
-"""The plumbing of live plots: one plotly for the page, numbers from a thread, dark theme, reload."""
+"""The plumbing of live plots: one plotly for the page, numbers from a thread, dark theme, draws that fail or hang."""
 
-from tests.browser.conftest import choose_theme, run_all
+from tests.browser.conftest import choose_theme
 
 SETUP = """
 import threading, time
@@ -16,7 +16,7 @@ def line(n):
 
 plots = [LiveFigure(line(2)) for _ in range(3)]
 """
-SHOW = "w.VBox([*plots, PageAssets()])"
+SHOW = "from IPython.display import display; display(w.VBox([*plots, PageAssets()]))"
 UPDATE = """
 def feed():
     for n in range(3, 120):
@@ -33,12 +33,23 @@ SHAKEN = (  # the column grows narrow in the middle of a redraw
     "   boxes.forEach(box => { box.style.width = `${wide}px`; });"
     "   await new Promise(resolve => setTimeout(resolve, round)); } }"
 )
+FITS = (
+    "wide => [...document.querySelectorAll('.reswork-plot')].every("
+    "p => p.clientWidth === wide && p.querySelector('.svg-container').getBoundingClientRect().width === wide)"
+)
+SPOILED = (  # plotly's next draw rejects, or never comes back; then it is itself again
+    "how => globalThis.__reswork_plotly.promise.then(library => { const react = library.react;"
+    " library.react = () => { library.react = react; globalThis.spoiled = how;"
+    "   return how === 'rejects' ? Promise.reject(new Error('not now')) : new Promise(() => {}); }; })"
+)
+NARROWED = (
+    "wide => document.querySelectorAll('.reswork-figure').forEach(f => { f.style.width = `${wide}px`; })"
+)
 PATH_LENGTH = f"() => [...document.querySelectorAll('{LINES}')].map(p => p.getTotalLength())"
 
 
-def test_figures_draw_with_one_plotly_and_grow_from_a_thread(lab, open_page) -> None:
-    page = open_page(lab.write("figures.ipynb", SETUP, SHOW, UPDATE))
-    run_all(page)
+def test_figures_draw_with_one_plotly_and_grow_from_a_thread(bench) -> None:
+    page = bench.show(SETUP, SHOW, UPDATE)
     page.wait_for_function(
         "() => [...document.querySelectorAll('.reswork-plot')].filter(p => p.dataset.revision === '117').length === 3"
     )
@@ -55,10 +66,17 @@ def test_figures_draw_with_one_plotly_and_grow_from_a_thread(lab, open_page) -> 
     assert min(colour[:3]) > 150, "axis labels must be light in the dark theme"
     choose_theme(page, "JupyterLab Light")
     page.evaluate(SHAKEN)
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.reswork-plot')].every("
-        "p => p.clientWidth === 300 && p.querySelector('.svg-container').getBoundingClientRect().width === 300)"
-    )
+    page.wait_for_function(FITS, arg=300)
     titles = page.evaluate("() => [...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)")
     assert "Download plot as a PNG" in titles
     assert not [title for title in titles if "hare" in title], "a button that would upload the plot"
+
+
+def test_a_draw_that_fails_or_hangs_holds_up_none_after_it(bench) -> None:
+    page = bench.show(SETUP, SHOW)
+    page.wait_for_function("() => document.querySelectorAll('.reswork-plot .main-svg').length >= 3")
+    for wide, how in ((400, "rejects"), (500, "hangs")):
+        page.evaluate(SPOILED, how)
+        page.evaluate(NARROWED, wide)
+        page.wait_for_function("how => globalThis.spoiled === how", arg=how)
+        page.wait_for_function(FITS, arg=wide)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import choose_theme, run_all
+from tests.browser.conftest import choose_theme
 from tests.store.made_runs import HOSTILE, made_run
 
 BENCH = "import reswork as rw; bench = rw.Workbench(data=rw.datasets.digits()); bench.pages.value = 'Train'; bench"
@@ -19,10 +19,9 @@ UNHARMED = (
 
 
 @pytest.fixture
-def page(lab: Any, open_page: Any) -> Any:
+def page(lab: Any, bench: Any) -> Any:
     """A workbench over thirty runs, some with names that try to be markup or scripts."""
     root = lab.folder / "runs"
-    lab.begin_anew()
     for place in range(26):
         made_run(
             root, f"try-{place:02}", accuracy=0.5 + place / 100, depth=20 if place % 2 else 8,
@@ -34,11 +33,9 @@ def page(lab: Any, open_page: Any) -> Any:
             root, name, data=words, classes=(words, "b", "c"), created=f"2025-01-0{place + 1}T00:00:00+00:00"
         )
         rw.load_run(root / name).write_note(words)
-    opened = open_page(lab.write("many.ipynb", BENCH))
-    run_all(opened)
+    opened = bench.show(BENCH)
     opened.wait_for_selector(NAMES)
-    yield opened
-    lab.shut_kernels()
+    return opened
 
 
 def names(page: Any) -> list[str]:

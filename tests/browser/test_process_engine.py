@@ -5,12 +5,12 @@ from typing import Any
 import psutil
 
 import reswork as rw
-from tests.browser.conftest import DIGITS, open_workbench, run_all, until
+from tests.browser.conftest import COMMON, DIGITS, run_all, save, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 
-def test_a_process_of_its_own_trains_on_through_a_restart_of_the_kernel(lab: Any, open_page: Any) -> None:
-    page = open_workbench(lab, open_page, "apart.ipynb", DIGITS)
+def test_a_process_of_its_own_trains_on_through_a_restart_of_the_kernel(lab: Any, bench: Any) -> None:
+    page = bench.show(DIGITS)
     press(page, "Recipe")
     page.get_by_label("Trains in").select_option("a process of its own, which goes on without the kernel")
     page.locator(".reswork", has_text="When the kernel is restarted, it trains on").first.wait_for()
@@ -31,8 +31,8 @@ def test_a_process_of_its_own_trains_on_through_a_restart_of_the_kernel(lab: Any
 
     worker = newest_run(lab).pid
     assert worker is not None and psutil.pid_exists(worker)
-    (kernel,) = [session["kernel"]["id"] for session in lab.api("sessions")]
-    lab.api(f"kernels/{kernel}/restart", "POST")
+    save(page, lab.folder)
+    lab.api(f"kernels/{lab.kernel(COMMON)}/restart", "POST")
     assert psutil.pid_exists(worker)
     page.reload()
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
@@ -49,4 +49,3 @@ def test_a_process_of_its_own_trains_on_through_a_restart_of_the_kernel(lab: Any
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert len(rw.runs(lab.folder / "runs")) == 1
     until(page, lambda: not psutil.pid_exists(worker))  # it ends with its run
-    lab.shut_kernels()

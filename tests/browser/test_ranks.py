@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import DIGITS, open_workbench, until
+from tests.browser.conftest import DIGITS, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: the form does not offer it")
 
 
-def test_two_processes_are_started_seen_and_steered(lab: Any, open_page: Any) -> None:
-    page = open_workbench(lab, open_page, "ranks.ipynb", DIGITS.replace("width=4", "width=4, norm='group'"))
+def test_two_processes_are_started_seen_and_steered(lab: Any, bench: Any) -> None:
+    page = bench.show(DIGITS.replace("width=4", "width=4, norm='group'"))
     press(page, "Recipe")
     page.get_by_label("Trains in").select_option("several processes, which stop with the kernel")
     assert page.get_by_label("Processes").input_value() == "2"
@@ -39,4 +39,3 @@ def test_two_processes_are_started_seen_and_steered(lab: Any, open_page: Any) ->
     run = newest_run(lab)
     assert "ranks" in {note.kind for note in run.history.notes}
     assert any(note.details.get("value") == 0.0123 for note in run.history.notes)
-    lab.shut_kernels()

@@ -3,10 +3,9 @@
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from tests.browser.conftest import choose_theme, open_workbench, until
+from tests.browser.conftest import choose_theme, until
 from tests.browser.test_inspector import METHODS, NOTHING_CUT, PIXELS, STRIP, newest_moment
 from tests.browser.test_workbench import press, wait_state, wait_step
 
@@ -20,18 +19,12 @@ CURVE = (  # points of the marked line of a plot by the title of its y axis
 ROWS = "() => document.querySelectorAll('.reswork-methods .reswork-trust tr').length"
 
 
-@pytest.fixture
-def training(lab, open_page):
-    """A workbench on scenes with a training that goes on for long."""
-    cells = (
-        "import reswork as rw",
-        "data = rw.datasets.scenes(train=200, test=40, size=32)",
-        "rw.Workbench(rw.ResNetConfig(depth=8), data, rw.Recipe(steps=5_000, batch_size=16, optimizer='adamw',"
-        " learning_rate=0.005, schedule='constant', compile='off'))",
-    )
-    page = open_workbench(lab, open_page, "masks.ipynb", *cells)
-    yield page
-    lab.shut_kernels()
+SHOW = (
+    "import reswork as rw",
+    "data = rw.datasets.scenes(train=200, test=40, size=32)",
+    "bench = rw.Workbench(rw.ResNetConfig(depth=8), data, rw.Recipe(steps=5_000, batch_size=16, optimizer='adamw',"
+    " learning_rate=0.005, schedule='constant', compile='off')); bench",
+)
 
 
 def coloured(page, selector: str) -> float:
@@ -47,9 +40,8 @@ def wait_for_another_moment(page) -> None:
     until(page, lambda: newest_moment(page) > before)
 
 
-@pytest.mark.browser
-def test_masks_are_followed_while_they_are_learned(training) -> None:
-    page = training
+def test_masks_are_followed_while_they_are_learned(bench) -> None:
+    page = bench.show(*SHOW)
     assert "U-Net on ResNet-8" in page.locator(".reswork-sums").inner_text()
     press(page, "Data")
     page.locator(".reswork", has_text="classes of pixels").wait_for()

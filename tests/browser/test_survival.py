@@ -7,31 +7,22 @@ import psutil
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import open_workbench, run_all, save, until
+from tests.browser.conftest import COMMON, DIGITS, run_all, save, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
-NOTEBOOK = "survival.ipynb"
-CELL = """
-import reswork as rw
-net = rw.ResNetConfig(depth=8, width=4)
-recipe = rw.Recipe(steps=600_000, batch_size=32, device="cpu", precision="fp32", compile="off")
-bench = rw.Workbench(net, rw.datasets.digits(), recipe)
-bench
-"""
 FIRST_X = "() => Math.min(...document.querySelector('.reswork-grid .js-plotly-plot').data[0].x)"
 
 
 @pytest.fixture
-def page(lab, open_page):
+def page(lab, bench):
     """A workbench whose run goes on."""
-    page = open_workbench(lab, open_page, NOTEBOOK, CELL)
+    page = bench.show(DIGITS)
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 50)
     save(page, lab.folder)
-    yield page
-    lab.shut_kernels()
+    return page
 
 
 def shows_all(page, step: int) -> int:
@@ -43,13 +34,12 @@ def shows_all(page, step: int) -> int:
     return page.evaluate(STEP)
 
 
-def test_reloads_and_closed_tabs_leave_the_run_alone(lab, page, open_page) -> None:
+def test_reloads_and_closed_tabs_leave_the_run_alone(lab, page, bench) -> None:
     step = page.evaluate(STEP)
     for _ in range(RELOADS):
         page.reload()
         step = shows_all(page, step)
-    page.close()
-    again = open_page(lab.address(NOTEBOOK))
+    again = bench.in_another_tab()
     step = shows_all(again, step)
     press(again, "Stop")
     wait_state(again, "stopped")
@@ -66,7 +56,7 @@ def test_a_killed_kernel_costs_no_run(lab, page) -> None:
     until(page, lambda: list(newest_run(lab).directory.glob(f"checkpoints/step-*{held}")))
     press(page, "Resume")
     wait_step(page, held + 50)
-    (kernel,) = [session["kernel"]["id"] for session in lab.api("sessions")]
+    kernel = lab.kernel(COMMON)
     (process,) = [
         each
         for each in psutil.process_iter(["cmdline"])

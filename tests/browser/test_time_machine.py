@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import DIGITS, choose_theme, open_workbench, until
+from tests.browser.conftest import DIGITS, choose_theme, until
 from tests.browser.test_inspector import NOTHING_CUT, PIXELS
 from tests.browser.test_workbench import press, wait_state, wait_step
 
@@ -28,15 +28,14 @@ STRIP = "Pinned pictures"
 
 
 @pytest.fixture
-def page(lab: Any, open_page: Any) -> Any:
+def page(bench: Any) -> Any:
     """A workbench with a training that goes on, and has kept some moments."""
-    page = open_workbench(lab, open_page, "past.ipynb", DIGITS)
+    page = bench.show(DIGITS)
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 40)
     page.locator(".reswork-scrubber:visible").wait_for()
-    yield page
-    lab.shut_kernels()
+    return page
 
 
 def told(page: Any) -> str:

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import reswork as rw
-from tests.browser.conftest import ROOT, choose_theme, run_all, save
+from tests.browser.conftest import COMMON, ROOT, choose_theme, run_all, save, until
 
 LOSS = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
 PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(p => p.getTotalLength()))"
@@ -48,19 +48,14 @@ EMPTY_MENUS = (
 
 
 @pytest.fixture
-def workbench(lab, open_page):
-    """The notebook 03 with its workbench on the page, in a folder without runs."""
-    lab.begin_anew()
+def workbench(bench):
+    """The workbench of notebook 03 on the page, in a folder without runs."""
     notebook = nbformat.read(ROOT / "notebooks" / "03_train_live.ipynb", as_version=4)
-    end = next(i for i, cell in enumerate(notebook.cells) if "rw.Workbench(" in cell.source)
-    notebook.cells = notebook.cells[: end + 1]  # the cells after it train by code, and wait for it
-    nbformat.write(notebook, lab.folder / "03_train_live.ipynb")
-    page = open_page(lab.address("03_train_live.ipynb"))
-    run_all(page)
-    page.wait_for_selector(".reswork .reswork-sums")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    end = next(place for place, source in enumerate(code) if "rw.Workbench(" in source)
+    page = bench.show(*code[: end + 1], "bench = workbench; bench")
     page.wait_for_function("() => document.querySelectorAll('.reswork-plot .main-svg').length > 1")
-    yield page
-    lab.shut_kernels()
+    return page
 
 
 def press(page, label: str) -> None:
@@ -73,6 +68,15 @@ def wait_state(page, state: str) -> None:
 
 def wait_step(page, step: int) -> None:
     page.wait_for_function(f"step => ({STEP})() >= step", arg=step)
+
+
+def resting_step(page) -> int:
+    """The step on the page, once it has been the same for a second."""
+    steps: list[int] = []
+    while len(steps) < 5 or len(set(steps[-5:])) > 1:
+        steps.append(page.evaluate(STEP))
+        page.wait_for_timeout(250)
+    return steps[-1]
 
 
 def newest_run(lab) -> rw.SavedRun:
@@ -101,20 +105,14 @@ def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
     page.locator(".reswork").get_by_label("Learning rate").first.fill("0.0123")
     page.keyboard.press("Tab")
     press(page, "Set")
-    time.sleep(2)
-    notes = [note for note in newest_run(lab).history.notes if "0.0123" in json.dumps(note.details)]
-    assert notes, "the new learning rate must stand in the record on disk"
+    until(page, lambda: any("0.0123" in json.dumps(note.details) for note in newest_run(lab).history.notes))
 
     press(page, "Pause")
     wait_state(page, "paused")
-    time.sleep(1)
-    held = page.evaluate(STEP)
-    time.sleep(1)
-    assert page.evaluate(STEP) == held
+    held = resting_step(page)
     press(page, "Step")
     wait_step(page, held + 1)
-    time.sleep(1)
-    assert page.evaluate(STEP) == held + 1
+    assert resting_step(page) == held + 1
     press(page, "Resume")
     wait_state(page, "running")
     wait_step(page, held + 10)
@@ -230,7 +228,7 @@ def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -
     wait_state(page, "running")
     wait_step(page, 10)
     save(page, lab.folder)
-    second = open_page(lab.address("03_train_live.ipynb"))
+    second = open_page(lab.address(COMMON))
     second.wait_for_selector(".reswork .reswork-bar")
     second.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
     step = second.evaluate(STEP)
@@ -252,7 +250,7 @@ def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, w
     save(page, lab.folder)
     kept = [
         output["data"]
-        for cell in nbformat.read(lab.folder / "03_train_live.ipynb", as_version=4).cells
+        for cell in nbformat.read(lab.folder / COMMON, as_version=4).cells
         for output in cell.get("outputs", [])
         if "text/html" in output.get("data", {})
     ]
@@ -265,7 +263,7 @@ def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, w
         > 200
     )
 
-    lab.shut_kernels()
+    lab.shut_kernels(all_of_them=True)
     page.reload()
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     run_all(page)
