@@ -6,13 +6,18 @@ are nice: a page gets the processor as soon as it wants it, as if it were alone.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
 PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; all others are "together"
+TESTS = Path(__file__).parent
+PAGES = TESTS / "browser"
+ALONE = re.compile(r"\b(?:serial|gpu|device)\b")  # what a file speaks of that has tests for "alone"
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -26,6 +31,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.nice(10)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A part does not import, which takes twenty seconds, what has none of its tests."""
+    wanted = config.getoption("--part")
+    if wanted is None or collection_path.suffix != ".py":
+        return None
+    return True if foreign(wanted, collection_path) else None
+
+
+def foreign(part: str, path: Path) -> bool:
+    """Whether a file certainly has no tests of a part."""
+    if part == "alone":
+        return TESTS not in path.parents or not ALONE.search(path.read_text(encoding="utf-8"))
+    return (PAGES in path.parents) != (part == "pages")
+
+
 @pytest.hookimpl(trylast=True)  # after those who mark
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = config.getoption("--part")
@@ -34,6 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine = [item for item in items if part_of(item) == wanted]
     others = [item for item in items if part_of(item) != wanted]
     items[:] = mine
+    for item in others:
+        if foreign(part_of(item), item.path):
+            raise pytest.UsageError(f"{item.nodeid} would run in no part: {part_of(item)} ignores its file")
     if others:
         config.hook.pytest_deselected(items=others)
 

@@ -1,13 +1,16 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.parts import PARTS, pytest_collection_modifyitems
+from tests.parts import PAGES, PARTS, foreign, pytest_collection_modifyitems
 
 
 class Item:
-    def __init__(self, *marks: str) -> None:
+    def __init__(self, *marks: str, path: Path = Path(__file__)) -> None:
         self.get_closest_marker = lambda mark: mark in marks
+        self.path = PAGES / "test_page.py" if "browser" in marks else path
+        self.nodeid = f"{self.path}::test"
 
 
 @pytest.mark.parametrize("wanted", ["together", *PARTS, None])
@@ -25,3 +28,12 @@ def test_each_part_has_its_tests_and_none_is_lost(wanted) -> None:
     pytest_collection_modifyitems(config, left)
     assert {*left, *gone} == {*items} and not {*left} & {*gone}
     assert left == (items if wanted is None else of_part[wanted])
+
+
+def test_a_test_whose_file_its_part_does_not_read_is_refused(tmp_path) -> None:
+    """This file speaks of a serial one, so that "alone" reads it; one elsewhere with such a mark would be lost."""
+    assert not foreign("alone", Path(__file__)) and not foreign("together", Path(__file__))
+    assert foreign("pages", Path(__file__)) and foreign("together", PAGES / "test_page.py")
+    config = SimpleNamespace(getoption=lambda _name: "together")
+    with pytest.raises(pytest.UsageError, match="would run in no part: alone ignores its file"):
+        pytest_collection_modifyitems(config, [Item("serial", path=tmp_path / "test_elsewhere.py")])
