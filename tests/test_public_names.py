@@ -1,4 +1,5 @@
 import ast
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -53,28 +54,46 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         rw.nothing  # noqa: B018
 
 
-def _modules_after(code: str) -> set[str]:
-    script = f"import sys; {code}; print(*sorted(name.split('.')[0] for name in sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
-    )
-    return set(done.stdout.split())
-
-
-@pytest.mark.parametrize(
-    ("code", "absent"),
-    [
-        ("import reswork", {"torch", "numpy", "plotly", "ipywidgets", "anywidget", "IPython", "sklearn"}),
-        ("import reswork as rw; rw.ResNetConfig(depth=20)", {"torch", "plotly", "ipywidgets"}),
-        ("import reswork as rw; rw.History()", {"torch", "plotly", "ipywidgets"}),
-        ("import reswork as rw; rw.figures.loss_curves", {"torch", "ipywidgets", "IPython"}),
-        ("import reswork as rw; rw.results.Attribution", {"torch", "plotly", "captum", "ipywidgets"}),
-        ("import reswork as rw; rw.train; rw.runs", {"plotly", "ipywidgets", "captum", "torchvision"}),
-        ("import reswork as rw; rw.Workbench; rw.inspect", {"captum", "torchvision", "sklearn"}),
-    ],
+STAGES = (  # each in a fresh process, line after line: what it must not have brought by then
+    (
+        ("import reswork as rw", "torch numpy plotly ipywidgets anywidget IPython sklearn"),
+        ("rw.ResNetConfig(depth=20)", "torch plotly ipywidgets"),
+        ("import reswork.models.sheet", "torch plotly ipywidgets"),
+        ("rw.History()", "torch plotly ipywidgets"),
+        ("rw.results.Attribution", "torch plotly captum ipywidgets"),
+        ("rw.figures.loss_curves", "torch ipywidgets anywidget IPython"),
+    ),
+    (
+        ("import socket; socket.socket.connect = None", ""),  # nothing is downloaded
+        ("import reswork.datasets", "plotly sklearn"),
+        ("import reswork as rw; rw.train; rw.runs", "plotly ipywidgets captum torchvision torchmetrics"),
+        ("rw.Workbench; rw.inspect", "captum torchvision sklearn"),
+        (
+            "import numpy; data = rw.datasets.arrays(numpy.zeros((4, 8, 8), 'u1'), [0, 1, 0, 1])",
+            "captum sklearn",
+        ),
+        ("recipe = rw.Recipe(device='cpu', precision='fp32', compile='off', batch_size=2)", ""),
+        ("next(rw.fit(rw.resnet(depth=8, width=2, in_channels=1, num_classes=2), data, recipe))", "captum"),
+        ("assert 'torchmetrics.classification' in sys.modules", ""),  # not amid the first curve
+    ),
 )
-def test_an_import_brings_only_what_is_used(code: str, absent: set[str]) -> None:
-    assert not absent & _modules_after(code)
+
+
+@pytest.mark.parametrize("stages", STAGES, ids=["without torch", "with torch"])
+def test_an_import_brings_only_what_is_used(stages: tuple[tuple[str, str], ...], tmp_path: Path) -> None:
+    lines = ["import sys"]
+    for code, absent in stages:
+        lines += [
+            code,
+            f"found = {set(absent.split())!r} & sys.modules.keys()",
+            f"assert not found, ({code!r}, found)",
+        ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=170,
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_module_can_be_imported_by_itself() -> None:

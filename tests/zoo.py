@@ -11,11 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision
 from torch import Tensor, nn
 
-from reswork.store.checkpoint import open_checkpoint
 from tests.store.foreign_networks import (
     PreActivationBlock,
     ResidualFunctionNet,
@@ -23,7 +21,9 @@ from tests.store.foreign_networks import (
     Small,
     WideNet,
     as_detectron2,
+    gap,
     lively,
+    opened,
     renamed,
 )
 
@@ -143,24 +143,19 @@ class Body(nn.Module):
         return found.mean((2, 3))
 
 
-@torch.no_grad()
 def verdict(net: nn.Module, state: dict[str, Tensor] | None, options: dict[str, Any]) -> str:
     """One cell of the table."""
-    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    wanted = lively(net)(images)
-    wanted = wanted if isinstance(wanted, Tensor) else wanted.logits
+    lively(net)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "net.pt"
-        torch.save(net.state_dict() if state is None else state, path)
-        found = open_checkpoint(path, **options)
+        found = opened(net.state_dict() if state is None else state, Path(folder), **options)
     if found.model is None:
         return f"refused: {found.sentence.partition('(')[2].partition(')')[0]}"
-    gap = float((found.model(images) - wanted).abs().max() / wanted.abs().max())
+    difference = gap(found, net)
     given = f", with {', '.join(f'`{name}={value!r}`' for name, value in options.items())}" if options else ""
-    if gap < 1e-5:
+    if difference < 1e-5:
         return f"equal{given}"
     told = next((each for each in found.assumptions if "standardised" in each), "")
-    return f"other answers ({gap:.0%} of the largest){given}; told: {told or 'nothing'}"
+    return f"other answers ({difference:.0%} of the largest){given}; told: {told or 'nothing'}"
 
 
 def main() -> None:

@@ -28,11 +28,18 @@ CLEAR = np.dstack([picture(3, 24, 24), np.arange(24 * 24).reshape(24, 24).astype
 FILES = {
     "alpha.png": encoded(CLEAR),
     "exif.jpg": encoded(picture(1, 24, 30), "JPEG", exif=_turned()),
+    "exif.png": encoded(picture(1, 24, 24), "PNG", exif=_turned()),
+    "float.tif": encoded(Image.fromarray(np.linspace(0, 1, 576).reshape(24, 24).astype(np.float32)), "TIFF"),
     "grey.png": encoded(picture(6, 24, 24)[..., 0]),
     "large.png": encoded(picture(7, 60, 40)),
+    "palette.gif": encoded(Image.fromarray(picture(2, 24, 24)).quantize(16), "GIF"),
     "palette.png": encoded(Image.fromarray(picture(2, 24, 24)).quantize(16)),
+    "print.jpg": encoded(Image.fromarray(picture(5, 30, 24)).convert("CMYK"), "JPEG"),
+    "signed.tif": encoded(Image.fromarray(np.linspace(-500, 900, 576).reshape(24, 24).astype(np.int32)), "TIFF"),
     "sixteen.png": encoded(np.linspace(100, 5000, 576).reshape(24, 24).astype(np.uint16)),
-}
+    "wide.webp": encoded(picture(4, 24, 60), "WEBP"),
+}  # fmt: skip
+GREY = ("grey.png", "signed.tif", "sixteen.png")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,7 @@ def test_every_entry_gives_the_very_pixels_that_were_learned_from(
     monkeypatch.setenv("RESWORK_CACHE", str(tmp_path / "cache"))
     own = trained / "own"
     data, run = folder(own, size=(20, 16), cache=False), load_run(trained / "run")
-    assert data.value_range == (100.0, 5000.0)
+    assert data.value_range == (-500.0, 5000.0)
     assert run.decoder == data.decoder
     zipped = folder(shutil.make_archive(str(tmp_path / "own"), "zip", own), size=(20, 16))
     kept = folder(shutil.copytree(own, tmp_path / "copy"), size=(20, 16))
@@ -87,6 +94,18 @@ def test_every_entry_gives_the_very_pixels_that_were_learned_from(
         assert cli.main(["answer", str(trained / "run"), str(path)]) == 0
         told = f"{path}: {data.classes[int(answer.argmax())]} ({float(answer.max()):.1%})\n"
         assert capsys.readouterr().out == told
+
+
+def test_pictures_in_grey_alone_have_one_channel_whichever_way_they_come_in(tmp_path: Path) -> None:
+    for name in GREY:
+        for place in ("train/a", "train/b", "test/a", "test/b"):
+            write(tmp_path, f"{place}/{name}", FILES[name])
+    data = folder(tmp_path, size=16, cache=False)
+    assert data.input_shape == (1, 16, 16)
+    for index, name in enumerate(GREY):
+        uploaded = fitted(FILES[name], data.input_shape, data.value_range)
+        assert np.array_equal(uploaded, data.train.images[index].numpy()), name
+        assert torch.equal(data.decoder(FILES[name]), data.train.images[index]), name
 
 
 def test_a_decoder_comes_back_from_json(trained: Path) -> None:

@@ -1,4 +1,4 @@
-"""All recorders, two hundred looks and as many pauses: the training is the same to the last bit."""
+"""All recorders, sixty looks and as many pauses: the training is the same to the last bit."""
 
 from itertools import cycle
 from pathlib import Path
@@ -10,7 +10,7 @@ import reswork as rw
 from reswork.experiment.pinned_examples import PinnedExamples
 from reswork.training.events import Event, StepDone
 
-LOOKS = 200
+LOOKS = 60
 RECIPE = rw.Recipe(
     steps=2 * LOOKS, batch_size=16, learning_rate=0.05, device="cpu", precision="fp32", compile="off",
     channels_last=False, mixup=0.2, augmentation=rw.Augmentation(translate=1),

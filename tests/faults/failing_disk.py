@@ -118,8 +118,8 @@ def check(folder: Path, run: rw.Run, told: list[str], disk: Disk, *, for_good: b
     return "complete, and said so" if kinds & {"not_saved", "no_checkpoint"} else "complete"
 
 
-def campaign(count: int, seed: int = 0) -> str:
-    """Every call in turn, at most `count` of them, with three errors, once and for good."""
+def campaign(count: int, seed: int = 0, errors: tuple[int, ...] = ERRORS) -> str:
+    """Every call in turn, at most `count` of them, with these errors, once and for good."""
     pace.COST_SHARE = float("inf")
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
@@ -129,7 +129,7 @@ def campaign(count: int, seed: int = 0) -> str:
         numbers = range(0, len(clean.calls), max(1, len(clean.calls) // count))
         for number in numbers:
             for for_good in (False, True):
-                for code in ERRORS:
+                for code in errors:
                     folder = Path(place) / f"{number}-{for_good}-{code}"
                     disk = Disk(number, for_good=for_good, code=code)
                     run, told = trained(folder, disk)
@@ -138,6 +138,6 @@ def campaign(count: int, seed: int = 0) -> str:
     calls = ", ".join(f"{times} {name}" for name, times in sorted(kinds.items()))
     told_found = ", ".join(f"{times} times {what}" for what, times in found.most_common())
     return (
-        f"A run makes {len(clean.calls)} calls ({calls}); {len(numbers)} of them failed in turn, with three errors, "
-        f"once and for good: the training always ended well; {told_found}."
+        f"A run makes {len(clean.calls)} calls ({calls}); {len(numbers)} of them failed in turn, "
+        f"with {len(errors)} errors, once and for good: the training always ended well; {told_found}."
     )

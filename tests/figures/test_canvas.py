@@ -1,7 +1,5 @@
 import copy
 import html
-import subprocess
-import sys
 
 import numpy as np
 import plotly.graph_objects as go
@@ -121,12 +119,6 @@ def test_numbers_are_small_types_that_travel_as_they_are(all_figures):
 
 def test_colours_are_okabe_and_itos():
     assert {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"} == set(COLOURS)
-
-
-@pytest.mark.parametrize("heavy", ["torch", "ipywidgets", "anywidget", "IPython"])
-def test_importing_figures_loads_nothing_heavy(heavy):
-    code = f"import sys, reswork.figures; sys.exit({heavy!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_all_names_exist():

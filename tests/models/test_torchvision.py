@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
@@ -11,9 +12,11 @@ SAME = {
     "resnet18": ResNetConfig(depth=18, num_classes=1000),
     "resnet34": ResNetConfig(depth=34, num_classes=1000),
     "resnet50": ResNetConfig(depth=50, num_classes=1000),
+    "resnext50_32x4d": ResNetConfig(depth=50, groups=32, bottleneck_width=4, num_classes=1000),
+}
+LARGE = {  # 44 to 69 million weights: only their shapes
     "resnet101": ResNetConfig(depth=101, num_classes=1000),
     "resnet152": ResNetConfig(depth=152, num_classes=1000),
-    "resnext50_32x4d": ResNetConfig(depth=50, groups=32, bottleneck_width=4, num_classes=1000),
     "wide_resnet50_2": ResNetConfig.wide(50, 2, num_classes=1000),
 }
 
@@ -41,6 +44,18 @@ def test_equal_to_the_last_bit(name: str) -> None:
             assert logits.isfinite().all() and logits.any()
             assert torch.equal(logits, theirs.train(mode)(images))
     assert all(torch.equal(ours.state_dict()[key], value) for key, value in theirs.state_dict().items())
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_large_ones_have_the_same_tensors_and_strides(name: str) -> None:
+    with torch.device("meta"):
+        theirs, ours = getattr(torchvision.models, name)(), resnet(LARGE[name])
+    told = [
+        [(key, value.shape) for key, value in net.state_dict().items()]
+        + [(key, m.stride, m.padding, m.groups) for key, m in net.named_modules() if isinstance(m, nn.Conv2d)]
+        for net in (ours, theirs)
+    ]
+    assert told[0] == told[1]
 
 
 def test_gradients_are_equal_too() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.resnet import Bottleneck
 
 from reswork.datasets.dataset import Dataset, Split
 from reswork.models.network import resnet
@@ -56,7 +57,9 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "dropout": lambda: resnet(depth=8, width=8, num_classes=4, dropout=0.2, stochastic_depth=0.3),
     "fixup": lambda: resnet(depth=8, width=8, num_classes=4, norm="none", residual_scaling="fixup"),
     "plain": lambda: resnet(depth=8, width=8, num_classes=4, residual=False),
-    "torchvision": lambda: torchvision.models.resnet18(num_classes=4),
+    "torchvision": lambda: torchvision.models.ResNet(
+        Bottleneck, [1, 1, 1, 1], num_classes=4, width_per_group=8
+    ),
     "mlp": PlainMLP,
     "parallel": lambda: nn.DataParallel(resnet(depth=8, width=8, num_classes=4)),
 }

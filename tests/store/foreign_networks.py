@@ -1,10 +1,16 @@
 """Residual networks as other programs name and build them, written for the tests from their published descriptions."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from reswork.store.checkpoint import Checkpoint, open_checkpoint
+
+IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def lively(net: nn.Module, seed: int = 0) -> nn.Module:
@@ -19,6 +25,21 @@ def lively(net: nn.Module, seed: int = 0) -> nn.Module:
             if module.bias is not None:
                 module.bias.data.normal_(0, 0.1, generator=generator)
     return net.eval()
+
+
+def opened(content: Any, folder: Path, **options: Any) -> Checkpoint:
+    """What `open_checkpoint` makes of a file with this content."""
+    torch.save(content, folder / "net.pt")
+    return open_checkpoint(folder / "net.pt", **options)
+
+
+@torch.no_grad()
+def gap(found: Checkpoint, net: nn.Module, images: Tensor = IMAGES) -> float:
+    """The largest difference of the answers, as a share of the largest answer."""
+    assert found.model is not None, found.sentence
+    wanted = net(images)
+    wanted = wanted if isinstance(wanted, Tensor) else wanted.logits
+    return float((found.model(images) - wanted).abs().max() / wanted.abs().max())
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:

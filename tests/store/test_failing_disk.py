@@ -1,5 +1,6 @@
 """A disk that fails in the middle of a run; `python -m tests.faults failing_disk 1000` lets every call fail in turn."""
 
+import errno
 from pathlib import Path
 
 from reswork.widgets.run_view import RunView
@@ -8,7 +9,7 @@ from tests.faults.failing_disk import Disk, trained
 
 
 def test_whatever_fails_the_training_ends_well_and_what_is_lost_is_told() -> None:
-    assert "the training always ended well" in failing_disk.campaign(8)
+    assert "the training always ended well" in failing_disk.campaign(8, errors=(errno.EIO,))
 
 
 def test_the_panel_says_what_is_not_saved(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("step", [1, 39, 40, 41, 57, 80, 99])
+@pytest.mark.parametrize("step", [1, 40, 57, 99])
 def test_a_stopped_run_goes_on_as_if_it_never_had(whole: Path, tmp_path: Path, step: int) -> None:
     stops.stopped_at(tmp_path / "run", step)
     run = rw.load_run(tmp_path / "run").resume()
@@ -86,10 +86,9 @@ def test_changed_settings_go_on_with_it(tmp_path: Path) -> None:
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_every_optimizer_remembers(tmp_path: Path, optimizer: str) -> None:
+def test_another_optimizer_remembers_too(tmp_path: Path) -> None:
     recipe = replace(
-        FAST, optimizer=optimizer, learning_rate=0.003, nesterov=False, decay_norm_and_bias=False
+        FAST, optimizer="adamw", steps=42, learning_rate=0.003, nesterov=False, decay_norm_and_bias=False
     )
     begun(tmp_path / "whole", recipe=recipe).wait(120)
     run = begun(tmp_path / "stopped", recipe=recipe, start=False)
@@ -101,11 +100,10 @@ def test_every_optimizer_remembers(tmp_path: Path, optimizer: str) -> None:
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_frozen_layers_join_as_they_would_have(tmp_path: Path, optimizer: str) -> None:
+def test_frozen_layers_join_as_they_would_have(tmp_path: Path) -> None:
     """Stopped just before layer2 joins in step 21, just after, and later; 40 steps are an epoch."""
     recipe = replace(
-        FAST, optimizer=optimizer, learning_rate=0.01, nesterov=False, steps=44,
+        FAST, optimizer="adamw", learning_rate=0.01, nesterov=False, steps=44,
         frozen=("conv1", "bn1", "layer1", "layer2"), unfreeze_epochs={"layer2": 0.5, "layer1": 0.9},
         layer_rates={"layer2": 0.3, "fc": 3.0}, class_weights="balanced",
     )  # fmt: skip

@@ -1,10 +1,7 @@
 import copy
 import logging
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -503,20 +500,3 @@ def test_the_history_may_be_given(make_net, make_data, make_recipe):
     assert run.history is history
     assert run.name == "mine"
     assert SettingChanged(1, "momentum", 0.5).step == 1
-
-
-def test_metrics_are_imported_before_the_first_step(tmp_path: Path) -> None:
-    """Not with reswork, and not amid the first curve: in a fresh process."""
-    script = """
-import sys
-import reswork as rw
-
-assert "torchmetrics" not in sys.modules
-net = rw.resnet(depth=8, width=2, in_channels=1, num_classes=10)
-recipe = rw.Recipe(device="cpu", precision="fp32", compile="off")
-next(rw.fit(net, rw.datasets.digits(), recipe))
-assert "torchmetrics.classification" in sys.modules
-print("done")
-"""
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "done\n", done.stderr
