@@ -42,14 +42,12 @@ def _section(study: Study, result: StudyResult | None) -> str:
     head = f"\n## {study.title}\n\n{study.question} {study.source}.\n\n"
     if result is None or not result.is_complete:
         return head + "Not computed yet.\n"
-    rows = "".join(
-        f"| {row.what} | {row.published} | {row.where} | {row.ours} |\n" for row in result.compared
-    )
+    cells = [(row.what, row.published, row.where, row.ours) for row in result.compared]
+    rows = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)
     table = f"| | published | where | here |\n|---|---|---|---|\n{rows}\n" if rows else ""
     verdict, changed = result.verdict, result.settings.to_dict()
     settings = ", ".join(f"{name} {value}" for name, value in changed.items())
-    tolerance = verdict.tolerance[:1].upper() + verdict.tolerance[1:]
-    told = f"**{verdict.state.capitalize()}**: {verdict.sentence}. {tolerance}.\n\n"
+    told = f"**{verdict.state.capitalize()}**: {verdict.sentence}.\n\nThe rule for {verdict.tolerance}.\n\n"
     cost = f"{result.seconds:.0f} s, {result.processor_seconds:.0f} s of processor, on {result.machine}"
     return f"{head}{told}{table}`rw.studies.{study.name}()`: {settings}; {cost}.\n"
 

@@ -7,7 +7,7 @@ from tests.browser.conftest import choose_theme, run_all, until
 CELLS = (
     "import reswork as rw",
     "gallery = rw.studies.gallery()\n"
-    "gallery.cards['degradation'].form.set(depths=(8, 14), width=2, epochs=2, seeds=1)\n"
+    "gallery.cards['degradation'].form.set(depths=(8, 20), width=2, epochs=2, seeds=1)\n"
     "gallery.cards['twin_race'].form.set(depth=8, width=2, epochs=3, seeds=1)\n"
     "gallery.cards['signal_propagation'].form.set(depth=20, width=4, size=16)\n"
     "gallery",

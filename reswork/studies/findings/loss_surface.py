@@ -316,7 +316,13 @@ def verdict(result: StudyResult) -> Verdict:
     if result.settings.seeds < 3:
         return Verdict("open", f"{told}; not enough seeds", tolerance)
     holds = bool((values["plain"] > _TIMES * values["residual"]).all())
-    return Verdict("repeated" if holds else "not repeated", told, tolerance)
+    if holds:
+        return Verdict("repeated", told, tolerance)
+    why = (
+        "the seeds differ by more than the kinds do; a deep plain toy hardly trains, so that "
+        "its plane lies around a poor place"
+    )
+    return Verdict("not repeated", f"{told}; {why}", tolerance)
 
 
 def _answer(result: StudyResult) -> str | None:

@@ -191,7 +191,7 @@ def _told(result: StudyResult) -> str:
     }
     return (
         f"at depth {result.settings.depth}, after {known[-1] + 1} steps, the plain twin's training loss is "
-        f"{means['plain']:.3g}, the residual one's {means['residual']:.3g} ({result.settings.seeds} seeds)"
+        f"{means['plain']:.3g}, the residual one's {means['residual']:.3g} (seeds: {result.settings.seeds})"
     )
 
 
