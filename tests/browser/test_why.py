@@ -23,13 +23,12 @@ def test_an_image_is_clicked_and_explained(lab, open_page) -> None:
     lab.begin_anew()
     page = open_page(lab.write("why.ipynb", CELLS))
     run_all(page)
-    grid = page.locator(".reswork .reswork-plot .imagelayer image, .reswork .reswork-plot image").first
+    grid = page.locator(".reswork .reswork-plot .nsewdrag").first
     grid.wait_for()
-    plot = page.locator(".reswork .reswork-plot", has=page.locator("image")).first
-    plot.scroll_into_view_if_needed()
-    box = grid.bounding_box()
+    grid.scroll_into_view_if_needed()
 
     def opened() -> bool:
+        box = grid.bounding_box()
         page.mouse.move(box["x"] + 30, box["y"] + 60)
         page.mouse.move(box["x"] + 34, box["y"] + 64)
         page.mouse.click(box["x"] + 34, box["y"] + 64)
