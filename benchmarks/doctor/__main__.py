@@ -58,7 +58,7 @@ def main() -> None:
     else:
         found = [records(HERE / "records" / half) for half in ("choose", "second")]
         tried = [fix_records(HERE / "records" / half) for half in ("choose", "second")]
-        PAGE.write_text(page(*found, tried), encoding="utf-8")
+        PAGE.write_text(page(*found, *tried), encoding="utf-8")
 
 
 def _of_work(half: str) -> list[str]:
