@@ -134,8 +134,8 @@ def _left_out(trained: int, total: int) -> str:
     if trained == total:
         return "."
     return (
-        ": the time was over before\nthe others. First came the healthy twins and the kinds whose rules or fixes had been "
-        "changed (the two gradients,\n`imbalance`, `overfitting`, `rate_too_high`, `oscillating_loss`, "
+        ": the time was over before\nthe others. First came the healthy twins and the kinds whose rules or fixes had "
+        "been changed (the two gradients,\n`imbalance`, `overfitting`, `rate_too_high`, `oscillating_loss`, "
         "`saturated_outputs`, `label_noise`), then the "
         "others\nin the order of a hash; this was decided beforehand."
     )
