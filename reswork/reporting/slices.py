@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from scipy.stats import hypergeom
@@ -28,11 +29,13 @@ class Grouping:
         name: such as ``brightness``.
         values: what each group is called.
         group: (N,) int64, of each image; -1: in none.
+        by: what says the group: the ``"data"``, the ``"truth"`` or the ``"model"``.
     """
 
     name: str
     values: tuple[str, ...]
     group: np.ndarray
+    by: Literal["data", "truth", "model"] = "data"
 
     def told(self, value: int) -> str:
         """The name of one group."""
@@ -52,8 +55,8 @@ def slices(
     Images are parted by class, by fifths of brightness, contrast and sharpness, by each column of what is known of
     them, and by clusters of their embeddings; then by pairs of two of these. A part is tested by Fisher's exact test
     against all others; a pair against the rest of either of its two parts, so that dark cats are no finding where cats
-    are as wrong in daylight. Holm's correction for all that were tested keeps the chance of any false finding at
-    ``level``.
+    are as wrong in daylight. Class and cluster are never a pair: a frog among what the model sees as cats is wrong by
+    definition. Holm's correction for all that were tested keeps the chance of any false finding at ``level``.
 
     Args:
         predictions: with labels.
@@ -131,7 +134,7 @@ def groupings(predictions: Predictions, *, seed: int = 0) -> list[Grouping]:
     """Every way in which the images are parted."""
     found = []
     if predictions.labels is not None:
-        found.append(Grouping("class", predictions.classes, predictions.labels))
+        found.append(Grouping("class", predictions.classes, predictions.labels, "truth"))
     if predictions.images is not None:
         found += [fifths(name, values) for name, values in image_traits(predictions.images).items()]
     found += columns(predictions.columns)
@@ -176,7 +179,7 @@ def clusters(features: np.ndarray, seed: int) -> list[Grouping]:
     scale = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.maximum(scale, np.finfo(np.float32).tiny)
     fitted = MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=1024).fit(unit)
-    return [Grouping("cluster", tuple(map(str, range(count))), fitted.labels_.astype(np.int64))]
+    return [Grouping("cluster", tuple(map(str, range(count))), fitted.labels_.astype(np.int64), "model")]
 
 
 def worse_slices(
@@ -197,7 +200,9 @@ def worse_slices(
         least: images that a part must have.
     """
     tests = [test for each in parted for test in _single(wrong, each, least)]
-    tests += [test for pair in combinations(parted, 2) for test in _pairs(wrong, *pair, least)]
+    for one, two in combinations(parted, 2):
+        if {one.by, two.by} != {"truth", "model"}:  # a frog among what the model sees as cats is wrong by definition
+            tests += _pairs(wrong, one, two, least)
     corrected = holm(np.array([test[1] for test in tests]))
     found = []
     for (parts, _, elsewhere, inside), p_value in zip(tests, corrected, strict=True):

@@ -86,3 +86,13 @@ def test_what_is_not_known_is_in_no_group():
     assert (fifths("x", np.full(4, np.nan)).group == -1).all()
     many = columns({"word": np.array([f"w{k % 60}" for k in range(300)])})[0]
     assert len(many.values) == 30 and (many.group == -1).sum() == 150
+
+
+def test_a_class_within_a_cluster_of_another_one_is_no_finding():
+    rng = np.random.default_rng(0)
+    labels, seen = rng.integers(0, 4, 4000), rng.integers(0, 4, 4000)
+    seen = np.where(rng.random(4000) < 0.8, labels, seen)  # what the model makes of it decides the answer
+    ways = [Grouping("class", tuple("abcd"), labels, "truth"), Grouping("cluster", tuple("abcd"), seen, "model")]
+    assert not worse_slices(seen != labels, ways).found
+    ways[0] = Grouping("class", tuple("abcd"), labels)
+    assert worse_slices(seen != labels, ways).found
