@@ -69,11 +69,11 @@ def comparison_text(found: ReportComparison) -> str:
 def comparison_body(found: ReportComparison) -> str:
     """The page's sentences, tables and figures, for a page of its own or as a section."""
     best = found.headline
-    gone = (
-        ""
-        if np.isnan(best.error_reduction)
-        else f" Of the errors, {_percent(best.error_reduction)} are gone."
-    )
+    share, gone = best.error_reduction, ""
+    if share >= 0:
+        gone = f" Of the errors, {_percent(share)} are gone."
+    elif share < 0:
+        gone = f" There are {_percent(-share)} more errors."
     sure = {
         "better": "It is better.",
         "worse": "It is worse.",

@@ -201,7 +201,7 @@ def worse_slices(
     """
     tests = [test for each in parted for test in _single(wrong, each, least)]
     for one, two in combinations(parted, 2):
-        if {one.by, two.by} != {"truth", "model"}:  # a frog among what the model sees as cats is wrong by definition
+        if {one.by, two.by} != {"truth", "model"}:
             tests += _pairs(wrong, one, two, least)
     corrected = holm(np.array([test[1] for test in tests]))
     found = []

@@ -92,7 +92,10 @@ def test_a_class_within_a_cluster_of_another_one_is_no_finding():
     rng = np.random.default_rng(0)
     labels, seen = rng.integers(0, 4, 4000), rng.integers(0, 4, 4000)
     seen = np.where(rng.random(4000) < 0.8, labels, seen)  # what the model makes of it decides the answer
-    ways = [Grouping("class", tuple("abcd"), labels, "truth"), Grouping("cluster", tuple("abcd"), seen, "model")]
+    ways = [
+        Grouping("class", tuple("abcd"), labels, "truth"),
+        Grouping("cluster", tuple("abcd"), seen, "model"),
+    ]
     assert not worse_slices(seen != labels, ways).found
     ways[0] = Grouping("class", tuple("abcd"), labels)
     assert worse_slices(seen != labels, ways).found
