@@ -61,6 +61,7 @@ STAGES = (  # each in a fresh process, line after line: what it must not have br
         ("import reswork.models.sheet", "torch plotly ipywidgets"),
         ("rw.History()", "torch plotly ipywidgets"),
         ("rw.results.Attribution", "torch plotly captum ipywidgets"),
+        ("rw.studies.NAMES", "torch plotly sklearn ipywidgets"),
         ("rw.figures.loss_curves", "torch ipywidgets anywidget IPython"),
     ),
     (
