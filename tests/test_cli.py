@@ -95,7 +95,7 @@ def test_ctrl_c_stops_the_run_and_keeps_it(folder: Path) -> None:
             if line.startswith("step ") and not line.startswith("step 0/"):
                 break
         child.send_signal(signal.SIGINT)
-        rest = child.communicate(timeout=60)[0]
+        rest = child.communicate(timeout=300)[0]
     assert child.returncode == 130
     assert "stopped after" in rest
     (saved,) = runs()

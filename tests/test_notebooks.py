@@ -31,7 +31,7 @@ os.chdir({folder!r})
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[NotebookClient]:
     """One for all notebooks, which has imported torch; each finds no names of the one before."""
-    client = NotebookClient(nbformat.v4.new_notebook(), timeout=150)
+    client = NotebookClient(nbformat.v4.new_notebook(), timeout=300)
     with client.setup_kernel():
         run(client, with_cell(SMALL))
         yield client

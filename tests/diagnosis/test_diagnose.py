@@ -31,7 +31,7 @@ def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[rw.
     torch.manual_seed(0)
     model = rw.resnet(depth=8, width=8, in_channels=1)
     run = rw.train(model, data, RECIPE, directory=tmp_path_factory.mktemp("runs") / "healthy")
-    run.wait(120)
+    run.wait(300)
     yield run
 
 
@@ -55,13 +55,13 @@ def test_a_run_while_it_trains_stays_as_it_is(data: Dataset) -> None:
         run.add_recorder(rw.recorders.losses(run.history))
         run.pause()
         run.start()
-        run.wait_until_still(60)
+        run.wait_until_still(300)
         run.step(6)
-        run.wait_until_still(60)
+        run.wait_until_still(300)
         if asked:
             assert isinstance(rw.diagnose(run), Diagnosis)
         run.resume()
-        run.wait(60)
+        run.wait(300)
         losses.append(run.history.series("loss/train").values.tolist())
     assert len(losses[0]) == 12 and losses[0] == losses[1]
 
@@ -121,13 +121,13 @@ def test_a_fix_branches_a_new_run(data: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     slow = replace(RECIPE, learning_rate=1e-5)
     run = rw.train(rw.resnet(depth=8, width=8, in_channels=1), data, slow, directory=tmp_path / "slow")
-    run.wait(120)
+    run.wait(300)
     found = rw.diagnose(run)
     assert _kinds(found)[0] == "rate_too_low"
     fix = found[0].fix
     assert fix is not None and str(fix.changes[0]) == "recipe: learning_rate 1e-05 → 0.1"
     better = fix.branch(run, directory=tmp_path / "better")
-    better.wait(120)
+    better.wait(300)
     assert better.history.last("top1/test") > run.history.last("top1/test") + 0.3
     told = outcome(found[0], run, better)
     assert told.gone and told.after == better.history.last("top1/test") and told.before is not None
@@ -165,7 +165,7 @@ def test_a_glance_tells_a_rate_that_is_too_low_and_the_page_takes_its_fix(
     model = rw.resnet(depth=8, width=4, in_channels=1)
     slow = replace(RECIPE, steps=100, learning_rate=1e-5)
     run = rw.train(model, data.subset(300, 50), slow, directory=tmp_path / "slow")
-    run.wait(120)
+    run.wait(300)
     found = at_a_glance(run)
     assert _kinds(found) == ["rate_too_low"]
     assert found.not_asked["leakage"] == "only the record was looked at"
@@ -179,13 +179,13 @@ def test_a_glance_tells_a_rate_that_is_too_low_and_the_page_takes_its_fix(
     row.why.click()
     assert row.figure is None
     line.ask.click()
-    assert line.wait(60) and line.ask.layout.display == "none" and "rate_too_low" in line.rows
+    assert line.wait(300) and line.ask.layout.display == "none" and "rate_too_low" in line.rows
     line.rows["rate_too_low"].take.click()
     new = view.run
     assert new is not None and new is not run and new.recipe.learning_rate == 0.1
     assert "tries the fix of rate_too_low, beside slow" in line.told.value
-    new.wait(120)
+    new.wait(300)
     view.refresh()
-    assert line.wait(60) and "rate_too_low is not found any more" in line.told.value
+    assert line.wait(300) and "rate_too_low is not found any more" in line.told.value
     view.refresher.stop()
     close_tree(view.bar)

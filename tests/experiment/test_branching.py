@@ -26,7 +26,7 @@ def digits():
 def trained(digits, recipe=RECIPE, **settings) -> rw.Run:
     torch.manual_seed(0)
     run = rw.train(rw.resnet(depth=8, width=4, in_channels=1, **settings), digits, recipe)
-    run.wait(60)
+    run.wait(300)
     return run
 
 
@@ -38,7 +38,7 @@ def losses(run) -> np.ndarray:
 def test_a_branch_from_step_0_with_nothing_changed_is_the_original(digits, settings) -> None:
     run = trained(digits, rw.Recipe.from_dict(RECIPE.to_dict() | settings), dropout=0.1)
     again = rw.branch(run, 0)
-    again.wait(60)
+    again.wait(300)
     assert np.array_equal(losses(again), losses(run))
     here, there = run.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(here[name], there[name]) for name in here)
@@ -51,11 +51,11 @@ def test_from_a_checkpoint_of_the_step_it_goes_on_as_the_original_did(digits) ->
     torch.manual_seed(0)
     run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), digits, RECIPE, start=False)
     run.step(6)
-    run.wait_until_still(60)
+    run.wait_until_still(300)
     run.stop()
-    run.wait(60)
+    run.wait(300)
     again = rw.branch(rw.load_run(run.name), 6)
-    again.wait(60)
+    again.wait(300)
     assert again.history.series("loss/train").steps.tolist() == list(range(7, 13))
     assert np.array_equal(losses(again), losses(whole)[6:])
     (note,) = [note for note in again.history.notes if note.kind == "branched"]
@@ -66,7 +66,7 @@ def test_another_learning_rate_from_a_moment_in_the_middle(digits) -> None:
     run = trained(digits)
     step = rw.moments(run).nearest(5)
     new = rw.branch(run, step, {"learning_rate": 0.01}, name="slower")
-    new.wait(60)
+    new.wait(300)
     assert new.history.series("learning_rate").steps[0] == step + 1
     assert new.history.last("learning_rate") < run.history.last("learning_rate")
     assert rw.load_run("slower").parent["changes"] == {"learning_rate": [0.1, 0.01]}
@@ -85,7 +85,7 @@ def test_without_a_shortcut_or_a_branch_it_trains(change, digits) -> None:
     before = torch.get_rng_state()
     new = rw.branch(rw.load_run(run.name), 4, config=change)
     assert torch.equal(torch.get_rng_state(), before)
-    assert new.wait(60) is rw.RunState.FINISHED
+    assert new.wait(300) is rw.RunState.FINISHED
     assert np.isfinite(losses(new)).all()
     saved = rw.load_run(new.name)
     assert {name: value[1] for name, value in saved.parent["changes"].items()} == {
@@ -101,9 +101,9 @@ def test_a_fresh_branch_is_a_network_as_its_settings_say(digits) -> None:
     model.relu = torch.nn.Sigmoid()
     model.layer1[0].conv1.weight.data.zero_()
     run = rw.train(model, digits, RECIPE)
-    run.wait(60)
+    run.wait(300)
     fresh = rw.branch(run, 0, fresh=True)
-    fresh.wait(60)
+    fresh.wait(300)
     assert np.array_equal(losses(fresh), losses(trained(digits)))
     assert rw.load_run(fresh.name).parent["changes"] == {"weights": ["as they were", "fresh"]}
     assert not isinstance(fresh.model.relu, torch.nn.Sigmoid)
@@ -120,7 +120,7 @@ def test_what_cannot_be_branched_says_why(digits) -> None:
     with pytest.raises(rw.InvalidSetting, match=r"layer9\.9"):
         rw.branch(run, 3, config={"shortcuts_off": ("layer9.9",)})
     none = rw.train(rw.resnet(depth=8, width=4, in_channels=1), digits, RECIPE, moments_bytes=0)
-    none.wait(60)
+    none.wait(300)
     with pytest.raises(rw.InvalidSetting, match="kept no moments"):
         rw.branch(none, 3)
 
@@ -132,17 +132,17 @@ def test_a_diverged_run_is_repaired_from_a_moment_before(digits) -> None:
     torch.manual_seed(0)
     run = rw.train(rw.resnet(depth=8, width=4, in_channels=1, norm="none"), digits, wild)
     with pytest.raises(ArithmeticError):
-        run.wait(60)
+        run.wait(300)
     new = rw.branch(run, 0, {"learning_rate": 0.01})
-    assert new.wait(60) is rw.RunState.FINISHED
+    assert new.wait(300) is rw.RunState.FINISHED
 
 
 def test_the_tree_holds_every_run_with_what_was_changed(digits) -> None:
     run = trained(digits)
     first = rw.branch(run, 4, {"learning_rate": 0.01})
-    first.wait(60)
+    first.wait(300)
     second = rw.branch(first, 8, {"weight_decay": 0.0})
-    second.wait(60)
+    second.wait(300)
     alone = trained(digits)
     nodes = family(tree_of(rw.runs()), second.name)
     assert [node.name for node in nodes] == [run.name, first.name, second.name]

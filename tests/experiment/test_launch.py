@@ -45,7 +45,7 @@ def _net() -> ResNet:
 def test_a_run_is_recorded_and_written(data: Dataset, folder: Path) -> None:
     model = _net()
     run = train(model, data, RECIPE)
-    run.wait(60)
+    run.wait(300)
     (saved,) = runs()
     assert saved.directory == folder / run.name
     assert saved.state is RunState.FINISHED
@@ -68,7 +68,7 @@ def test_a_stopped_run_keeps_what_it_has(data: Dataset) -> None:
     while run.steps_done < 3:
         time.sleep(0.01)
     run.stop()
-    run.wait(60)
+    run.wait(300)
     saved = load_run(run.name)
     assert saved.state is RunState.STOPPED
     assert not saved.interrupted
@@ -81,7 +81,7 @@ def test_start_false_waits_and_recorders_can_be_chosen(data: Dataset) -> None:
     assert run.state is RunState.READY
     assert load_run(run.name).state is RunState.READY
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert "learning_rate" in run.history.names
     assert run.history.groups == ()
     assert load_run(run.name).state is RunState.FINISHED
@@ -98,11 +98,11 @@ def test_names_and_folders_are_checked_before_anything_starts(data: Dataset, tmp
 
 
 def test_a_folder_and_a_name_of_ones_own(data: Dataset, tmp_path: Path) -> None:
-    train(_net(), data, RECIPE, directory=tmp_path / "mine").wait(60)
+    train(_net(), data, RECIPE, directory=tmp_path / "mine").wait(300)
     assert load_run(tmp_path / "mine").state is RunState.FINISHED
     made = [train(_net(), data, RECIPE, name="seed 1") for _ in range(2)]
     for run in made:
-        run.wait(60)
+        run.wait(300)
     assert [run.name for run in made] == ["seed 1", "seed 1-2"]
 
 
@@ -115,7 +115,7 @@ def test_a_read_only_folder_stops_no_training(
     monkeypatch.setattr(directory_module.Path, "mkdir", refuse)  # root may write anywhere
     run = train(_net(), data, RECIPE)
     with pytest.warns(RuntimeWarning, match="not saved: .*Permission denied"):
-        assert run.wait(60) is RunState.FINISHED
+        assert run.wait(300) is RunState.FINISHED
     (note,) = [note for note in run.history.notes if note.kind == "not_saved"]
     assert "Permission denied" in note.details["reason"]
     assert len(run.history.series("loss/train")) == 8
@@ -124,7 +124,7 @@ def test_a_read_only_folder_stops_no_training(
 def test_a_foreign_network_is_trained_and_saved_without_a_config(data: Dataset) -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
     run = train(model, data, RECIPE)
-    run.wait(60)
+    run.wait(300)
     saved = load_run(run.name)
     assert (saved.config, saved.model_label, saved.parameters) == (None, "Sequential", 130)
     with pytest.raises(InvalidSetting, match="was not built here"):
@@ -189,7 +189,7 @@ print(run.state.name, *sorted(set(kinds)), run.steps_done)
 
 
 def test_a_full_disk_stops_no_training_and_leaves_a_readable_run(folder: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["FINISHED", "moments_not_saved", "no_checkpoint", "not_saved", "60"], (
         done.stderr
     )

@@ -21,7 +21,7 @@ def run(digits, tmp_path_factory):
     torch.manual_seed(0)
     net = rw.resnet(depth=8, width=8, in_channels=1)
     run = rw.train(net, digits, RECIPE, directory=tmp_path_factory.mktemp("run") / "r")
-    run.wait(60)
+    run.wait(300)
     return run
 
 

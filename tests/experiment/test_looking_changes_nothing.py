@@ -35,7 +35,7 @@ def trained(folder: Path, look: bool) -> tuple[list[float], dict[str, torch.Tens
         look_around(run, data)
     run.resume()
     run.start()
-    run.wait(120)
+    run.wait(300)
     return losses, {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -55,7 +55,7 @@ def look_around(run: rw.Run, data: rw.datasets.Dataset) -> None:
     for _ in range(LOOKS):
         run.step(2)
         next(looks)(run.snapshot())
-        run.wait_until_still(30)
+        run.wait_until_still(300)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_three_seeds_are_three_runs_as_one_would_train_them_by_hand() -> None:
     weights = [each.clone() for each in model.parameters()]
     state = torch.get_rng_state()
     found = rw.train_seeds(model, DATA, RECIPE, seeds=3, name="mine")
-    assert found.wait(60) == (rw.RunState.FINISHED,) * 3
+    assert found.wait(300) == (rw.RunState.FINISHED,) * 3
     assert found.done and found.error is None and len(found.histories) == 3
     assert torch.equal(torch.get_rng_state(), state) and not torch.equal(before, state)
     assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True)), (
@@ -40,7 +40,7 @@ def test_three_seeds_are_three_runs_as_one_would_train_them_by_hand() -> None:
     torch.manual_seed(6)
     by_hand = rw.train(rw.resnet(**NET), DATA, rw.Recipe(**{**RECIPE.to_dict(), "seed": 6,
                        "augmentation": RECIPE.augmentation}), name="hand")  # fmt: skip
-    by_hand.wait(60)
+    by_hand.wait(300)
     assert losses(by_hand) == losses(found.runs[1]) != losses(found.runs[0])
     (name,) = rw.seed_groups(rw.runs(search="mine"))
     assert name == "mine"
@@ -49,7 +49,7 @@ def test_three_seeds_are_three_runs_as_one_would_train_them_by_hand() -> None:
 
 
 def test_a_folder_of_ones_own_holds_a_folder_for_each_seed(tmp_path: Path) -> None:
-    rw.train_seeds(rw.resnet(**NET), DATA, RECIPE, seeds=2, directory=tmp_path / "own").wait(60)
+    rw.train_seeds(rw.resnet(**NET), DATA, RECIPE, seeds=2, directory=tmp_path / "own").wait(300)
     assert [run.name for run in rw.runs(tmp_path / "own", sort="name")] == ["seed-5", "seed-6"]
 
 
@@ -61,7 +61,7 @@ def test_a_function_makes_networks_that_were_not_built_here() -> None:
         return made[-1]
 
     found = rw.train_seeds(make, DATA, RECIPE, seeds=2)
-    found.wait(60)
+    found.wait(300)
     assert [run.model for run in found.runs] == made
     assert len({losses(run)[0] for run in found.runs}) == 2
 
@@ -107,7 +107,7 @@ def test_a_run_that_fails_keeps_no_other_from_being_trained() -> None:
 
     found = rw.train_seeds(make, DATA, RECIPE, seeds=3)
     with pytest.raises(ValueError, match="made to fail"):
-        found.wait(60)
+        found.wait(300)
     assert [run.state.value for run in found.runs] == ["finished", "failed", "finished"]
 
 
@@ -122,7 +122,7 @@ def test_a_network_that_cannot_be_made_again_is_told_by_wait() -> None:
 
     found = rw.train_seeds(make, DATA, RECIPE, seeds=3)
     with pytest.raises(MemoryError, match="no room"):
-        found.wait(60)
+        found.wait(300)
     assert found.done and len(found.runs) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_network_that_cannot_be_made_again_is_told_by_wait() -> None:
 def test_a_stop_ends_the_series(by: str) -> None:
     found = rw.train_seeds(rw.resnet(**NET), DATA, LONG, seeds=3)
     (found if by == "series" else found.current).stop()
-    assert found.wait(60) == (rw.RunState.STOPPED,)
+    assert found.wait(300) == (rw.RunState.STOPPED,)
     assert found.done and len(rw.runs()) == 1
 
 

@@ -30,7 +30,7 @@ def net() -> rw.ResNet:
 
 def trained(data, name: str, **settings) -> rw.LiveRun:
     run = rw.train(net(), data, rw.Recipe(**{"epochs": 3, **FIXED, **settings}), name=name)
-    run.wait(120)
+    run.wait(300)
     return run
 
 
@@ -54,11 +54,11 @@ def test_it_goes_on_as_if_it_had_never_stopped(data) -> None:
     whole = trained(data, "whole")
     run = rw.train(net(), data, rw.Recipe(epochs=3, **FIXED), name="stopped", start=False)
     run.step(6)
-    run.wait_until_still(60)
+    run.wait_until_still(300)
     run.stop()
-    run.wait(60)
+    run.wait(300)
     again = rw.load_run("stopped").resume(data=data)
-    again.wait(120)
+    again.wait(300)
     for series in ("loss/train", "mean_iou/train", "mean_iou/test"):
         assert values(again, series) == values(whole, series)
 
@@ -83,10 +83,10 @@ def test_moments_branches_and_seeds(data) -> None:
     told = " ".join(rw.what_changed(*looks))
     assert "the mean IoU of seg at step 12 is" in told and "test pictures right" not in told
     branch = rw.branch(run, 8, {"learning_rate": 0.01}, data=data)
-    branch.wait(120)
+    branch.wait(300)
     assert rw.load_run(branch.name).task_kind == "segmentation"
     seeds = rw.train_seeds(net(), data, rw.Recipe(steps=2, **FIXED), seeds=2)
-    seeds.wait(120)
+    seeds.wait(300)
     assert "%" in rw.compare_seeds(seeds, seeds).sentence
     assert rw.figures.metric_curves(
         {"seeds": seeds.histories}, seeds.metrics

@@ -212,7 +212,7 @@ def test_script_runs_without_reswork(tmp_path: Path) -> None:
     np.savez(arrays, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), str(arrays)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "step 5 of 5: loss" in done.stdout

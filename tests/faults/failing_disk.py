@@ -86,7 +86,7 @@ def trained(folder: Path, disk: Disk) -> tuple[rw.Run | None, list[str]]:
         run = rw.train(
             network, DATA, RECIPE, directory=folder, recorders=[rw.recorders.losses], save_every_s=0.0
         )
-        run.wait(60)
+        run.wait(300)
     return run, [str(each.message) for each in told]
 
 

@@ -153,7 +153,7 @@ class Requests(RuleBasedStateMachine):
     def _end(self, run: rw.Run) -> None:
         run.stop()
         run.start()  # one that never began still has its folder
-        run.wait_until_still(30)
+        run.wait_until_still(300)
         for thread in threading.enumerate():
             if isinstance(thread, RunThread):
                 thread.join(30)

@@ -23,10 +23,10 @@ def stopped_at(folder: Path, step: int) -> None:
     run = begun(folder, start=False)
     if step:
         run.step(step)
-        run.wait_until_still(120)
+        run.wait_until_still(300)
     run.stop()
     if step:
-        run.wait(120)
+        run.wait(300)
     else:
         run.start()
 

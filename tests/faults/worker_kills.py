@@ -64,7 +64,7 @@ def killed(folder: Path, after_s: float) -> ProcessRun:
     finally:
         os.kill(run.pid, signal.SIGKILL)
     try:
-        run.wait(60)
+        run.wait(300)
     except WorkerFailed as error:
         assert "SIGKILL" in str(error)
         return run

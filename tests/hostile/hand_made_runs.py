@@ -49,9 +49,9 @@ def good_run(folder: Path) -> Path:
     recipe = Recipe(epochs=4, batch_size=8, device="cpu", precision="fp32", compile="off")
     run = train(net, small_data(), recipe, directory=folder / "good", start=False)
     run.step(3)
-    run.wait_until_still(60)
+    run.wait_until_still(300)
     run.stop()
-    run.wait(60)
+    run.wait(300)
     return folder / "good"
 
 

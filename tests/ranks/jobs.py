@@ -186,7 +186,7 @@ def steered(what: str) -> dict[str, Any]:
         )
         run.join(ranks)
         run.step(10)
-        run.wait_until_still(20)
+        run.wait_until_still(300)
         found: dict[str, Any] = {"paused": run.steps_done}
         if what == "pause":
             time.sleep(1.0)
@@ -194,9 +194,9 @@ def steered(what: str) -> dict[str, Any]:
         if what == "set":
             run.set(learning_rate=0.01, weight_decay=0.0)
         run.step(10)
-        run.wait_until_still(20)
+        run.wait_until_still(300)
         run.stop()
-        found["state"] = run.wait(20).name
+        found["state"] = run.wait(300).name
         return {**found, "steps": run.steps_done, "rates": rates, "weights": tensors(model)}
 
 

@@ -40,7 +40,7 @@ class Listener:
 
     def open(self, name: str, settings: Mapping[str, str], step: int | None) -> None:
         if self.gate is not None:
-            self.gate.wait(60)
+            self.gate.wait(300)
         self._fail()
         self.name, self.settings = name, settings
         self.begun.append(step)
@@ -70,7 +70,7 @@ def sent(listener: Listener, net: ResNet, data: Dataset, folder: Path, **options
         return Forwarding("listener", history, listener, **options)
 
     run = train(net, data, RECIPE, directory=folder / "mine", recorders=[default_recorders, make])
-    assert run.wait(60).name == "FINISHED"
+    assert run.wait(300).name == "FINISHED"
     return run
 
 
@@ -159,10 +159,10 @@ def stopped_at_three(
             time.sleep(0.2)  # what was sent before arrives
             listener.failures = 10**9
         run.step()
-        run.wait_until_still(60)
+        run.wait_until_still(300)
     run.stop()
     with nullcontext() if lost_from is None else pytest.warns(RuntimeWarning, match="nobody there"):
-        run.wait(60)
+        run.wait(300)
     listener.failures = 0
     return load_run(folder)
 
@@ -180,7 +180,7 @@ def test_a_run_that_goes_on_sends_what_had_not_arrived(
         data=tiny_data,
         recorders=[lambda history: Forwarding("tensorboard", history, listener, interval_s=0.0)],
     )
-    assert again.wait(60).name == "FINISHED" and not notes(again, "recorder removed")
+    assert again.wait(300).name == "FINISHED" and not notes(again, "recorder removed")
     (_, begun), ended = listener.begun, listener.ended
     assert begun <= last and ended == "FINISHED"
     kept = [point for point in first if point[1] < begun]  # the receiver hides the others
@@ -197,7 +197,7 @@ def test_a_run_that_goes_on_without_its_receiver_says_so(
 ) -> None:
     run = stopped_at_three(Listener(), tiny_net, tiny_data, tmp_path / "mine").resume(data=tiny_data)
     with pytest.warns(RuntimeWarning, match="not sent to tensorboard: resume"):
-        assert run.wait(60).name == "FINISHED"
+        assert run.wait(300).name == "FINISHED"
     (told,) = notes(run, "not_sent")
     assert told["recorder"] == "tensorboard" and "rw.recorders.tensorboard" in told["reason"]
 

@@ -83,7 +83,7 @@ def test_frozen_layers_are_there_and_stand_still(net, data, make_recipe) -> None
     history = History()
     run = Run(net, data, make_recipe(steps=12), history=history, recorders=[timed("weight_norms", history)])
     run.start()
-    run.wait(60)
+    run.wait(300)
     frozen, trained = history.vectors("weight_norm").values.T
     assert len(set(frozen.tolist())) == 1 and len(set(trained.tolist())) > 1
     assert frozen[0] == pytest.approx(net[0].weight.double().norm().item(), rel=1e-5)

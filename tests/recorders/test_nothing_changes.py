@@ -42,7 +42,7 @@ def trained(model: nn.Module, data, recipe, recorders=()) -> tuple[list[float], 
     losses = Losses()
     run = Run(model, data, recipe, recorders=[losses, *recorders])
     run.start()
-    assert run.wait(60) is RunState.FINISHED
+    assert run.wait(300) is RunState.FINISHED
     return losses.values, model.state_dict()
 
 
@@ -99,14 +99,14 @@ def test_started_and_stopped_in_the_middle_with_pauses_and_snapshots(make_net, d
     history, watched = History(), Losses()
     run = Run(make_net("dropout"), data, recipe, recorders=[watched])
     run.step(5)
-    run.wait_until_still(20)
+    run.wait_until_still(300)
     for _ in range(5):
         made = all_recorders(history)
         budget = Budget(history, made)
         for each in (*made, budget):
             run.add_recorder(each)
         run.step(4)
-        run.wait_until_still(20)
+        run.wait_until_still(300)
         run.snapshot()(torch.rand(2, 3, 8, 8))
         for each in (*made, budget):
             run.remove_recorder(each)
@@ -115,7 +115,7 @@ def test_started_and_stopped_in_the_middle_with_pauses_and_snapshots(make_net, d
     while not run.done:
         run.snapshot()
         time.sleep(0.005)
-    assert run.wait(20) is RunState.FINISHED
+    assert run.wait(300) is RunState.FINISHED
     assert watched.values == losses
     assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in weights.items())
     assert len(history.vectors("activation_mean")) > 0
@@ -187,7 +187,7 @@ def test_one_that_fails_is_named_and_the_training_is_as_without(make_net, data, 
     run = Run(make_net("dropout"), data, make_recipe(steps=6), history=history, recorders=[recorder, watched])
     run.start()
     with pytest.warns(RuntimeWarning, match="activations failed and was taken off"):
-        run.wait(30)
+        run.wait(300)
     assert watched.values == losses
     (note,) = history.notes
     assert (note.kind, note.details["recorder"]) == ("recorder removed", "activations")
@@ -225,14 +225,14 @@ def test_taken_off_it_costs_nothing(make_net, data, make_recipe):
     for each in made:
         run.add_recorder(each)
     run.step(3)
-    run.wait_until_still(20)
+    run.wait_until_still(300)
     for each in made:
         run.remove_recorder(each)
     spent = [each.spent_s for each in made]
     run.step(3)
-    run.wait_until_still(20)
+    run.wait_until_still(300)
     assert [each.spent_s for each in made] == spent
     assert not run._controls.wants_batches and not run._controls.wants_gradients
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in run.model.modules())
     run.stop()
-    run.wait(20)
+    run.wait(300)

@@ -195,7 +195,7 @@ def test_the_catalogue_names_the_series_that_are_written(make_net, data, make_re
     made = [timed(kind.name, history) for kind in CATALOGUE]
     run = Run(make_net("post"), data, make_recipe(steps=25), history=history, recorders=made)
     run.start()
-    run.wait(60)
+    run.wait(300)
     written = {*history.names, *history.groups, *history.arrays}
     for kind in CATALOGUE:
         assert set(kind.writes) - {"device/utilisation"} <= written, kind.name

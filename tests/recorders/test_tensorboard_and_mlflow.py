@@ -26,7 +26,7 @@ def test_tensorboard_reads_what_was_recorded(tmp_path: Path, tiny_net: ResNet, t
     )
     recorders = [default_recorders, tensorboard(tmp_path / "logs")]
     run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
-    run.wait(60)
+    run.wait(300)
     read = reader.EventAccumulator(
         str(tmp_path / "logs" / "mine"), size_guidance={"scalars": 0, "tensors": 0}
     )
@@ -57,10 +57,10 @@ def stopped(folder: Path, at: int, net: ResNet, data: Dataset, recorders: list[A
     run = train(net, data, RECIPE, directory=folder, recorders=recorders, start=False)
     for step in (2, at - 2):
         run.step(step)
-        run.wait_until_still(60)
+        run.wait_until_still(300)
         time.sleep(0.3)  # a pause so long has a checkpoint
     run.stop()
-    run.wait(60)
+    run.wait(300)
     return load_run(folder)
 
 
@@ -75,7 +75,7 @@ def test_tensorboard_goes_on_with_a_run_and_hides_what_a_lost_continuation_wrote
     first = saved.history.series("loss/train").steps.tolist()
     assert first == [1, 2, 3, 4]
     run = saved.resume(data=tiny_data, step=2, recorders=recorders[1:])
-    run.wait(60)
+    run.wait(300)
     read = reader.EventAccumulator(str(tmp_path / "logs" / "mine"), size_guidance={"scalars": 0})
     read.Reload()
     series = run.history.series("loss/train")
@@ -92,7 +92,7 @@ def test_tensorboard_on_a_disk_that_refuses(tmp_path: Path, tiny_net: ResNet, ti
     recorders = [default_recorders, tensorboard(tmp_path / "logs")]
     run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
     with pytest.warns(RuntimeWarning, match="not sent to tensorboard"):
-        assert run.wait(60).name == "FINISHED" and run.steps_done == 6
+        assert run.wait(300).name == "FINISHED" and run.steps_done == 6
     assert [note.details["recorder"] for note in run.history.notes if note.kind == "not_sent"] == [
         "tensorboard"
     ]
@@ -103,7 +103,7 @@ def test_mlflow_reads_what_was_recorded(
 ) -> None:
     client, recorders = mlflow_store
     run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
-    run.wait(60)
+    run.wait(300)
     assert not [note for note in run.history.notes if note.kind == "not_sent"]
     (found,) = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
     assert (found.info.run_name, found.info.status) == ("mine", "FINISHED")
@@ -127,7 +127,7 @@ def test_mlflow_goes_on_with_the_same_run(
     (before,) = client.search_runs([number])
     assert before.info.status == "KILLED"
     run = saved.resume(data=tiny_data, recorders=recorders[1:])
-    run.wait(60)
+    run.wait(300)
     assert not [note for note in run.history.notes if note.kind == "not_sent"]
     (found,) = client.search_runs([number])
     assert (found.info.run_id, found.info.status) == (before.info.run_id, "FINISHED")
@@ -147,5 +147,5 @@ def test_mlflow_without_a_server(
     recorders = [default_recorders, mlflow("http://127.0.0.1:9")]
     run = train(tiny_net, tiny_data, RECIPE, directory=tmp_path / "mine", recorders=recorders)
     with pytest.warns(RuntimeWarning, match="not sent to mlflow"):
-        assert run.wait(60).name == "FINISHED" and run.steps_done == 6
+        assert run.wait(300).name == "FINISHED" and run.steps_done == 6
     assert [note.details["recorder"] for note in run.history.notes if note.kind == "not_sent"] == ["mlflow"]

@@ -35,7 +35,7 @@ def test_a_run_with_a_folder_has_moments_and_a_writer_behind_its_recorders(
     assert isinstance(keeper, MomentKeeper) and isinstance(writer, RunWriter)
     assert run.moments is keeper and keeper.most_bytes == 10**6
     run.start()
-    assert run.wait(60) is RunState.FINISHED
+    assert run.wait(300) is RunState.FINISHED
     saved = load_run(tmp_path / "mine")
     assert (saved.name, saved.directory, saved.steps_done) == (run.name, run.directory, run.steps_done)
     assert (saved.is_live, run.is_live) == (False, True)
@@ -46,7 +46,7 @@ def test_a_run_without_a_folder_trains_all_the_same(tiny_net, tiny_data) -> None
     run = assembled(tiny_net, tiny_data, None, name="nowhere", recorders=[losses])
     assert (run.name, run.directory, run.moments) == ("nowhere", None, None)
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert len(run.history.series("loss/train")) == 3
 
 

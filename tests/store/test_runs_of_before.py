@@ -89,7 +89,7 @@ def test_the_pair_of_seeds_is_one_group(kept: Path) -> None:
 
 def test_the_stopped_one_goes_on_as_it_did_that_day(kept: Path) -> None:
     run = rw.load_run(kept / "stopped").resume()
-    assert run.wait(60) is rw.RunState.FINISHED
+    assert run.wait(300) is rw.RunState.FINISHED
     losses, wanted = run.history.series("loss/train"), np.array(KNOWN["losses of the stopped one"])
     assert losses.steps.tolist() == list(range(1, 41))
     assert losses.values[:STOPPED_AT].tolist() == wanted[:STOPPED_AT].tolist()  # read, not computed again
@@ -103,7 +103,7 @@ def test_the_stopped_one_goes_on_as_it_did_that_day(kept: Path) -> None:
 
 def test_a_branch_grows_from_a_moment_of_before(kept: Path) -> None:
     run = rw.branch(rw.load_run(kept / "finished"), 22, {"learning_rate": 0.01}, directory=kept / "branch")
-    assert run.wait(60) is rw.RunState.FINISHED
+    assert run.wait(300) is rw.RunState.FINISHED
     assert run.history.series("loss/train").steps.tolist() == list(range(23, 41))
     assert rw.load_run(kept / "branch").parent["run"] == "finished"
 

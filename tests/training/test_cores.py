@@ -44,18 +44,18 @@ class Held:
         run.add_recorder(self._look)
         run.resume()
         run.start()
-        assert self._there.wait(60)
+        assert self._there.wait(300)
 
     def _look(self, event: Event) -> None:
         self.seen.add(torch.get_num_threads())
         if isinstance(event, StepDone) and event.step == self._at:
             self._there.set()
-            assert self._go_on.wait(60)
+            assert self._go_on.wait(300)
 
     def let_go(self) -> RunState:
         """To its end."""
         self._go_on.set()
-        return self.run.wait(60)
+        return self.run.wait(300)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_an_interrupt_that_falls_into_it_is_not_lost(cores, monkeypatch):
     try:
         with pytest.raises(KeyboardInterrupt):
             assert cores._settle_in_main(None) == 0
-            threading.Event().wait(60)
+            threading.Event().wait(300)
     finally:
         signal.signal(signal.SIGINT, usual)
     assert list(asked) == []  # it settled all the same

@@ -246,7 +246,7 @@ def test_weights_that_somebody_froze_stay_frozen_and_are_told(make_data: Any, ma
     recipe = make_recipe(steps=12, frozen=("layer2",), unfreeze_epochs={"layer2": 1})
     run = Run(model, make_data(), recipe)
     run.start()
-    run.wait(60)
+    run.wait(300)
     now = model.state_dict()
     for name, weight in model.named_parameters():
         by_hand = name.startswith("layer1") or name == "layer2.0.conv1.weight"
@@ -273,7 +273,7 @@ def test_a_net_without_frozen_layers_is_not_remarked_upon(make_data: Any, make_r
     assert (started.frozen.layers, started.frozen.moving) == ((), ())
     run = Run(small_net(), make_data(), make_recipe(steps=1))
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert run.history.notes == ()
 
 
@@ -309,7 +309,7 @@ def test_recorders_say_that_a_frozen_layer_stands_still(make_data: Any, make_rec
     ]
     run = Run(small_net(), make_data(), recipe, history=history, recorders=recorders)
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert [note.kind for note in history.notes] == ["frozen", "unfrozen"]  # none was taken off
     for group in ("grad_norm", "update_ratio"):
         found = history.vectors(group)

@@ -46,7 +46,7 @@ def test_a_plain_function_hears_everything_and_a_wrapped_one_what_it_asked_for(
     run = Run(make_net(), make_data(), make_recipe(steps=3), recorders=recorders)
     assert run.recorders == tuple(recorders)
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert {type(event) for event in some} == {StepDone, RunEnded}
     assert {"BatchReady", "GradientsReady", "StepDone"} < {type(event).__name__ for event in every}
     assert counts.steps == [1, 2, 3]
@@ -67,7 +67,7 @@ def test_one_that_keeps_nothing_is_not_in_a_checkpoint(make_net, make_data, make
         recorders=[print_nothing, Counts(), Keeps()],
     )
     run.start()
-    run.wait(60)
+    run.wait(300)
     assert run._recorder_set.state() == ({}, {"keeps": {"steps": [1, 2, 3]}})
 
 

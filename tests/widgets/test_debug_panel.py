@@ -16,7 +16,7 @@ def run(small_data, tmp_path):
     run = rw.train(rw.resnet(NET), small_data, RECIPE, directory=tmp_path / "run")
     yield run
     run.stop()
-    run.wait_until_still(20)
+    run.wait_until_still(300)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_run_that_goes_on_is_reported_from_a_copy_with_one_thread(
 
 
 def test_a_run_from_disk_without_its_data_says_what_to_do(panel, small_data, tmp_path) -> None:
-    rw.train(rw.resnet(NET), small_data, replace(RECIPE, steps=2), directory=tmp_path / "run").wait(60)
+    rw.train(rw.resnet(NET), small_data, replace(RECIPE, steps=2), directory=tmp_path / "run").wait(300)
     saved = rw.load_run(tmp_path / "run")
     panel.watch(saved, rw.datasets.digits())
     panel.view.show()

@@ -17,7 +17,7 @@ def run():
     run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), rw.datasets.digits(), RECIPE)
     yield run
     run.stop()
-    run.wait_until_still(20)
+    run.wait_until_still(300)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def panel(run):
     close_tree(panel.view)
 
 
-def wait_for(condition, seconds: float = 30.0) -> None:
+def wait_for(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
@@ -47,7 +47,7 @@ def test_the_plots_begin_with_the_blocks() -> None:
 def test_every_recorder_has_its_price_and_every_plot_its_numbers(panel, run) -> None:
     wait_for(lambda: run.steps_done > 120)
     run.pause()
-    run.wait_until_still(20)
+    run.wait_until_still(300)
     panel.refresh()
     priced = [name for name, row in panel._rows.items() if "ms" in row.price.value]
     assert {"gradient_norms", "activations", "shortcut_and_branch", "update_ratios"} <= set(priced)
@@ -62,7 +62,7 @@ def test_a_tick_starts_and_stops_a_recorder_while_the_run_goes_on(panel, run) ->
     assert "activations" not in panel._recorder_controls.taken
     wait_for(lambda: run.history.notes and any(note.kind == "recorder stopped" for note in run.history.notes))
     run.pause()
-    run.wait_until_still(20)
+    run.wait_until_still(300)
     count = len(run.history.vectors("activation_mean"))
     run.resume()
     step = run.steps_done
@@ -82,7 +82,7 @@ def test_interval_and_budget_reach_the_run(panel, run) -> None:
 def test_a_run_from_disk_has_its_plots_and_no_switches(panel, run) -> None:
     wait_for(lambda: run.steps_done > 60)
     run.stop()
-    run.wait(20)
+    run.wait(300)
     panel.watch(rw.load_run(run.name))
     panel.refresh()
     assert all(row.tick.disabled for row in panel._rows.values())

@@ -37,7 +37,7 @@ def panel(net):
     close_tree(panel.view)
 
 
-def settle(panel: InspectorPanel, seconds: float = 60.0) -> None:
+def settle(panel: InspectorPanel, seconds: float = 300.0) -> None:
     assert panel._worker.wait(seconds)
     assert panel._error.layout.display == "none", panel._error.value
 
@@ -60,7 +60,7 @@ def test_a_clicked_block_shows_its_maps_and_a_misspelt_name_the_nearest_three(pa
     settle(panel)
     assert "layer2.0" in panel.maps.summary
     panel._where.value = "layer2.O"
-    assert panel._worker.wait(60)
+    assert panel._worker.wait(300)
     assert "layer2.0" in panel._error.value and panel._error.layout.display is None
 
 
@@ -149,7 +149,7 @@ def test_an_upload_is_looked_at_and_a_bad_one_changes_nothing(panel) -> None:
     def upload(content: bytes) -> None:
         file = {"name": "a", "type": "", "size": len(content), "content": memoryview(content)}
         panel._upload.value = ({**file, "last_modified": datetime.now(UTC)},)
-        assert panel._worker.wait(60)
+        assert panel._worker.wait(300)
 
     buffer = io.BytesIO()
     Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(buffer, "PNG")
@@ -197,7 +197,7 @@ def test_a_network_of_somebody_else_and_a_view_that_leaves_nothing() -> None:
     assert foreign.training
     assert all(torch.equal(state[name], tensor) for name, tensor in foreign.state_dict().items())
     view.close()
-    view.panel._worker.wait(20)
+    view.panel._worker.wait(300)
     assert set(_instances) == before
 
 
@@ -205,7 +205,7 @@ def test_what_is_no_network_is_refused_and_one_that_does_not_fit_says_so() -> No
     with pytest.raises(InvalidSetting, match="give a torch"):
         rw.inspect("resnet18", rw.datasets.digits())  # type: ignore[arg-type]
     view = rw.inspect(nn.Linear(3, 2), rw.datasets.digits())
-    assert view.panel._worker.wait(20)
+    assert view.panel._worker.wait(300)
     assert "cannot take" in view.panel._error.value
     view.close()
 

@@ -19,7 +19,7 @@ def menus(panel) -> dict[str, w.Dropdown]:
     return {name: f.control for name, f in fields.items() if isinstance(f.control, w.Dropdown)}
 
 
-def wait_for(condition, seconds: float = 20.0) -> None:
+def wait_for(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
@@ -147,7 +147,7 @@ def test_a_long_reading_shows_how_far_it_is(small_data, monkeypatch) -> None:
     def read_slowly(name: str) -> rw.datasets.Dataset:
         with Ticker("Decoding <b>", 1_000) as ticker:
             ticker.advance(250)
-            assert goes_on.wait(20)
+            assert goes_on.wait(300)
         return small_data
 
     monkeypatch.setattr("reswork.datasets.progress.FIRST_S", 0.0)

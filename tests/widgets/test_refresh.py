@@ -25,7 +25,7 @@ def refresh_threads() -> int:
     return sum(thread.name == "reswork-refresh" for thread in threading.enumerate())
 
 
-def wait_for(condition, seconds: float = 5.0) -> None:
+def wait_for(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
@@ -74,7 +74,7 @@ def test_an_expensive_refresh_is_called_less_often() -> None:
     slow.refresher = Refresher(slow.refresh, interval_s=0.001, share=0.1)
     started = time.monotonic()
     slow.refresher.start()
-    assert slow.done.wait(10)
+    assert slow.done.wait(300)
     assert time.monotonic() - started > 2 * 0.02 / 0.1 * 0.9
 
 

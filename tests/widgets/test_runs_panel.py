@@ -244,7 +244,7 @@ def test_several_seeds_are_watched_with_mean_and_band(runs_here: Path) -> None:
     )
     view = rw.live(runs)
     assert isinstance(view, SeedsView)
-    runs.wait(60)
+    runs.wait(300)
     _wait(lambda: view.stop.disabled and view.status.value.count("finished, step 4 of 4") == 2)
     assert "x&amp;y" in view.status.value
     _wait(lambda: "(2 runs): at step 4" in view.loss.summary)  # the plots come after the words
@@ -256,7 +256,7 @@ def test_several_seeds_are_watched_with_mean_and_band(runs_here: Path) -> None:
     assert set(w.widgets.widget._instances) < before
 
 
-def _wait(condition: Any, seconds: float = 30.0) -> None:
+def _wait(condition: Any, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"

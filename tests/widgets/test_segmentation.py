@@ -32,11 +32,11 @@ def run(data, tmp_path_factory):
         recipe,
         directory=tmp_path_factory.mktemp("runs") / "seg",
     )
-    run.wait(120)
+    run.wait(300)
     return run
 
 
-def settle(panel: InspectorPanel, seconds: float = 60.0) -> None:
+def settle(panel: InspectorPanel, seconds: float = 300.0) -> None:
     assert panel._worker.wait(seconds)
     assert panel._error.layout.display == "none", panel._error.value
 

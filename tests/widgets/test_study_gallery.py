@@ -28,7 +28,7 @@ def test_a_card_runs_draws_compares_and_settles_the_guess(gallery, tmp_path, mon
     card.noted.click()
     assert card.choices.disabled and "Noted" in card.told.value
     card.run.click()
-    assert card.wait(60)
+    assert card.wait(300)
     assert list(card.figures) == ["A sum"] and isinstance(card.figures["A sum"], LiveFigure)
     assert "5050" in card.found.value and "Repeated." in card.found.value and "complete" in card.said.value
     assert "Your guess was right" in card.told.value and "1 of 1 guesses right" in gallery.score.value
@@ -59,18 +59,18 @@ def test_stop_keeps_what_is_there_and_run_goes_on(tmp_path):
             break
         card.wait(0.01)
     card.stop()
-    assert card.wait(60)
+    assert card.wait(300)
     assert card.result is not None and 0 < card.result.share < 1
     assert "Run goes on from there" in card.said.value and "Open." in card.found.value
     assert "&lt;b&gt;" not in card.said.value
     card.cost.click()
-    assert card.wait(60) and "about 14 h" in card.said.value
+    assert card.wait(300) and "about 14 h" in card.said.value
     gallery.close()
 
 
 def test_what_was_computed_before_is_there_at_once(gallery, tmp_path):
     gallery.cards["sum"].run.click()
-    assert gallery.cards["sum"].wait(60)
+    assert gallery.cards["sum"].wait(300)
     folder = tmp_path / "studies"
     other = StudyGallery({"sum": made_study([])}, GuessBook(folder), folder)
     assert list(other.cards["sum"].figures) == ["A sum"] and "complete" in other.cards["sum"].said.value

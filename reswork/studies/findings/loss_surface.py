@@ -38,11 +38,11 @@ class SurfaceSettings(TrainingSettings):
 
 
 def coarse_to_fine(points: int) -> list[tuple[int, int]]:
-    """All cells of a square, spread out first: every fourth, then every second, then the rest.
+    """All cells of a square, a coarse grid first, then those between, until none is left.
 
     Example:
-        >>> coarse_to_fine(3)[:4]
-        [(0, 0), (0, 2), (2, 0), (2, 2)]
+        >>> coarse_to_fine(5)[:4]
+        [(0, 0), (0, 2), (0, 4), (2, 0)]
     """
     found: dict[tuple[int, int], None] = {}
     step = 1
