@@ -60,7 +60,7 @@ class DebugView(w.VBox):
         super().__init__()
         self.report, self.on_image, self._threads = report, on_image, threads
         self.fill = button("Fill", "Compute the sections one after the other", self._fill, "primary")
-        self.stop = button("Stop", "End the section that is computed, and begin no other", self._stop)
+        self.stop = button("Stop filling", "End the section that is computed, and begin no other", self._stop)
         self.error = ErrorLine()
         self.said = w.HTML()
         self.said.add_class("reswork-note")

@@ -29,7 +29,7 @@ class WhyView(w.VBox):
         super().__init__()
         self.why = why
         self.explain = button("Explain", "All looks, one after the other", self._fill, "primary")
-        self.stop = button("Stop", "End the look that goes on, and begin no other", self._stop)
+        self.stop = button("Stop explaining", "End the look that goes on, and begin no other", self._stop)
         self.error = ErrorLine()
         self.words, self.said = w.HTML(), w.HTML()
         self.words.add_class("reswork-why-words")

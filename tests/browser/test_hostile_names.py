@@ -85,7 +85,7 @@ def test_no_name_runs_in_any_panel_or_picture_or_repr(lab: Any, open_page: Any) 
     bench.get_by_role("button", name="Start", exact=True).click()
     wait_state(page, "running")
     wait_step(page, 60)
-    for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug"):
+    for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Debug", "Inspect"):
         bench.get_by_role("button", name=sheet, exact=True).click()
         page.wait_for_timeout(1000)
         assert page.evaluate(UNHARMED), sheet
