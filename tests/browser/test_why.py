@@ -45,7 +45,7 @@ def test_an_image_is_clicked_and_explained(lab, open_page) -> None:
     assert "The answer is" in text and "margin of logits" in text and page.evaluate(PLAIN, text)
     assert page.locator(".reswork-why .reswork-error:visible").count() == 0
     drawing = page.locator(".reswork-why .reswork-plot", has_text="Margin without each block")
-    assert drawing.locator("svg .barlayer .point").count() >= 3
+    until(page, lambda: drawing.locator("svg .barlayer .point").count() >= 3)
     assert page.locator(".reswork-why h3").all_inner_texts()[0] == "The answer"
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         choose_theme(page, theme)
