@@ -40,7 +40,15 @@ def test_freed_memory_is_kept_until_the_training_has_ended() -> None:
     assert kept > 200 > left + 100
 
 
-def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
-    monkeypatch.setattr(allocator, "_glibc_trim", lambda: None)
+def test_only_a_program_that_keeps_memory_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(allocator, "_glibc_trim", lambda: asked.append)
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     allocator.give_back()
+    assert asked == []
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    allocator.give_back()
+    assert asked == [0]
+    monkeypatch.setattr(allocator, "_glibc_trim", lambda: None)  # another C library
+    allocator.give_back()
+    assert asked == [0]

@@ -12,14 +12,14 @@ from reswork.contrast.comparison import ModelComparison, compare_models
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks import task_for
-from reswork.widgets.form import ErrorLine, button
-from reswork.widgets.latest_job import LatestJob
+from reswork.widgets.form import button
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
+from reswork.widgets.working_view import WorkingView
 
 
-class CompareView(w.VBox):
+class CompareView(WorkingView):
     """What two models answer and are, as soon as each part is computed.
 
     Args:
@@ -29,8 +29,6 @@ class CompareView(w.VBox):
     def __init__(self, comparison: ModelComparison) -> None:
         super().__init__()
         self.comparison = comparison
-        self._worker = LatestJob(lambda error: self.error.tell(str(error)))
-        self.error = ErrorLine()
         self.said = w.HTML('<span class="reswork-muted">Both answer the test images ...</span>')
         self.said.add_class("reswork-note")
         self.drawn, self.line = _grid(), _grid()
@@ -54,17 +52,6 @@ class CompareView(w.VBox):
         self.add_class("reswork")
         self._due: list[Callable[[], Iterator[None]]] = []
         self._renew(self._whole, self._parted)
-
-    def wait(self, seconds: float = 600) -> bool:
-        """Wait until everything is drawn; False after so many seconds."""
-        return self._worker.wait(seconds)
-
-    def close(self) -> None:
-        """End what is computed, take the view off the page and free its widgets."""
-        self._worker.cancel()
-        self._worker.wait(10)  # what is computed now may still make widgets
-        if self.comm is not None:
-            close_tree(self)
 
     def _renew(self, *parts: Callable[[], Iterator[None]]) -> None:
         """Compute some parts; what a click ends half done is still due for the next job."""

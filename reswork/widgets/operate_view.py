@@ -36,12 +36,12 @@ from reswork.surgery import (
 )
 from reswork.surgery.operation import Part, block_of
 from reswork.tasks import task_for
-from reswork.widgets.form import ErrorLine, button, listed_numbers
+from reswork.widgets.form import button, listed_numbers
 from reswork.widgets.inspector import answer_html, first_layer, mask_html
-from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
+from reswork.widgets.working_view import WorkingView
 
 SAMPLE = (100, 500)  # test images that are answered after each change, at least and at most
 MOMENT_S = 0.5  # that they shall take
@@ -49,7 +49,7 @@ _SHOWN = 24  # thumbnails
 _MAPS = 8
 
 
-class OperateView(w.VBox):
+class OperateView(WorkingView):
     """The drawing of a network, the operations on it, and what they do to its answers.
 
     Everything is computed in the background; a newer change ends what an older one had begun.
@@ -81,8 +81,6 @@ class OperateView(w.VBox):
             "picture": self._pictured,
             "thumbnails": self._thumbnailed,
         }
-        self._worker = LatestJob(lambda error: self.error.tell(str(error)))
-        self.error = ErrorLine()
         self.score = w.HTML()
         self.lines = w.VBox()
         self.hint = w.HTML()
@@ -187,17 +185,6 @@ class OperateView(w.VBox):
     def act(self, operation: Operation) -> None:
         """Do an operation at the end of the list."""
         self._turned(lambda: self.operations.append(operation))
-
-    def wait(self, seconds: float = 600) -> bool:
-        """Wait until everything is drawn; False after so many seconds."""
-        return self._worker.wait(seconds)
-
-    def close(self) -> None:
-        """End what is computed, take the view off the page and free its widgets."""
-        self._worker.cancel()
-        self._worker.wait(10)  # what is computed now may still make widgets
-        if self.comm is not None:
-            close_tree(self)
 
     def _doing(self, make: Callable[[], Operation]) -> Callable[[], None]:
         return lambda: self._turned(lambda: self.operations.append(make()))

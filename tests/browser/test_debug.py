@@ -1,5 +1,7 @@
 """The page Debug in a real browser while a network trains: a report fills, a cell is clicked, a lasso makes a slice."""
 
+import re
+
 import pytest
 
 from tests.browser.conftest import choose_theme, open_workbench, until
@@ -38,6 +40,7 @@ def test_a_report_fills_while_it_trains_and_answers_clicks(training) -> None:
     page.mouse.click(box["x"] + box["width"] * 0.05, box["y"] + box["height"] * 0.05)
     told = page.locator(".widget-html-content", has_text=" are called ")
     told.first.wait_for()
+    assert re.match(r"[\d,]+ images of .+ are called .+", told.first.inner_text())
 
     plot = page.locator(".reswork-plot:has(.modebar-btn[data-title='Lasso Select'])").first
     plot.scroll_into_view_if_needed()
@@ -56,7 +59,9 @@ def test_a_report_fills_while_it_trains_and_answers_clicks(training) -> None:
         if not place:
             page.mouse.down()
     page.mouse.up()
-    page.get_by_text("of them right", exact=False).first.wait_for()
+    drawn = page.get_by_text("of them right", exact=False).first
+    drawn.wait_for()
+    assert re.search(r"[1-9]\d* images", drawn.inner_text())
     page.get_by_placeholder("what they have in common").fill("<b>middle")
     press(page, "Keep as a slice")
     page.locator(".widget-html-content li b", has_text="<b>middle").wait_for()

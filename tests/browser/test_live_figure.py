@@ -80,3 +80,4 @@ def test_a_draw_that_fails_or_hangs_holds_up_none_after_it(bench) -> None:
         page.evaluate(NARROWED, wide)
         page.wait_for_function("how => globalThis.spoiled === how", arg=how)
         page.wait_for_function(FITS, arg=wide)
+        assert page.locator(".reswork-plot .main-svg:visible").count() >= 3, "a plot is lost"

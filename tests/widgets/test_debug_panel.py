@@ -45,7 +45,7 @@ def test_a_run_that_goes_on_is_reported_from_a_copy_with_one_thread(
     panel.view.show()
     assert panel.wait() and panel.shown is not None
     assert f"<b>{run.name}</b> after" in panel._told.value and "20 test images of noise" in panel._told.value
-    panel.shown.fill.click()
+    panel.shown.begin.click()
     assert panel.shown.wait()
     assert {"scores", "embedding", "duplicates"} <= set(panel.shown.sections) and set(counts) == {1}
     assert panel.shown.report.model is not run.model and not run.done

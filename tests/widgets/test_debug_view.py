@@ -31,14 +31,14 @@ def view(given):
 def test_costs_are_told_before_and_sections_appear_in_order(view: DebugView) -> None:
     assert "about 0 s" in view.said.value and "needs the model and its data" in view.said.value
     assert not view.sections and view.stop.disabled
-    view.fill.click()
+    view.begin.click()
     assert view.wait()
     assert list(view.sections) == [each.name for each in view.report.plan() if each.done]
-    assert "took" in view.said.value and not view.fill.disabled and view.error.layout.display == "none"
+    assert "took" in view.said.value and not view.begin.disabled and view.error.layout.display == "none"
 
 
 def test_a_click_on_a_cell_shows_its_images(view: DebugView) -> None:
-    view.fill.click()
+    view.begin.click()
     assert view.wait()
     view._cell("0/2")
     given = view.report.predictions
@@ -121,7 +121,7 @@ def test_what_a_report_has_is_there_at_once_and_stop_ends_it(given) -> None:
     list(made.fill(["scores"]))
     view = debug(report=made)
     assert view.wait() and list(view.sections) == ["scores"]
-    view._stop()
+    view._give_up()
     view._worker.submit(view._filled)
     assert view.wait() and list(view.sections) == ["scores"]
     view.close()

@@ -27,13 +27,16 @@ def quick(model, data, index=3):
 def test_looks_appear_with_words_and_cost(model, data):
     view = rw.debug(quick(model, data))
     assert isinstance(view, WhyView) and view.wait()
-    assert list(view.looks) == ["answer"] and "about 1 s" in view.said.value and not view.words.value
+    assert list(view.sections) == ["answer"] and "about 1 s" in view.said.value and not view.words.value
     assert view.stop.disabled
     view.why._lacks["maps"] = "it is not wanted here"
-    view.explain.click()
+    view.begin.click()
     assert view.wait() and view.error.layout.display == "none"
-    assert list(view.looks)[:4] == ["answer", "flips", "neighbours", "turning"] and "carriers" in view.looks
-    assert "The answer" in view.words.value and "took" in view.said.value and not view.explain.disabled
+    assert (
+        list(view.sections)[:4] == ["answer", "flips", "neighbours", "turning"]
+        and "carriers" in view.sections
+    )
+    assert "The answer" in view.words.value and "took" in view.said.value and not view.begin.disabled
     below = view.below
     view._click("train image 2")
     (inner,) = below.children
@@ -49,9 +52,9 @@ def test_looks_appear_with_words_and_cost(model, data):
 def test_stop_ends_what_goes_on(model, data):
     view = WhyView(quick(model, data))
     assert view.wait()
-    view.explain.click()
+    view.begin.click()
     view.stop.click()
-    assert view.wait() and "maps" not in view.looks and view.stop.disabled
+    assert view.wait() and "maps" not in view.sections and view.stop.disabled
     view.close()
 
 
