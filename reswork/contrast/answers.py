@@ -4,8 +4,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.stats import binom
 from torch import Tensor, nn
 
 from reswork.datasets.augmentation import normalise
@@ -128,7 +128,7 @@ def mcnemar(worse: int, better: int) -> float:
         >>> mcnemar(0, 0)
         1.0
     """
-    return min(1.0, 2 * float(binom.cdf(min(worse, better), worse + better, 0.5)))
+    return min(1.0, 2 * float(scipy.stats.binom.cdf(min(worse, better), worse + better, 0.5)))
 
 
 def as_inputs(data: Dataset, images: np.ndarray) -> Tensor:

@@ -1,7 +1,7 @@
 """Classes that could be one: the model cannot tell them apart."""
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy
 
 from reswork.reporting.predictions import Predictions
 from reswork.results.data_findings import AlikeClasses
@@ -51,7 +51,7 @@ def alike_classes(predictions: Predictions, *, threshold: float = THRESHOLD) -> 
 
 def separation(positive: np.ndarray, negative: np.ndarray) -> float:
     """Chance that one of the first is larger than one of the second, ties half (AUROC)."""
-    ranks = rankdata(np.concatenate([positive, negative]))
+    ranks = scipy.stats.rankdata(np.concatenate([positive, negative]))
     n = len(positive)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negative)))
 

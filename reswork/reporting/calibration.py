@@ -1,8 +1,7 @@
 """Whether confidence means what it says, and the temperature that would mend it."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+import scipy
 
 from reswork.reporting.predictions import Predictions
 from reswork.reporting.scores import log_probabilities
@@ -35,7 +34,9 @@ def calibration(predictions: Predictions, *, seed: int = 0) -> Calibration:
     drawn = np.random.default_rng(seed).permutation(len(labels))
     fitted, judged = drawn[: len(labels) // 2], drawn[len(labels) // 2 :]
     temperature = best_temperature(probabilities[fitted], labels[fitted])
-    cooled = softmax(log_probabilities(probabilities[judged]) / temperature, axis=1).astype(np.float32)
+    cooled = scipy.special.softmax(log_probabilities(probabilities[judged]) / temperature, axis=1).astype(
+        np.float32
+    )
     return Calibration(
         whole,
         temperature,
@@ -50,10 +51,14 @@ def best_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     logits, rows = log_probabilities(probabilities), np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+        return -float(
+            scipy.special.log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean()
+        )
 
     low, high = np.log(_TEMPERATURES)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    found = scipy.optimize.minimize_scalar(
+        loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}
+    )
     return float(np.exp(found.x))
 
 

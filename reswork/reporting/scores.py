@@ -3,9 +3,8 @@
 import warnings
 
 import numpy as np
+import scipy
 import torch
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
 
 from reswork.reporting.predictions import Predictions
 from reswork.results.scores import ClassScores, Mistakes
@@ -87,8 +86,12 @@ def confusion_order(confusion: np.ndarray) -> np.ndarray:
         return np.arange(len(both))
     distances = 1 - both / both.max()
     np.fill_diagonal(distances, 0)
-    tree = linkage(squareform(distances, checks=False), "average", optimal_ordering=len(both) <= 300)
-    return leaves_list(tree).astype(np.int64)
+    tree = scipy.cluster.hierarchy.linkage(
+        scipy.spatial.distance.squareform(distances, checks=False),
+        "average",
+        optimal_ordering=len(both) <= 300,
+    )
+    return scipy.cluster.hierarchy.leaves_list(tree).astype(np.int64)
 
 
 def mistakes(predictions: Predictions) -> Mistakes:

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import hypergeom
+import scipy
 
 from reswork.reporting.predictions import Predictions
 from reswork.reporting.traits import image_traits
@@ -261,7 +261,7 @@ def _pairs(wrong: np.ndarray, one: Grouping, two: Grouping, least: int) -> list[
 
 def worse_by_chance(errors: float, count: float, all_errors: float, whole: float) -> float:
     """Chance that so many images drawn from the whole have at least so many errors (Fisher's exact test)."""
-    return float(hypergeom.sf(errors - 1, whole, all_errors, count))
+    return float(scipy.stats.hypergeom.sf(errors - 1, whole, all_errors, count))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class InsidePanel:
         self._run: AnyRun | None = None
         self._recorder_controls: RecorderControls | None = None
         self._lock = threading.RLock()
-        self._quiet = False
+        self._shows = False  # while facts go to the rows; only under the lock
         self._drawn: object = None
         self._moment: int | None = None  # the step that is looked back at
         self.view = Part(self._made, self.refresh)
@@ -56,6 +56,7 @@ class InsidePanel:
         self._share.observe(
             lambda change: self._steer(lambda controls: controls.limit(change["new"] / 100)), names="value"
         )
+        self._shown_share: float | None = None
         self._total = w.HTML()
         self._beside = w.HTML()  # what looks from outside, in the same budget
         self._error = ErrorLine()
@@ -91,9 +92,12 @@ class InsidePanel:
                     plot.show(getattr(figures, name)(history))
 
     def switch(self, name: str, on: bool) -> None:
-        """Start or stop a recorder of the run that goes on."""
-        if self._steer(lambda controls: controls.switch(name, on)):
-            self._show_rows()
+        """Start or stop a recorder of the run that goes on; the tick goes back where that cannot be done."""
+        with self._lock:
+            if not self._shows:
+                self._steer(lambda controls: controls.switch(name, on))
+                self._rows[name].forget()
+                self._show_rows()
 
     def pace(self, name: str, every: int) -> None:
         """Let a recorder measure every so many steps."""
@@ -103,18 +107,18 @@ class InsidePanel:
     def _is_active(self) -> bool:
         return self._run is not None and self._run.is_live and not self._run.done
 
-    def _steer(self, act: Callable[[RecorderControls], None]) -> bool:
-        """Do it, or say under the budget why it cannot be done; false where nothing goes on."""
-        recorder_controls = self._recorder_controls
-        if self._quiet or recorder_controls is None or not self._is_active:
-            return False
-        try:
-            act(recorder_controls)
-        except (InvalidSetting, RuntimeError) as error:  # the latter where a process does not answer
-            self._error.tell(str(error))
-        else:
-            self._error.tell("")
-        return True
+    def _steer(self, act: Callable[[RecorderControls], None]) -> None:
+        """Do it, or say under the budget why it cannot be done."""
+        with self._lock:  # a person may press while another thread brings the rows up to date
+            recorder_controls = self._recorder_controls
+            if self._shows or recorder_controls is None or not self._is_active:
+                return
+            try:
+                act(recorder_controls)
+            except (InvalidSetting, RuntimeError) as error:  # the latter where a process does not answer
+                self._error.tell(str(error))
+            else:
+                self._error.tell("")
 
     def _show_rows(self) -> None:
         if not (self.view.is_shown and self.table.is_shown):
@@ -126,14 +130,15 @@ class InsidePanel:
             if recorder_controls is not None
             else (None, None)
         )
-        self._quiet = True
+        self._shows = True
         try:
             for name, row in self._rows.items():
                 row.show(taken.get(name), active=active)
-            if share is not None:
+            if share is not None and share != self._shown_share:
+                self._shown_share = share
                 self._share.value = round(100 * share, 3)
         finally:
-            self._quiet = False
+            self._shows = False
         words = f"{100 * total:.2f} % of a step now" if total is not None else "no run that goes on"
         self._total.value = f'<span class="reswork-muted">{words}</span>'
         self._beside.value = (
@@ -162,13 +167,22 @@ class _Row:
             [self.tick, self.every, self.price, words],
             layout=w.Layout(flex_flow="row wrap", align_items="center"),
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """The next `show` sets tick and interval whatever was shown before."""
+        self._shown: tuple[bool | None, int | None] = (None, None)
 
     def show(self, control: RecorderControl | None, *, active: bool) -> None:
-        """Bring the row up to date."""
-        self.tick.value = control is not None
+        """Bring the row up to date; tick and interval only where the facts changed, as a person may be at them."""
+        on, every = control is not None, control.every if control is not None and self._thinned else None
+        was_on, was_every = self._shown
+        self._shown = on, every
+        if on != was_on:
+            self.tick.value = on
+        if every is not None and every != was_every:
+            self.every.value = every
         self.tick.disabled = self.every.disabled = not active
-        if control is not None and self._thinned:
-            self.every.value = control.every
         self.price.value = _price_html(control.price if control is not None else None)
 
 

@@ -228,7 +228,7 @@ class Workbench(w.VBox):
     def _ipython_display_(self) -> None:
         display(self._repr_mimebundle_(), raw=True)
         self._still.show(self.run)
-        in_background(lambda: import_module("torch._dynamo"))  # or the first optimizer waits a second for it
+        in_background(_import_ahead)
 
     def _take_first_steps_away(self) -> None:
         for widget in self._first_steps.children:
@@ -378,6 +378,12 @@ class Workbench(w.VBox):
             if run.done or began not in (None, self._listed):
                 self._listed = began
                 self.runs_panel.renew()
+
+
+def _import_ahead() -> None:
+    """What the first training would wait three seconds for: the compiler, which any optimizer wants, and metrics."""
+    for name in ("torch._dynamo", "torchmetrics"):
+        import_module(name)
 
 
 def _taken_up(run: AnyRun) -> AnyRun:

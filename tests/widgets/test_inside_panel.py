@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -70,6 +71,31 @@ def test_a_tick_starts_and_stops_a_recorder_while_the_run_goes_on(panel, run) ->
     assert len(run.history.vectors("activation_mean")) == count
     panel._rows["activations"].tick.value = True
     wait_for(lambda: len(run.history.vectors("activation_mean")) > count)
+
+
+def test_a_tick_pressed_while_the_rows_are_brought_up_to_date_is_not_lost(panel, run, monkeypatch) -> None:
+    """The page is brought up to date by one thread, a person's press arrives in another."""
+    row, showing, pressed = panel._rows["activations"], threading.Event(), threading.Event()
+    last = list(panel._rows.values())[-1]
+
+    def show(control, *, active) -> None:
+        showing.set()
+        assert pressed.wait(300)
+
+    monkeypatch.setattr(last, "show", show)
+    refreshing = threading.Thread(target=panel.refresh)
+    refreshing.start()
+    assert showing.wait(300)
+    switch = panel.switch
+    monkeypatch.setattr(panel, "switch", lambda *press: (pressed.set(), switch(*press)))
+    pressing = threading.Thread(target=setattr, args=(row.tick, "value", False))
+    pressing.start()
+    refreshing.join(300)
+    pressing.join(300)
+    monkeypatch.undo()
+    panel.refresh()
+    assert row.tick.value is False
+    assert "activations" not in panel._recorder_controls.taken
 
 
 def test_interval_and_budget_reach_the_run(panel, run) -> None:
