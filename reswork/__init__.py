@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from reswork.models.network import ResNet, resnet, unet
     from reswork.models.sheet import spec_sheet
     from reswork.reporting.report import Report, report
+    from reswork.shipping.artefact import Artefact, open_artefact
+    from reswork.shipping.check import check_artefact
+    from reswork.shipping.export import export
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
     from reswork.store.export import export_csv, export_page, export_pictures
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Artefact",
     "Augmentation",
     "History",
     "InvalidSetting",
@@ -73,6 +77,7 @@ __all__ = [
     "active_runs",
     "attach",
     "branch",
+    "check_artefact",
     "compare_models",
     "compare_seeds",
     "compare_settings",
@@ -82,6 +87,7 @@ __all__ = [
     "diagnose",
     "divergence",
     "doctor",
+    "export",
     "export_csv",
     "export_page",
     "export_pictures",
@@ -92,6 +98,7 @@ __all__ = [
     "load_run",
     "look_back",
     "moments",
+    "open_artefact",
     "open_checkpoint",
     "operate",
     "presets",
@@ -129,6 +136,7 @@ _MODULES = {
 }
 
 _HOMES = {
+    "Artefact": "reswork.shipping.artefact",
     "Augmentation": "reswork.datasets.augmentation",
     "History": "reswork.history",
     "InvalidSetting": "reswork.errors",
@@ -148,12 +156,14 @@ _HOMES = {
     "active_runs": "reswork.training.run",
     "attach": "reswork.experiment.processes",
     "branch": "reswork.experiment.branching",
+    "check_artefact": "reswork.shipping.check",
     "compare_models": "reswork.contrast.comparison",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
     "compare_view": "reswork.widgets.compare_view",
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
+    "export": "reswork.shipping.export",
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
@@ -164,6 +174,7 @@ _HOMES = {
     "look_back": "reswork.experiment.looking_back",
     "moments": "reswork.store.moments",
     "operate": "reswork.widgets.operate_view",
+    "open_artefact": "reswork.shipping.artefact",
     "open_checkpoint": "reswork.store.checkpoint",
     "debug": "reswork.widgets.debug_view",
     "divergence": "reswork.experiment.divergence",

@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs | report | answer | cache | doctor``."""
+"""The command line: ``reswork lab | train | runs | report | export | check | answer | cache | doctor``."""
 
 import argparse
 import signal
@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _doctor(chosen)
         if chosen.command == "report":
             return _report(chosen)
+        if chosen.command == "export":
+            return _export(chosen)
+        if chosen.command == "check":
+            return _check(chosen)
         if chosen.command == "cache":
             return _cache(chosen)
         if chosen.command == "answer":
@@ -62,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(
         commands.add_parser("report", help="say what a trained model gets wrong, as a page or as numbers")
     )
+    _add_export(
+        commands.add_parser("export", help="write a trained network as a folder that needs no reswork")
+    )
+    check = commands.add_parser(
+        "check", help="look whether an exported folder is still as it was; the exit status is 1 if it is not"
+    )
+    check.add_argument("folder", metavar="FOLDER", help="that reswork export wrote")
     answer = commands.add_parser("answer", help="what the network of a run says about pictures")
     answer.add_argument("run", metavar="RUN", help="name or folder of a run")
     answer.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file")
@@ -110,6 +121,21 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--fail-if", action="append", default=[], metavar="RULE",
         help="such as 'top1<0.9' or 'ece>0.05': the exit status is then 1; may be given several times",
     )  # fmt: skip
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a run by its name or folder, or a file of weights")
+    parser.add_argument("folder", metavar="FOLDER", help="to be written; an older export in it is replaced")
+    parser.add_argument("--format", default="onnx", help="onnx or torch (onnx)")
+    parser.add_argument(
+        "--data",
+        help="name of a data set, or a folder, zip or npz; a run knows its own if it is a built-in one",
+    )
+    parser.add_argument(
+        "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
+    )
+    parser.add_argument("--opset", type=int, default=20, help="of ONNX, from 18 (20)")
+    parser.add_argument("--licence", metavar="TEXT", help="what the model card says of it")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -317,8 +343,6 @@ def _report(chosen: argparse.Namespace) -> int:
     from reswork.environment.report import plain
     from reswork.reporting.report import report
     from reswork.reporting.rules import Rule
-    from reswork.store.checkpoint import open_checkpoint
-    from reswork.store.saved_run import load_run
 
     rules = [Rule.of(text) for text in chosen.fail_if]
     wanted = [(path, ending) for path, ending in ((chosen.out, ".html"), (chosen.json, ".json")) if path]
@@ -326,9 +350,7 @@ def _report(chosen: argparse.Namespace) -> int:
         if Path(path).suffix.lower() != ending:
             raise InvalidSetting("path", f"{path!r} does not end with {ending}; name the file so")
     data = datasets.load(chosen.data, chosen.size)
-    found = report(
-        open_checkpoint(chosen.model) if Path(chosen.model).is_file() else load_run(chosen.model), data
-    )
+    found = report(_opened(chosen.model), data)
     for rule in rules:
         rule.check(found.metrics)
     if wanted or chosen.csv:
@@ -345,6 +367,42 @@ def _report(chosen: argparse.Namespace) -> int:
     for rule in broken:
         print(f"reswork: {rule.text}: {rule.name} is {found.metrics[rule.name]:.4f}", file=sys.stderr)
     return 1 if broken else 0
+
+
+def _opened(model: str) -> Any:
+    """A file of weights, or a run by its name or folder."""
+    from reswork.store.checkpoint import open_checkpoint
+    from reswork.store.saved_run import load_run
+
+    return open_checkpoint(model) if Path(model).is_file() else load_run(model)
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from reswork import datasets
+    from reswork.environment.report import plain
+    from reswork.shipping.export import export
+
+    data = datasets.load(chosen.data, chosen.size) if chosen.data else None
+    made = export(
+        _opened(chosen.model),
+        chosen.folder,
+        format=chosen.format,
+        data=data,
+        opset=chosen.opset,
+        licence=chosen.licence,
+    )
+    print(plain(f"written: {made.folder}: {made.facts['told']}"))
+    print(plain(made.facts["proof"]["sentence"]))
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from reswork.environment.report import plain
+    from reswork.shipping.check import check_artefact
+
+    checked = check_artefact(chosen.folder)
+    print(*map(plain, str(checked).splitlines()), sep="\n")
+    return 0 if checked.holds else 1
 
 
 def _runs(chosen: argparse.Namespace) -> int:

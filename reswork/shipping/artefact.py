@@ -1,0 +1,174 @@
+"""`Artefact`: the folder of an exported model, opened again; its files are known by their hashes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reswork.datasets.decoder import Decoder
+from reswork.errors import InvalidSetting
+from reswork.shipping.engines import Engine, Format, check_format, open_engine
+from reswork.store.atomic_files import open_regular, read_json
+
+FORM = 1  # raise it where an older reswork would read a folder wrongly
+FACTS, MANIFEST, EXAMPLES, CARD, EXAMPLE = (
+    "model.json", "manifest.json", "examples.npz", "README.md", "example.py",
+)  # fmt: skip
+PICTURES = "examples"  # a folder
+_MOST_BYTES = 4 * 1024**2
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Test images that are kept with an artefact, with what the network said.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8.
+        outputs: float32, what the network as it was gave for each.
+        targets: what is known of each.
+    """
+
+    pixels: np.ndarray
+    outputs: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """An exported model on disk; made by `reswork.export`, opened by `open_artefact`.
+
+    Attributes:
+        folder: where it lies.
+        facts: what ``model.json`` says of it, as plain values.
+        manifest: file name -> ``{"bytes": ..., "sha256": ...}``.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    manifest: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def format(self) -> Format:
+        """How it is written."""
+        return check_format(str(self.facts["format"]))
+
+    @property
+    def path(self) -> Path:
+        """The file of the model itself."""
+        return self.folder / str(self.facts["file"])
+
+    @property
+    def version(self) -> str:
+        """Twelve letters that are others as soon as any file is another."""
+        text = json.dumps({name: self.manifest[name]["sha256"] for name in sorted(self.manifest)})
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names, in the order of the output."""
+        return tuple(map(str, self.facts["classes"]))
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """How pictures are read for it: the data set's own settings."""
+        return Decoder.from_dict(self.facts["decoder"])
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The kept examples.
+
+        Raises:
+            InvalidSetting: they cannot be read.
+        """
+        try:
+            with np.load(self.folder / EXAMPLES, allow_pickle=False) as arrays:
+                return Examples(arrays["pixels"], arrays["outputs"], arrays["targets"])
+        except (OSError, ValueError, KeyError) as error:
+            raise InvalidSetting(
+                "folder",
+                f"{EXAMPLES} of {str(self.folder)!r} cannot be read: {error}; export the model again",
+            ) from error
+
+    def open(self, threads: int | None = None) -> Engine:
+        """What computes it; see `open_engine`."""
+        return open_engine(self.path, threads)
+
+    def changed(self) -> tuple[str, ...]:
+        """Files that are missing or are no longer what was exported, each with what is wrong."""
+        return tuple(
+            f"{name} {wrong}"
+            for name, known in self.manifest.items()
+            if (wrong := _wrong(self.folder / name, known))
+        )
+
+    def __repr__(self) -> str:
+        size = sum(int(each["bytes"]) for each in self.manifest.values())
+        return (
+            f"<Artefact {str(self.folder)!r}: {self.facts['label']} as {self.facts['told']}, {size / 1e6:.2f} MB, "
+            f"{self.facts['proof']['sentence']}>"
+        )
+
+
+def open_artefact(folder: str | Path) -> Artefact:
+    """Read what lies in an exported folder; nothing is computed, and no file is compared with its hash.
+
+    Raises:
+        InvalidSetting: it is none, or of a newer reswork.
+    """
+    folder = Path(folder)
+    try:
+        facts, manifest = (read_json(folder / name, _MOST_BYTES) for name in (FACTS, MANIFEST))
+        if facts["form"] != FORM:
+            raise ValueError(f"{FACTS} has form {facts['form']!r}, and this reswork reads {FORM}")
+        files = {str(name): {"bytes": int(each["bytes"]), "sha256": str(each["sha256"])}
+                 for name, each in manifest["files"].items()}  # fmt: skip
+        for name in (*files, str(facts["file"])):
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"it names {name!r}, which lies outside of it")
+        found = Artefact(folder, facts, files)
+        _ = (
+            found.format,
+            found.decoder,
+            found.classes,
+            facts["label"],
+            facts["told"],
+            facts["proof"]["sentence"],
+        )
+        return found
+    except FileNotFoundError as error:
+        name = Path(str(error.filename)).name
+        raise InvalidSetting(
+            "folder",
+            f"{str(folder)!r} has no {name}, so that it is no exported model; make one: rw.export(run, folder)",
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{FACTS} has no entry {error}" if isinstance(error, KeyError) else str(error)
+        raise InvalidSetting(
+            "folder", f"{str(folder)!r} cannot be read as an exported model: {reason}"
+        ) from error
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Length and sha256 of a file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no file.
+    """
+    with open_regular(path) as fileno, open(fileno, "rb", closefd=False) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": file.tell(), "sha256": digest}
+
+
+def _wrong(path: Path, known: Mapping[str, Any]) -> str:
+    try:
+        found = fingerprint(path)
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, ValueError) as error:
+        return f"cannot be read ({error})"
+    return "" if found == dict(known) else "has changed since it was exported"

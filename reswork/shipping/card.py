@@ -1,0 +1,148 @@
+"""The model card that goes with an artefact, as Markdown."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reswork.tasks import Evaluation, metrics_of
+
+_BY_CLASS = {"classification": "found (recall)", "segmentation": "IoU"}
+_MOST_CLASSES = 200  # rows
+_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|&$!])")
+
+
+def card_text(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The card.
+
+    Args:
+        facts: what ``model.json`` holds.
+        files: name -> length and hash of every other file.
+    """
+    return "\n".join(_lines(facts, files)) + "\n"
+
+
+def by_class(evaluation: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """How each class is answered: name, ``score``, and with a confusion matrix ``precision`` and ``count``."""
+    rows: list[dict[str, Any]] = [{"class": name, "score": None} for name in classes]
+    for row, value in zip(rows, evaluation.by_class.tolist(), strict=False):
+        row["score"] = value if np.isfinite(value) else None
+    confusion = evaluation.tables.get("confusion")
+    if confusion is not None:
+        for k, row in enumerate(rows):
+            called = int(confusion[:, k].sum())
+            row["precision"] = float(confusion[k, k]) / called if called else None
+            row["count"] = int(confusion[k].sum())
+    return rows
+
+
+def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    data, decoder, proof = facts["data"], facts["decoder"], facts["proof"]
+    yield f"# {_plain(facts['label'])}, trained on {_plain(data['name'])}"
+    yield ""
+    yield f"`{facts['file']}`: {_plain(facts['told'])}; {facts['parameters']:,} parameters. {_plain(facts['origin'])}"
+    yield f"Written by reswork {facts['versions']['reswork']} on {facts['created'][:10]}."
+    yield ""
+    yield "## To use it"
+    yield ""
+    yield "`python example.py picture.jpg` answers for one picture and needs no reswork. With reswork,"
+    yield "`reswork check FOLDER` compares every file with its hash, and every kept answer with a new one."
+    yield ""
+    (height, width), colour = decoder["size"], "grey" if decoder["channels"] == 1 else "colour"
+    yield f"Input `images`: float32 (N, {decoder['channels']}, {height}, {width}), N of any size."
+    yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour},"
+    yield f"scaled until it covers {height}x{width} pixels (bicubic) and cut around its centre; then, for each channel,"
+    yield f"(pixel / 255 - mean) / std with mean {_numbers(decoder['mean'])} and std {_numbers(decoder['std'])}."
+    if decoder["value_range"] is not None:
+        low, high = decoder["value_range"]
+        yield f"Numbers that are no bytes are scaled from {low:,.6g} ... {high:,.6g} to 0 ... 255 first."
+    yield f"Output `logits`: float32 ({', '.join(map(str, facts['output_shape']))}), before softmax over the classes."
+    yield "The same stands in `model.json`, for programs."
+    yield ""
+    yield "## Data"
+    yield ""
+    yield f"{_plain(data['summary'])} Learned from {data['train']:,} images, judged on {data['test']:,} others."
+    yield f"Hash of images, targets and classes: `{data['hash']}`."
+    yield ""
+    yield "## Recipe"
+    yield ""
+    if facts["recipe"] is None:
+        yield "Not known: the network was given without a run."
+    else:
+        yield (
+            ", ".join(
+                f"{name} {_plain(value)}" for name, value in facts["recipe"].items() if value is not None
+            )
+            + "."
+        )
+    yield ""
+    yield "## How good it is"
+    yield ""
+    yield from _scores(facts)
+    yield ""
+    yield "## Limits"
+    yield ""
+    yield "- It names one of its classes for every picture, also for one that shows none of them."
+    yield "- The numbers are of a test split of the same source as the training images; elsewhere they will be lower."
+    yield "- A probability of 90 % was not checked to be right in 90 of 100 cases; `reswork report` says how far it is."
+    for limit in facts["limits"]:
+        yield f"- {_plain(limit)}"
+    yield ""
+    yield "## Licence"
+    yield ""
+    yield _plain(facts["licence"])
+    yield ""
+    yield "## How it was proved"
+    yield ""
+    yield f"Before it was called done, it was {proof['sentence']}."
+    yield f"{proof['kept']} of these pictures lie in `examples/`, with the network's own answers in `examples.npz`."
+    yield ""
+    yield "| file | bytes | sha256 |"
+    yield "|---|---|---|"
+    for name in sorted(files):
+        yield f"| {name} | {files[name]['bytes']:,} | `{files[name]['sha256']}` |"
+
+
+def _scores(facts: Mapping[str, Any]) -> Iterator[str]:
+    labels = {each.name: each for each in metrics_of(facts["task"])}
+    told = []
+    for name, value in facts["metrics"].items():
+        label, number = (
+            (labels[name].label, labels[name].told(value)) if name in labels else (name, f"{value:.4f}")
+        )
+        told.append(f"{label} {number}")
+    interval = facts["interval"]
+    if interval is not None:
+        low, high = interval
+        told[0] += f" (95 % interval {low:.1%} to {high:.1%})"
+    yield f"On {facts['data']['test']:,} test images: {', '.join(told)}."
+    yield ""
+    rows = facts["by_class"]
+    if any("precision" in row for row in rows):
+        unit = "pixels" if facts["task"] == "segmentation" else "images"
+        yield f"| class | {unit} | {_BY_CLASS.get(facts['task'], 'score')} | right when named (precision) |"
+        yield "|---|---|---|---|"
+        for row in rows[:_MOST_CLASSES]:
+            yield f"| {_plain(row['class'])} | {row['count']:,} | {_share(row['score'])} | {_share(row['precision'])} |"
+    else:
+        yield f"| class | {_BY_CLASS.get(facts['task'], 'score')} |"
+        yield "|---|---|"
+        for row in rows[:_MOST_CLASSES]:
+            yield f"| {_plain(row['class'])} | {_share(row['score'])} |"
+    if len(rows) > _MOST_CLASSES:
+        yield ""
+        yield f"{len(rows) - _MOST_CLASSES:,} more classes in `model.json`."
+
+
+def _share(value: float | None) -> str:
+    return "none there" if value is None else f"{value:.1%}"
+
+
+def _numbers(values: Sequence[float] | None) -> str:
+    return "none" if values is None else "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+
+def _plain(text: object) -> str:
+    """A text that Markdown shows as it is, on one line."""
+    return _ACTIVE.sub(r"\\\1", " ".join(str(text).split()))

@@ -1,0 +1,274 @@
+"""`export`: a trained network as a folder that needs no reswork, proved equal before it is there."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from reswork.datasets.augmentation import normalise
+from reswork.errors import InvalidSetting
+from reswork.probes.inputs import answer
+from reswork.reporting.slices import wilson
+from reswork.shipping.artefact import (
+    CARD,
+    EXAMPLE,
+    EXAMPLES,
+    FACTS,
+    FORM,
+    MANIFEST,
+    PICTURES,
+    Artefact,
+    fingerprint,
+    open_artefact,
+)
+from reswork.shipping.card import by_class, card_text
+from reswork.shipping.check import check_artefact, inputs_of, picture_name
+from reswork.shipping.engines import FILES, Format, check_format, open_engine, require
+from reswork.shipping.example import example_script
+from reswork.shipping.formats import OPSET, check_opset, write_model
+from reswork.shipping.proof import Proof, compare
+from reswork.shipping.subject import Subject, subject_of
+from reswork.store.atomic_files import synchronise, write_json, write_text
+from reswork.store.description import versions
+
+_PROVED_ON = 256  # test images
+_BATCH = 250
+_UNSTATED = (
+    "Not stated by who exported it. The weights were learned from the data above: its licence and that of the code may "
+    "both have a say; ask before you pass them on."
+)
+
+
+def export(
+    model: Any,
+    folder: str | Path,
+    *,
+    format: Format = "onnx",
+    data: Any = None,
+    opset: int = OPSET,
+    examples: int = 16,
+    licence: str | None = None,
+    limits: tuple[str, ...] = (),
+) -> Artefact:
+    """Write a network into a folder that needs no reswork, and prove it equal before it is there.
+
+    The folder has the model, ``model.json`` (preprocessing, classes, numbers), a model card, a script of twenty lines,
+    some test images with the network's answers, and the hash of each file. It is written beside its place and put
+    there as a whole at the end; where anything fails, nothing is left. `check_artefact` (``reswork check``) looks
+    later whether it is still the same.
+
+    Args:
+        model: a run, from disk or going on; an opened checkpoint; or any module that takes images (N, C, H, W),
+            normalised, and returns one tensor. It stays as it was.
+        folder: a new one; an older export in its place is replaced.
+        format: ``"onnx"``, for onnxruntime and what else reads it, needs the extra ``onnx``; ``"torch"``, a program of
+            ``torch.export``, which needs torch to run.
+        data: what the network learned from, with its test split; None: the run's own, where it can be loaded again.
+        opset: of ONNX, from 18.
+        examples: test images that are kept, 1 to 64, of all classes in turn.
+        licence: what the card says of it; None: that nobody said.
+        limits: sentences that the card adds to its own.
+
+    Returns:
+        The artefact, from disk.
+
+    Raises:
+        InvalidSetting: in one sentence: a network that cannot be exported, with the operator; a package that is
+            missing, with the extra that brings it; a folder that holds something else; an output that is not equal.
+    """
+    format = check_format(format)
+    check_opset(opset)
+    if format == "onnx":
+        require("format", "onnx", "onnxscript", "onnxruntime")
+    if isinstance(examples, bool) or not isinstance(examples, int) or not 1 <= examples <= 64:
+        raise InvalidSetting("examples", f"examples={examples!r} cannot be kept; choose 1 to 64")
+    place = _free(Path(folder))
+    subject = subject_of(model, data)
+    try:
+        with _whole(place) as made:
+            _write(made, subject, format, opset, examples, licence or _UNSTATED, limits)
+            checked = check_artefact(made)  # the files themselves, as somebody else will
+            if not checked.holds:
+                raise InvalidSetting(
+                    "format", f"the written files do not hold: {'; '.join(checked.sentences)}"
+                )
+    except OSError as error:
+        raise InvalidSetting(
+            "folder", f"{str(place)!r} cannot be written: {error.strerror or error}"
+        ) from error
+    return open_artefact(place)
+
+
+def _write(
+    made: Path,
+    subject: Subject,
+    format: Format,
+    opset: int,
+    examples: int,
+    licence: str,
+    limits: tuple[str, ...],
+) -> None:
+    data, network, task = subject.data, subject.network, subject.task
+    task.check_data(data)
+    decoder, file = data.decoder, FILES[format]
+    with torch.no_grad():
+        first = torch.from_numpy(inputs_of(decoder, data.test.images[:2].cpu().numpy()).repeat(2, 0))[:2]
+        task.check_output(network, task.call(partial(answer, network), first), data)
+    known = write_model(network, first, made / file, format, opset)
+    evaluation, outputs = _judged(subject)
+    proved = data.test.images[:_PROVED_ON].cpu().numpy()
+    proof = compare(open_engine(made / file), inputs_of(decoder, proved), outputs)
+    if not proof.holds:
+        raise InvalidSetting(
+            "format",
+            f"the exported model is {proof.sentence}: nothing was written; a layer that is random or depends on the "
+            "batch also at rest does this",
+        )
+    kept = data.subset(test=min(examples, len(data.test))).test
+    pixels = kept.images.cpu().numpy()
+    with torch.no_grad():
+        answers = task.call(network, torch.from_numpy(inputs_of(decoder, pixels))).float().numpy()
+    np.savez_compressed(
+        made / EXAMPLES, pixels=pixels, outputs=answers.astype(np.float32), targets=kept.targets.cpu().numpy()
+    )
+    (made / PICTURES).mkdir()
+    for index, each in enumerate(pixels):
+        Image.fromarray(each[0] if len(each) == 1 else each.transpose(1, 2, 0)).save(
+            made / picture_name(index)
+        )
+    headline = task.metrics[0].name
+    counted = (
+        headline == "top1" and headline in evaluation.metrics
+    )  # a share of images, so that it has an interval
+    facts = {
+        "form": FORM,
+        "format": format,
+        "file": file,
+        **known,
+        "label": subject.label,
+        "task": task.kind,
+        "classes": list(data.classes),
+        "decoder": decoder.to_dict(),
+        "output_shape": ["N", *answers.shape[1:]],
+        "parameters": sum(each.numel() for each in network.parameters()),
+        "origin": subject.origin,
+        "recipe": None if subject.recipe is None else dict(subject.recipe),
+        "data": {
+            "name": data.name,
+            "summary": data.summary(),
+            "train": len(data.train),
+            "test": len(data.test),
+            "hash": data.fingerprint,
+        },
+        "metrics": {
+            name: evaluation.metrics[name]
+            for name in (headline, *evaluation.metrics)
+            if name in evaluation.metrics
+        },
+        "interval": _interval(evaluation.metrics[headline], len(data.test)) if counted else None,
+        "by_class": by_class(evaluation, data.classes),
+        "limits": list(limits),
+        "licence": licence,
+        "proof": _told(proof, len(pixels)),
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_json(made / FACTS, facts)
+    write_text(made / EXAMPLE, example_script(format, task.kind))
+    write_text(made / CARD, card_text(facts, _files(made)))
+    write_json(made / MANIFEST, {"files": _files(made)})
+
+
+def _judged(subject: Subject) -> tuple[Any, np.ndarray]:
+    """What the test split says about the network, and its outputs for the first images."""
+    data, task = subject.data, subject.task
+    meter, outputs, count = task.meter(data, torch.device("cpu")), [], 0
+    with torch.no_grad():
+        for images, targets in zip(
+            data.test.images.split(_BATCH), data.test.targets.split(_BATCH), strict=True
+        ):
+            inputs = normalise(images.cpu(), data.mean, data.std)
+            output = task.call(subject.network, inputs)
+            meter.update(output, targets.cpu())
+            if count < _PROVED_ON:
+                outputs.append(output[: _PROVED_ON - count].float().numpy())
+                count += len(outputs[-1])
+    return meter.compute(), np.concatenate(outputs)
+
+
+def _interval(share: float, count: int) -> list[float]:
+    low, high = wilson((1 - share) * count, count)
+    return [1 - high, 1 - low]
+
+
+def _told(proof: Proof, kept: int) -> dict[str, Any]:
+    return {
+        "sentence": proof.sentence,
+        "images": proof.images,
+        "batches": list(proof.batches),
+        "largest_difference": proof.largest,
+        "allowed": proof.allowed,
+        "engine": proof.engine,
+        "kept": kept,
+    }
+
+
+def _files(made: Path) -> dict[str, dict[str, Any]]:
+    found = sorted(path for path in made.rglob("*") if path.is_file())
+    return {path.relative_to(made).as_posix(): fingerprint(path) for path in found}
+
+
+def _free(folder: Path) -> Path:
+    """A place that is empty or has an older export.
+
+    Raises:
+        InvalidSetting: something else lies there.
+    """
+    try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise InvalidSetting("folder", f"{str(folder)!r} is a file or a link; name a new folder")
+        older = (folder / FACTS).is_file() and (folder / MANIFEST).is_file()
+        if folder.is_dir() and not older and any(folder.iterdir()):
+            raise InvalidSetting(
+                "folder",
+                f"{str(folder)!r} holds other files, which an export would replace; name a new folder",
+            )
+    except OSError as error:
+        raise InvalidSetting(
+            "folder", f"{str(folder)!r} cannot be used: {error.strerror or error}"
+        ) from error
+    return folder
+
+
+@contextmanager
+def _whole(place: Path) -> Iterator[Path]:
+    """A folder beside a place that takes it when the body succeeds, and is gone when it does not."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made, old = (place.with_name(f".{place.name}.{kind}.{os.getpid()}") for kind in ("new", "old"))
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    try:
+        yield made
+        for path in (*made.rglob("*"), made):
+            synchronise(path)
+        if place.is_dir():
+            place.rename(old)
+        try:
+            made.rename(place)
+        except OSError:
+            if old.is_dir():
+                old.rename(place)
+            raise
+        with suppress(OSError):
+            synchronise(place.parent)
+    finally:
+        for each in (made, old):
+            shutil.rmtree(each, ignore_errors=True)

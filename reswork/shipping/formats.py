@@ -1,0 +1,114 @@
+"""How a network becomes a file: a program of ``torch.export``, or ONNX."""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reswork.errors import InvalidSetting
+from reswork.shipping.engines import INPUT, OUTPUT, Format, first_line, require
+
+OLDEST_OPSET = 18  # torch's exporter writes none that is older, whatever it is asked for
+OPSET = 20
+_OPERATOR = re.compile(r"OpOverload\(op='([\w.]+)'")
+_FIXED = "Constraints violated"  # torch's words where a dimension that should be free is not
+
+
+def check_opset(opset: int) -> None:
+    """Refuse what torch's exporter does not write.
+
+    Raises:
+        InvalidSetting: an opset below 18.
+    """
+    if isinstance(opset, bool) or not isinstance(opset, int) or opset < OLDEST_OPSET:
+        raise InvalidSetting(
+            "opset",
+            f"opset={opset!r} cannot be written; choose {OLDEST_OPSET} or a later one, such as {OPSET}",
+        )
+
+
+def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, opset: int) -> dict[str, Any]:
+    """Write a network so that it takes batches of any size.
+
+    Args:
+        network: at rest, on the processor.
+        inputs: (N, C, H, W) with N of at least 2, as it will be called.
+        path: the file.
+        format: of it.
+        opset: of ONNX.
+
+    Returns:
+        What is known of the file: ``told``, in words, and for ONNX ``opset`` as it was read back.
+
+    Raises:
+        InvalidSetting: the network cannot be exported, with the operator or the reason.
+    """
+    if format == "onnx":
+        require("format", "onnx", "onnxscript", "onnxruntime")
+    # a slice is saved with the memory of the whole that it is a part of
+    example = inputs.detach().clone(memory_format=torch.contiguous_format)
+    try:
+        with _quietly(), torch.no_grad():
+            shapes = ({0: torch.export.Dim("batch")},)
+            program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+            if format == "torch":
+                torch.export.save(program, path)
+                return {"told": f"a program of torch.export {torch.__version__}"}
+            torch.onnx.export(
+                program, f=path, input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, dynamo=True,
+                external_data=False, verbose=False,
+            )  # fmt: skip
+    except Exception as error:  # whatever the exporter comes up with
+        raise InvalidSetting("model", _refusal(network, format, error)) from error
+    found = _opset_of(path)
+    if found != opset:
+        raise InvalidSetting(
+            "opset", f"opset={opset} was asked for and {found} was written; choose opset={found}"
+        )
+    return {"told": f"ONNX, opset {found}", "opset": found}
+
+
+def _opset_of(path: Path) -> int:
+    import onnx
+
+    read = onnx.load(path, load_external_data=False)
+    return int(next(each.version for each in read.opset_import if each.domain in ("", "ai.onnx")))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the exporters say beside the work."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
+
+
+def _refusal(network: nn.Module, format: Format, error: BaseException) -> str:
+    """One sentence with the operator that cannot be exported, or the reason."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    reason = first_line(chain[-1])
+    if reason.startswith(_FIXED):
+        reason = "what it computes is fixed to one number of images in a batch"
+    named = next((found for each in chain if (found := _OPERATOR.search(str(each)))), None)
+    what = f"its operator {named.group(1)} is not known there" if named and format == "onnx" else reason
+    other = ", or export it as format='torch'" if format == "onnx" else ""
+    return (
+        f"this {type(network).__name__} cannot be exported as {format}: {what}; replace the layer that does this by "
+        f"plain operations on tensors{other}"
+    )

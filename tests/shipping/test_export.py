@@ -1,0 +1,316 @@
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import precision_recall_fscore_support
+from torch import Tensor, nn
+
+import reswork as rw
+from reswork import cli
+from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
+from reswork.shipping import engines
+from reswork.shipping.engines import open_engine
+from reswork.shipping.example import example_script
+from reswork.shipping.proof import compare
+
+PLAIN = rw.Recipe(steps=2, batch_size=16, device="cpu", precision="fp32", compile="off")
+
+
+def answers(network: nn.Module, data: Dataset, pictures: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return network(rw.datasets.normalise(pictures, data.mean, data.std)).numpy()
+
+
+@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder"])
+def test_the_file_answers_as_the_network_at_any_batch_size(
+    folder: str, network: nn.Module, data: Dataset, request: pytest.FixtureRequest
+) -> None:
+    artefact = rw.open_artefact(request.getfixturevalue(folder))
+    engine = artefact.open(threads=1)
+    for size in (1, 3, 5, 60):
+        pictures = data.test.images[:size]
+        inputs = rw.datasets.normalise(pictures, data.mean, data.std).numpy()
+        expected = answers(network, data, pictures)
+        assert np.abs(engine(inputs) - expected).max() < 1e-4
+        assert (engine(inputs).argmax(1) == expected.argmax(1)).all()
+
+
+def test_onnx_says_its_opset_and_is_one_that_onnx_accepts(onnx_folder: Path) -> None:
+    import onnx
+
+    model = onnx.load(onnx_folder / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {each.domain: each.version for each in model.opset_import}[""] == 20
+    facts = json.loads((onnx_folder / "model.json").read_text())
+    assert facts["opset"] == 20 and "opset 20" in facts["told"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # of any size
+
+
+def test_the_card_has_data_numbers_by_class_limits_licence_and_hashes(
+    onnx_folder: Path, network: nn.Module, data: Dataset
+) -> None:
+    card = (onnx_folder / "README.md").read_text()
+    facts = json.loads((onnx_folder / "model.json").read_text())
+    predicted = answers(network, data, data.test.images).argmax(1)
+    truth = data.test.labels.numpy()
+    precision, recall, _, support = precision_recall_fscore_support(truth, predicted, zero_division=np.nan)
+    for k, row in enumerate(facts["by_class"]):
+        assert row["count"] == support[k] and row["score"] == pytest.approx(recall[k])
+        assert (row["precision"] is None) == np.isnan(precision[k])
+    assert facts["metrics"]["top1"] == pytest.approx((predicted == truth).mean())
+    low, high = facts["interval"]
+    assert low < facts["metrics"]["top1"] < high
+    for text in ("## Licence\n\nMIT", "- Only for tests.", data.fingerprint, "equal to the network on 60 images",
+                 "in batches of 1, 4, 7, 48", f"accuracy {(predicted == truth).mean():.1%}"):  # fmt: skip
+        assert text in card, text
+    manifest = json.loads((onnx_folder / "manifest.json").read_text())["files"]
+    assert set(manifest) == {
+        path.relative_to(onnx_folder).as_posix() for path in onnx_folder.rglob("*") if path.is_file()
+    } - {"manifest.json"}
+    assert all(each["sha256"] in card for name, each in manifest.items() if name != "README.md")
+
+
+@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder"])
+def test_the_example_needs_no_reswork_and_reads_pictures_as_the_data_set_does(
+    folder: str, network: nn.Module, data: Dataset, request: pytest.FixtureRequest, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    made = request.getfixturevalue(folder)
+    script = (made / "example.py").read_text()
+    assert "reswork" not in script.replace("reswork check", "")
+    rng = np.random.default_rng(0)
+    picture = tmp_path / "large.jpg"  # decoded at half its size, on its side, in colour
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rng.integers(0, 255, (9, 12, 3), np.uint8)).resize((160, 120)).save(picture, exif=exif)
+    if folder == "onnx_folder":
+        arguments = [sys.executable, made / "example.py", picture]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+    else:  # a process that imports torch takes seconds
+        monkeypatch.setattr(sys, "argv", ["example.py", str(picture)])
+        runpy.run_path(str(made / "example.py"))
+        said = capsys.readouterr().out
+    logits = answers(network, data, data.decoder(picture)[None])[0]
+    chances = torch.from_numpy(logits).softmax(0)
+    best = chances.argsort(descending=True)[:3]
+    assert said.splitlines() == [f"{data.classes[int(k)]}: {chances[k]:.4f}" for k in best]
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+def test_the_example_is_short_and_plain_python(format: engines.Format) -> None:
+    for kind in ("classification", "segmentation", "another"):
+        script = example_script(format, kind)
+        assert len([line for line in script.splitlines() if line.strip()]) <= 24
+        compile(script, "example.py", "exec")
+
+
+def test_a_check_holds_and_names_what_changed(onnx_folder: Path, tmp_path: Path) -> None:
+    checked = rw.check_artefact(onnx_folder)
+    assert checked.holds and checked.proof is not None and checked.proof.images == 16
+    for name, told in (
+        ("model.onnx", "has changed"),
+        ("examples/03.png", "has changed"),
+        ("example.py", "is missing"),
+    ):
+        copied = tmp_path / name.replace("/", "-")
+        shutil.copytree(onnx_folder, copied)
+        if "missing" in told:
+            (copied / name).unlink()
+        else:
+            content = bytearray((copied / name).read_bytes())
+            content[len(content) // 2] ^= 1
+            (copied / name).write_bytes(content)
+        found = rw.check_artefact(copied)
+        assert not found.holds
+        assert found.changed == (
+            f"{name} {told}" + (" since it was exported" if told == "has changed" else ""),
+        )
+        assert (found.proof is None) == (name == "model.onnx")  # what is something else is not run
+        assert cli.main(["check", str(copied)]) == 1
+    assert cli.main(["check", str(onnx_folder)]) == 0
+
+
+def test_another_networks_answers_do_not_pass(onnx_folder: Path, data: Dataset) -> None:
+    artefact = rw.open_artefact(onnx_folder)
+    inputs = rw.datasets.normalise(data.test.images[:30], data.mean, data.std).numpy()
+    engine = artefact.open(1)
+    right = engine(inputs)
+    assert compare(engine, inputs, right).holds
+    off = right.copy()
+    off[3, 2] += 1e-3
+    found = compare(engine, inputs, off)
+    assert not found.holds and found.largest == pytest.approx(1e-3, rel=0.01)
+    assert compare(engine, inputs, right[:, ::-1].copy()).changed > 0
+    assert "NOT equal" in compare(engine, inputs, right[:, :5]).sentence
+
+
+class Strange(nn.Module):
+    """Has an operator that no exporter knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        solved = torch.linalg.matrix_exp(images[:, 0])
+        return solved.flatten(1) @ self.weight
+
+
+class Branching(nn.Module):
+    """Goes another way for other numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1) if images.sum() > 0 else -images.flatten(1))
+
+
+class Fixed(Branching):
+    """Takes batches of one size only."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1)) + torch.zeros(len(images), 10)
+
+
+class Random(nn.Module):
+    """Is random at rest, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.layer(images.flatten(1))
+        return found + torch.rand_like(found)
+
+
+@pytest.mark.parametrize(
+    ("model", "format", "told"),
+    [
+        (Strange(), "onnx", "its operator aten.linalg_matrix_exp is not known there"),
+        (Branching(), "torch", "cannot be exported as torch"),
+        (Fixed(), "torch", "fixed to one number of images in a batch"),
+        (Random(), "torch", "NOT equal"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), "torch", "has 10 classes"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(65, 10)), "torch", "cannot take inputs of shape"),
+        ("a text", "torch", "model is a str"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence_and_leaves_nothing(
+    model: object, format: engines.Format, told: str, data: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSetting, match=told):
+        rw.export(model, tmp_path / "out", data=data, format=format)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    network: nn.Module, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = engines.find_spec
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
+    with pytest.raises(
+        InvalidSetting, match=r"onnxruntime, which is not installed: pip install 'reswork\[onnx\]'"
+    ):
+        rw.export(network, tmp_path / "out", data=data)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"format": "keras"}, "choose 'torch' or 'onnx'"),
+        ({"opset": 17}, "choose 18 or a later one"),
+        ({"examples": 0}, "choose 1 to 64"),
+        ({"data": None}, "give data="),
+        ({"data": [1]}, "data is a list"),
+    ],
+)
+def test_wrong_settings_are_told(
+    settings: dict[str, object], told: str, network: nn.Module, data: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSetting, match=told):
+        rw.export(network, tmp_path / "out", **{"data": data, "format": "torch", **settings})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_stays_and_an_older_export_is_replaced(
+    onnx_folder: Path, network: nn.Module, data: Dataset, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("important")
+    with pytest.raises(InvalidSetting, match="holds other files"):
+        rw.export(network, mine, data=data, format="torch")
+    with pytest.raises(InvalidSetting, match=r"has no model\.json"):
+        rw.open_artefact(mine)
+    assert (mine / "thesis.txt").read_text() == "important"
+    older = tmp_path / "older"
+    shutil.copytree(onnx_folder, older)
+    made = rw.export(network, older, data=data, format="torch", examples=3)
+    assert made.format == "torch" and not (older / "model.onnx").exists() and rw.check_artefact(older).holds
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "older"]
+
+
+def test_a_full_disk_leaves_the_older_export(
+    onnx_folder: Path, network: nn.Module, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(onnx_folder, older)
+    before = rw.open_artefact(older).version
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reswork.shipping.export.write_json", full)
+    with pytest.raises(InvalidSetting, match="No space left"):
+        rw.export(network, older, data=data, format="torch")
+    assert rw.open_artefact(older).version == before and rw.check_artefact(older).holds
+    assert [path.name for path in tmp_path.iterdir()] == ["older"]
+
+
+def test_a_run_is_exported_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
+    data = rw.datasets.digits()
+    run = rw.train(rw.resnet(depth=8, width=2, in_channels=1), data, PLAIN, name="one")
+    run.wait()
+    assert cli.main(["export", "one", str(tmp_path / "out"), "--format", "torch"]) == 0
+    assert "equal to the network" in capsys.readouterr().out
+    made = rw.open_artefact(tmp_path / "out")
+    assert (
+        made.facts["recipe"]["steps"] == 2 and made.classes == data.classes and made.decoder == data.decoder
+    )
+    inputs = rw.datasets.normalise(data.test.images[:9], data.mean, data.std)
+    assert np.abs(made.open(1)(inputs.numpy()) - run.snapshot()(inputs).detach().numpy()).max() < 1e-4
+    other = rw.datasets.fashion().subset(20, 20)
+    with pytest.raises(InvalidSetting, match="read or named in another way"):
+        rw.export(rw.load_run("one"), tmp_path / "out", data=other, format="torch")
+
+
+def test_masks_are_exported_too(tmp_path: Path) -> None:
+    data = rw.datasets.scenes(train=6, test=6)
+    network = rw.unet(depth=8, width=4, num_classes=len(data.classes)).eval()
+    made = rw.export(network, tmp_path / "out", data=data, examples=2, format="torch")
+    assert rw.check_artefact(made).holds
+    assert made.examples.outputs.shape == (2, len(data.classes), *data.input_shape[1:])
+    assert "| IoU |" in (made.folder / "README.md").read_text()
+
+
+def test_the_file_of_a_program_holds_no_more_than_its_weights(torch_folder: Path, network: nn.Module) -> None:
+    weights = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    assert (torch_folder / "model.pt2").stat().st_size < weights + 500_000
+    assert open_engine(torch_folder / "model.pt2", 1).name == "torch"
