@@ -1,7 +1,7 @@
 """All studies as toys, and docs/studies.md from what they found: ``python -m benchmarks.studies``.
 
 What was computed before is not computed again. With names (``python -m benchmarks.studies lesions``) only these are
-computed; the page has all that are complete.
+computed; the page has all that are complete here, and of the others what it had before.
 """
 
 import argparse
@@ -34,14 +34,26 @@ def main() -> None:
         for result in studies[name].results(folder=given.folder, again=given.again):
             print(f"\r{name}: {result.share:6.1%} {result.doing:60.60}", end="", flush=True)
         print(f"\n{result.verdict}")
-    found = [(study, study.kept(folder=given.folder)) for study in studies.values()]
-    PAGE.write_text(HEAD + "".join(_section(*each) for each in found), encoding="utf-8")
+    before = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    sections = []
+    for study in studies.values():
+        kept = study.kept(folder=given.folder)
+        known = before.get(study.title, f"{_head(study)}Not computed yet.\n")
+        sections.append(_section(study, kept) if kept is not None and kept.is_complete else known)
+    PAGE.write_text(HEAD + "".join(sections), encoding="utf-8")
 
 
-def _section(study: Study, result: StudyResult | None) -> str:
-    head = f"\n## {study.title}\n\n{study.question} {study.source}.\n\n"
-    if result is None or not result.is_complete:
-        return head + "Not computed yet.\n"
+def _sections(page: str) -> dict[str, str]:
+    """The sections of a page, by title, from the empty line before each on."""
+    parts = page.split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"\n## {part.rstrip()}\n" for part in parts}
+
+
+def _head(study: Study) -> str:
+    return f"\n## {study.title}\n\n{study.question} {study.source}.\n\n"
+
+
+def _section(study: Study, result: StudyResult) -> str:
     cells = [(row.what, row.published, row.where, row.ours) for row in result.compared]
     rows = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)
     table = f"| | published | where | here |\n|---|---|---|---|\n{rows}\n" if rows else ""
@@ -49,7 +61,7 @@ def _section(study: Study, result: StudyResult | None) -> str:
     settings = ", ".join(f"{name} {value}" for name, value in changed.items())
     told = f"**{verdict.state.capitalize()}**: {verdict.sentence}.\n\nThe rule for {verdict.tolerance}.\n\n"
     cost = f"{result.seconds:.0f} s, {result.processor_seconds:.0f} s of processor, on {result.machine}"
-    return f"{head}{told}{table}`rw.studies.{study.name}()`: {settings}; {cost}.\n"
+    return f"{_head(study)}{told}{table}`rw.studies.{study.name}()`: {settings}; {cost}.\n"
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from reswork.figures.separability import linear_probe
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
 from reswork.figures.slices import slices
+from reswork.figures.study_bars import study_bars
 from reswork.figures.study_lines import study_lines
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
@@ -83,6 +84,7 @@ __all__ = [
     "schedule",
     "shortcut_attributions",
     "slices",
+    "study_bars",
     "study_lines",
     "throughput",
     "top_answers",

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     shattered_gradients: Study
     signal_propagation: Study
     loss_surface: Study
+    block_recipes: Study
+    without_norm: Study
+    stochastic_depth: Study
+    wide_or_deep: Study
     residual_as_difference: Study
+    optimizers: Study
 
 # Each is a module in `findings`; in the order in which a course would take them.
 NAMES = (
@@ -35,7 +40,12 @@ NAMES = (
     "shattered_gradients",
     "signal_propagation",
     "loss_surface",
+    "block_recipes",
+    "without_norm",
+    "stochastic_depth",
+    "wide_or_deep",
     "residual_as_difference",
+    "optimizers",
 )
 
 __all__ = ["NAMES", "catalogue", "gallery", *NAMES]

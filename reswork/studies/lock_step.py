@@ -1,5 +1,6 @@
 """Several networks that train in lock step: the same steps, each with its own images or with those of another."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -27,8 +28,16 @@ class Made(NamedTuple):
     gradients: np.ndarray  # (S, L) norms of the gradient of each convolution; (S, 0) unless asked for
 
 
+def working_seconds(device: torch.device) -> float:
+    """Seconds that this process has worked, all threads together, so that what else the machine does is not counted.
+
+    On other devices than processors those of the clock.
+    """
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
 class LockStep:
-    """Trains networks of one form as one, step by step; SGD with momentum, cross-entropy.
+    """Trains networks of one form as one, step by step; the recipe's optimizer, cross-entropy.
 
     A network learns what it would learn alone: nothing of one gets to another. Its seed decides the order of its
     images, so networks with the same seed see the same batches.
@@ -36,10 +45,16 @@ class LockStep:
     Args:
         models: of one form; copied.
         data: what they learn.
-        recipe: schedule, batch size and so on; its seed is not used.
+        recipe: optimizer, schedule, batch size and so on; its seed is not used.
         seeds: one for each network.
         start: state of an earlier one, from `state`, to go on from there.
         with_gradients: measure the norm of each convolution's gradient in each step.
+        rates: learning rate of each step instead of the schedule's; there are as many steps.
+
+    Attributes:
+        step: steps that are made.
+        total: steps there are.
+        seconds: that the steps took, as `working_seconds` counts them.
     """
 
     def __init__(
@@ -51,6 +66,7 @@ class LockStep:
         *,
         start: dict[str, Tensor] | None = None,
         with_gradients: bool = False,
+        rates: Sequence[float] | None = None,
     ) -> None:
         self.device = choose_device(recipe.device)[0]
         self.net = SideBySide(models).to(self.device)
@@ -59,16 +75,11 @@ class LockStep:
         self._batches = {
             seed: Batches(self.data, replace(recipe, seed=seed), channels_last=False) for seed in self.seeds
         }
-        self._rates = learning_rates(recipe, len(data.train))[1].tolist()
-        self.total = total_steps(recipe, len(data.train))
+        self._rates = learning_rates(recipe, len(data.train))[1].tolist() if rates is None else [*rates]
+        self.total = total_steps(recipe, len(data.train)) if rates is None else len(rates)
+        self.seconds = 0.0
         self.per_epoch = next(iter(self._batches.values())).per_epoch
-        self.optimizer = torch.optim.SGD(
-            self.net.parameters(),
-            recipe.learning_rate,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            foreach=True,
-        )
+        self.optimizer = _optimizer(self.net, recipe)
         self._convs = (
             [m for m in self.net.modules() if isinstance(m, torch.nn.Conv2d)] if with_gradients else []
         )
@@ -93,6 +104,7 @@ class LockStep:
 
     def make_step(self) -> Made:
         """One step of all networks."""
+        begun = working_seconds(self.device)
         if self.step % self.per_epoch == 0:
             self._sums[:] = 0
         self.step += 1
@@ -114,6 +126,7 @@ class LockStep:
         errors = (logits.detach().argmax(-1) != targets).double().mean(0)
         made = Made(losses.detach().double().cpu().numpy(), errors.cpu().numpy(), norms)
         self._sums += np.stack([made.losses, made.errors])
+        self.seconds += working_seconds(self.device) - begun
         return made
 
     def epoch_means(self) -> tuple[np.ndarray, np.ndarray]:
@@ -148,19 +161,24 @@ class LockStep:
         """All that going on needs."""
         found = {f"net/{name}": value for name, value in self.net.state_dict().items()}
         for index, parameter in enumerate(self.net.parameters()):
-            momentum = self.optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                found[f"momentum/{index}"] = momentum
+            for name, value in self.optimizer.state[parameter].items():
+                if isinstance(value, Tensor):
+                    found[f"optimizer/{index}/{name}"] = value
         found["step"], found["sums"] = torch.tensor(self.step), torch.from_numpy(self._sums.copy())
+        found["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         return found
 
     def _restore(self, start: dict[str, Tensor]) -> None:
         weights = {name[4:]: value for name, value in start.items() if name.startswith("net/")}
         self.net.load_state_dict(weights)
-        for index, parameter in enumerate(self.net.parameters()):
-            if (momentum := start.get(f"momentum/{index}")) is not None:
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum.to(self.device)
+        parameters = [*self.net.parameters()]
+        for name, value in start.items():
+            if name.startswith("optimizer/"):
+                _, index, key = name.split("/")
+                value = value if key == "step" else value.to(self.device)  # Adam counts on the processor
+                self.optimizer.state[parameters[int(index)]][key] = value
         self.step, self._sums = int(start["step"]), start["sums"].numpy().copy()
+        self.seconds = float(start["seconds"])
 
     def _gradient_norms(self) -> np.ndarray:
         rows = [
@@ -168,3 +186,12 @@ class LockStep:
             for conv in self._convs
         ]
         return torch.stack(rows, dim=1).double().cpu().numpy() if rows else np.zeros((len(self.seeds), 0))
+
+
+def _optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Works on each number by itself, so that networks side by side learn as they would alone."""
+    weights, rate, decay = net.parameters(), recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=decay, foreach=True)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(weights, rate, (recipe.momentum, 0.999), weight_decay=decay, foreach=True)

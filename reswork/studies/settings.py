@@ -73,38 +73,30 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class TrainingSettings(Settings):
-    """What all studies have that train networks of the CIFAR form."""
+class NetworkSettings(Settings):
+    """What all studies have that train networks of the CIFAR form, however they do it."""
 
     width: int = setting(8, "Width", "channels of the first stage; the paper has 16", least=1, most=128)
     data: str = setting("digits", "Data", "what the networks learn", choices=("digits", "fashion", "cifar10"))
     epochs: int = setting(12, "Epochs", "passes over the training images", least=1, most=1000)
-    learning_rate: float = setting(0.1, "Learning rate", "its peak", least=1e-6, most=10)
-    schedule: str = setting(
-        "one_cycle",
-        "Schedule",
-        "course of the learning rate; the paper: step",
-        choices=("one_cycle", "cosine", "step"),
-    )
     augment: bool = setting(False, "Augment", "crops and mirror images, as in the paper")
     seeds: int = setting(
         3, "Seeds", "trainings of each kind; fewer than three leave the question open", least=1, most=50
     )
 
-    def recipe(self, seed: int = 0) -> "Recipe":
+    def recipe(self, seed: int = 0, **more: Any) -> "Recipe":
         """How one of the networks is trained; all else as in He et al., section 4.2."""
         from reswork.datasets.augmentation import Augmentation
         from reswork.training.recipe import Recipe
 
         return Recipe(
             epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,  # type: ignore[arg-type]  # checked above
             augmentation=Augmentation(crop_padding=4, flip=True) if self.augment else Augmentation(),
             seed=seed,
             precision="fp32",
             compile="off",
             channels_last=False,
+            **more,
         )
 
     def dataset(self) -> "Dataset":
@@ -119,6 +111,34 @@ class TrainingSettings(Settings):
 
         channels = 3 if self.data == "cifar10" else 1
         return ResNetConfig(depth=depth, residual=residual, width=self.width, in_channels=channels, **more)
+
+
+@dataclass(frozen=True)
+class TrainingSettings(NetworkSettings):
+    """With one learning rate and one schedule for all networks of a study."""
+
+    learning_rate: float = setting(0.1, "Learning rate", "its peak", least=1e-6, most=10)
+    schedule: str = setting(
+        "one_cycle",
+        "Schedule",
+        "course of the learning rate; the paper: step",
+        choices=("one_cycle", "cosine", "step"),
+    )
+
+    def recipe(self, seed: int = 0, **more: Any) -> "Recipe":
+        """How one of the networks is trained."""
+        return super().recipe(seed, learning_rate=self.learning_rate, schedule=self.schedule, **more)
+
+
+@dataclass(frozen=True)
+class SmallBatchSettings(TrainingSettings):
+    """For studies whose networks are deep and many: more steps from the same number of images."""
+
+    batch_size: int = setting(32, "Batch", "images of a step; the paper has 128", least=8, most=1024)
+
+    def recipe(self, seed: int = 0, **more: Any) -> "Recipe":
+        """As of all, with batches of that size."""
+        return super().recipe(seed, batch_size=self.batch_size, **more)
 
 
 PAPER: dict[str, Any] = {

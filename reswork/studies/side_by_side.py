@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
-from reswork.models.blocks import PaddedShortcut, ResidualBlock
+from reswork.models.blocks import Bias, FixupConv2d, FixupLinear, PaddedShortcut, ResidualBlock, Scale
 from reswork.models.network import ResNet
 
 _AS_THEY_ARE = (nn.ReLU, nn.Identity, nn.AdaptiveAvgPool2d, nn.MaxPool2d)  # work on each channel by itself
@@ -25,7 +25,7 @@ class SideBySide(nn.Module):
     A plain network among residual ones is one whose shortcuts are multiplied by zero.
 
     Args:
-        models: with batch norm and a classifier; copied, not changed.
+        models: with batch norm or no norm, and a classifier; copied, not changed.
 
     Raises:
         InvalidSetting: for networks that cannot be joined; train those one after the other.
@@ -76,7 +76,7 @@ class SideBySide(nn.Module):
     def _joined(self, name: str, module: nn.Module, states: list[dict[str, Tensor]]) -> nn.Module:
         """The layer of all networks in place of that of one."""
         made: nn.Module
-        if type(module) is nn.Conv2d:
+        if type(module) in (nn.Conv2d, FixupConv2d):
             made = nn.Conv2d(
                 module.in_channels * self.count,
                 module.out_channels * self.count,
@@ -86,10 +86,14 @@ class SideBySide(nn.Module):
                 groups=module.groups * self.count,
                 bias=module.bias is not None,
             )
+            if type(module) is FixupConv2d:
+                made = _FixupConvs(self.count, made)
         elif type(module) is nn.BatchNorm2d:
             made = nn.BatchNorm2d(module.num_features * self.count, module.eps, module.momentum)
-        elif type(module) is nn.Linear:
-            made = _Linears(self.count, module.in_features, module.out_features)
+        elif type(module) in (nn.Linear, FixupLinear):
+            made = _Linears(self.count, module)
+        elif type(module) in (Scale, Bias):
+            made = _Numbers(self.count, type(module) is Scale)
         elif type(module) is PaddedShortcut:
             return _PaddedShortcuts(module, self.count)
         elif type(module) in _AS_THEY_ARE:
@@ -111,19 +115,54 @@ class SideBySide(nn.Module):
 class _Linears(nn.Module):
     """One linear layer for each network."""
 
-    def __init__(self, count: int, features: int, classes: int) -> None:
+    def __init__(self, count: int, one: nn.Linear) -> None:
         super().__init__()
-        self.count, self.classes = count, classes
-        self.weight = nn.Parameter(torch.empty(count * classes, features))
-        self.bias = nn.Parameter(torch.empty(count * classes))
+        self.count, self.classes = count, one.out_features
+        self.weight = nn.Parameter(torch.empty(count * self.classes, one.in_features))
+        self.bias = nn.Parameter(torch.empty(count * self.classes))
+        if isinstance(one, FixupLinear):
+            self.input_bias = nn.Parameter(torch.empty(count))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, S * F)`` -> ``(N, S, K)``."""
         each = x.unflatten(1, (self.count, -1)).transpose(0, 1)  # (S, N, F)
+        if hasattr(self, "input_bias"):
+            each = each + self.input_bias.view(-1, 1, 1)
         weights = self.weight.unflatten(0, (self.count, self.classes))  # (S, K, F)
         return torch.bmm(each, weights.transpose(1, 2)).transpose(0, 1) + self.bias.view(
             self.count, self.classes
         )
+
+
+class _FixupConvs(nn.Module):
+    """A convolution with one learned number added to its input, of each network its own."""
+
+    def __init__(self, count: int, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.input_bias = conv.weight, nn.Parameter(torch.empty(count))
+        self.sizes = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``nn.Conv2d``."""
+        return F.conv2d(x + _by_channel(self.input_bias, x), self.weight, **self.sizes)  # type: ignore[arg-type]
+
+
+class _Numbers(nn.Module):
+    """Times or plus one learned number, of each network its own."""
+
+    def __init__(self, count: int, multiplies: bool) -> None:
+        super().__init__()
+        self.multiplies = multiplies
+        self.register_parameter("weight" if multiplies else "bias", nn.Parameter(torch.empty(count)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, S * C, H, W)``, kept."""
+        return x * _by_channel(self.weight, x) if self.multiplies else x + _by_channel(self.bias, x)
+
+
+def _by_channel(numbers: Tensor, x: Tensor) -> Tensor:
+    """``(S,)`` as ``(1, S * C, 1, 1)``, for networks that lie side by side in the channels of x."""
+    return numbers.repeat_interleave(x.shape[1] // len(numbers)).view(1, -1, 1, 1)
 
 
 class _PaddedShortcuts(nn.Module):
@@ -152,5 +191,4 @@ class _SomeShortcuts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Of networks without shortcuts zeros."""
         out = x if self.inside is None else self.inside(x)
-        repeats = out.shape[1] // len(self.shares)
-        return out * self.shares.repeat_interleave(repeats).view(1, -1, 1, 1)
+        return out * _by_channel(self.shares, out)

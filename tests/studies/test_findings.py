@@ -1,6 +1,6 @@
 """Each study, so small that it says nothing: its numbers against a slow computation, stopping, figures, verdict."""
 
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,13 +9,18 @@ import torch
 
 import reswork as rw
 from reswork.errors import InvalidSetting
+from reswork.studies import lock_step
 from reswork.studies.findings import (
+    block_recipes,
     lesions,
     loss_surface,
+    optimizers,
     path_lengths,
     residual_as_difference,
     shattered_gradients,
     signal_propagation,
+    stochastic_depth,
+    wide_or_deep,
 )
 from reswork.studies.trained import flat_weights
 from reswork.surgery import Delete
@@ -35,8 +40,36 @@ SMALL = {
         "seeds": 1,
     },
     "loss_surface": {**TINY, "depth": 8, "points": 5, "images": 16},
+    "block_recipes": {
+        **TINY,
+        "depths": (8, 14),
+        "orders": ("norm after addition", "full pre-activation", "no ReLU after addition"),
+        "batch_size": 256,
+    },
+    "without_norm": {
+        **TINY,
+        "depths": (8, 14),
+        "kinds": ("He initialisation", "Fixup", "SkipInit"),
+        "batch_size": 256,
+    },
+    "stochastic_depth": {**TINY, "depth": 14},
+    "wide_or_deep": {**TINY, "depths": (8, 14)},
     "residual_as_difference": {**TINY, "depth": 14, "images": 32},
+    "optimizers": {**TINY, "depth": 8, "range_steps": 10, "schedules": ("constant", "one_cycle")},
 }
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A folder for each study to be computed in once; with one for all, networks would come from other studies."""
+    return tmp_path_factory.mktemp("studies")
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Each step of a training takes a second, on a slow machine too."""
+    ticks = count()
+    monkeypatch.setattr(lock_step, "working_seconds", lambda device: float(next(ticks)))
 
 
 def test_all_studies_are_tried():
@@ -44,9 +77,9 @@ def test_all_studies_are_tried():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folder):
+def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folder, computed):
     study = rw.studies.catalogue()[name]
-    through = study(folder=folder / "through", **SMALL[name])
+    through = study(folder=computed / name, **SMALL[name])
     results = study.results(folder=folder / "part", **SMALL[name])
     seen = []
     for result in results:
@@ -59,7 +92,8 @@ def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folde
     assert through.numbers.keys() == further.numbers.keys()
     for key, values in through.numbers.items():
         np.testing.assert_array_equal(values, further.numbers[key], err_msg=key)
-    assert not [*(folder / "part" / name).rglob("depth-*")], "states of finished trainings are gone"
+    left = {path.name for path in (folder / "part" / name).rglob("*") if path.is_file()}
+    assert left == {"study.json", "numbers.safetensors"}, "states of finished trainings are gone"
     assert through.verdict.state in ("open", "repeated", "not repeated") and through.verdict.sentence
     assert all(row.ours for row in through.compared) and through.verdict.tolerance
     for title, figure in through.figures.items():
@@ -70,9 +104,9 @@ def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folde
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_too_few_seeds_leave_it_open(name, folder):
+def test_too_few_seeds_leave_it_open(name, computed):
     settings = {**SMALL[name], "seeds": 1}
-    result = rw.studies.catalogue()[name](folder=folder, **settings)
+    result = rw.studies.catalogue()[name](folder=computed / name, **settings)
     assert result.verdict.state == "open" and "seeds" in result.verdict.sentence
 
 
@@ -199,3 +233,57 @@ def test_summands_and_early_answers_are_those_of_a_slow_computation():
     angle = torch.nn.functional.cosine_similarity(branch.flatten(), x.flatten(), dim=0)
     assert cosine[0] == pytest.approx(float(angle), abs=1e-5)
     assert residual_as_difference.early_answers(model, images, labels)[-1] == 1.0
+
+
+def test_a_block_without_its_last_relu_adds_and_nothing_more():
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, in_channels=1).eval()
+    block, x = model.layer1[0], torch.rand(2, 4, 8, 8)
+    block_recipes.bare(model)
+    with torch.no_grad():
+        by_hand = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x))))) + x
+        torch.testing.assert_close(block(x), by_hand)
+        assert by_hand.min() < 0
+
+
+def test_blocks_that_are_left_out_are_not_computed_and_stand_still():
+    settings = stochastic_depth.DepthSettings(width=2, depth=14, epochs=1, seeds=1, drop=0.9)
+    trainings = dict(stochastic_depth.trainings_of(settings, None))
+    training = trainings["stochastic-0"]
+    np.testing.assert_allclose(stochastic_depth.chances_of(settings), 0.9 * np.arange(1, 7) / 6)
+    drawn = np.stack([training.left_out(step) for step in range(4000)])
+    np.testing.assert_allclose(drawn.mean(axis=0), stochastic_depth.chances_of(settings), atol=0.03)
+    step = next(step for step in range(1, 100) if training.left_out(step)[-1])
+    training.step = step - 1
+    last = training.net.net.layer3[1]
+    before = last.conv1.weight.detach().clone()
+    training.make_step()
+    assert torch.equal(last.conv1.weight, before) and last.conv1.weight.grad is None
+    assert not trainings["constant-0"].left_out(step).any()
+
+
+def test_a_branch_counts_as_often_as_it_was_there():
+    settings = stochastic_depth.DepthSettings(width=2, depth=8, epochs=1, seeds=1, drop=0.6)
+    training = dict(stochastic_depth.trainings_of(settings, None))["stochastic-0"]
+    training.net.eval()
+    block, x = training.net.net.layer1[0], torch.rand(2, 2, 8, 8)
+    with torch.no_grad():
+        branch = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))
+        torch.testing.assert_close(block(x), torch.relu(x + 0.8 * branch))  # 1 - 0.6 / 3
+
+
+def test_wide_and_deep_have_about_as_many_weights():
+    settings = wide_or_deep.WideSettings()
+    weights = [
+        sum(weight.numel() for weight in rw.resnet(wide_or_deep.config_of(settings, depth)).parameters())
+        for depth in settings.depths
+    ]
+    assert max(weights) / min(weights) < 1.05, weights
+
+
+def test_a_peak_rate_is_a_tenth_of_where_the_loss_is_lowest():
+    rates = np.geomspace(1e-5, 10, 61)
+    losses = np.stack([2.3 + (np.log10(rates) + 1) ** 2, 2.5 + (np.log10(rates) + 1) ** 2])
+    losses[:, -5:] = [[np.inf] * 5, [np.nan] * 5]
+    found = optimizers.peak_rate(rates, losses)
+    assert 0.01 <= found <= 0.02, "behind by the steps over which it is smoothed"

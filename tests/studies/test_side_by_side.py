@@ -39,6 +39,37 @@ def test_each_answers_as_it_would_alone(shortcut, train):
         )
 
 
+@pytest.mark.parametrize("scaling", ["none", "skipinit", "fixup"])
+def test_networks_without_a_norm_answer_and_learn_as_they_would_alone(scaling):
+    torch.manual_seed(0)
+    settings = {"depth": 8, "width": 4, "in_channels": 1, "order": "pre", "norm": "none"}
+    models = [resnet(**settings, residual_scaling=scaling) for _ in range(3)]
+    for model in models:
+        for weight in model.parameters():
+            weight.data.add_(0.05 * torch.randn_like(weight))  # what starts at 0 counts, too
+    with torch.no_grad():
+        models[1].fc.weight.fill_(torch.nan)  # one that has diverged
+    whole, images = SideBySide(models), torch.randn(5, 3, 1, 8, 8)
+    logits = whole(images)
+    logits.square().sum((0, 2)).sum().backward()
+    grads = SideBySide.states(_gradients(whole))
+    for index in (0, 2):
+        own = models[index](images[:, index])
+        torch.testing.assert_close(logits[:, index], own, rtol=1e-4, atol=1e-5)
+        own.square().sum().backward()
+        for name, weight in models[index].named_parameters():
+            torch.testing.assert_close(grads[index][name], weight.grad, rtol=1e-3, atol=1e-4)
+    assert torch.isnan(logits[:, 1]).all()
+
+
+def _gradients(whole):
+    """The same network with its gradients in the place of its weights."""
+    with torch.no_grad():
+        for weight in whole.parameters():
+            weight.copy_(weight.grad)
+    return whole
+
+
 def test_states_are_those_of_the_networks():
     models = networks(shortcut="B")
     for model, state in zip(models, SideBySide(models).states(), strict=True):

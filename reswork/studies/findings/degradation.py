@@ -9,6 +9,7 @@ import numpy as np
 from reswork.results.study import Compared, Line, Verdict
 from reswork.studies.settings import PAPER, TrainingSettings, setting
 from reswork.studies.shelf import Shelf
+from reswork.studies.spread import latest, percent, points
 from reswork.studies.study import Estimate, Guess, Partial, Source, Study, StudyResult, Texts
 
 if TYPE_CHECKING:
@@ -60,41 +61,23 @@ def lock_steps(
 
 def run(settings: DegradationSettings, shelf: Shelf) -> Generator[Partial, None, None]:
     """Epoch by epoch, the depths by turns, so that all curves grow together."""
-    epochs = settings.epochs
+    from reswork.studies.by_turns import by_turns
+
     numbers = shelf.numbers or {
-        f"{kind}/{depth}/{part}": np.full((settings.seeds, epochs), np.nan)
+        f"{kind}/{depth}/{part}": np.full((settings.seeds, settings.epochs), np.nan)
         for depth in settings.depths
         for kind in KINDS
         for part in ("train", "test")
     }
     yield Partial(numbers, 0.0, "building networks")
     trainings = lock_steps(settings, settings.depths, shelf)
-    total = sum(depth * each.total for depth, each in trainings.items())
-    try:
-        while not all(each.done for each in trainings.values()):
-            for depth, training in trainings.items():
-                while not training.done:
-                    training.make_step()
-                    if training.ends_epoch:
-                        _note(numbers, depth, training)
-                    share = sum(depth * each.step for depth, each in trainings.items()) / total
-                    yield Partial(
-                        numbers, share, f"depth {depth}, epoch {min(training.epoch + 1, epochs)} of {epochs}"
-                    )
-                    if training.ends_epoch:
-                        break
-    finally:
-        over = all(each.done for each in trainings.values())
-        for depth, training in trainings.items():
-            if over:
-                shelf.drop(f"depth-{depth}")
-            else:
-                shelf.keep(f"depth-{depth}", training.state())
+    named = {f"depth-{depth}": training for depth, training in trainings.items()}
+    yield from by_turns(named, shelf, numbers, lambda name, training: _note(numbers, name, training))
 
 
-def _note(numbers: dict[str, np.ndarray], depth: int, training: "LockStep") -> None:
+def _note(numbers: dict[str, np.ndarray], name: str, training: "LockStep") -> None:
     """Errors of an epoch that has just ended."""
-    place = training.epoch - 1
+    place, depth = training.epoch - 1, name.removeprefix("depth-")
     _, test = training.test()
     _, train = training.epoch_means()
     for part, values in (("train", train), ("test", test)):
@@ -109,26 +92,9 @@ def cost(settings: DegradationSettings) -> Estimate:
 
 def training_cost(settings: TrainingSettings, depths: tuple[int, ...]) -> Estimate:
     """What plain and residual networks of these depths cost, from three steps of each."""
-    import time
+    from reswork.studies import by_turns
 
-    from reswork.models.sheet import spec_sheet
-
-    seconds, size = 0.0, 0.0
-    for depth in depths:
-        (training,) = lock_steps(settings, (depth,)).values()
-        training.make_step()  # the first one prepares things
-        begun = time.perf_counter()
-        steps = min(2, training.total)
-        for _ in range(min(steps, training.total - 1)):
-            training.make_step()
-        each = (time.perf_counter() - begun) / steps
-        training.test()
-        evaluation = time.perf_counter() - begun - each * steps
-        seconds += each * training.total + evaluation * settings.epochs
-        sheet = spec_sheet(settings.config(depth), settings.dataset().input_shape)
-        networks = len(KINDS) * settings.seeds
-        size = max(size, networks * (128 * sheet.activation_bytes + 16 * sheet.parameters))
-    return Estimate(seconds, size)
+    return by_turns.training_cost(lock_steps(settings, (depth,))[depth] for depth in depths)
 
 
 def final(result: StudyResult, kind: str, depth: int, part: str) -> np.ndarray:
@@ -145,7 +111,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
     epochs = np.arange(1, result.settings.epochs + 1)
     known = [100 * np.nanmax(values) for values in numbers.values() if np.isfinite(values).any()]
     highest = min(100.0, 1.05 * max(known, default=100.0))
-    now = {key: _latest(values) for key, values in numbers.items()}
+    now = {key: latest(values) for key, values in numbers.items()}
     sums = [
         Line.over(
             f"{kind}, {'training' if part == 'train' else 'test'}",
@@ -212,7 +178,7 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
     rows = []
     for depth in result.settings.depths:
         if depth in _PUBLISHED:
-            ours = _percent(_latest(result.numbers[f"residual/{depth}/test"]))
+            ours = percent(latest(result.numbers[f"residual/{depth}/test"]))
             rows.append(
                 Compared(
                     f"test error, ResNet-{depth}", f"{_PUBLISHED[depth]:.2f} % (CIFAR-10)", "table 6", ours
@@ -221,7 +187,7 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
     for depth in result.settings.depths:
         told = {20: "about 9 %", 56: "about 13 %", 110: "above 60 %"}.get(depth)
         if told:
-            ours = _percent(_latest(result.numbers[f"plain/{depth}/test"]))
+            ours = percent(latest(result.numbers[f"plain/{depth}/test"]))
             rows.append(
                 Compared(f"test error, plain-{depth}", f"{told} (CIFAR-10)", "figure 6 and its text", ours)
             )
@@ -240,9 +206,9 @@ def verdict(result: StudyResult) -> Verdict:
         kind: final(result, kind, deep, "train") - final(result, kind, shallow, "train") for kind in KINDS
     }
     told = (
-        f"from depth {shallow} to {deep} the training error changes by {_points(gaps['plain'])} "
+        f"from depth {shallow} to {deep} the training error changes by {points(gaps['plain'])} "
         f"points in plain networks, "
-        f"by {_points(gaps['residual'])} in residual ones, with {result.settings.seeds} seed"
+        f"by {points(gaps['residual'])} in residual ones, with {result.settings.seeds} seed"
         f"{'s' if result.settings.seeds > 1 else ''}"
     )
     if shallow == deep:
@@ -261,33 +227,11 @@ def _answer(result: StudyResult) -> str | None:
     return GUESS.choices[0 if gap < -_WORSE else 2 if gap > _WORSE else 1]
 
 
-def _latest(values: np.ndarray) -> np.ndarray:
-    """The last value of each row that is there; NaN where there is none."""
-    known = np.isfinite(values)
-    last = values.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
-    return np.where(known.any(axis=1), values[np.arange(len(values)), last], np.nan)
-
-
-def _percent(values: np.ndarray) -> str:
-    known = 100 * values[np.isfinite(values)]
-    if not len(known):
-        return ""
-    spread = (
-        f" ({known.min():.1f} to {known.max():.1f}, {len(known)} seeds)" if len(known) > 1 else " (1 seed)"
-    )
-    return f"{known.mean():.1f} %{spread}"
-
-
-def _points(gaps: np.ndarray) -> str:
-    known = 100 * gaps
-    return f"{known.mean():+.1f} ({known.min():+.1f} to {known.max():+.1f})"
-
-
 def _summary(result: StudyResult) -> str:
     deep = max(result.settings.depths)
     words = [
         f"{kind} {deep}: test error "
-        f"{_percent(_latest(result.numbers[f'{kind}/{deep}/test'])) or 'not known yet'}"
+        f"{percent(latest(result.numbers[f'{kind}/{deep}/test'])) or 'not known yet'}"
         for kind in KINDS
     ]
     return "; ".join(words) + "."
