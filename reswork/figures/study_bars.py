@@ -15,6 +15,7 @@ def study_bars(
     names: Sequence[str],
     *,
     title: str,
+    x: str,
     y: str,
     summary: str,
     explained: dict[str, str],
@@ -26,6 +27,7 @@ def study_bars(
         groups: what is compared, each with a value at the places 0 to n - 1, which are the things.
         names: of the things, n of them.
         title: at most 31 letters.
+        x: title of the x axis: what things they are.
         y: title of the y axis.
         summary: one sentence with the numbers.
         explained: the texts of `about`.
@@ -65,7 +67,7 @@ def study_bars(
         title=title,
         summary=summary,
         explained=explained,
-        x=axis("", type="category"),
+        x=axis(x, type="category"),
         y=axis(y, rangemode="tozero", exponentformat="power"),
         height=height,
         showlegend=True,

@@ -44,8 +44,9 @@ def training_of(
     seeds = range(settings.seeds) if seeds is None else seeds
     one = resnet(config, input_shape=data.input_shape)
     models: list[ResNet] = [fresh_network(one, seed) for seed in seeds]  # type: ignore[misc]  # of the same class
-    for model in models if change is not None else ():
-        change(model)
+    if change is not None:
+        for model in models:
+            change(model)
     return LockStep(
         models,
         data,

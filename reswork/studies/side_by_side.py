@@ -76,7 +76,7 @@ class SideBySide(nn.Module):
     def _joined(self, name: str, module: nn.Module, states: list[dict[str, Tensor]]) -> nn.Module:
         """The layer of all networks in place of that of one."""
         made: nn.Module
-        if type(module) in (nn.Conv2d, FixupConv2d):
+        if isinstance(module, nn.Conv2d) and type(module) in (nn.Conv2d, FixupConv2d):
             made = nn.Conv2d(
                 module.in_channels * self.count,
                 module.out_channels * self.count,
@@ -90,7 +90,7 @@ class SideBySide(nn.Module):
                 made = _FixupConvs(self.count, made)
         elif type(module) is nn.BatchNorm2d:
             made = nn.BatchNorm2d(module.num_features * self.count, module.eps, module.momentum)
-        elif type(module) in (nn.Linear, FixupLinear):
+        elif isinstance(module, nn.Linear) and type(module) in (nn.Linear, FixupLinear):
             made = _Linears(self.count, module)
         elif type(module) in (Scale, Bias):
             made = _Numbers(self.count, type(module) is Scale)
@@ -140,11 +140,12 @@ class _FixupConvs(nn.Module):
     def __init__(self, count: int, conv: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.input_bias = conv.weight, nn.Parameter(torch.empty(count))
-        self.sizes = {"stride": conv.stride, "padding": conv.padding, "groups": conv.groups}
+        self.stride, self.padding, self.groups = conv.stride, conv.padding, conv.groups
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``nn.Conv2d``."""
-        return F.conv2d(x + _by_channel(self.input_bias, x), self.weight, **self.sizes)  # type: ignore[arg-type]
+        x = x + _by_channel(self.input_bias, x)
+        return F.conv2d(x, self.weight, None, self.stride, self.padding, 1, self.groups)
 
 
 class _Numbers(nn.Module):
@@ -153,7 +154,10 @@ class _Numbers(nn.Module):
     def __init__(self, count: int, multiplies: bool) -> None:
         super().__init__()
         self.multiplies = multiplies
-        self.register_parameter("weight" if multiplies else "bias", nn.Parameter(torch.empty(count)))
+        if multiplies:
+            self.weight = nn.Parameter(torch.empty(count))
+        else:
+            self.bias = nn.Parameter(torch.empty(count))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, S * C, H, W)``, kept."""

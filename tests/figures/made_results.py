@@ -283,7 +283,7 @@ def study_figures(points: int = 30) -> Iterator[tuple[str, go.Figure]]:
     given = {"title": "Some lines", "x": "place", "y": "value", "summary": "Lines.", "explained": words}
     yield "study_lines", figures.study_lines(lines, **given)
     yield "study_lines, log", figures.study_lines(lines, y_scale="log", ticks=(x[:2], ["a", "b"]), **given)
-    bars = {"title": "Some bars", "y": "value", "summary": "Bars.", "explained": words}
+    bars = {"title": "Some bars", "x": "thing", "y": "value", "summary": "Bars.", "explained": words}
     yield "study_bars", figures.study_bars(lines, [f"name {place} <b>" for place in range(points)], **bars)
     few = x[:40]
     cells = np.add.outer(few, few) + 1.0

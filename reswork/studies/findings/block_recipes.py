@@ -143,6 +143,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             groups,
             settings.orders,
             title="Error by order",
+            x="order",
             y="test error, %",
             summary=_told(result) + ".",
             explained=about(

@@ -184,6 +184,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             groups,
             [SCHEDULES[each] for each in settings.schedules],
             title="Error by schedule",
+            x="course of the learning rate",
             y="test error, %",
             summary=_told(result) + ".",
             explained=about(

@@ -1,6 +1,6 @@
 """Stochastic depth: blocks are left out at random while a network trains; what that does to error and time."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +56,15 @@ class DroppingSteps(LockStep):
     """A training in which each step leaves out other blocks: they are not computed, and their weights stand still.
 
     Args:
-        chances: of each block to be left out.
+        chances: (B,) of each block to be left out.
         *args: as for `LockStep`.
         **more: likewise.
     """
 
-    def __init__(self, chances: Sequence[float], *args: Any, **more: Any) -> None:
+    def __init__(self, chances: np.ndarray, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._blocks = [module for module in self.net.modules() if isinstance(module, ResidualBlock)]
-        self._chances = np.asarray(chances)
+        self._chances = chances
         for block, chance in zip(self._blocks, chances, strict=True):
             block.add_module("survival", _Survival(1 - chance).train(block.training))
             block.plan = replace(block.plan, branch=(*block.plan.branch, "survival"))

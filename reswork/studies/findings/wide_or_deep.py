@@ -200,6 +200,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             errors,
             labels,
             title="Error, wide to deep",
+            x="layers x channels of the first stage",
             y="test error, %",
             summary=_told(result) + ".",
             explained=about(
@@ -214,6 +215,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             [per_step],
             labels,
             title="Time of a step",
+            x="layers x channels of the first stage",
             y="milliseconds of processor",
             summary=_time_told(result) + ".",
             explained=about(
