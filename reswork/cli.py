@@ -463,7 +463,9 @@ def _answer(chosen: argparse.Namespace) -> int:
             continue
         with torch.no_grad():
             answers = task.answers(task.call(model, inputs))
-        print(plain(f"{picture}: {answers.told(0, saved.classes)} ({float(answers.sure[0]):.1%})"))
+        sure = getattr(answers, "sure", None)  # values have none
+        told = "" if sure is None else f" ({float(sure[0]):.1%})"
+        print(plain(f"{picture}: {answers.told(0, saved.classes)}{told}"))
     return status
 
 

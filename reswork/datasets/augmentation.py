@@ -4,13 +4,14 @@ Where each pixel of the result comes from is drawn once and applied to the image
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reswork.datasets.inputs import InputKind, standardised
 from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
 
@@ -33,6 +34,10 @@ class Augmentation:
 
     A mask is shifted and mirrored like its image. Where a crop shows black from outside of the image, it is ignored.
     Behind a cutout it stays, as a label does: the network has to tell from what is around the square.
+
+    A signal is shifted, mirrored and cut along its moments; what a crop shows from outside of it and what a cutout
+    covers is the mean of the channel. Columns of a table and tokens have no neighbours to be shifted to: for them
+    everything must be off.
 
     Raises:
         InvalidSetting: something other than a whole number of pixels from 0 on.
@@ -79,12 +84,35 @@ class Augmentation:
                 )
         return cls(**values)
 
-    def check(self, input_shape: Sequence[int]) -> None:
-        """Whether it can be done to images of this shape.
+    def fitting(self, kind: InputKind) -> "Augmentation":
+        """What is left of it for other inputs than images: for signals without mirroring, else nothing."""
+        if kind == "images":
+            return self
+        return replace(self, flip=False) if kind == "signals" else Augmentation()
+
+    def check(self, input_shape: Sequence[int], kind: InputKind = "images") -> None:
+        """Whether it can be done to inputs of this shape.
 
         Raises:
-            InvalidSetting: a shift as large as the image.
+            InvalidSetting: a shift as large as the image or the signal; anything for rows of a table and tokens.
         """
+        if kind in ("tables", "tokens"):
+            for name, value in self.to_dict().items():
+                if value:
+                    raise InvalidSetting(
+                        name,
+                        f"{name}={value} is for images and signals, and the inputs are {kind}; choose {0 * value}",
+                    )
+            return
+        if kind == "signals":
+            for name in ("crop_padding", "translate"):
+                if getattr(self, name) >= input_shape[-1]:
+                    raise InvalidSetting(
+                        name,
+                        f"{name}={getattr(self, name)} is too much for signals of {input_shape[-1]} moments; "
+                        f"choose 0 to {input_shape[-1] - 1}",
+                    )
+            return
         height, width = input_shape[-2:]
         for name in ("crop_padding", "translate"):
             if getattr(self, name) >= min(height, width):
@@ -147,18 +175,21 @@ def normalise(
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.preserve_format,
 ) -> Tensor:
-    """What the network takes in: ``(images / 255 - mean) / std``.
+    """What the network takes in: ``(images / 255 - mean) / std``; of signals and rows ``(x - mean) / std``.
 
     Args:
-        images: uint8, (N, C, H, W).
-        mean: of each channel, 0 to 1.
-        std: standard deviation of each channel, 0 to 1.
+        images: uint8, (N, C, H, W); or any other inputs of a data set. Tokens stay as they are.
+        mean: of each channel, 0 to 1; of other inputs in their own unit.
+        std: standard deviation of each channel, as the mean.
         dtype: of the result; the arithmetic is done in float32.
         memory_format: of the result; by default that of the images.
 
     Returns:
-        (N, C, H, W).
+        The inputs' shape.
     """
+    if images.dim() != 4:
+        found = standardised(images, mean, std)
+        return found.to(dtype) if found.is_floating_point() else found
     images = (
         images.contiguous(memory_format=memory_format) if memory_format != torch.preserve_format else images
     )
@@ -251,7 +282,7 @@ def augment_planes(
     return results
 
 
-def _gathered(planes: Tensor, origins: tuple[Tensor, Tensor]) -> Tensor:
+def _gathered(planes: Tensor, origins: Sequence[Tensor]) -> Tensor:
     """Each pixel from the row and the column that the tables (N, H) and (N, W) name."""
     rows, columns = origins
     count, groups, _, source_width, channels = planes.shape
@@ -263,12 +294,12 @@ def _gathered(planes: Tensor, origins: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _origins(
-    size: tuple[int, int],
+    size: tuple[int, ...],
     count: int,
     augmentation: Augmentation,
     device: torch.device,
     generator: torch.Generator | None,
-) -> tuple[Tensor, Tensor]:
+) -> list[Tensor]:
     """From which row and column each comes, int64, (N, H) and (N, W); the one behind the last is the edge."""
 
     def draw(low: int, high: int, *shape: int) -> Tensor:
@@ -278,21 +309,37 @@ def _origins(
     tables = [torch.arange(length, device=device).repeat(count, 1) for length in size]
     if augmentation.flip:
         mirrored = draw(0, 1, count, 1)
-        tables[1] = tables[1] + mirrored * (size[1] - 1 - 2 * tables[1])
+        tables[-1] = tables[-1] + mirrored * (size[-1] - 1 - 2 * tables[-1])
     if reach:
-        shifts = draw(-reach, reach, 2, count, 1)
+        shifts = draw(-reach, reach, len(size), count, 1)
         tables = [
             (length - 1) - ((length - 1) - (table + shift).abs()).abs()  # mirrored, the edge not repeated
             for table, shift, length in zip(tables, shifts, size, strict=True)
         ]
     if padding:
-        corners = draw(-padding, padding, 2, count, 1)
+        corners = draw(-padding, padding, len(size), count, 1)
         tables = [table + corner for table, corner in zip(tables, corners, strict=True)]
         tables = [
             torch.where((table >= 0) & (table < length), table, length)
             for table, length in zip(tables, size, strict=True)
         ]
-    return tables[0], tables[1]
+    return tables
+
+
+def augment_signals(
+    signals: Tensor, augmentation: Augmentation, generator: torch.Generator | None = None
+) -> Tensor:
+    """Standardised signals (N, C, L) after random changes along their moments, each signal its own."""
+    count, channels, length = signals.shape
+    moments = _origins((length,), count, augmentation, signals.device, generator)[0].unsqueeze(1)  # (N, 1, L)
+    edged = functional.pad(signals, (0, 1)) if augmentation.crop_padding else signals  # 0 is the mean
+    found = edged.gather(2, moments.expand(-1, channels, -1))
+    if augmentation.cutout:
+        first = torch.randint(0, length, (count, 1, 1), device=signals.device, generator=generator)
+        first = first - augmentation.cutout // 2
+        index = torch.arange(length, device=signals.device)
+        found = found.masked_fill((index >= first) & (index < first + augmentation.cutout), 0)
+    return found
 
 
 def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
+from reswork.datasets.dataset import Dataset, Skipped, Split, stratified_order
 from reswork.datasets.decoding import ValueRange, scaled
+from reswork.datasets.inputs import ONE, input_statistics
 from reswork.datasets.targets import IGNORED, MOST_MASK_CLASSES, TargetKind, strata
 from reswork.errors import InvalidSetting
 
@@ -28,24 +29,27 @@ def assembled(
     notes: Sequence[str] = (),
     value_range: ValueRange | None = None,
     layout: str = "",
+    features: Sequence[str] = (),
+    target_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> Dataset:
-    """A data set with mean and deviation of its training images."""
+    """A data set with mean and deviation of its training inputs."""
     if not len(train):
-        raise InvalidSetting("train", "the train split has no images: give at least one")
-    mean, std = channel_statistics(train.images)
+        one = ONE[train.input_kind]
+        raise InvalidSetting("train", f"the train split has no {one}s: give at least one")
+    mean, std = input_statistics(train.inputs)
     return Dataset(
         name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes),
-        value_range, layout,
+        value_range, layout, tuple(features), target_scale,
     )  # fmt: skip
 
 
-def split_off(images: Tensor, targets: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
-    """A training and a test split with the classes in the same proportions; both keep the images' order.
+def split_off(inputs: Tensor, targets: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
+    """A training and a test split with the classes in the same proportions; both keep the inputs' order.
 
-    A class of two images or more has at least one in each. Masks are balanced by the rarest class that each shows,
+    A class of two inputs or more has at least one in each. Masks are balanced by the rarest class that each shows,
     and there is at least one in the test split.
     """
-    whole = Split(images, targets)
+    whole = Split(inputs, targets)
     chosen = torch.from_numpy(held_out(whole.target_kind, targets, test_fraction, seed))
     return whole.take(~chosen), whole.take(chosen)
 

@@ -1,4 +1,4 @@
-"""What every data set is: images and targets as tensors, in a training and a test split."""
+"""What every data set is: inputs and targets as tensors, in a training and a test split."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reswork.datasets.decoder import Decoder
+from reswork.datasets.inputs import ONE, InputKind, check_inputs, input_kind
 from reswork.datasets.mapped import Rows, in_parts
 from reswork.datasets.targets import (
     MOST_MASK_CLASSES,
@@ -26,20 +27,21 @@ from reswork.errors import InvalidSetting
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and what shall be answered for each, both on one device.
+    """Inputs and what shall be answered for each, both on one device.
 
     Args:
-        images: uint8, (N, C, H, W).
-        targets: labels, int64, (N,), numbers of classes from 0; or masks, uint8, (N, H, W), the number of a class
-            for each pixel, where `IGNORED` (255) counts nowhere.
+        inputs: images, uint8, (N, C, H, W); signals, float32, (N, C, L); rows of a table, float32, (N, F); or tokens,
+            int64, (N, L): see `reswork.datasets.inputs`.
+        targets: labels, int64, (N,), numbers of classes from 0; masks, uint8, (N, H, W), the number of a class
+            for each pixel, where `IGNORED` (255) counts nowhere; or values, float32, (N,) or (N, T).
         files: where images and masks are read from as they are needed; nothing: they are in memory.
         place: where batches of images in a file are wanted; None: where the images are.
 
     Raises:
-        InvalidSetting: a tensor of another type or shape, or not as many targets as images.
+        InvalidSetting: a tensor of another type or shape, or not as many targets as inputs.
     """
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     files: tuple[Rows, ...] = ()
     place: torch.device | None = None
@@ -52,25 +54,38 @@ class Split:
         return cls(images.tensor(), targets, (images,))
 
     def __post_init__(self) -> None:
-        images = self.images
-        if images.dtype != torch.uint8 or images.dim() != 4:
+        input_kind(self.inputs)
+        kind_of(self.inputs, self.targets)
+
+    @property
+    def input_kind(self) -> InputKind:
+        """Whether the inputs are images, signals, rows of a table or tokens."""
+        return input_kind(self.inputs)
+
+    @property
+    def images(self) -> Tensor:
+        """The inputs, uint8, (N, C, H, W).
+
+        Raises:
+            InvalidSetting: they are something else.
+        """
+        if self.input_kind != "images":
             raise InvalidSetting(
-                "images",
-                f"images of type {images.dtype}, shape {tuple(images.shape)}: give torch.uint8, (N, C, H, W)",
+                "data", f"the inputs are {self.input_kind}, and this needs images: give data with images"
             )
-        kind_of(images, self.targets)
+        return self.inputs
 
     @property
     def target_kind(self) -> TargetKind:
-        """Whether the targets are labels or masks."""
-        return kind_of(self.images, self.targets)
+        """Whether the targets are labels, masks or values."""
+        return kind_of(self.inputs, self.targets)
 
     @property
     def labels(self) -> Tensor:
         """The targets, int64, (N,).
 
         Raises:
-            InvalidSetting: they are masks.
+            InvalidSetting: they are something else.
         """
         return self._only("labels")
 
@@ -79,9 +94,18 @@ class Split:
         """The targets, uint8, (N, H, W).
 
         Raises:
-            InvalidSetting: they are labels.
+            InvalidSetting: they are something else.
         """
         return self._only("masks")
+
+    @property
+    def values(self) -> Tensor:
+        """The targets, float32, (N,) or (N, T).
+
+        Raises:
+            InvalidSetting: they are something else.
+        """
+        return self._only("values")
 
     def _only(self, kind: TargetKind) -> Tensor:
         if self.target_kind != kind:
@@ -91,16 +115,16 @@ class Split:
         return self.targets
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.inputs)
 
     @property
     def device(self) -> torch.device:
         """Where batches are cut for."""
-        return self.place or self.images.device
+        return self.place or self.inputs.device
 
     def take(self, chosen: Tensor | slice) -> "Split":
-        """Some of the images, by their numbers, with their targets."""
-        return Split(self.images[chosen], self.targets[chosen])
+        """Some of the inputs, by their numbers, with their targets."""
+        return Split(self.inputs[chosen], self.targets[chosen])
 
     def to(self, device: torch.device | str) -> "Split":
         """The same on another device; a split that is there already comes back itself.
@@ -109,14 +133,14 @@ class Split:
         """
         if self.files:
             return replace(self, place=torch.device(device))
-        images, targets = self.images.to(device), self.targets.to(device)
-        return self if images is self.images and targets is self.targets else Split(images, targets)
+        inputs, targets = self.inputs.to(device), self.targets.to(device)
+        return self if inputs is self.inputs and targets is self.targets else Split(inputs, targets)
 
     def __repr__(self) -> str:
-        shape = "x".join(str(n) for n in self.images.shape[1:])
-        masks = " with masks" if self.target_kind == "masks" else ""
-        where = f"in {self.files[0].path}" if self.files else f"on {self.images.device}"
-        return f"Split({len(self):,} images {shape}{masks}, {where})"
+        shape = "x".join(str(n) for n in self.inputs.shape[1:])
+        beside = "" if self.target_kind == "labels" else f" with {self.target_kind}"
+        where = f"in {self.files[0].path}" if self.files else f"on {self.inputs.device}"
+        return f"Split({len(self):,} {ONE[self.input_kind]}s {shape}{beside}, {where})"
 
 
 @dataclass(frozen=True)
@@ -137,15 +161,17 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set held as uint8 tensors, on whatever device training uses.
+    """A data set held as tensors, on whatever device training uses.
 
     Args:
         name: short, such as ``fashion``.
         train: what the network learns from.
         test: what it is judged by.
         classes: their names, in the order of their numbers in the targets; whatever a person or a file called them.
-        mean: of each channel over the training images, 0 to 1.
-        std: standard deviation of each channel, 0 to 1; never 0.
+            Where targets are values, the names of the T values.
+        mean: of each channel over the training images, 0 to 1; of each channel of signals or column of a table in its
+            own unit; nothing for tokens.
+        std: standard deviation of each channel or column, as the mean; never 0.
         source: where it is from, in one sentence.
         skipped: files that were not used.
         extras: further tensors, such as ``train_boxes``; a name begins with its split.
@@ -153,6 +179,9 @@ class Dataset:
         value_range: the numbers in the files or arrays that became black and white, where they were no bytes; every
             later picture is scaled by the same.
         layout: what was understood of a folder's names, in lines, as `folder_layout` tells it beforehand.
+        features: names of a signal's channels, a table's columns or of each token; empty for images.
+        target_scale: mean and standard deviation of each value in its own unit, where the targets are values; the
+            targets themselves are standardised by them. `in_units` gives values back.
 
     Raises:
         InvalidSetting: targets without a class, splits of different shapes or kinds, an empty split.
@@ -175,22 +204,30 @@ class Dataset:
     notes: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None
     layout: str = ""
+    features: tuple[str, ...] = ()
+    target_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2:
+        if len(self.classes) < 2 and self.train.target_kind != "values":
             raise InvalidSetting(
                 "classes", f"{len(self.classes)} class(es): telling classes apart needs at least two"
             )
-        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+        kind, one = self.train.input_kind, ONE[self.train.input_kind]
+        if kind != self.test.input_kind:
             raise InvalidSetting(
                 "test",
-                f"training images are {tuple(self.train.images.shape[1:])} and test images "
-                f"{tuple(self.test.images.shape[1:])}: give both the same (C, H, W)",
+                f"training inputs are {kind} and test inputs {self.test.input_kind}: give both the same",
+            )
+        if self.train.inputs.shape[1:] != self.test.inputs.shape[1:]:
+            raise InvalidSetting(
+                "test",
+                f"training {one}s are {tuple(self.train.inputs.shape[1:])} and test {one}s "
+                f"{tuple(self.test.inputs.shape[1:])}: give both the same shape{' (C, H, W)' * (kind == 'images')}",
             )
         if self.train.target_kind != self.test.target_kind:
             raise InvalidSetting(
                 "test",
-                f"training images have {self.train.target_kind} and test images {self.test.target_kind}: give both "
+                f"training {one}s have {self.train.target_kind} and test {one}s {self.test.target_kind}: give both "
                 "the same",
             )
         if self.target_kind == "masks" and len(self.classes) > MOST_MASK_CLASSES:
@@ -201,8 +238,9 @@ class Dataset:
             )
         for split in ("train", "test"):
             given = self._split(split)
-            if not len(given) or 0 in given.images.shape:
-                raise InvalidSetting(split, f"the {split} split has no images: give at least one")
+            if not len(given) or 0 in given.inputs.shape:
+                raise InvalidSetting(split, f"the {split} split has no {one}s: give at least one")
+            check_inputs(split, kind, given.inputs)
             if len(given.files) < 2:  # masks in a file were checked when it was written; they may be many
                 check_classes(split, given.target_kind, given.targets, len(self.classes))
 
@@ -214,38 +252,59 @@ class Dataset:
 
     @property
     def target_kind(self) -> TargetKind:
-        """What is known of each image: ``"labels"``, one class; ``"masks"``, a class for each pixel."""
+        """What is known of each input: ``"labels"``, one class; ``"masks"``, a class for each pixel; ``"values"``."""
         return self.train.target_kind
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def input_kind(self) -> InputKind:
+        """What its networks take in: ``"images"``, ``"signals"``, ``"tables"`` or ``"tokens"``."""
+        return self.train.input_kind
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input: (C, H, W) of an image, (C, L) of a signal, (F,) of a row, (L,) of a text."""
+        return tuple(self.train.inputs.shape[1:])
 
     @property
     def decoder(self) -> Decoder:
         """How pictures are read to be like those of this set; it goes with its networks.
 
         Raises:
-            InvalidSetting: its images have another number of channels than pictures.
+            InvalidSetting: its images have another number of channels than pictures, or it has no images.
         """
-        channels, height, width = self.input_shape
+        channels, height, width = self.train.images.shape[1:]
         return Decoder((height, width), channels, self.value_range, self.mean, self.std)
+
+    def in_units(self, values: np.ndarray | Tensor) -> np.ndarray:
+        """Values or answers in the unit that they had before they were standardised, float64, (N,) or (N, T).
+
+        Raises:
+            InvalidSetting: the targets are no values.
+        """
+        if self.target_kind != "values":
+            raise InvalidSetting(
+                "data", f"the targets of {self.name} are {self.target_kind}, which have no unit"
+            )
+        array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
+        if self.target_scale is None:
+            return array
+        mean, std = (np.asarray(each) for each in self.target_scale)
+        found: np.ndarray = array * std + mean if array.ndim > 1 else array * std[0] + mean[0]
+        return found
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 over images, targets and classes, in hexadecimal: equal for equal data, whatever its name."""
+        """Sha256 over inputs, targets and classes, in hexadecimal: equal for equal data, whatever its name."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for split in (self.train, self.test):
-            for tensor in (split.images, split.targets):
+            for tensor in (split.inputs, split.targets):
                 digest.update(json.dumps(list(tensor.shape)).encode())
                 for part in in_parts(tensor):
                     digest.update(part.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def class_counts(self, split: Literal["train", "test"] = "train") -> np.ndarray:
-        """Images of each class in one split, for masks pixels that are not ignored, int64, (classes,)."""
+        """How often each class is in one split, for masks pixels that are not ignored, int64, (classes,)."""
         return class_counts(self.target_kind, self._split(split).targets, len(self.classes))
 
     def to(self, device: torch.device | str) -> Self:
@@ -261,7 +320,7 @@ class Dataset:
         return changed
 
     def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
-        """Fewer images, with the classes in the same proportions; mean and deviation stay those of the whole.
+        """Fewer inputs, with the classes in the same proportions; mean and deviation stay those of the whole.
 
         For masks, the images are balanced by the rarest class that each shows.
 
@@ -283,19 +342,17 @@ class Dataset:
         """Numbers of the chosen images, ascending."""
         split = self._split(name)
         if size is None:
-            return torch.arange(len(split), device=split.images.device)
+            return torch.arange(len(split), device=split.inputs.device)
         if not 1 <= size <= len(split):
-            raise InvalidSetting(name, f"{name}={size} images: choose 1 to {len(split):,}")
+            raise InvalidSetting(name, f"{name}={size} {ONE[self.input_kind]}s: choose 1 to {len(split):,}")
         order = stratified_order(strata(self.target_kind, split.targets, len(self.classes)), seed)[:size]
-        return torch.as_tensor(np.sort(order), device=split.images.device)
+        return torch.as_tensor(np.sort(order), device=split.inputs.device)
 
     def summary(self) -> str:
         """What the set holds, where it is from, what was done to it and what was left out, in sentences."""
-        channels, height, width = self.input_shape
-        colour = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
         sentences = [
-            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {colour}, "
-            f"{height}x{width} pixels, {self._classes_in_words()}.",
+            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test {self._inputs_in_words()}, "
+            f"{self._targets_in_words()}.",
             self.source if self.source.endswith(".") else f"{self.source}.",
             *self.notes,
         ]
@@ -306,12 +363,26 @@ class Dataset:
             sentences.append(f"{files} skipped ({named}{more}).")
         return " ".join(sentences)
 
-    def _classes_in_words(self) -> str:
+    def _inputs_in_words(self) -> str:
+        shape, one = self.input_shape, ONE[self.input_kind]
+        if self.input_kind == "images":
+            colour = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
+            return f"images, {colour}, {shape[1]}x{shape[2]} pixels"
+        if self.input_kind == "signals":
+            return f"signals, {shape[0]} channel{'s' * (shape[0] > 1)} at {shape[1]:,} moments"
+        if self.input_kind == "tables":
+            return f"rows of {shape[0]:,} columns"
+        return f"{one}s of up to {shape[0]:,} signs, {len(self.features):,} different ones"
+
+    def _targets_in_words(self) -> str:
+        if self.target_kind == "values":
+            named = ", ".join(self.classes[:3]) + (" ..." if len(self.classes) > 3 else "")
+            return f"{len(self.classes)} value{'s' * (len(self.classes) > 1)} to be told ({named})"
         counts = self.class_counts("train")
         low, high = int(counts.min()), int(counts.max())
         if self.target_kind == "labels":
             each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-            return f"{len(self.classes)} classes with {each} training images each"
+            return f"{len(self.classes)} classes with {each} training {ONE[self.input_kind]}s each"
         pixels = self.train.targets.numel()
         text = (
             f"{len(self.classes)} classes of pixels, from {low / pixels:.1%} ({self.classes[counts.argmin()]}) to "
@@ -322,26 +393,11 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.input_shape)
-        of = " of pixels" if self.target_kind == "masks" else ""
+        answers = {"masks": "classes of pixels", "values": "values"}.get(self.target_kind, "classes")
         return (
-            f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} images {shape}, "
-            f"{len(self.classes)} classes{of}, on {self.train.images.device})"
+            f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} {ONE[self.input_kind]}s {shape}, "
+            f"{len(self.classes)} {answers}, on {self.train.inputs.device})"
         )
-
-
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 (N, C, H, W), 0 to 1, exact, from histograms."""
-    values = torch.arange(256, dtype=torch.float64)
-    means, deviations = [], []
-    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64, device=images.device)
-    for part in in_parts(images):
-        counts += torch.stack([torch.bincount(each.flatten(), minlength=256) for each in part.unbind(1)])
-    for histogram in counts.cpu().double():
-        mean = (histogram * values).sum() / histogram.sum()
-        std = ((histogram * (values - mean) ** 2).sum() / histogram.sum()).sqrt()
-        means.append(float(mean / 255))
-        deviations.append(float(std / 255) or 1.0)  # a constant channel stays constant
-    return tuple(means), tuple(deviations)
 
 
 def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -11,10 +11,12 @@ from reswork.datasets.augmentation import (
     as_images,
     as_planes,
     augment_planes,
+    augment_signals,
     normalisation,
     with_edge,
 )
 from reswork.datasets.dataset import Split
+from reswork.datasets.inputs import standardised
 from reswork.datasets.targets import IGNORED
 
 COPY_LIMIT = 2 * 1024**3  # bytes; a larger data set is not laid out anew in memory
@@ -110,3 +112,62 @@ class Preparation:
             targets = masks[0] if masks else targets
         images = as_images(planes.float().mul_(self._scale).add_(self._shift).to(self._dtype))
         return images, as_images(targets).squeeze(1) if self._has_masks else targets
+
+
+class NumberPreparation:
+    """What `Preparation` is for images, for signals, rows of a table and tokens.
+
+    All inputs are standardised once; tokens stay as they are.
+
+    Args:
+        split: inputs and targets, on the device on which the batch is wanted.
+        mean: of each channel or column.
+        std: standard deviation of each channel or column.
+        augmentation: random changes of signals; none for evaluation.
+
+    Raises:
+        InvalidSetting: an augmentation that does not fit the inputs.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self._augmentation = augmentation or Augmentation()
+        self._augmentation.check(split.inputs.shape, split.input_kind)
+        self._inputs, self._targets = standardised(split.inputs, mean, std), split.targets
+
+    def expect(self, indices: Tensor) -> None:
+        """Nothing to do: all inputs are in memory."""
+
+    def __call__(self, indices: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """One batch.
+
+        Args:
+            indices: numbers of the inputs, int64, (N,), on the data's device.
+            generator: of the random changes, on the data's device.
+
+        Returns:
+            Inputs, float32 or of tokens int64, (N, ...), and their targets.
+        """
+        inputs, targets = self._inputs.index_select(0, indices), self._targets.index_select(0, indices)
+        if self._augmentation != Augmentation():
+            inputs = augment_signals(inputs, self._augmentation, generator)
+        return inputs, targets
+
+
+def preparation(
+    split: Split,
+    mean: Sequence[float],
+    std: Sequence[float],
+    augmentation: Augmentation | None = None,
+    *,
+    channels_last: bool = False,
+) -> Preparation | NumberPreparation:
+    """What cuts batches of this split, whatever its inputs are."""
+    if split.input_kind != "images":
+        return NumberPreparation(split, mean, std, augmentation)
+    return Preparation(split, mean, std, augmentation, channels_last=channels_last)

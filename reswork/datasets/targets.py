@@ -1,4 +1,4 @@
-"""What a network shall answer for each image: a class, or a class for each of its pixels."""
+"""What a network shall answer for each input: a class, a class for each pixel of an image, or values."""
 
 from typing import Literal
 
@@ -6,45 +6,54 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reswork.datasets.inputs import ONE, input_kind
 from reswork.datasets.mapped import in_parts
 from reswork.errors import InvalidSetting
 
-TargetKind = Literal["labels", "masks"]
+TargetKind = Literal["labels", "masks", "values"]
 IGNORED = (
     255  # a pixel of a mask that counts nowhere: not in the loss, not in a metric, not in `class_counts`
 )
 MOST_MASK_CLASSES = 255  # the numbers 0 to 254
 
 
-def kind_of(images: Tensor, targets: Tensor) -> TargetKind:
-    """Which kind of targets these images have.
+def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
+    """Which kind of targets these inputs have.
 
-    =========  ========  =========  ===========================================
-    kind       dtype     shape      values
-    =========  ========  =========  ===========================================
-    labels     int64     (N,)       numbers of classes, from 0
-    masks      uint8     (N, H, W)  numbers of classes, from 0; `IGNORED` is none
-    =========  ========  =========  ===========================================
+    =========  ========  ==============  ====================================================
+    kind       dtype     shape           values
+    =========  ========  ==============  ====================================================
+    labels     int64     (N,)            numbers of classes, from 0
+    masks      uint8     (N, H, W)       numbers of classes, from 0; `IGNORED` is none
+    values     float32   (N,), (N, T)    T numbers, standardised over the training split
+    =========  ========  ==============  ====================================================
 
     Raises:
-        InvalidSetting: another type or shape, or not one target for each image.
+        InvalidSetting: another type or shape, or not one target for each input.
     """
     if targets.dtype == torch.int64 and targets.dim() == 1:
         kind: TargetKind = "labels"
     elif targets.dtype == torch.uint8 and targets.dim() == 3:
         kind = "masks"
+    elif targets.dtype == torch.float32 and targets.dim() in (1, 2):
+        kind = "values"
     else:
         raise InvalidSetting(
             "targets",
             f"targets of type {targets.dtype} and shape {tuple(targets.shape)}: give labels, torch.int64, (N,), "
-            "or masks, torch.uint8, (N, H, W)",
+            "masks, torch.uint8, (N, H, W), or values, torch.float32, (N,) or (N, T)",
         )
-    if len(images) != len(targets):
+    if len(inputs) != len(targets):
         raise InvalidSetting(
-            "targets", f"{len(targets):,} {kind} for {len(images):,} images: give one for each"
+            "targets",
+            f"{len(targets):,} {kind} for {len(inputs):,} {ONE[input_kind(inputs)]}s: give one for each",
         )
-    if kind == "masks" and targets.shape[1:] != images.shape[2:]:
-        height, width = images.shape[2:]
+    if kind == "masks" and input_kind(inputs) != "images":
+        raise InvalidSetting(
+            "targets", f"masks for {input_kind(inputs)}: only images have a class for each pixel"
+        )
+    if kind == "masks" and targets.shape[1:] != inputs.shape[2:]:
+        height, width = inputs.shape[2:]
         raise InvalidSetting(
             "targets",
             f"masks of {targets.shape[1]}x{targets.shape[2]} pixels for images of {height}x{width}: give both one "
@@ -57,8 +66,20 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
     """Refuse numbers that belong to no class.
 
     Raises:
-        InvalidSetting: such a number, or masks in which every pixel is ignored.
+        InvalidSetting: such a number, masks in which every pixel is ignored, or values that are not finite or not
+            as many as they have names.
     """
+    if kind == "values":
+        count = targets.shape[1] if targets.dim() == 2 else 1
+        if count != classes:
+            raise InvalidSetting(
+                "classes", f"{classes} names for {count} value(s) of the {split} split: give one for each"
+            )
+        if not bool(torch.isfinite(targets).all()):
+            raise InvalidSetting(
+                "targets", f"values of the {split} split are missing or infinite: leave those out"
+            )
+        return
     if kind == "labels":
         low, high = (int(value) for value in targets.aminmax())
     else:
@@ -75,7 +96,12 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
 
 
 def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
-    """How often each class is there, int64, (classes,): images for labels, pixels that count for masks."""
+    """How often each class is there, int64, (classes,): inputs for labels, pixels that count for masks.
+
+    For values, which are there for each input, the inputs.
+    """
+    if kind == "values":
+        return np.full(classes, len(targets), np.int64)
     if kind == "labels":
         return torch.bincount(targets, minlength=classes)[:classes].cpu().numpy()
     counts = torch.zeros(256, dtype=torch.int64, device=targets.device)
@@ -85,11 +111,13 @@ def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
 
 
 def strata(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
-    """A class for each image by which a choice of images is balanced, int64, (N,).
+    """A class for each input by which a choice of inputs is balanced, int64, (N,).
 
-    For labels themselves, for masks the class of fewest pixels in all that this mask shows: a choice that is
-    balanced by those has rare classes in it.
+    For values all alike. For labels themselves, for masks the class of fewest pixels in all that this mask shows: a
+    choice that is balanced by those has rare classes in it.
     """
+    if kind == "values":
+        return np.zeros(len(targets), np.int64)
     if kind == "labels":
         return targets.cpu().numpy()
     shown = torch.stack(

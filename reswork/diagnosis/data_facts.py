@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from reswork.datasets.augmentation import Augmentation, augment, normalise
-from reswork.datasets.dataset import Dataset, Split, channel_statistics
+from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.inputs import channel_statistics
 from reswork.diagnosis.facts import DataFacts
 
 _TRAIN, ASKED = 2_000, 400  # images among which neighbours are looked for, and for which

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from reswork.datasets.dataset import Dataset, Split, channel_statistics
+from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.inputs import channel_statistics
 from reswork.diagnosis.data_facts import ASKED, copies, neighbour_votes, renamed
 from reswork.diagnosis.facts import DataFacts, Facts, known
 from reswork.diagnosis.finding import Change, Fix

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
-from reswork.results.answers import Frame, MaskAnswers
+from reswork.results.answers import ClassAnswers, Frame
 from reswork.tasks import Task, task_for
 
 MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
@@ -82,7 +82,7 @@ def frame_of(
     task = task or task_for(data)
     with torch.no_grad():
         answers = task.answers(task.call(model, images))
-    if isinstance(answers, MaskAnswers):
+    if not isinstance(answers, ClassAnswers):
         return Frame(step, None, answers)
     found = attribution(model, images, method="grad_cam", target=answers.classes.tolist())
     return Frame(step, found.maps, answers)

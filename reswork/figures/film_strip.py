@@ -9,7 +9,7 @@ from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
 from reswork.figures.masks import under_masks
-from reswork.results.answers import Frame, MaskAnswers
+from reswork.results.answers import Frame, MaskAnswers, ValueAnswers
 
 _TITLE = "Pinned pictures"
 _ABOUT = about(
@@ -85,10 +85,14 @@ def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
 
 def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
     last = frames[-1]
-    answers = ", ".join(
-        f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
-        for row, sure in enumerate(last.answers.sure[:8])
-    )
+    if isinstance(last.answers, ValueAnswers):
+        rows = range(min(8, len(last.answers.values)))
+        answers = ", ".join(last.answers.told(row, classes) for row in rows)
+    else:
+        answers = ", ".join(
+            f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
+            for row, sure in enumerate(last.answers.sure[:8])
+        )
     if len(frames) == 1:
         return f"At step {last.step} the answers are {answers}."
     return f"{len(frames)} moments from step {frames[0].step} to {last.step}; now the answers are {answers}."

@@ -33,7 +33,7 @@ class SpecTable:
 
 def spec_table(
     networks: Mapping[str, ResNetConfig] | Iterable[ResNetConfig],
-    input_shape: tuple[int, int, int] = (3, 32, 32),
+    input_shape: tuple[int, ...] = (3, 32, 32),
 ) -> SpecTable:
     """What several networks cost, a row each; builds no weights.
 

@@ -110,7 +110,7 @@ class ResNet(nn.Module):
 
 
 def resnet(
-    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, ...] | None = None, **settings: Any
 ) -> ResNet:
     """A network with fresh weights.
 
@@ -133,7 +133,7 @@ def resnet(
 
 
 def unet(
-    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, ...] | None = None, **settings: Any
 ) -> ResNet:
     """A residual U-Net with fresh weights: any ResNet as its encoder, and one answer for each pixel.
 

@@ -76,7 +76,7 @@ class SpecSheet:
     """
 
     config: ResNetConfig
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     parameters: int
     macs: int
     activation_bytes: int
@@ -117,7 +117,7 @@ class Outline:
     levels: tuple[LevelSpec, ...] = ()
 
 
-def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32, 32)) -> SpecSheet:
+def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32)) -> SpecSheet:
     """Parameters, multiply-adds, memory, receptive field and shapes of a network; builds no weights.
 
     Quick enough to follow a slider: it walks over the plan of the layers, not over tensors.
@@ -136,7 +136,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32,
     """
     full = config.resolved()
     notes = check_fit(config, input_shape)
-    walk = Walk(full, Signal(*input_shape))
+    walk = Walk(full, Signal(input_shape[0], input_shape[1], input_shape[2]))
     x = _walk_stem(walk, stem_plan(full))
     blocks, levels = [], []
     for plan in block_plans(full):
@@ -177,7 +177,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, int, int] = (3, 32,
     )
 
 
-def check_fit(config: ResNetConfig, input_shape: tuple[int, int, int]) -> tuple[str, ...]:
+def check_fit(config: ResNetConfig, input_shape: tuple[int, ...]) -> tuple[str, ...]:
     """Refuse a network whose stages would shrink these images below one pixel; looks at sizes only.
 
     Args:
@@ -213,7 +213,7 @@ def check_fit(config: ResNetConfig, input_shape: tuple[int, int, int]) -> tuple[
     return tuple(notes)
 
 
-def _check_shape(config: ResNetConfig, input_shape: tuple[int, int, int]) -> None:
+def _check_shape(config: ResNetConfig, input_shape: tuple[int, ...]) -> None:
     whole = [not isinstance(size, bool) and isinstance(size, int) and size > 0 for size in input_shape]
     if len(input_shape) != 3 or not all(whole):
         raise InvalidSetting(

@@ -94,7 +94,7 @@ def _features(
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     answers = []
     with watched(model, names, take=pooled) as seen:
-        for images in split.images.split(batch_size):
+        for images in split.inputs.split(batch_size):
             output = first_tensor(seen(normalise(images, *scale)))
             answers.append(numbers(output) if output is not None else np.zeros((len(images), 0)))
             for name in names:

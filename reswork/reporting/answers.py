@@ -58,7 +58,7 @@ def stage_layers(model: nn.Module, data: Dataset) -> tuple[str, ...]:
     names = block_names(model)
     try:
         with watched(model, names, take=lambda output: tuple(output.shape[1:])) as seen:
-            seen(normalise(data.test.images[:1], data.mean, data.std))
+            seen(normalise(data.test.inputs[:1], data.mean, data.std))
             shapes = [seen[name] for name in names]
     except InvalidSetting:
         return ()
@@ -85,7 +85,7 @@ def outputs(
     """
     with watched(model, layers, take=pooled) as seen:
         for images, targets in zip(
-            split.images.split(batch_size), split.targets.split(batch_size), strict=True
+            split.inputs.split(batch_size), split.targets.split(batch_size), strict=True
         ):
             if stopped():
                 raise Stopped

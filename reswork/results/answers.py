@@ -1,4 +1,4 @@
-"""What a model says about some images, as plain arrays."""
+"""What a model says about some inputs, as plain arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,30 @@ class MaskAnswers:
         return float((self.masks[row] != other.masks[row]).mean()) > _ANOTHER
 
 
-Answers = ClassAnswers | MaskAnswers
+@dataclass(frozen=True, eq=False)
+class ValueAnswers:
+    """One or several values for each input.
+
+    Attributes:
+        values: (N, T) float32, in standard deviations of the training values from their mean.
+    """
+
+    values: np.ndarray
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """The first values of one input, with their names."""
+        shown = self.values[row][:2]
+        more = " ..." if self.values.shape[1] > 2 else ""
+        return ", ".join(f"{_name(index, names)} {value:.2f}" for index, value in enumerate(shown)) + more
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model's values are more than a tenth of a standard deviation away."""
+        if not isinstance(other, ValueAnswers):
+            return True
+        return float(np.abs(self.values[row] - other.values[row]).max()) > _ANOTHER
+
+
+Answers = ClassAnswers | MaskAnswers | ValueAnswers
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +104,7 @@ class Frame:
     answers: Answers
 
 
-_ANOTHER = 0.1  # of the pixels of an image: fewer are no other answer
+_ANOTHER = 0.1  # of the pixels of an image, or standard deviations of a value: less is no other answer
 
 
 def _name(index: int, names: Sequence[str]) -> str:

@@ -55,11 +55,17 @@ def describe(
             "input_shape": list(data.input_shape),
             "train": len(data.train),
             "test": len(data.test),
-            "decoder": data.decoder.to_dict() if data.input_shape[0] in (1, 3) else None,
+            "decoder": _decoder(data),
         },
         "versions": versions(),
         "parent": dict(parent) if parent is not None else None,
     }
+
+
+def _decoder(data: Dataset) -> dict[str, Any] | None:
+    """How pictures are read for it; nothing where its inputs are no pictures."""
+    is_picture = data.input_kind == "images" and data.input_shape[0] in (1, 3)
+    return data.decoder.to_dict() if is_picture else None
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

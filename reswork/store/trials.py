@@ -122,7 +122,7 @@ def _labelled(data: Dataset | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     if isinstance(data, Dataset):
         split = data.test if len(data.test) else data.train
         chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:_MOST_IMAGES]
-        return normalise(split.images[chosen], data.mean, data.std), split.labels[chosen]
+        return normalise(split.inputs[chosen], data.mean, data.std), split.labels[chosen]
     images, labels = data
     if images.dim() != 4 or not images.is_floating_point() or len(images) != len(labels) or not len(images):
         raise InvalidSetting(

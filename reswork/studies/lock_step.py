@@ -141,7 +141,7 @@ class LockStep:
         errors, split = losses.clone(), self.data.test
         self.net.eval()
         for images, labels in zip(
-            split.images.split(batch_size), split.labels.split(batch_size), strict=True
+            split.inputs.split(batch_size), split.labels.split(batch_size), strict=True
         ):
             inputs = normalise(images, self.data.mean, self.data.std, torch.float32, torch.contiguous_format)
             logits = self.net(inputs.unsqueeze(1).expand(-1, len(self.seeds), -1, -1, -1))  # (N, S, K)

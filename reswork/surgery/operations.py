@@ -268,7 +268,7 @@ class Operations:
             quick.append(one)
         made = _applied(self.original, quick, self._ground, {})
         if self._data is not None:
-            image = normalise(self._data.train.images[:1], self._data.mean, self._data.std)
+            image = normalise(self._data.train.inputs[:1], self._data.mean, self._data.std)
             with torch.no_grad(), OwnRandomness():
                 answer(made, placed(made, image))
 

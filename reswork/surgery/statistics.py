@@ -71,7 +71,7 @@ def training_batches(data: Dataset, count: int, seed: int, device: torch.device)
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(data.train), generator=generator)[:count]
-    images = data.train.images[chosen.to(data.train.images.device)].to(device)
+    images = data.train.inputs[chosen.to(data.train.inputs.device)].to(device)
     parts = images.tensor_split(-(-len(images) // BATCH))
     return [
         normalise(part, data.mean, data.std, memory_format=torch.channels_last) for part in parts

@@ -3,6 +3,7 @@
 from reswork.tasks.classification import Classification
 from reswork.tasks.explained import explained_model
 from reswork.tasks.kinds import CLASSIFICATION, TASKS, metrics_of, task_for, task_of_kind
+from reswork.tasks.regression import Regression
 from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Evaluation, Meter, Task
 
@@ -12,6 +13,7 @@ __all__ = [
     "Classification",
     "Evaluation",
     "Meter",
+    "Regression",
     "Segmentation",
     "Task",
     "explained_model",

@@ -13,6 +13,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.results.answers import ClassAnswers
 from reswork.results.metrics import Metric
+from reswork.tasks.body import body_fields
 from reswork.tasks.task import Evaluation, Meter
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Classification:
         """
         if data.target_kind != "labels":
             raise InvalidSetting(
-                "task", f"{data.name} has masks; classification learns from one label for each image"
+                "task",
+                f"{data.name} has {data.target_kind}; classification learns from one label for each input",
             )
         classes = len(data.classes)
         for name, split in (("training", data.train), ("test", data.test)):
@@ -88,7 +90,7 @@ class Classification:
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data."""
-        return {"in_channels": data.input_shape[0], "num_classes": len(data.classes), "head": "classifier"}
+        return {**body_fields(data), "num_classes": len(data.classes), "head": "classifier"}
 
     def call(self, model: Callable[..., Any], inputs: Tensor, targets: Tensor | None = None) -> Any:
         """Logits (N, K), float32."""

@@ -4,12 +4,17 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.results.metrics import Metric
 from reswork.tasks.classification import Classification
+from reswork.tasks.regression import Regression
 from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Task
 
 CLASSIFICATION = "classification"  # what runs learned that were stored before there were tasks
-TASKS: dict[str, Task] = {task.kind: task for task in (Classification(), Segmentation())}
-_BY_TARGETS: dict[str, Task] = {"labels": TASKS[CLASSIFICATION], "masks": TASKS["segmentation"]}
+TASKS: dict[str, Task] = {task.kind: task for task in (Classification(), Segmentation(), Regression())}
+_BY_TARGETS: dict[str, Task] = {
+    "labels": TASKS[CLASSIFICATION],
+    "masks": TASKS["segmentation"],
+    "values": TASKS["regression"],
+}
 
 
 def task_for(data: Dataset) -> Task:

@@ -55,7 +55,7 @@ class Segmentation:
         if data.target_kind != "masks":
             raise InvalidSetting(
                 "task",
-                f"{data.name} has one label for each image; segmentation learns from masks, see datasets.masks",
+                f"{data.name} has {data.target_kind}; segmentation learns from masks, see datasets.masks",
             )
 
     def check_recipe(self, recipe: "Recipe") -> None:

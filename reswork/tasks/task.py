@@ -99,7 +99,7 @@ class Task(Protocol):
 
         Args:
             model: any that fits the task.
-            inputs: (N, C, H, W) float32, normalised.
+            inputs: (N, C, H, W) float32, normalised, or as the data set's inputs are.
             targets: for a model whose loss is a part of it.
         """
 

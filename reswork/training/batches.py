@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reswork.datasets.dataset import Dataset
-from reswork.datasets.preparation import Preparation
+from reswork.datasets.preparation import preparation
 from reswork.training.randomness import derived_seed
 from reswork.training.recipe import Recipe, steps_per_epoch
 
@@ -16,7 +16,7 @@ from reswork.training.recipe import Recipe, steps_per_epoch
 class Batch:
     """Inputs ready for the model with their targets; of a mixed one ``share`` belongs to ``targets``."""
 
-    inputs: Tensor  # (N, C, H, W) float32
+    inputs: Tensor  # (N, C, H, W) float32, or as the data set has them
     targets: Tensor  # as the data set has them, such as (N,) int64 labels
     other_targets: Tensor | None = None  # of the inputs mixed in
     share: float = 1.0
@@ -46,7 +46,7 @@ class Batches:
     def __init__(self, data: Dataset, recipe: Recipe, *, channels_last: bool) -> None:
         self._images = len(data.train)
         self._device = data.train.device
-        self._prepare = Preparation(
+        self._prepare = preparation(
             data.train, data.mean, data.std, recipe.augmentation, channels_last=channels_last
         )
         self._is_in_file = bool(data.train.files)

@@ -27,7 +27,12 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe, task:
     count = len(data.train)
     if count < 2:
         raise InvalidSetting("data", f"{data.name} has {count} training image(s); at least 2 are needed")
-    recipe.augmentation.check(data.input_shape)
+    recipe.augmentation.check(data.input_shape, data.input_kind)
+    if recipe.channels_last is True and data.input_kind != "images":
+        raise InvalidSetting(
+            "channels_last",
+            f"channels_last=True is for images, and the inputs are {data.input_kind}; choose 'auto'",
+        )
     task.check_data(data)
     task.check_recipe(recipe)
     if not any(weight.requires_grad for weight in model.parameters()):
@@ -96,7 +101,7 @@ def check_layers(model: nn.Module, recipe: Recipe) -> None:
 
 def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
     """One pass of two images in evaluation mode: no weight, statistic or random state changes."""
-    first = data.train.images[:2].to(data.train.device)
+    first = data.train.inputs[:2].to(data.train.device)
     images = normalise(first, data.mean, data.std, torch.float32, torch.contiguous_format)
     shape = tuple(images.shape[1:])
     try:
@@ -106,10 +111,13 @@ def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
         if is_out_of_memory(error):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        told, remedy = f"{data.input_kind} of shape {shape}", "rw.resnet(rw.config_for(data))"
+        if data.input_kind == "images":
+            told = f"images of shape (C, H, W) = {shape}"
+            remedy = f"in_channels={shape[0]} and images of {shape[1]}x{shape[2]}"
         raise InvalidSetting(
             "model",
-            f"{type(model).__name__} cannot take images of shape (C, H, W) = {shape} ({reason}); "
-            f"build it for in_channels={shape[0]} and images of {shape[1]}x{shape[2]}",
+            f"{type(model).__name__} cannot take {told} ({reason}); build it for {remedy}",
         ) from error
     task.check_output(model, output, data)
     if not isinstance(model, ResNet):

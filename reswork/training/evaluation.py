@@ -44,7 +44,7 @@ def evaluate(
         return None
     device = split.device
     mode, meter = mode or Mode(str(device)), task.meter(data, device)
-    batches = list(zip(split.images.split(batch_size), split.targets.split(batch_size), strict=True))
+    batches = list(zip(split.inputs.split(batch_size), split.targets.split(batch_size), strict=True))
     with evaluating(model), torch.no_grad():
         for place in range(0, len(batches), ranks.count):
             if ranks.agree(stopped()):
@@ -52,8 +52,8 @@ def evaluate(
             shared = batches[place : place + ranks.count]  # one for each rank
             own = None
             if ranks.index < len(shared):
-                images = shared[ranks.index][0].to(device)
-                inputs = normalise(images, data.mean, data.std, torch.float32, mode.memory_format)
+                given = shared[ranks.index][0].to(device)
+                inputs = normalise(given, data.mean, data.std, torch.float32, mode.memory_format)
                 with mode.autocast():
                     own = task.call(model, inputs)
             targets = [each.to(device) for _, each in shared]

@@ -52,7 +52,7 @@ class BuildPanel:
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._announce = changed
-        self._input_shape: tuple[int, int, int] = (3, 32, 32)
+        self._input_shape: tuple[int, ...] = (3, 32, 32)
         self._from_data: dict[str, Any] = {}
         self.config: ResNetConfig | None = None
         self.sheet: SpecSheet | None = None
@@ -101,7 +101,7 @@ class BuildPanel:
         depth = config.depth if config.depth in slider else slider[0]
         self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
 
-    def set_input(self, input_shape: tuple[int, int, int], classes: int, head: Head = "classifier") -> None:
+    def set_input(self, input_shape: tuple[int, ...], classes: int, head: Head = "classifier") -> None:
         """Fit stem and head to a data set's images ``(C, H, W)``, its number of classes and what is asked."""
         self._input_shape = input_shape
         self._from_data = dict(zip(_FROM_DATA, (input_shape[0], classes, head), strict=True))

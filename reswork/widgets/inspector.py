@@ -263,7 +263,7 @@ class InspectorPanel:
         for file in change["new"][:1]:
             try:
                 self._sketch.show(
-                    fitted(bytes(file["content"]), self._data.input_shape, self._data.value_range)
+                    fitted(bytes(file["content"]), self._data.decoder.shape, self._data.value_range)
                 )
                 self._changed()
             except InvalidSetting as error:
@@ -320,6 +320,7 @@ class InspectorPanel:
                 torch.from_numpy(answers.probabilities[0]), self._data.classes, true
             )
             return
+        assert isinstance(answers, MaskAnswers)
         shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
         titles = ["answer", "true mask"][: len(shown)]
         self.masks.show(figures.mask_overlays(self._sketch.picture[None], shown, titles, self._data.classes))
@@ -444,6 +445,7 @@ class InspectorPanel:
             answers = self._task.answers(self._output())
         if isinstance(answers, ClassAnswers):
             return int(answers.classes[0])
+        assert isinstance(answers, MaskAnswers)
         counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
         return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
 

@@ -20,7 +20,7 @@ from reswork.models.gates import is_off
 from reswork.models.sheet import Outline, SpecSheet
 from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
-from reswork.results.answers import ClassAnswers
+from reswork.results.answers import ClassAnswers, MaskAnswers
 from reswork.results.contrast import ChangedAnswers
 from reswork.surgery import (
     Copy,
@@ -377,6 +377,7 @@ class OperateView(WorkingView):
                 table = torch.from_numpy(answers.probabilities[0])
                 shown = answer_html(table, self._data.classes, int(target))
             else:
+                assert isinstance(answers, MaskAnswers)
                 score = float(self._task.score(output.cpu(), target[None]))
                 shown = mask_html(answers, self._data.classes, self._task.metrics[0].told(score))
             told.append(f"<div><b>{title}</b></div>{shown}")

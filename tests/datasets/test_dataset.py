@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from reswork.datasets.dataset import Dataset, Skipped, Split, channel_statistics, stratified_order
+from reswork.datasets.dataset import Dataset, Skipped, Split, stratified_order
+from reswork.datasets.inputs import channel_statistics
 from reswork.errors import InvalidSetting
 
 
@@ -25,7 +26,7 @@ def made(train: int = 40, test: int = 20, classes: int = 4, **changes: object) -
     [
         (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "images"),
         (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "images"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2), "targets"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2).double(), "targets"),
         (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "targets"),
     ],
 )

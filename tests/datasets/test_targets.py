@@ -38,8 +38,8 @@ def test_a_split_knows_its_kind_and_gives_its_targets_by_that_name_only() -> Non
     ("targets", "sentence"),
     [
         (
-            torch.zeros(2),
-            "targets of type torch.float32 and shape (2,): give labels, torch.int64, (N,), or masks",
+            torch.zeros(2).double(),
+            "targets of type torch.float64 and shape (2,): give labels, torch.int64, (N,), masks",
         ),
         (torch.zeros(2, 5, 4, dtype=torch.int64), "targets of type torch.int64 and shape (2, 5, 4)"),
         (torch.zeros(2, 1, 5, 4, dtype=torch.uint8), "shape (2, 1, 5, 4)"),

@@ -205,6 +205,6 @@ def test_answers_are_masks_told_in_words() -> None:
 
 
 def test_the_head_of_the_network_follows_from_the_data() -> None:
-    data = SimpleNamespace(input_shape=(3, 32, 32), classes=NAMES)
+    data = SimpleNamespace(input_kind="images", input_shape=(3, 32, 32), classes=NAMES)
     assert TASK.head(data) == {"in_channels": 3, "num_classes": 4, "head": "unet"}
     assert Classification().head(data)["head"] == "classifier"
