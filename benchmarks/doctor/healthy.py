@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from benchmarks.doctor.plans import SECOND_DATA, Plan, plan, remade
-from reswork.datasets.dataset import Split
+from benchmarks.doctor.plans import SECOND_DATA, THIRD_DATA, Plan, grainy, plan, remade
 
 Change = Callable[[Plan], None]
 
@@ -34,14 +33,7 @@ def _fewer(plan: Plan) -> None:
 
 
 def _grainy(plan: Plan) -> None:
-    """Noise of a cheap camera over all images."""
-    generator = torch.Generator().manual_seed(3)
-
-    def noisy(split: Split) -> Split:
-        noise = torch.randn(split.images.shape, generator=generator) * 20
-        return Split((split.images + noise).clamp(0, 255).byte(), split.targets)
-
-    plan.data = remade(plan.data, noisy(plan.data.train), noisy(plan.data.test))
+    plan.data = grainy(plan.data, 20)
 
 
 def _a_little_uneven(plan: Plan) -> None:
@@ -163,13 +155,48 @@ _SECOND_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
 )  # fmt: skip
 
 
-def healthy(*, second: bool = False) -> dict[str, Callable[[], Plan]]:
-    """All of them by name: ``sort/network/data``; those of the second set apart."""
+_OTHER_DIGITS, _FIVE_GARMENTS, _SMALL_SHAPES = THIRD_DATA
+_IMAGENET_FORM = {"depth": None, "form": "imagenet", "stage_blocks": [1, 1, 1, 1], "stem": "imagenet", "width": 10,
+                  "shortcut": "B"}  # fmt: skip
+_8, _14 = "ResNet-8 of 10", "PreResNet-14 of 6"
+
+# the same for the third set
+_THIRD_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", _8, THIRD_DATA, _config()),
+    ("as it is", _14, THIRD_DATA, _config()),
+    ("another seed", _14, (_SMALL_SHAPES,), _recipe(seed=31)),
+    ("depth 20", _8, (_FIVE_GARMENTS,), _config(depth=20)),
+    ("depth 38", _14, (_OTHER_DIGITS,), _both(_config(depth=38, width=4), _recipe(steps=110))),
+    ("plain 8", _8, (_OTHER_DIGITS,), _config(residual=False, shortcut=None)),
+    ("ImageNet's form, 10", _8, (_SMALL_SHAPES,), _config(**_IMAGENET_FORM)),
+    ("ImageNet's form, 10, another seed", _8, (_SMALL_SHAPES,), _both(_config(**_IMAGENET_FORM), _recipe(seed=37))),
+    ("group norm", _14, (_FIVE_GARMENTS,), _config(norm="group", width=16)),
+    ("skipinit without norm", _8, (_FIVE_GARMENTS,),
+     _both(_config(norm="none", residual_scaling="skipinit"), _recipe(learning_rate=0.02))),
+    ("zero-init", _8, (_OTHER_DIGITS,), _config(zero_init_last_norm=True)),
+    ("bottleneck 11", _8, (_SMALL_SHAPES,), _config(depth=11, block="bottleneck", form="cifar")),
+    ("a little dropout", _14, (_OTHER_DIGITS,), _config(dropout=0.1)),
+    ("Adam", _14, (_FIVE_GARMENTS,), _recipe(optimizer="adam", learning_rate=0.003, weight_decay=0.0)),
+    ("AdamW", _8, (_SMALL_SHAPES,), _recipe(optimizer="adamw", learning_rate=0.003, weight_decay=0.01)),
+    ("constant rate", _14, (_SMALL_SHAPES,), _recipe(schedule="constant", learning_rate=0.04)),
+    ("steps", _8, (_FIVE_GARMENTS,), _recipe(schedule="step")),
+    ("one cycle", _14, (_OTHER_DIGITS,), _recipe(schedule="one_cycle", learning_rate=0.15)),
+    ("smoothed labels", _8, (_SMALL_SHAPES,), _recipe(label_smoothing=0.1)),
+    ("shifted", _14, (_FIVE_GARMENTS,), _recipe(augmentation={"translate": 1}, steps=200)),
+    ("batches of 64", _8, (_OTHER_DIGITS,), _recipe(batch_size=64)),
+    ("600 images", _14, (_FIVE_GARMENTS,), _fewer),
+    ("fine-tuned", _8, (_FIVE_GARMENTS,), _fine_tuned),
+)  # fmt: skip
+_OF_SET = {"first": _SORTS, "second": _SECOND_SORTS, "third": _THIRD_SORTS}
+
+
+def healthy(which: Literal["first", "second", "third"] = "first") -> dict[str, Callable[[], Plan]]:
+    """All of a set by name: ``sort/network/data``."""
     return {
         f"healthy: {sort}/{network}/{data}": lambda network=network, data=data, change=change: _made(
             network, data, change
         )
-        for sort, network, sets, change in (_SECOND_SORTS if second else _SORTS)
+        for sort, network, sets, change in _OF_SET[which]
         for data in sets
     }
 

@@ -1,4 +1,4 @@
-"""A tiny training before something is planted in it: networks, data sets, one recipe; and those of the second set."""
+"""A tiny training before something is planted in it: networks, data sets, one recipe; and those of later sets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,6 +32,12 @@ RECIPE: dict[str, Any] = {
 
 
 SECOND_RECIPE: dict[str, Any] = {**RECIPE, "steps": 150, "batch_size": 40, "seed": 11}
+THIRD_NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet-8 of 10": {"depth": 8, "width": 10, "shortcut": "B"},
+    "PreResNet-14 of 6": {"depth": 14, "width": 6, "order": "pre"},
+}
+THIRD_DATA = ("other digits", "five garments", "small shapes")
+THIRD_RECIPE: dict[str, Any] = {**RECIPE, "steps": 140, "batch_size": 36, "seed": 29}
 
 
 @dataclass
@@ -65,13 +71,15 @@ def plan(network: str, data: str) -> Plan:
     """A healthy one.
 
     Args:
-        network: of ``NETWORKS``, or of ``SECOND_NETWORKS``, which are trained by ``SECOND_RECIPE``.
-        data: of ``DATA`` or ``SECOND_DATA``, or another one of `named_data`.
+        network: of ``NETWORKS``, or of ``SECOND_NETWORKS`` or ``THIRD_NETWORKS``, which have recipes of their own.
+        data: of ``DATA``, ``SECOND_DATA`` or ``THIRD_DATA``, or another one of `named_data`.
     """
     found = named_data(data)
     own = {"in_channels": found.input_shape[0], "num_classes": len(found.classes)}
     if network in SECOND_NETWORKS:
         return Plan(found, {**SECOND_NETWORKS[network], **own}, dict(SECOND_RECIPE))
+    if network in THIRD_NETWORKS:
+        return Plan(found, {**THIRD_NETWORKS[network], **own}, dict(THIRD_RECIPE))
     return Plan(found, {**NETWORKS[network], **own}, {**RECIPE, "seed": 0})
 
 
@@ -81,7 +89,17 @@ def named_data(name: str) -> Dataset:
 
     Of the second set: ``seven digits``, split otherwise; ``six garments`` of 12x12 pixels, other images, of which many
     look alike; ``drawn shapes`` of 20x20 in colours, where the nearest image says little.
+
+    Of the third set: ``other digits``, split otherwise and a little grainy; ``five garments`` of 10x10 pixels, other
+    classes and images; ``small shapes`` of 16x16, others than those of the trials.
     """
+    if name == "other digits":
+        return grainy(datasets.digits(seed=8), 12)
+    if name == "five garments":
+        chosen = _of_classes(datasets.fashion().subset(train=2_400, test=800, seed=8), (1, 3, 6, 7, 8), name)
+        return remade(chosen, _resized(chosen.train, 10), _resized(chosen.test, 10))
+    if name == "small shapes":
+        return replace(datasets.shapes(train=1_000, test=300, size=16, seed=8), name=name)
     if name == "seven digits":
         return _of_classes(datasets.digits(seed=3), (0, 1, 3, 4, 5, 8, 9), name)
     if name == "six garments":
@@ -109,6 +127,17 @@ def tinted(data: Dataset, strength: float) -> Dataset:
         return Split((each.images * factors).byte(), each.targets)
 
     return remade(data, split(data.train), split(data.test))
+
+
+def grainy(data: Dataset, deviation: float) -> Dataset:
+    """Noise of a cheap camera over all images, in grey levels."""
+    generator = torch.Generator().manual_seed(3)
+
+    def noisy(split: Split) -> Split:
+        noise = torch.randn(split.images.shape, generator=generator) * deviation
+        return Split((split.images + noise).clamp(0, 255).byte(), split.targets)
+
+    return remade(data, noisy(data.train), noisy(data.test))
 
 
 def remade(data: Dataset, train: Split, test: Split) -> Dataset:

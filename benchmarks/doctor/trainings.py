@@ -14,7 +14,16 @@ from torch import nn
 
 from benchmarks.doctor.faults import FAULTS
 from benchmarks.doctor.healthy import healthy
-from benchmarks.doctor.plans import DATA, NETWORKS, SECOND_DATA, SECOND_NETWORKS, Plan, plan
+from benchmarks.doctor.plans import (
+    DATA,
+    NETWORKS,
+    SECOND_DATA,
+    SECOND_NETWORKS,
+    THIRD_DATA,
+    THIRD_NETWORKS,
+    Plan,
+    plan,
+)
 from reswork.diagnosis.collection import facts_of_run
 from reswork.diagnosis.facts import Facts
 from reswork.diagnosis.finding import Fix
@@ -25,7 +34,7 @@ from reswork.training.events import StepDone
 from reswork.training.recorder import BaseRecorder, FunctionRecorder
 from reswork.training.run import Run
 
-Half = Literal["choose", "judge", "second", "trials"]
+Half = Literal["choose", "judge", "second", "trials", "third"]
 STRENGTHS = ("weak", "strong")
 _TRIED = ("rate_too_high", "oscillating_loss", "saturated_outputs", "label_noise")
 _BY_KIND = {fault.kind: fault.plant for fault in FAULTS}
@@ -33,7 +42,7 @@ _BY_KIND = {fault.kind: fault.plant for fault in FAULTS}
 
 def cases() -> dict[str, Callable[[], Plan]]:
     """Every training by its name: ``kind/network/data/strength``, or ``healthy: sort/network/data``."""
-    return {**first_cases(), **second_cases(), **trials()}
+    return {**first_cases(), **second_cases(), **trials(), **third_cases()}
 
 
 def first_cases() -> dict[str, Callable[[], Plan]]:
@@ -68,7 +77,7 @@ def second_cases() -> dict[str, Callable[[], Plan]]:
                         fault.plant, network, data, 2 + strength
                     )
                 )
-    return {**planted, **healthy(second=True)}
+    return {**planted, **healthy("second")}
 
 
 def trials() -> dict[str, Callable[[], Plan]]:
@@ -92,6 +101,25 @@ def trials() -> dict[str, Callable[[], Plan]]:
     return found
 
 
+def third_cases() -> dict[str, Callable[[], Plan]]:
+    """The third set, which judges and nothing else: each kind once weakly and once strongly.
+
+    Networks and data sets take turns, so that each kind has both networks and two of the three data sets, and a kind's
+    neighbours have other pairs. Small, so that a slow core trains it in half an hour.
+    """
+    pairs = [(network, data) for data in THIRD_DATA for network in THIRD_NETWORKS]
+    planted = {}
+    for place, fault in enumerate(FAULTS):
+        for strength, word in enumerate(STRENGTHS):
+            network, data = pairs[(place + 3 * strength) % len(pairs)]
+            planted[f"{fault.kind}/{network}/{data}/{word}"] = (
+                lambda fault=fault, network=network, data=data, strength=strength: _planted(
+                    fault.plant, network, data, strength - 2
+                )
+            )
+    return {**planted, **healthy("third")}
+
+
 def half_of(name: str) -> Half:
     """Which half a case belongs to, by its name alone: half of each kind, and half of the healthy ones.
 
@@ -101,6 +129,8 @@ def half_of(name: str) -> Half:
         return "second"
     if name in trials():
         return "trials"
+    if name in third_cases():
+        return "third"
     kind = name.split("/")[0] if not name.startswith("healthy") else "healthy"
     same = [
         each
