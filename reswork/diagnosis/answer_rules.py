@@ -214,7 +214,7 @@ OUTPUTS = (
     Rule(
         "softmax_before_loss", "Are the outputs logits?", ("answers",), _softmax_before_loss,
         "2: probabilities, 1: numbers from 0 to 1", 0.5, "UMLAUT (CHI 2021), missing or double softmax; exact",
-        "a look at the code", ("constant_outputs",),
+        "a look at the code", ("constant_outputs", "rate_too_low"),
     ),
     Rule(
         "constant_outputs", "Do the answers depend on the image?", ("answers",), _constant_outputs,

@@ -16,6 +16,11 @@ from reswork.diagnosis.rule import Measured, Rule
 _CLEAR = (
     0.4  # share of test images whose nearest training image has their label, from which that is a witness
 )
+_PER_CLASS = 20  # training images, from which labels can be told from drawn ones
+_SURE = 0.55  # score from which a network is a witness of labels in both splits
+_IN_BOTH = 0.7  # what a doubtful label counts where as many are in the test split
+_LOST = 0.7  # of what neighbours know above chance, from which an augmentation is called destructive
+_DESTRUCTIVE = 0.25  # of the score
 _LIMIT = "limit from the trainings of docs/doctor.md"
 _EXACT = "a normalised input has mean 0 and deviation 1; " + _LIMIT
 
@@ -196,6 +201,8 @@ def _chance(facts: Facts) -> float:
 def _labels_shuffled(facts: Facts) -> Measured | None:
     data, answers = known(facts.data), known(facts.answers)
     chance = _chance(facts)
+    if data.images < _PER_CLASS * data.classes:  # learned by heart, whatever the labels
+        return None
     best = max(data.neighbours, data.neighbours_matched, answers.test_score, answers.matched_score)
     share = (best - chance) / (1 - chance)
     noise = (chance * (1 - chance) / ASKED) ** 0.5  # of a share among so many, if labels were drawn
@@ -238,8 +245,12 @@ def _labels_off(facts: Facts) -> Measured | None:
 
 def _label_noise(facts: Facts) -> Measured | None:
     answers = known(facts.answers)
+    beyond = answers.doubtful - np.nan_to_num(
+        answers.doubtful_test
+    )  # of a network that errs alike in both: none
+    sure = min(answers.train_score, answers.test_score) >= _SURE
     return Measured(
-        answers.doubtful,
+        max(beyond, _IN_BOTH * answers.doubtful if sure else 0.0),
         f"About {answers.doubtful:.0%} of the training labels look wrong: the network and the five nearest images "
         "agree on another class.",
         _without_doubtful(facts),
@@ -271,9 +282,10 @@ def _destructive_augmentation(facts: Facts) -> Measured | None:
     if recipe is None or not np.isfinite(answers.augmented_score):
         return None
     by_network = answers.train_score - answers.augmented_score
-    by_pixels = data.neighbours - data.neighbours_augmented
+    known_by_pixels = max(data.neighbours - _chance(facts), 1e-6)
+    by_pixels = (data.neighbours - data.neighbours_augmented) / known_by_pixels
     weak = answers.train_score < 0.75 * data.neighbours  # it could not even learn
-    value = by_pixels if weak else by_network
+    value = _DESTRUCTIVE * by_pixels / _LOST if weak else by_network
     old = recipe.augmentation.to_dict()
     large = any(old[name] for name in ("crop_padding", "cutout", "translate"))
     gentle = {**old, "crop_padding": 0, "cutout": 0, "translate": 0, "flip": old["flip"] and large}
@@ -295,7 +307,9 @@ INPUTS = (
     Rule(
         "empty_inputs", "Is there anything to see?", ("data",), _empty_inputs, "share of images of one grey", 0.2,
         _LIMIT,
-        "a look at the images", ("unnormalised_inputs", "labels_shuffled", "test_inputs_differ", "leakage"),
+        "a look at the images",
+        ("unnormalised_inputs", "labels_shuffled", "test_inputs_differ", "leakage", "norm_statistics_wrong",
+         "dead_units", "constant_outputs", "overfitting"),
     ),
     Rule(
         "values_0_to_255", "Are values as large as bytes?", ("data",), _values_to_255, "deviation of the input", 10.0,
@@ -337,13 +351,16 @@ LABELS = (
     ),
     Rule(
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
-        "share of labels that the network believes less than a guess, and neighbours contradict too", 0.07,
+        "share of labels that the network believes less than a guess, and neighbours contradict too, less that of "
+        "the test split; or 0.7 of it, where the network is good", 0.07,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),
     ),
     Rule(
         "destructive_augmentation", "Does augmentation keep the class?", ("settings", "answers", "data"),
-        _destructive_augmentation, "score lost by augmentation", 0.25, _LIMIT, "a little overfitting",
+        _destructive_augmentation,
+        "score lost by augmentation; of a network that learned little, of what neighbours know above chance",
+        _DESTRUCTIVE, _LIMIT, "a little overfitting",
     ),
 )  # fmt: skip

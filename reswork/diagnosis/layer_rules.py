@@ -9,6 +9,11 @@ from reswork.diagnosis.rule import Measured, Rule
 from reswork.training.recipe import innermost
 
 _SMALL_BATCH = 6
+_WRONG = 0.45  # deviations, of a typical norm
+_ONE_WRONG = 1.0  # of a single one
+_ONE_WRONG_AUGMENTED = (
+    3.0  # where training images look otherwise to the first norms than they are asked with here
+)
 
 
 def _told(names: list[str]) -> str:
@@ -134,12 +139,22 @@ def _norm_statistics_wrong(facts: Facts) -> Measured | None:
     signals, answers = known(facts.signals), known(facts.answers)
     if not len(signals.mismatch):
         return None
-    typical = float(np.median(signals.mismatch))
-    return Measured(
-        typical,
+    typical, place = float(np.median(signals.mismatch)), int(np.nan_to_num(signals.mismatch).argmax())
+    recipe = None if facts.settings is None else facts.settings.recipe
+    changed = recipe is not None and (recipe.mixup > 0 or any(recipe.augmentation.to_dict().values()))
+    worst = float(signals.mismatch[place])
+    single = _WRONG * worst / (_ONE_WRONG_AUGMENTED if changed else _ONE_WRONG)
+    told = (
         f"The batch norms' statistics do not fit the training images (a typical one is off by {typical:.1f} standard "
-        f"deviations): {answers.training_mode_score:.0%} are named right with the batch's own, "
-        f"{answers.train_score:.0%} with those that are kept.",
+        "deviations)"
+        if typical >= _WRONG
+        else f"The statistics of {signals.norms[place]} do not fit the training images: they are off by {worst:.1f} "
+        "standard deviations"
+    )
+    return Measured(
+        max(typical, single),
+        f"{told}. {answers.training_mode_score:.0%} are named right with the batch's own, {answers.train_score:.0%} "
+        "with those that are kept.",
         built_anew(
             facts,
             "Estimate the statistics anew: pass some batches through in training mode without a gradient.",
@@ -204,7 +219,9 @@ RULES = (
     ),
     Rule(
         "norm_statistics_wrong", "Do the norms' statistics fit the images?", ("signals", "answers"),
-        _norm_statistics_wrong, "median distance of kept from seen statistics, in deviations", 0.45, _LIMIT,
+        _norm_statistics_wrong,
+        "distance of kept from seen statistics in deviations, of a typical norm; or 0.45 of that of a single one",
+        _WRONG, _LIMIT,
         "a pass over some images", ("saturated_outputs", "constant_outputs"),
     ),
     Rule(

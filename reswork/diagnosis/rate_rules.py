@@ -13,6 +13,9 @@ from reswork.training.recipe import Recipe
 _FAST = 0.05  # change of the weights in the first step, as a share of their size
 _SANE = 3.0  # first loss over that of guessing
 _EARLY = 4  # measurements
+_JUMPED = 3.0  # highest early loss over that of guessing
+_BY_JUMP = 4.0  # times that a step counts after which the loss jumped
+_NOT_HURT = 0.85  # loss at the end over that of guessing
 _SWINGS = 0.4  # rises of the loss, over that of guessing
 _WITH_MOMENTUM = 2.5  # what such rises count where the momentum alone is a reason for them
 _HEAVY = 4.0  # times the usual rate over what momentum leaves of the last update
@@ -70,6 +73,12 @@ def _rises(course: Course) -> float:
     return float(np.diff(parts).clip(min=0).sum() / guessing_loss(course.classes))
 
 
+def _early_peak(course: Course) -> float:
+    """The highest loss of the first quarter."""
+    early = course.loss[: max(5, len(course.loss) // 4)]
+    return float(early[np.isfinite(early)].max(initial=0.0))
+
+
 def _loss_over_steps(course: Course) -> dict[str, object]:
     return {"title": "loss of the batches", "labels": tuple(course.steps.tolist()), "values": course.loss}
 
@@ -79,12 +88,13 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     update, chance = _largest_early_update(course), guessing_loss(course.classes)
     late = pieces(course.loss)[-5:].mean() if len(course.loss) else math.nan
     broke = "not finite" in course.failure
-    hurt = broke or not late < 0.6 * chance or _rises(course) >= _SWINGS
+    hurt = broke or not late < _NOT_HURT * chance or _rises(course) >= _SWINGS
     if not math.isfinite(update):
         update = 10.0 if broke else 0.0
+    jumped = _early_peak(course) > _JUMPED * chance
     # before any step a loss says nothing of the rate: where it is far above that of guessing the start is at fault
     began_sanely = bool(len(course.loss)) and not course.loss[0] > _SANE * chance
-    value = update if hurt and began_sanely else 0.0
+    value = update * (_BY_JUMP if jumped else 1.0) if hurt and began_sanely else 0.0
     rate = settings.recipe.learning_rate if settings.recipe is not None else math.nan
     factor = min(0.3, 0.02 / update) if update else 0.1
     if settings.recipe is not None:  # not above what is usual
@@ -112,8 +122,9 @@ def _rate_too_low(facts: Facts) -> Measured | None:
         return None
     recipe = settings.recipe
     learned = pieces(course.score)[-2:].mean()
-    value = -math.log10(max(update, 1e-12)) if learned < 0.9 else 0.0
     usual = usual_rate(recipe) if recipe is not None else 0.1
+    low = recipe is None or recipe.learning_rate < usual  # else something else holds the updates small
+    value = -math.log10(max(update, 1e-12)) if learned < 0.9 and low else 0.0
     factor = usual / recipe.learning_rate if recipe is not None else 10.0
     return Measured(
         value,
@@ -129,16 +140,15 @@ def _no_warmup(facts: Facts) -> Measured | None:
     recipe = settings.recipe
     if recipe is None or recipe.warmup_epochs or recipe.schedule == "one_cycle" or len(course.loss) < 20:
         return None
-    early = course.loss[: max(5, len(course.loss) // 4)]
-    early = early[np.isfinite(early)]
-    peak, late = early.max(initial=0.0), pieces(course.loss)[-3:].mean()
-    recovered = late < 0.7 * guessing_loss(course.classes)
+    peak, late = _early_peak(course), pieces(course.loss)[-3:].mean()
+    begun = max(guessing_loss(course.classes), float(course.loss[0]))
+    recovered = late < _NOT_HURT * guessing_loss(course.classes)
     first = float(np.nan_to_num(course.updates[0]).mean()) if course.updates.size else 0.0
-    value = peak / guessing_loss(course.classes) if recovered and first > _FAST else 0.0
+    value = peak / begun if recovered and first > _FAST else 0.0
     return Measured(
         float(value),
         f"The training began too fast: the first step changed the weights by {first:.0%} of their size, and the loss "
-        f"jumped to {peak:.1f}, {value:.1f} times that of guessing, before it fell; the rate was never warmed up.",
+        f"jumped to {peak:.1f}, {value:.1f} times where it began, before it fell; the rate was never warmed up.",
         _warmed_up(recipe),
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
@@ -176,8 +186,8 @@ def _decayed_too_soon(facts: Facts) -> Measured | None:
 def _oscillating_loss(facts: Facts) -> Measured | None:
     course, settings = known(facts.course), known(facts.settings)
     recipe = settings.recipe
-    if len(course.loss) < 20:
-        return None
+    if len(course.loss) < 20 or (recipe is not None and recipe.mixup):
+        return None  # with mixup a batch's loss depends on how much was mixed
     rises, heavy, fix, why = _rises(course), 1.0, None, ""
     if recipe is not None and recipe.momentum > 0.95:
         if recipe.optimizer == "sgd":  # all updates that a gradient goes into, together
@@ -215,7 +225,7 @@ def _guessing(facts: Facts) -> Measured | None:
 RULES = (
     Rule(
         "rate_too_high", "Is a step too long?", ("course", "settings"), _rate_too_high,
-        "largest change of a typical layer's weights in one of the first steps", 0.18,
+        "largest change of a typical layer's weights in one of the first steps; fourfold if the loss jumped", 0.18,
         "about 0.001 is usual (CS231n, ratio of weights to updates); limit from the trainings of docs/doctor.md",
         "a slower training",
         ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs", "drowned_shortcut",
@@ -229,7 +239,7 @@ RULES = (
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
-        "highest loss of the first quarter, over that of guessing, after a fast first step", 1.15,
+        "highest loss of the first quarter, over the first one or that of guessing, after a fast first step", 1.15,
         "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
         "an epoch at a lower rate",
         ("dead_units",),

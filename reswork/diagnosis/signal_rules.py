@@ -6,11 +6,18 @@ import numpy as np
 
 from reswork.diagnosis.facts import Facts, Settings, known
 from reswork.diagnosis.finding import Change, Fix
+from reswork.diagnosis.rate_rules import guessing_loss
 from reswork.diagnosis.remedies import FRESH, built_anew, rate_not_above_usual, usual_rate
 from reswork.diagnosis.rule import Measured, Rule
 
 _TINY = 1e-12
 _ENDS_IN_NORM = ("post", "relu_only_pre")  # orders with a norm right before the addition
+_BEGUN_AT_0 = 0.01  # root mean square of a layer's weights, over that of a typical layer
+_WITH_NORMS = (
+    1.0  # log10 by which gradients differ between layers that have norms, whose weights' scale does not count
+)
+_SANE = 3.0  # first loss over that of guessing
+_SCALED = 3.0  # answers over what the last layer gives
 _BLOWN_UP = 1e3  # branch over shortcut: of weights that a training threw away
 
 
@@ -19,9 +26,12 @@ def _dead_units(facts: Facts) -> Measured | None:
     dead = signals.dead[np.isfinite(signals.dead)]
     if not len(dead):
         return None
-    share = float(dead.mean())
+    share, course = float(dead.mean()), facts.course
+    begun = (
+        course is not None and len(course.loss) > 0 and course.loss[0] > _SANE * guessing_loss(course.classes)
+    )
     return Measured(
-        share,
+        0.0 if begun else share,  # what made the first loss so large killed them too
         f"{share:.0%} of the units are dead: channels that give 0 at every position of every one of the images.",
         _begun_again(facts.settings),
         "share of dead channels",
@@ -42,9 +52,14 @@ def _begun_again(settings: Settings | None) -> Fix:
 
 def _relative_gradients(facts: Facts) -> tuple[tuple[str, ...], np.ndarray] | None:
     """Gradient over weight of each layer: at the first measured step of the record, else now."""
-    course, signals, weights = facts.course, facts.signals, facts.weights
+    course = facts.course
     if course is not None and course.gradients.size and course.norms.size:
         return tuple(course.layers), course.gradients[0] / np.maximum(course.norms[0], _TINY)
+    return _relative_now(facts)
+
+
+def _relative_now(facts: Facts) -> tuple[tuple[str, ...], np.ndarray] | None:
+    signals, weights = facts.signals, facts.weights
     if signals is not None and weights is not None and len(signals.gradients) == len(weights.norms):
         return tuple(signals.layers), signals.gradients / np.maximum(weights.norms, _TINY)
     return None
@@ -65,6 +80,11 @@ def _vanishing(facts: Facts) -> Measured | None:
         return None
     layers, ratios = found
     value = -_towards_input(ratios)
+    if (course := facts.course) is not None and course.gradients.size and course.norms.size:
+        rows = course.gradients / np.maximum(
+            course.norms, _TINY
+        )  # a branch that begins at 0 has none at first
+        value = -float(np.median([_towards_input(row) for row in rows]))
     return Measured(
         value,
         f"Gradients vanish towards the input: beside their weights those of the first layers are {10**value:.0f} times "
@@ -89,8 +109,12 @@ def _exploding(facts: Facts) -> Measured | None:
     normed = facts.weights is not None and bool(
         facts.weights.batch_norms
     )  # then size alone says nothing of depth
-    size = 0.0 if normed else math.log10(max(float(np.nanmax(ratios)), _TINY))
-    value = max(_towards_input(ratios), size) if finite else 99.0
+    size = (
+        0.0
+        if normed
+        else math.log10(max(float(np.nanmax(ratios[_not_begun_at_0(facts, len(layers))])), _TINY))
+    )
+    value = max(_towards_input(ratios) - (_WITH_NORMS if normed else 0.0), size) if finite else 99.0
     return Measured(
         value,
         f"Gradients explode: in the first layers they are {float(ratios[0]):.3g} times as large as the weights, in the "
@@ -100,6 +124,20 @@ def _exploding(facts: Facts) -> Measured | None:
         layers,
         ratios,
     )
+
+
+def _not_begun_at_0(facts: Facts, layers: int) -> np.ndarray:
+    """(L,) bool, all but layers that were 0 a step ago, as that step is all that they are."""
+    course, weights = facts.course, facts.weights
+    if (
+        course is None
+        or weights is None
+        or course.norms.shape[1:] != (layers,)
+        or len(weights.sizes) != layers
+    ):
+        return np.ones(layers, bool)
+    size = course.norms[0] / np.sqrt(weights.sizes)
+    return np.asarray(size >= _BEGUN_AT_0 * np.median(size))
 
 
 def _with_shortcuts(settings: Settings | None) -> Fix:
@@ -159,9 +197,9 @@ def _drowned_shortcut(facts: Facts) -> Measured | None:
     if not names:
         return None
     worst = int(ratios.argmax())
-    most = float(ratios[worst])
+    most, scaled = float(ratios[worst]), facts.answers is not None and facts.answers.scaled >= _SCALED
     return Measured(
-        most if most < _BLOWN_UP else 0.0,
+        most if most < _BLOWN_UP and not scaled else 0.0,  # by a training that what scales the answers broke
         f"The shortcut of {names[worst]} is drowned: what the branch adds is {most:.0f} times what comes over the "
         "shortcut, so that neither signal nor gradient passes untouched.",
         _small_branches(facts.settings),
@@ -188,14 +226,14 @@ IDLE = 1.9
 RULES = (
     Rule(
         "exploding_gradients", "Do gradients explode?", ("weights",), _exploding,
-        "log10 of gradient over weight, or of its growth towards the input", 1.5,
+        "log10 of gradient over weight, or of its growth towards the input, less 1 with norms", 1.5,
         "He et al. 2015, section 4.1; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
         "a network with shortcuts or norms that it did not need",
         ("rate_too_high", "saturated_outputs", "no_warmup", "oscillating_loss", "constant_outputs", "dead_units"),
     ),
     Rule(
         "vanishing_gradients", "Do gradients vanish?", ("weights",), _vanishing,
-        "log10 of how much smaller they are at the first layers", 1.5,
+        "log10 of how much smaller they are at the first layers, in the middle of all measurements", 2.0,
         "Glorot and Bengio 2010; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
         "a network with shortcuts or norms that it did not need", ("rate_too_low", "idle_branch", "constant_outputs"),
     ),
@@ -209,7 +247,9 @@ RULES = (
         "drowned_shortcut", "Does a shortcut carry anything?", ("signals",), _drowned_shortcut,
         "branch over shortcut, the largest", 35.0,
         "He et al. 2016, arXiv:1603.05027, section 3; limit from the trainings of docs/doctor.md",
-        "a look at the scales", ("constant_outputs", "exploding_gradients", "no_warmup"),
+        "a look at the scales",
+        ("constant_outputs", "exploding_gradients", "no_warmup", "saturated_outputs", "oscillating_loss",
+         "norm_statistics_wrong"),
     ),
     Rule(
         "idle_branch", "Does every block do something?", ("signals",), _idle_branch,

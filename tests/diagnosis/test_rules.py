@@ -32,7 +32,7 @@ _SHRINKING = np.geomspace(2.0, 0.1, 6)[:, None] * np.ones(5)
 _BEGUN = np.where(STEPS < 2, GUESS, 1.0)
 _FAST = np.array([0.2, 0.01, 0.01, 0.01, 0.01, 0.01])[:, None] * np.ones(5)
 _SWING = np.where(STEPS // 10 % 2, 2.0, 1.0)
-_JUMP = np.where(STEPS < 10, 3 * GUESS, 0.1)
+_JUMP = np.where(STEPS < 2, GUESS, np.where(STEPS < 10, 3 * GUESS, 0.1))
 
 # kind -> spoiled beyond the limit, spoiled a little, what is measured of the first
 CASES: dict[str, tuple[Changes, Changes, float]] = {
@@ -124,7 +124,9 @@ CASES: dict[str, tuple[Changes, Changes, float]] = {
     "oscillating_loss": (_loss(_SWING), _loss(np.where(STEPS // 10 % 2, 1.05, 1.0)), 7.2 / GUESS),
     "no_warmup": (_loss(_JUMP, updates=_FAST), {**_loss(_JUMP, updates=_FAST), **_recipe(warmup_epochs=1.0)}, 3.0),
     "rate_too_low": (
-        {"course": {"updates": np.full((6, 5), 1e-5), **_POOR}}, {"course": {"updates": np.full((6, 5), 1e-5)}}, 5.0
+        {"course": {"updates": np.full((6, 5), 1e-5), **_POOR}, **_recipe(learning_rate=1e-4)},
+        {"course": {"updates": np.full((6, 5), 1e-5), **_POOR}},  # at the usual rate something else is the cause
+        5.0,
     ),
     "decayed_too_soon": (
         {"course": {"rates": np.where(np.arange(64) < 8, 0.1, 0.001), **_POOR}},
@@ -238,6 +240,48 @@ def test_answers_that_were_large_within_the_network_are_not_called_saturated() -
         "norms": np.full((6, 5), 50.0),
     }  # of 100 numbers each: a last layer that began too large
     assert rule.finding(facts(course=heavy, answers={"scaled": 1.0})) is not None
+
+
+def test_a_step_after_which_the_loss_jumped_counts_more() -> None:
+    jumped = np.where(STEPS < 2, GUESS, np.where(STEPS < 10, 4 * GUESS, GUESS))
+    rule, steps = BY_KIND["rate_too_high"], np.full((6, 5), 0.06)
+    found = rule.measure(facts(**_loss(jumped, updates=steps)))
+    assert found is not None and found.value == pytest.approx(4 * 0.06)
+    assert rule.finding(facts(**_loss(GUESS, updates=steps))) is None
+    assert BY_KIND["no_warmup"].finding(facts(**_loss(jumped, updates=steps))) is None  # it never recovered
+
+
+def test_doubtful_labels_are_noise_where_the_test_split_has_fewer_or_the_network_is_good() -> None:
+    rule = BY_KIND["label_noise"]
+    poor = {"doubtful": 0.12, "doubtful_test": 0.1, "train_score": 0.3, "test_score": 0.3}
+    assert rule.finding(facts(answers=poor)) is None
+    assert rule.finding(facts(answers={**poor, "doubtful_test": 0.01})) is not None
+    assert rule.finding(facts(answers={"doubtful": 0.12, "doubtful_test": 0.1})) is not None
+
+
+def test_one_wrong_norm_among_many_is_named() -> None:
+    rule, one = BY_KIND["norm_statistics_wrong"], {"mismatch": np.array([0.1, 2.0, 0.1])}
+    found = rule.finding(facts(signals=one))
+    assert (
+        found is not None
+        and "of layer1.0.bn1 do not fit" in found.sentence
+        and "off by 2.0" in found.sentence
+    )
+    assert rule.finding(facts(signals=one, **_recipe(augmentation=Augmentation(cutout=4)))) is None
+
+
+def test_what_begins_at_0_neither_vanishes_nor_explodes() -> None:
+    gradients, norms = np.full((6, 5), 0.5), np.full((6, 5), 2.0)
+    gradients[0, :3], norms[0, 2] = 1e-5, 1e-3  # the first step of branches whose last weights begin at 0
+    record = {"gradients": gradients, "norms": norms, "updates": np.where(norms < 0.01, 9.0, 0.01)}
+    spoiled = facts(course=record, weights={"batch_norms": (), "untouched": []})
+    assert not {"vanishing_gradients", "exploding_gradients"} & {each.kind for each in judged(spoiled)}
+
+
+def test_few_images_learned_by_heart_say_nothing_of_shuffled_labels() -> None:
+    spoiled = CASES["labels_shuffled"][0]
+    few = {**spoiled, "data": {**spoiled["data"], "images": 60}}
+    assert BY_KIND["labels_shuffled"].measure(facts(**few)) is None
 
 
 @pytest.mark.parametrize(
