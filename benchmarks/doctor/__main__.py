@@ -1,8 +1,8 @@
 """``python -m benchmarks.doctor train|look|judge|fixes|write``: the proof of the doctor, step by step.
 
 ``train`` trains one half of the cases and keeps their records. ``look`` shows the measure of every rule beside its
-limit, and ``judge`` the findings; both take the half from which limits are chosen. ``fixes`` trains again with the
-fixes of a half. ``write`` judges the other half and writes docs/doctor.md.
+limit, and ``judge`` the findings; both take what limits are chosen from. ``fixes`` trains again with the fixes of a
+half. ``write`` judges the third set and writes docs/doctor.md.
 """
 
 import argparse
@@ -56,17 +56,16 @@ def main() -> None:
     elif options.what == "judge":
         _judge(options.only, *_of_work(options.half))
     else:
-        found = [records(HERE / "records" / half) for half in ("choose", "second")]
-        tried = [fix_records(HERE / "records" / half) for half in ("choose", "second")]
-        PAGE.write_text(page(*found, *tried), encoding="utf-8")
+        known = {half: HERE / "records" / half for half in ("choose", "second", "third")}
+        choosing = records(known["choose"]) | records(known["second"])
+        tried = {half: fix_records(known[half]) for half in ("second", "third")}
+        PAGE.write_text(page(choosing, records(known["third"]), tried), encoding="utf-8")
 
 
 def _of_work(half: str) -> list[str]:
     """The halves that may be looked at while rules change."""
-    if half not in ("choose", "trials"):
-        raise SystemExit(
-            f"{half} judges, and is not looked at while rules change; choose --half choose or trials"
-        )
+    if half == "third":
+        raise SystemExit(f"{half} judges, and is not looked at while rules change; choose another half")
     return [half]
 
 

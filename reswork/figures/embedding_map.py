@@ -27,6 +27,7 @@ def embedding_map(
     titles: Sequence[str] = (),
     *,
     title: str = "Map of the images",
+    with_training: bool = False,
 ) -> go.Figure:
     """A point for each image, coloured by group: class, right or wrong, split.
 
@@ -35,6 +36,7 @@ def embedding_map(
         groups: (M,) name of each point's group; none: all the same.
         titles: (M,) what a point says when pointed at; a click on one says ``test image 17``.
         title: of the figure, in a few words.
+        with_training: the training images that were laid out too, behind the others.
 
     Returns:
         Figure with at most 2,000 points, those of the most frequent 12 groups in colour.
@@ -48,7 +50,7 @@ def embedding_map(
     )
     known, counts = np.unique(names.astype(str), return_counts=True)
     shown = known[np.argsort(-counts, kind="stable")][:_GROUPS].tolist()
-    traces = []
+    traces = [_training_points(found)] if with_training and found is not None else []
     for row, (name, label) in enumerate(zip(shown, distinct(shown, 24), strict=True)):
         rows = kept[names[kept] == name]
         traces.append(
@@ -84,6 +86,23 @@ def _points(
         "type": "scatter", "mode": "markers", "name": name, "x": points[:, 0], "y": points[:, 1], "text": texts,
         "customdata": [] if found is None else [f"test image {row}" for row in found.images[rows]],
         "marker": {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75},
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _training_points(found: EmbeddingMap) -> dict[str, object]:
+    count = len(found.training_images)
+    kept = (
+        np.unique(np.linspace(0, count - 1, min(count, _MOST // 2)).astype(int))
+        if count
+        else np.zeros(0, int)
+    )
+    points, numbers = found.training[kept].astype(np.float32), found.training_images[kept]
+    return {
+        "type": "scatter", "mode": "markers", "name": "training images", "x": points[:, 0], "y": points[:, 1],
+        "text": [f"training image {number}" for number in numbers],
+        "customdata": [f"train image {number}" for number in numbers],
+        "marker": {"color": COLOURS[1], "symbol": SYMBOLS[1], "size": 5, "opacity": 0.75},
         "hovertemplate": "%{text}<extra></extra>",
     }  # fmt: skip
 

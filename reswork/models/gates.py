@@ -1,6 +1,6 @@
 """Gates: what a layer or a shortcut passes on is changed on its way, while all weights and their names stay."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from reswork.models.anatomy import BlockAnatomy, residual_blocks
 
 _MOST = 10_000  # channels that one gate may name
 _GATES = "_reswork_gates"
+_SAVED_OFF = "_reswork_saved_off"
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,31 @@ def end_of(layer: nn.Module) -> nn.Module:
 
 
 def is_off(layer: nn.Module | None) -> bool:
-    """Whether gates let nothing through of a layer's output, or nothing of what it computes."""
-    gates = () if layer is None else gates_of(end_of(layer))
-    return any(gate.passes_by or (gate.factor == 0 and not gate.channels) for gate in gates)
+    """Whether gates let nothing through of a layer's output, or nothing of what it computes.
+
+    So does a layer that was saved as zeros (`mark_saved_off`), as long as it has not learned anything since.
+    """
+    if layer is None:
+        return False
+    end = end_of(layer)
+    saved = _SAVED_OFF in end.__dict__ and not any(bool(weight.any()) for weight in end.parameters())
+    return saved or any(map(_shuts, gates_of(end)))
+
+
+def layers_off(model: nn.Module) -> list[str]:
+    """Names of the layers of which gates let nothing through."""
+    return [name for name, layer in model.named_modules() if any(map(_shuts, gates_of(layer)))]
+
+
+def mark_saved_off(model: nn.Module, names: Sequence[str]) -> None:
+    """Remember that the zeros of these layers are those of a branch that was switched off, not a beginning.
+
+    Nothing is computed otherwise; names that the network has not are passed by.
+    """
+    known = dict(model.named_modules())
+    for name in names:
+        if name in known:
+            known[name].__dict__[_SAVED_OFF] = True
 
 
 def shortcut_of(block: BlockAnatomy) -> nn.Module:
@@ -252,6 +275,10 @@ def _width(output: Tensor) -> int:
     if output.dim() < 2:
         raise InvalidSetting("name", f"a signal of shape {tuple(output.shape)} has no channels")
     return int(output.shape[1])
+
+
+def _shuts(gate: Gate) -> bool:
+    return gate.passes_by or (gate.factor == 0 and not gate.channels)
 
 
 def _is_whole(value: object) -> bool:

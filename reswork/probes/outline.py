@@ -1,10 +1,13 @@
 """Any network as something that can be drawn: its stem, its residual blocks by stage, its head."""
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
 from reswork.models.costs import LayerSpec
+from reswork.models.gates import is_off
 from reswork.models.network import ResNet
 from reswork.models.plan import ShortcutKind
 from reswork.models.sheet import BlockSpec, Outline, SpecSheet, spec_sheet
@@ -27,7 +30,8 @@ def outline(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
         images: (N, C, H, W) float, as the network gets them; the first one is run through it.
 
     Returns:
-        The spec sheet of a `ResNet`; else an outline read from one forward pass.
+        The spec sheet of a `ResNet`; else an outline read from one forward pass. What `reswork.surgery` switched off
+        is off in it.
 
     Raises:
         InvalidSetting: if the model cannot take the images.
@@ -39,6 +43,30 @@ def outline(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
         >>> [block.name for block in found.blocks][:3], found.blocks[2].shortcut
         (['layer1.0', 'layer1.1', 'layer2.0'], 'projection')
     """
+    return as_operated(as_built(model, images), unwrapped(model))
+
+
+def as_operated(sheet: Outline | SpecSheet, model: nn.Module) -> Outline | SpecSheet:
+    """What is drawn of a network that was operated on: deleted branches hollow, deleted shortcuts gone.
+
+    Args:
+        sheet: of the network as it was built.
+        model: the network as it is now.
+    """
+    anatomy = {block.name: block for block in residual_blocks(model)}
+    blocks: list[BlockSpec] = []
+    for block in sheet.blocks:
+        found = anatomy.get(block.name)
+        if found is not None and is_off(found.shortcut):
+            block = replace(block, shortcut="none")
+        if found is not None and (is_off(found.module) or is_off(found.branch_module)):
+            block = replace(block, branch=False)
+        blocks.append(block)
+    return replace(sheet, blocks=tuple(blocks))
+
+
+def as_built(model: nn.Module, images: Tensor) -> Outline | SpecSheet:
+    """The same without what was done to the network afterwards."""
     bare = unwrapped(model)
     check_takes_pictures(bare)
     if not isinstance(images, Tensor) or images.dim() != 4 or 0 in images.shape:

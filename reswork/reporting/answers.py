@@ -154,7 +154,7 @@ def reference_embeddings(
     stopped: Callable[[], bool] = lambda: False,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Pooled outputs of some layers for a sample of the training images, layer name -> (M, D).
+    """Pooled outputs of some layers for the training images of `reference_rows`, layer name -> (M, D).
 
     Args:
         model: as for `predictions_of`.
@@ -167,10 +167,15 @@ def reference_embeddings(
     Raises:
         Stopped: when ``stopped`` says so.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(data.train))[:most])
+    rows = reference_rows(data, most, seed)
     split = data.train.take(torch.from_numpy(rows).to(data.train.images.device))
     parts = [signals for _, _, signals in outputs(model, data, split, layers, stopped=stopped)]
     return {name: np.concatenate([part[name] for part in parts]) for name in layers}
+
+
+def reference_rows(data: Dataset, most: int, seed: int = 0) -> np.ndarray:
+    """Numbers of a sample of the training images, (M,) int64, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(len(data.train))[:most])
 
 
 def probabilities(output: Tensor) -> Tensor:

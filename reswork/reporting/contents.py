@@ -22,6 +22,7 @@ _SHOWN = 24  # images of a list
 _LAST = 12  # images at the threshold
 _THUMBNAILS, _THUMBNAIL = 1000, 32  # images to point at in a map, and pixels of each at most
 _GROUPS = 12  # values of a column that a map is coloured by
+SPLIT = "Split"  # the colouring of a map that has training images too
 _SIDE = 64  # pixels of a thumbnail at most
 _ROWS = 25  # of a table
 _SLICES = 3  # of which images are shown
@@ -201,6 +202,8 @@ def colourings(report: "Report") -> dict[str, list[str]]:
         found["Confidence"] = [f"{20 * k} to {20 * k + 20} %" for k in fifth]
     if right is not None:
         found["Right and wrong"] = np.where(right, "right", "wrong").tolist()
+    if report.model is not None and report.data is not None:
+        found[SPLIT] = ["test images"] * report.count  # `mapped` has the training images
     for name, values in report.columns.items():
         if values.dtype.kind not in "f" and len(np.unique(values)) <= _GROUPS:
             found[name] = [str(each) for each in values]
@@ -214,7 +217,8 @@ def mapped(report: "Report", found: EmbeddingMap, colouring: str) -> Any:
     title = {"Class": "Images by class", "Right and wrong": "Right and wrong answers"}.get(
         colouring, colouring
     )
-    return figures.embedding_map(found, [groups[row] for row in found.images], titles, title=title)
+    names = [groups[row] for row in found.images]
+    return figures.embedding_map(found, names, titles, title=title, with_training=colouring == SPLIT)
 
 
 def thumbnails(report: "Report") -> dict[str, Any]:

@@ -18,6 +18,8 @@ def embedding_map(
     method: Projection = "pca",
     most: int = MOST_TSNE,
     seed: int = 0,
+    training: np.ndarray | None = None,
+    training_images: np.ndarray | None = None,
 ) -> EmbeddingMap:
     """Where each image lies, as far as two dimensions can say.
 
@@ -30,6 +32,8 @@ def embedding_map(
         method: ``"pca"``, ``"tsne"`` or ``"umap"``, which needs the package umap-learn.
         most: images of a sample, but for PCA.
         seed: of the sample and of the layout.
+        training: (R, D) float32, of training images, to be laid out together with the others.
+        training_images: (R,) their numbers; None: from 0.
 
     Raises:
         InvalidSetting: an unknown method, one whose package is missing, or fewer than three images.
@@ -46,17 +50,27 @@ def embedding_map(
         raise InvalidSetting("embeddings", f"{len(embeddings)} embeddings are no map; give at least 3")
     from sklearn.decomposition import PCA  # takes a second to import
 
-    axes = min(2, *embeddings.shape)
+    others = np.zeros((0, embeddings.shape[1]), np.float32) if training is None else training
+    others = others[:most]
+    numbers = np.arange(len(others)) if training_images is None else training_images[:most]
     if method == "pca":
-        fitted = PCA(axes, svd_solver="full").fit(embeddings)
-        points = np.zeros((len(embeddings), 2), np.float32)
-        points[:, :axes] = fitted.transform(embeddings)
+        together = np.concatenate([embeddings, others])
+        axes = min(2, *together.shape)
+        fitted = PCA(axes, svd_solver="full").fit(together)
+        points = np.zeros((len(together), 2), np.float32)
+        points[:, :axes] = fitted.transform(together)
         explained = np.zeros(2)
         explained[:axes] = fitted.explained_variance_ratio_
-        return EmbeddingMap(layer, method, points, np.arange(len(embeddings)), explained)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:most])
-    laid_out = _umap if method == "umap" else _tsne
-    return EmbeddingMap(layer, method, laid_out(embeddings[rows], seed), rows, np.full(2, np.nan))
+        rows = np.arange(len(embeddings))
+    else:
+        shown = most - len(others) // 2  # of both together as many as may be
+        rows = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:shown])
+        others, numbers = others[: most - len(rows)], numbers[: most - len(rows)]
+        laid_out = _umap if method == "umap" else _tsne
+        points = laid_out(np.concatenate([embeddings[rows], others]), seed)
+        explained = np.full(2, np.nan)
+    here = len(rows)
+    return EmbeddingMap(layer, method, points[:here], rows, explained, points[here:], numbers)
 
 
 def _tsne(sample: np.ndarray, seed: int) -> np.ndarray:

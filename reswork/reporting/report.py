@@ -10,7 +10,16 @@ from torch import nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
-from reswork.reporting.answers import Stopped, first_seconds, model_of, outputs, predictions_of, stage_layers
+from reswork.reporting.answers import (
+    Stopped,
+    first_seconds,
+    model_of,
+    outputs,
+    predictions_of,
+    reference_embeddings,
+    reference_rows,
+    stage_layers,
+)
 from reswork.reporting.embedding_map import embedding_map
 from reswork.reporting.mask_scores import mask_scores
 from reswork.reporting.planned import Planned
@@ -28,6 +37,8 @@ from reswork.results.slices import Slice, Slices
 
 if TYPE_CHECKING:
     from reswork.reporting.comparison import ReportComparison
+
+_TRAINING = 1_000  # training images on a map
 
 
 class Report:
@@ -311,27 +322,45 @@ class Report:
         """The score under images that get worse."""
         return cast(Robustness, self._get("robustness"))
 
-    def embedding(self, layer: str | None = None, method: Projection = "pca") -> EmbeddingMap:
+    def embedding(
+        self, layer: str | None = None, method: Projection = "pca", *, training: bool = False
+    ) -> EmbeddingMap:
         """Where the model puts the images, in two dimensions.
 
         Args:
             layer: one of `layers`, or any other layer of the model; None: the deepest stage.
             method: ``"pca"``; ``"tsne"``, which takes half a minute for 3,000 images; ``"umap"``, which needs the extra
                 ``umap``.
+            training: lay up to 1,000 training images out together with them, which shows whether the splits lie apart.
 
         Raises:
-            InvalidSetting: a layer that is not there, or a package that is missing.
+            InvalidSetting: a layer that is not there, a package that is missing, or no training images to ask for.
         """
-        if layer is None and method == "pca":
+        if layer is None and method == "pca" and not training:
             return cast(EmbeddingMap, self._get("embedding"))
         self._ask()
         known = self._subject.embeddings
         name = layer if layer is not None else next(reversed(list(known)), "")
-        key = f"embedding/{name}/{method}"
+        key = f"embedding/{name}/{method}{'/training' if training else ''}"
         if key not in self._found:
             values = known[name] if name in known else self._embedded(name)
-            self._found[key] = embedding_map(values, layer=name, method=method)
+            others, rows = self._of_training(name) if training else (None, None)
+            self._found[key] = embedding_map(
+                values, layer=name, method=method, training=others, training_images=rows
+            )
         return cast(EmbeddingMap, self._found[key])
+
+    def _of_training(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
+        """What a layer makes of a sample of the training images, and their numbers."""
+        subject = self._subject
+        if subject.model is None or subject.data is None:
+            raise InvalidSetting(
+                "training", "training images are laid out where a model and its data are given"
+            )
+        asked = reference_embeddings(
+            subject.model, subject.data, (layer,), _TRAINING, stopped=subject.stopped
+        )
+        return asked[layer], reference_rows(subject.data, _TRAINING)
 
     def _embedded(self, layer: str) -> np.ndarray:
         subject = self._subject

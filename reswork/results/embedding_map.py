@@ -1,7 +1,7 @@
 """`EmbeddingMap`: where a model puts each image, in two dimensions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ class EmbeddingMap:
         points: (M, 2) float32.
         images: (M,) int64, their numbers.
         explained: (2,) float64, share of the variance that each axis holds; NaN but for PCA.
+        training: (R, 2) float32, training images laid out together with them; none where that was not asked.
+        training_images: (R,) int64, their numbers in the training split.
     """
 
     layer: str
@@ -27,6 +29,8 @@ class EmbeddingMap:
     points: np.ndarray
     images: np.ndarray
     explained: np.ndarray
+    training: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    training_images: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def inside(self, x: Sequence[float], y: Sequence[float]) -> np.ndarray:
         """Numbers of the images whose points lie inside of a polygon.

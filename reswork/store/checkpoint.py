@@ -12,7 +12,7 @@ from reswork.errors import InvalidSetting
 from reswork.models.adapted import Details, details_fit
 from reswork.models.config import ResNetConfig
 from reswork.models.foreign_names import bare
-from reswork.models.gates import restore_gates
+from reswork.models.gates import mark_saved_off, restore_gates
 from reswork.models.recognition import COUNTER
 from reswork.store.fitted_weights import FittedWeights, Misfit, fitted_weights
 from reswork.store.foreign_weights import entries_in, plain_names, read_weights
@@ -168,6 +168,8 @@ def _operated(opened: Checkpoint, note: OperatedNote | None) -> Checkpoint:
             told += " Not all of that is in the weights: give the network (model=)."
         else:
             restore_gates(opened.model, note.gates)
+    if opened.model is not None:
+        mark_saved_off(opened.model, note.off)
     known = note.config is not None and note.config == opened.config
     return replace(
         opened,

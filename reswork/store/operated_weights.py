@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from reswork.errors import InvalidSetting
 from reswork.models.blocks import Scale
 from reswork.models.config import ResNetConfig
-from reswork.models.gates import Gate, channel_order, gate_records, gates_of
+from reswork.models.gates import Gate, channel_order, gate_records, gates_of, layers_off
 from reswork.store.atomic_files import write_tensors
 
 FORMAT = 1
@@ -36,12 +36,14 @@ class OperatedNote:
         operations: the last list of it, as JSON values.
         gates: what no weights could say, for `restore_gates`.
         config: settings of the network; None where it was not built here.
+        off: layers whose zeros are those of a branch that was switched off, so that a drawing can show it.
     """
 
     sentences: tuple[str, ...]
     operations: tuple[Mapping[str, Any], ...]
     gates: tuple[Mapping[str, Any], ...]
     config: ResNetConfig | None
+    off: tuple[str, ...] = ()
 
 
 def write_operated(
@@ -79,6 +81,7 @@ def write_operated(
         "operations": list(operations),
         "gates": left,
         "config": None if config is None else config.to_dict(),
+        "off": layers_off(model),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,7 @@ def read_operated(path: Path) -> OperatedNote | None:
             tuple(values["operations"]),
             tuple(values["gates"]),
             None if config is None else ResNetConfig.from_dict(config),
+            tuple(str(one) for one in values.get("off", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InvalidSetting):

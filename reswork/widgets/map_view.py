@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as w
 
 from reswork.errors import InvalidSetting
-from reswork.reporting.contents import colourings, mapped, slice_images, slice_told, thumbnails
+from reswork.reporting.contents import SPLIT, colourings, mapped, slice_images, slice_told, thumbnails
 from reswork.reporting.report import Report
 from reswork.reporting.slices import chosen_slice
 from reswork.results.embedding_map import METHODS
@@ -75,7 +75,8 @@ class MapView(w.VBox):
         if self.method.value != "pca":
             self.told.value = f"<p>{said} lays the images out, which takes up to a minute ...</p>"
         try:
-            self._found = self.report.embedding(self.layer.value, self.method.value)
+            training = self.colour.value == SPLIT
+            self._found = self.report.embedding(self.layer.value, self.method.value, training=training)
             yield
             self.plot.show(mapped(self.report, self._found, self.colour.value))
         finally:

@@ -15,9 +15,8 @@ from reswork.contrast.answers import Judged, as_inputs, changes, judging, sample
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.figures.network_drawing import SHORTCUT
-from reswork.models.anatomy import residual_blocks
-from reswork.models.gates import is_off
 from reswork.models.sheet import Outline, SpecSheet
+from reswork.probes.outline import as_built, as_operated
 from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
 from reswork.results.answers import ClassAnswers, MaskAnswers
@@ -352,7 +351,7 @@ class OperateView(WorkingView):
 
     def _drawn(self, model: nn.Module) -> Iterator[None]:
         if self._sheet is None:
-            self._sheet = probes.outline(self.operations.original, self._input())
+            self._sheet = as_built(self.operations.original, self._input())
             self.other.options = [block.name for block in self._sheet.blocks]
         chosen = self.part.value.strip() or None
         self.drawing.show(figures.network(as_operated(self._sheet, model), selected=chosen, handles=True))
@@ -421,20 +420,6 @@ def sample_size(model: nn.Module, data: Dataset) -> int:
     few = replace(data, test=data.test.take(slice(0, 64)))
     fewest, most = SAMPLE
     return int(np.clip(MOMENT_S / max(first_seconds(model, few), 1e-6), fewest, most))
-
-
-def as_operated(sheet: Outline | SpecSheet, model: nn.Module) -> Outline | SpecSheet:
-    """What is drawn of a network that was operated on: deleted branches hollow, deleted shortcuts gone."""
-    anatomy = {block.name: block for block in residual_blocks(model)}
-    blocks: list[Any] = []
-    for block in sheet.blocks:
-        found = anatomy.get(block.name)
-        if found is not None and is_off(found.shortcut):
-            block = replace(block, shortcut="none")
-        if found is not None and (is_off(found.module) or is_off(found.branch_module)):
-            block = replace(block, branch=False)
-        blocks.append(block)
-    return replace(sheet, blocks=tuple(blocks))
 
 
 def operate(model: Any, data: Dataset, *, initial: nn.Module | None = None) -> OperateView:

@@ -13,7 +13,7 @@ from reswork.datasets import digits, shapes
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.reporting.answers import predictions_of, probabilities
-from reswork.reporting.contents import chosen_slices
+from reswork.reporting.contents import SPLIT, chosen_slices, colourings, mapped
 from reswork.reporting.report import Report, _object_sizes, report
 from reswork.reporting.saving import csv_text, schema
 from reswork.reporting.slices import wilson
@@ -62,6 +62,23 @@ def test_every_stage_has_an_embedding_and_any_layer_when_asked(filled):
         filled.embedding("nowhere")
     with pytest.raises(InvalidSetting, match="choose 'pca', 'tsne', 'umap'"):
         filled.embedding(method="mds")
+
+
+def test_training_images_lie_on_the_map_where_scikit_learn_puts_them(filled, model, data):
+    from sklearn.decomposition import PCA
+
+    found = filled.embedding(training=True)
+    assert len(found.points) == 160 and np.array_equal(found.training_images, np.arange(len(data.train)))
+    swapped = report(model, replace(data, train=data.test, test=data.train))
+    both = [each.predictions.embeddings["layer3.0"] for each in (filled, swapped)]
+    wanted = np.abs(PCA(2).fit_transform(np.concatenate(both)))
+    assert np.abs(np.concatenate([found.points, found.training])) == pytest.approx(wanted, abs=1e-4)
+    shown = mapped(filled, found, SPLIT)
+    names = {each["name"]: each["customdata"][3] for each in shown.data}
+    assert names == {"training images": "train image 3", "test images": "test image 3"}
+    assert SPLIT not in colourings(report(probabilities=filled.predictions.probabilities))
+    with pytest.raises(InvalidSetting, match="a model and its data"):
+        report(probabilities=filled.predictions.probabilities, embeddings=both[0]).embedding(training=True)
 
 
 def test_pca_and_tsne_are_scikit_learns(filled):

@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from reswork import Recipe, open_checkpoint, train
+from reswork import Recipe, open_checkpoint, probes, train
 from reswork.errors import InvalidSetting
 from reswork.models.network import ResNet, resnet
 from reswork.surgery import Delete, Freeze, Operations, Reestimate, Reset, Scale, Shuffle, Swap, operated
@@ -116,6 +116,22 @@ def test_what_is_saved_opens_with_the_same_answers_and_tells(net: ResNet, tiny_d
     assert again.operations == (*operations.sentences, "layer1.0 and layer1.2 swapped")
     with pytest.raises(InvalidSetting, match="safetensors"):
         operations.save(tmp_path / "operated.pt")
+
+
+def test_what_was_switched_off_is_drawn_so_when_the_file_is_opened_again(net: ResNet, tmp_path) -> None:
+    operations = Operations(net)
+    operations.append(Delete("layer1.1"))
+    operations.append(Delete("layer1.2", "shortcut"))
+    opened = open_checkpoint(operations.save(tmp_path / "operated.safetensors"))
+    for model in (operations.model(), opened.model):
+        drawn = {each.name: each for each in probes.outline(model, IMAGES).blocks}
+        assert [name for name, each in drawn.items() if not each.branch] == ["layer1.1"]
+        assert drawn["layer1.2"].shortcut == "none" and drawn["layer1.1"].shortcut == "identity"
+    with torch.no_grad():
+        opened.model.layer1[1].bn2.weight.fill_(0.1)  # as if it had learned
+    assert all(each.branch for each in probes.outline(opened.model, IMAGES).blocks)
+    begun = resnet(depth=8, in_channels=1, zero_init_last_norm=True)  # zeros that nobody switched off
+    assert all(each.branch for each in probes.outline(begun, IMAGES).blocks)
 
 
 def test_a_deleted_branch_is_in_the_weights_alone(tmp_path) -> None:
