@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reswork.shipping.artefact import Artefact, open_artefact
     from reswork.shipping.check import check_artefact
     from reswork.shipping.export import export
+    from reswork.shipping.latency import latency
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
     from reswork.store.export import export_csv, export_page, export_pictures
@@ -94,6 +95,7 @@ __all__ = [
     "figures",
     "fit",
     "inspect",
+    "latency",
     "live",
     "load_run",
     "look_back",
@@ -169,6 +171,7 @@ _HOMES = {
     "export_pictures": "reswork.store.export",
     "fit": "reswork.training.loop",
     "inspect": "reswork.widgets",
+    "latency": "reswork.shipping.latency",
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
     "look_back": "reswork.experiment.looking_back",

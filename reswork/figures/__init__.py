@@ -21,6 +21,7 @@ from reswork.figures.film_strip import film_strip
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
 from reswork.figures.kernels import filter_spectra, filters
+from reswork.figures.latency import latency, latency_tail
 from reswork.figures.layer_costs import layer_table
 from reswork.figures.layers import *
 from reswork.figures.loss_planes import loss_contours, loss_surface, training_path
@@ -64,6 +65,8 @@ __all__ = [
     "filters",
     "gradient_covariance",
     "image_grid",
+    "latency",
+    "latency_tail",
     "layer_table",
     "learning_rate",
     "linear_probe",

@@ -10,6 +10,7 @@ from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues,
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.evidence import Evidence
 from reswork.results.kernels import Filters
+from reswork.results.latency import CallTimes, EngineCost, Latency, Load
 from reswork.results.layer_costs import LayerCost, LayerTable
 from reswork.results.layers import ActivationHistograms, LinearProbe, Similarity
 from reswork.results.mask_scores import MaskScores
@@ -26,6 +27,7 @@ __all__ = [
     "AlikeClasses",
     "Attribution",
     "Calibration",
+    "CallTimes",
     "Carriers",
     "ChangedAnswers",
     "ChannelExamples",
@@ -36,16 +38,19 @@ __all__ = [
     "Distances",
     "Duplicates",
     "EmbeddingMap",
+    "EngineCost",
     "Evidence",
     "FeatureMaps",
     "Filters",
     "Flip",
     "Frame",
     "LabelIssues",
+    "Latency",
     "LayerCost",
     "LayerTable",
     "Line",
     "LinearProbe",
+    "Load",
     "LookAlike",
     "MaskScores",
     "Mistakes",

@@ -108,10 +108,13 @@ def first_line(error: BaseException) -> str:
 
 def _onnx(path: Path, threads: int | None) -> Engine:
     import onnxruntime
-    import torch
 
+    if threads is None:
+        import torch  # not needed otherwise, and not there where an engine is timed
+
+        threads = torch.get_num_threads()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

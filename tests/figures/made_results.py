@@ -23,6 +23,7 @@ from reswork.results.causes import Carriers, LookAlike, Neighbours, TopAnswers, 
 from reswork.results.confidence import Calibration, Coverage, Reliability
 from reswork.results.contrast import Distances, WeightPath
 from reswork.results.embedding_map import EmbeddingMap
+from reswork.results.latency import CallTimes, Latency, Load
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores
 from reswork.results.slices import Slice, Slices
@@ -123,6 +124,16 @@ def class_scores(classes: int = 3) -> ClassScores:
     values[-1] = np.nan  # a class without images
     counts = np.full(classes, 7)
     return ClassScores({}, values, values, values, counts, np.diag(counts), np.arange(classes))
+
+
+def latency(calls: int = 200) -> Latency:
+    rng = np.random.default_rng(0)
+    times = tuple(
+        CallTimes(name, size, size**0.5 * 1e-3 * (k + 1) * (1 + rng.exponential(0.1, calls)))
+        for k, name in enumerate(("torch", "a <b>"))
+        for size in (1, 32)
+    )
+    return Latency(times, (), (Load("torch", 1, 2 * times[0].seconds, 50.0),), (3, 32, 32), "made", 2e-3)
 
 
 def robustness() -> Robustness:
@@ -244,6 +255,8 @@ def filled(layers: int = 8) -> dict[str, Any]:
         "linear_probe": probe(layers),
         "cka": similarity(layers, layers),
         "layer_table": table(layers),
+        "latency": latency(),
+        "latency_tail": latency(),
     }
 
 
@@ -258,6 +271,8 @@ def empty() -> dict[str, Any]:
         "linear_probe": probe(0),
         "cka": similarity(0, 0),
         "layer_table": table(0),
+        "latency": Latency((), (), (), (3, 32, 32), "made"),
+        "latency_tail": Latency((), (), (), (3, 32, 32), "made"),
     }
 
 
