@@ -139,7 +139,7 @@ class Latency:
             f"Images of {'x'.join(map(str, self.input_shape))} on {self.machine}; each engine in a process of its "
             "own, in turns; milliseconds of a call [95 % interval]."
         ]
-        rows = [("what", "batch", "calls", "p50", "p95", "p99", "images/s")]
+        rows: list[tuple[str, ...]] = [("what", "batch", "calls", "p50", "p95", "p99", "images/s")]
         for each in self.times:
             told = [_told(each.quantile(q)) for q in (0.5, 0.95, 0.99)]
             count = f"{len(each.seconds):,}"
