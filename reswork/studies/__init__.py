@@ -9,6 +9,7 @@ Example:
     ('degradation', 'twin_race')
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,14 +69,23 @@ def catalogue() -> "dict[str, Study]":
     return {name: __getattr__(name) for name in NAMES}
 
 
-def gallery(folder: str | Path | None = None) -> "StudyGallery":
-    """All studies on the page: run them, watch them draw themselves, compare with the paper, guess first.
+def gallery(folder: str | Path | None = None, *, names: Sequence[str] = ()) -> "StudyGallery":
+    """Studies on the page: run them, watch them draw themselves, compare with the paper, guess first.
 
     Args:
         folder: where results are kept; None: ``.studies`` in the folder of the runs.
+        names: which of `NAMES`, in this order; empty: all.
+
+    Raises:
+        InvalidSetting: for a name that there is not.
     """
+    from reswork.errors import InvalidSetting
     from reswork.studies.guesses import GuessBook
     from reswork.studies.shelf import studies_folder
     from reswork.widgets.study_gallery import StudyGallery
 
-    return StudyGallery(catalogue(), GuessBook(studies_folder(folder)), folder)
+    for name in names:
+        if name not in NAMES:
+            raise InvalidSetting("names", f"{name!r} is not a study; choose {', '.join(NAMES)}")
+    chosen = {name: __getattr__(name) for name in names or NAMES}
+    return StudyGallery(chosen, GuessBook(studies_folder(folder)), folder)

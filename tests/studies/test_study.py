@@ -111,6 +111,14 @@ def test_every_study_says_what_it_is():
         assert type(study.paper) is type(study.toy) and study.paper != study.toy
 
 
+def test_a_gallery_of_some_studies(folder):
+    gallery = rw.studies.gallery(folder, names=("optimizers", "lesions"))
+    assert list(gallery.cards) == ["optimizers", "lesions"]
+    gallery.close()
+    with pytest.raises(InvalidSetting, match="'lesion' is not a study; choose degradation"):
+        rw.studies.gallery(folder, names=("lesion",))
+
+
 def test_no_number_is_not_a_number_in_json(folder):
     results = made_study([]).results(folder=folder)
     result = next(results)
