@@ -9,7 +9,10 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SHORT = {"epochs": 1, "depth": 8, "steps": 20, "pictures": 8}
-LONGER = {"07_time_machine": {"epochs": 6}}  # it looks at step 60
+LONGER = {
+    "07_time_machine": {"epochs": 6},  # it looks at step 60
+    "10_recipes": {"seeds": 1, "depth": 14, "deepest": 26, "quick": {"epochs": 1, "width": 2}},
+}
 SMALL = """
 import functools
 import reswork as rw
