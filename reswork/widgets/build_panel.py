@@ -105,7 +105,7 @@ class BuildPanel:
         """Fit stem and head to a data set's images ``(C, H, W)``, its number of classes and what is asked."""
         self._input_shape = input_shape
         self._from_data = dict(zip(_FROM_DATA, (input_shape[0], classes, head), strict=True))
-        self._update()
+        self.form.renew()
 
     def _update(self) -> None:
         values = self.form.values

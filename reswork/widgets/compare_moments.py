@@ -11,6 +11,7 @@ from reswork.experiment.looking_back import Look, what_changed
 from reswork.store import AnyRun
 from reswork.store.moments import moments
 from reswork.store.saved_run import SavedRun
+from reswork.widgets.by_code import ByCode
 from reswork.widgets.moment_column import MomentColumn
 from reswork.widgets.tree import close_tree
 
@@ -34,7 +35,7 @@ class MomentComparison:
         self._changed, self._switched = changed, switched
         self._run: AnyRun | None = None
         self._others: dict[str, SavedRun] = {}
-        self._quiet = False
+        self._by_code = ByCode()
         self.column: MomentColumn | None = None
         self.tick = w.Checkbox(
             value=False, description="beside another moment", indent=False, layout=w.Layout(width="200px")
@@ -111,29 +112,23 @@ class MomentComparison:
             and len(moments(other))
         }  # fmt: skip
         names = list(self._others)[:_OTHER_RUNS]
-        self._quiet = True
-        try:
+        with self._by_code:
             self.run_menu.options = [("this run", ""), *((name, name) for name in names)]
             self.run_menu.value = ""
-        finally:
-            self._quiet = False
         self._offer_steps()
 
     def _offer_steps(self) -> None:
         run = self.run
-        if self._quiet or run is None:
+        if self._by_code or run is None:
             return
         steps = moments(run).steps or (0,)
-        self._quiet = True
-        try:
+        with self._by_code:
             self.step_menu.options = steps
             self.step_menu.value = steps[-1]
-        finally:
-            self._quiet = False
         self._changed()
 
     def _step_chosen(self) -> None:
-        if not self._quiet:
+        if not self._by_code:
             self._changed()
 
 

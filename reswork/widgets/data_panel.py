@@ -51,6 +51,7 @@ class DataPanel:
         self._picture = 0
         self._told = ""  # what is being read, or that it could not be
         self._is_reading = False
+        self._wanted = object()  # what was chosen last, by a token of its own
         self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-columns")
         self.view.add_class("reswork-note")
@@ -100,17 +101,23 @@ class DataPanel:
             )
             return
         self._tell(f'<span class="reswork-muted">Reading {escape(name)} ...</span>', reading=True)
-        in_background(lambda: self._read_now(name))
+        self._wanted = wanted = object()
+        in_background(lambda: self._read_now(name, wanted))
 
-    def _read_now(self, name: str) -> None:
+    def _read_now(self, name: str, wanted: object) -> None:
+        """Read it, and show and use it unless something else was chosen meanwhile."""
         try:
             with watched(self._show_progress):
                 data = datasets.load(name)
         except Exception as error:
+            if wanted is not self._wanted:
+                return
             field = "path" if self.source.values["name"] == "own" else "name"
             self.source.show_error(field, str(error), otherwise="name")
             self._tell(f"Still using: {escape(self.data.summary())}")
         else:
+            if wanted is not self._wanted:
+                return
             try:
                 self.set_data(data)
             finally:

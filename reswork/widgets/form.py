@@ -1,6 +1,8 @@
 """Labelled controls with the error sentence under the control that caused it."""
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from html import escape
 from typing import Any
@@ -138,6 +140,9 @@ def menu_field(label: str, tip: str, *options: Any, **settings: Any) -> Field:
 class Form:
     """Fields by the name of their setting.
 
+    ``changed`` reads the whole form. So a person's change waits while a thread sets other fields or goes through the
+    form, as after a data set was read in the background: the last one sees all of them.
+
     Args:
         fields: setting name -> field, in the order in which they are shown.
         changed: called with no argument after a person or a program changed any field.
@@ -146,13 +151,28 @@ class Form:
     def __init__(self, fields: Mapping[str, Field], changed: Callable[[], None]) -> None:
         self.fields = dict(fields)
         self._changed = changed
-        self._quiet = False
+        self._lock = threading.RLock()
+        self._is_setting = False  # whether who holds the lock sets fields
         for field in self.fields.values():
             field.changed = self._on_change
 
     def _on_change(self) -> None:
-        if not self._quiet:
-            self._changed()
+        with self._lock:
+            if not self._is_setting:
+                self._changed()
+
+    def renew(self) -> None:
+        """Go through the form once more, after something else has changed than a field."""
+        self._on_change()
+
+    @contextmanager
+    def _setting(self) -> Iterator[None]:
+        with self._lock:
+            self._is_setting = True
+            try:
+                yield
+            finally:
+                self._is_setting = False
 
     @property
     def values(self) -> dict[str, Any]:
@@ -161,21 +181,15 @@ class Form:
 
     def set(self, **values: Any) -> None:
         """Set several at once; ``changed`` is called a single time."""
-        self._quiet = True
-        try:
+        with self._setting():
             for name, value in values.items():
                 self.fields[name].value = value
-        finally:
-            self._quiet = False
-        self._changed()
+        self.renew()
 
     def offer(self, name: str, options: tuple[Any, ...], value: Any) -> None:
         """Give a menu or slider other options without calling ``changed``."""
-        self._quiet = True
-        try:
+        with self._setting():
             self.fields[name].offer(options, value)
-        finally:
-            self._quiet = False
 
     def show_error(self, field: str | None, message: str, otherwise: str) -> None:
         """Put ``message`` under ``field``, or under the field ``otherwise`` when the form has no such field."""

@@ -74,11 +74,30 @@ class InspectorPanel:
             model: any module that takes (N, C, H, W) and gives (N, classes).
             note: one line about it, such as the step that the snapshot is of.
         """
+        self._take(model, note)
+        if self.view.is_shown:
+            self._draw()
+
+    def glance_at(self, model: nn.Module, note: str) -> bool:
+        """As `look_at`, if nothing is computed: what a person asks for at this very moment is not given up for it.
+
+        Returns:
+            Whether it is looked at; it is not where something is computed.
+        """
+        return self._worker.offer(lambda: self._glanced(model, note))
+
+    def _glanced(self, model: nn.Module, note: str) -> Iterator[None]:
+        self._take(model, note)
+        if self.view.is_shown and self._offered is self._data:
+            self._is_behind = False
+            self._tell()
+            self._show_answer()
+            yield from self._whole()
+
+    def _take(self, model: nn.Module, note: str) -> None:
         with self._lock:
             self.model, self._answering = model, copy.deepcopy(model).eval()
         self._said, self._is_behind = note, True
-        if self.view.is_shown:
-            self._draw()
 
     def set_data(self, data: Dataset) -> None:
         """Take pictures and classes from another data set."""
@@ -114,7 +133,7 @@ class InspectorPanel:
 
     def _draw(self) -> None:
         """Bring the page up to date; what a person has asked for stays, unless network or data are others."""
-        self._note.value = f'<span class="reswork-muted">{escape(self._said)}</span>'
+        self._tell()
         if self._offered is not self._data:
             self._offered = self._data
             self._index.max = len(self._data.test) - 1
@@ -126,6 +145,9 @@ class InspectorPanel:
         elif self._is_behind:
             self._is_behind = False
             self._changed()
+
+    def _tell(self) -> None:
+        self._note.value = f'<span class="reswork-muted">{escape(self._said)}</span>'
 
     def _made_left(self) -> w.VBox:
         self._index = w.BoundedIntText(
@@ -310,22 +332,22 @@ class InspectorPanel:
         if self.model is None:
             return
         self._error.tell("")
-        with self._lock:
+        with self._lock:  # until it is shown: who comes last, the page or the film, has the newest picture
             output = self._output()
-        answers = self._task.answers(output)
-        truth = self._data.test.targets[self._index.value].cpu() if self._is_untouched() else None
-        if isinstance(answers, ClassAnswers):
-            true = None if truth is None else int(truth)
-            self._answer.value = answer_html(
-                torch.from_numpy(answers.probabilities[0]), self._data.classes, true
-            )
-            return
-        assert isinstance(answers, MaskAnswers)
-        shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
-        titles = ["answer", "true mask"][: len(shown)]
-        self.masks.show(figures.mask_overlays(self._sketch.picture[None], shown, titles, self._data.classes))
-        score = None if truth is None else float(self._task.score(output.cpu(), truth[None]))
-        self._answer.value = mask_html(answers, self._data.classes, self._task.metrics[0].told(score))
+            answers = self._task.answers(output)
+            truth = self._data.test.targets[self._index.value].cpu() if self._is_untouched() else None
+            if isinstance(answers, ClassAnswers):
+                true = None if truth is None else int(truth)
+                table = torch.from_numpy(answers.probabilities[0])
+                self._answer.value = answer_html(table, self._data.classes, true)
+                return
+            assert isinstance(answers, MaskAnswers)
+            shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
+            titles = ["answer", "true mask"][: len(shown)]
+            picture = self._sketch.picture[None]
+            self.masks.show(figures.mask_overlays(picture, shown, titles, self._data.classes))
+            score = None if truth is None else float(self._task.score(output.cpu(), truth[None]))
+            self._answer.value = mask_html(answers, self._data.classes, self._task.metrics[0].told(score))
 
     def _coloured(self) -> Iterator[None]:
         if self.model is None:
@@ -405,6 +427,8 @@ class InspectorPanel:
                     self._task.call(self.model, images).cpu(), split.targets[indices].cpu()
                 )
             bad = (~right).nonzero()
+            if self._worker.is_outdated:  # somebody has chosen another picture meanwhile
+                return
             if len(bad):
                 self._index.value = indices[int(bad[0])]
                 return

@@ -23,10 +23,18 @@ class LatestJob:
     def submit(self, job: Job) -> None:
         """Do this one now; the one that goes on ends at its next yield, one that waits is forgotten."""
         with self._lock:
-            self._waiting = job
             if self._idle.is_set():
-                self._idle.clear()
-                threading.Thread(target=self._work, name="reswork-latest", daemon=True).start()
+                self._begin(job)
+            else:
+                self._waiting = job
+
+    def offer(self, job: Job) -> bool:
+        """Do this one if there is nothing else to do; False where there is, and it is not done."""
+        with self._lock:
+            if not self._idle.is_set():
+                return False
+            self._begin(job)
+            return True
 
     def cancel(self) -> None:
         """Give up what goes on and what waits."""
@@ -42,6 +50,11 @@ class LatestJob:
     def is_outdated(self) -> bool:
         """Whether a newer job waits, so that the one that goes on should end."""
         return self._waiting is not None
+
+    def _begin(self, job: Job) -> None:
+        self._waiting = job
+        self._idle.clear()
+        threading.Thread(target=self._work, name="reswork-latest", daemon=True).start()
 
     def _work(self) -> None:
         while True:

@@ -103,12 +103,12 @@ class RecipePanel:
     def set_images(self, images: int) -> None:
         """Fit the schedule to another number of training images."""
         self._images = images
-        self._update()
+        self.form.renew()
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
         """The augmentation that the recipe shall hold."""
         self._augmentation = augmentation
-        self._update()
+        self.form.renew()
 
     def _update(self) -> None:
         try:

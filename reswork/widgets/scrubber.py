@@ -1,10 +1,10 @@
 """The bar with the slider over a run's steps: which of them were kept, a film, back to now."""
 
 from collections.abc import Callable, Sequence
-from threading import get_ident
 
 import ipywidgets as w
 
+from reswork.widgets.by_code import ByCode
 from reswork.widgets.form import ErrorLine, button
 from reswork.widgets.parts import Part
 
@@ -33,9 +33,7 @@ class Scrubber:
         now: Callable[[], None],
     ) -> None:
         self._turned, self._toggle, self._move, self._now = turned, toggle, move, now
-        self._setter: int | None = (
-            None  # the thread that puts the handle somewhere; a person's move may come meanwhile
-        )
+        self._by_code = ByCode()
         self.view = Part(self._made)
         self.view.add_class("reswork-note")
 
@@ -84,15 +82,12 @@ class Scrubber:
     def _set(self, most: int, value: int) -> None:
         if (self.slider.max, self.slider.value) == (most, value):
             return
-        self._setter = get_ident()
-        try:
+        with self._by_code:
             self.slider.max = most
             self.slider.value = value
-        finally:
-            self._setter = None
 
     def _slid(self, change: dict[str, int]) -> None:
-        if get_ident() != self._setter:
+        if not self._by_code:
             self._turned(change["new"])
 
 

@@ -147,7 +147,13 @@ class StudyCard(w.VBox):
 
     def stop(self) -> None:
         """Stop at once; what is there is kept."""
-        self._worker.cancel()
+        self._worker.submit(
+            self._stopped
+        )  # also where the last job had not begun, and frees no button itself
+
+    def _stopped(self) -> Iterator[None]:
+        self._set_busy(False)
+        yield
 
     def wait(self, seconds: float = 600) -> bool:
         """Wait until nothing is computed; False after so many seconds."""

@@ -16,6 +16,7 @@ from reswork.store import AnyRun
 from reswork.store.moments import Moments, moments
 from reswork.widgets.block_values import QUANTITIES
 from reswork.widgets.branch_form import BranchForm
+from reswork.widgets.by_code import ByCode
 from reswork.widgets.compare_moments import MomentComparison
 from reswork.widgets.form import Field, menu_field, picture_numbers
 from reswork.widgets.latest_job import LatestJob
@@ -57,7 +58,7 @@ class TimeMachine:
         self._run: AnyRun | None = None
         self._moments: Moments | None = None
         self._marked: tuple[object, ...] = ()
-        self._quiet = False
+        self._by_code = ByCode()
         self._playing = False
         self._drawn: int | None = None  # the step whose picture is on the page
         self._lock = threading.RLock()
@@ -202,8 +203,7 @@ class TimeMachine:
             self._offer_past()
 
     def _offer_past(self) -> None:
-        self._quiet = True
-        try:
+        with self._by_code:
             self._layer.options = ()
             if self._run is not None:
                 self.beside.watch(self._run)
@@ -211,8 +211,6 @@ class TimeMachine:
             self._budget.layout.display = None if most is not None else "none"
             if most is not None:
                 self._budget.value = most / 1e6
-        finally:
-            self._quiet = False
 
     def _show_past(self) -> None:
         if self.step is None and self._moments is not None and len(self._moments):
@@ -257,7 +255,7 @@ class TimeMachine:
 
     def _again(self) -> None:
         """Something else shall be shown of the same moment."""
-        if not self._quiet and self.step is not None:
+        if not self._by_code and self.step is not None:
             self.scrubber.error.tell("")
             self._worker.submit(self._turn)
 
@@ -289,12 +287,9 @@ class TimeMachine:
     def _inside(self, column: MomentColumn, look: Look) -> Iterator[None]:
         if not self._layer.options:
             names = [name for name, module in look.model.named_modules() if isinstance(module, nn.Conv2d)]
-            self._quiet = True
-            try:
+            with self._by_code:
                 self._layer.options = names
                 self._layer.value = names[0] if names else None  # an empty menu chooses nothing by itself
-            finally:
-                self._quiet = False
         if self._layer.value is not None:  # a network without convolutions has no maps
             column.show_inside(look, self._data, self._layer.value, self._quantity.value)
         yield
@@ -352,7 +347,7 @@ class TimeMachine:
                 self.scrubber.error.tell(error.message)
 
     def _limit(self, megabytes: float) -> None:
-        if not self._quiet and self._moments is not None and self._moments.most_bytes is not None:
+        if not self._by_code and self._moments is not None and self._moments.most_bytes is not None:
             self._moments.most_bytes = int(megabytes * 1e6)
             self._marked = ()
             self.refresh()

@@ -48,6 +48,11 @@ class WhyView(SectionsView):
         self.below.close()
         super().close()
 
+    def leave(self) -> None:
+        """As `WorkingView.leave`."""
+        self.below.leave()
+        super().leave()
+
     def _tell(self, computing: bool = False) -> None:
         """The paragraph so far, too."""
         self.words.value = paragraph_html(self.why) if self.why.has_looked else ""
@@ -102,6 +107,10 @@ class WhyPlace(w.VBox):
         self._replace(view)
         view.begin.click()
 
+    def leave(self) -> None:
+        """Take what is shown off the page; one that computes is not waited for, and closes itself."""
+        self._replace()
+
     def close(self) -> None:
         """Close what is shown, and the place."""
         for each in self._shown:
@@ -109,9 +118,8 @@ class WhyPlace(w.VBox):
         if self.comm is not None:
             close_tree(self)
 
-    def _replace(self, view: w.Widget) -> None:
-        before: tuple[w.Widget, ...] = tuple(self._shown)
-        self._shown = [view]
-        self.children = (view,)
+    def _replace(self, *views: w.Widget) -> None:
+        before, self._shown = self._shown, [*views]
+        self.children = views
         for each in before:
-            each.close() if isinstance(each, WhyView) else close_tree(each)
+            each.leave() if isinstance(each, WhyView) else close_tree(each)

@@ -314,17 +314,23 @@ class Workbench(w.VBox):
         if self.time_machine.step is not None:
             return  # an earlier moment is looked at
         self._newest = snapshot, step
-        if self.inspector.is_idle:
-            self._look_at_newest()
+        self._look_at_newest(only_a_glance=True)
 
-    def _look_at_newest(self) -> None:
+    def _look_at_newest(self, *, only_a_glance: bool = False) -> None:
         """Show the newest snapshot on an open page, unless a person holds on to the one that is shown."""
-        if not self._look_row.is_shown:
+        newest = self._newest
+        if newest is None or not self._look_row.is_shown:
             return
-        if self._newest is not None and (self._keep_up.value or self.inspector.model is None):
-            snapshot, step = self._newest
+        if not (self._keep_up.value or self.inspector.model is None):
+            return
+        snapshot, step = newest
+        note, looked = f"The network after {step:,} steps.", True
+        if only_a_glance:
+            looked = self.inspector.glance_at(snapshot, note)
+        else:
+            self.inspector.look_at(snapshot, note)
+        if looked and self._newest is newest:
             self._newest = None
-            self.inspector.look_at(snapshot, f"The network after {step:,} steps.")
 
     def _data_changed(self) -> None:
         data = self.data_panel.data

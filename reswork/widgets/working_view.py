@@ -36,6 +36,16 @@ class WorkingView(w.VBox):
         if self.comm is not None:
             close_tree(self)
 
+    def leave(self) -> None:
+        """As `close`, but not waited for: it is done as soon as what is computed has ended."""
+        self._give_up()
+        self._worker.submit(self._left)
+
+    def _left(self) -> Iterator[None]:
+        if self.comm is not None:
+            close_tree(self)
+        yield
+
     def _give_up(self) -> None:
         self._worker.cancel()
 

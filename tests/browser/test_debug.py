@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import choose_theme, open_workbench, until
+from tests.browser.conftest import DIGITS, choose_theme, until
 from tests.browser.test_inspector import NOTHING_CUT
 from tests.browser.test_workbench import press, wait_state, wait_step
 
@@ -12,24 +12,19 @@ DONE = "() => (document.querySelector('.reswork').innerText.match(/took [\\d.]+ 
 
 
 @pytest.fixture
-def training(lab, open_page):
-    """A workbench on fashion with a long training that goes on."""
-    cell = (
-        "rw.Workbench(rw.ResNetConfig(depth=8, width=4), rw.datasets.fashion().subset(2_000, 500),"
-        " rw.Recipe(steps=100_000, batch_size=64, learning_rate=0.05, schedule='constant', compile='off'))"
-    )
-    page = open_workbench(lab, open_page, "debug.ipynb", "import reswork as rw", cell)
+def training(bench):
+    """A workbench with a long training that goes on."""
+    page = bench.show(DIGITS.replace("64,", "64, learning_rate=0.05, schedule='constant',"))
     press(page, "Start")
     wait_state(page, "running")
     wait_step(page, 100)
-    yield page
-    lab.shut_kernels()
+    return page
 
 
 def test_a_report_fills_while_it_trains_and_answers_clicks(training) -> None:
     page = training
     press(page, "Debug")
-    page.get_by_text("test images of fashion", exact=False).first.wait_for()
+    page.get_by_text("test images of digits", exact=False).first.wait_for()
     press(page, "Pause")  # so that the report has the processor; it goes on below
     press(page, "Fill")
     until(page, lambda: page.evaluate(DONE) >= 11, 300)

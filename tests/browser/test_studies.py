@@ -1,18 +1,15 @@
 """The gallery of studies in a real browser: guess, run three side by side, see verdicts, in light and dark."""
 
-import pytest
+from tests.browser.conftest import choose_theme, until
 
-from tests.browser.conftest import choose_theme, run_all, until
-
-CELLS = (
+SHOW = (
     "import reswork as rw",
-    "gallery = rw.studies.gallery()\n"
-    "gallery.cards['degradation'].form.set(depths=(8, 20), width=2, epochs=2, seeds=1)\n"
-    "gallery.cards['twin_race'].form.set(depth=8, width=2, epochs=3, seeds=1)\n"
-    "gallery.cards['signal_propagation'].form.set(depth=20, width=4, size=16)\n"
-    "gallery",
+    "bench = rw.studies.gallery()",
+    "bench.cards['degradation'].form.set(depths=(8, 20), width=2, epochs=2, seeds=1)",
+    "bench.cards['twin_race'].form.set(depth=8, width=2, epochs=3, seeds=1)",
+    "bench.cards['signal_propagation'].form.set(depth=20, width=4, size=16)",
+    "bench",
 )
-RUN = ("degradation", "twin_race", "signal_propagation")
 CARD = "() => [...document.querySelectorAll('.reswork-card')].map(e => e.querySelector('h3').innerText)"
 CUT = (  # cards whose words or plots are wider than the card
     "() => [...document.querySelectorAll('.reswork-card')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
@@ -24,11 +21,8 @@ def card_of(page, title: str):
     return page.locator(".reswork-card", has=page.locator("h3", has_text=title))
 
 
-@pytest.mark.browser
-def test_three_studies_run_side_by_side(lab, open_page) -> None:
-    lab.begin_anew()
-    page = open_page(lab.write("studies.ipynb", *CELLS), height=2400)
-    run_all(page)
+def test_three_studies_run_side_by_side(bench) -> None:
+    page = bench.show(*SHOW)
     page.wait_for_selector(".reswork-card h3")
     titles = page.evaluate(CARD)
     assert titles[:2] == ["Degradation", "The twin race"] and len(titles) == len(set(titles)) >= 7
@@ -45,7 +39,7 @@ def test_three_studies_run_side_by_side(lab, open_page) -> None:
         for card in cards:
             card.get_by_text("published", exact=True).wait_for()
             until(page, lambda card=card: card.evaluate(DRAWN) >= 2)
-        assert page.evaluate(CUT) == 0
+        until(page, lambda: page.evaluate(CUT) == 0)
     cards[0].get_by_text("Open.", exact=True).wait_for()
     cards[2].get_by_text("Your guess was").wait_for()
     page.get_by_text("guesses right so far").wait_for()

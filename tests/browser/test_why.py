@@ -3,26 +3,23 @@
 import os
 from pathlib import Path
 
-from tests.browser.conftest import choose_theme, run_all, until
+from tests.browser.conftest import choose_theme, until
 
-CELLS = (
-    "import reswork as rw\n"
-    "data = rw.datasets.digits().subset(400, 120)\n"
+SHOW = (
+    "import reswork as rw",
+    "data = rw.datasets.digits().subset(400, 120)",
     "run = rw.train(rw.resnet(depth=8, width=4, in_channels=1), data,"
-    " rw.Recipe(steps=40, batch_size=64, device='cpu', precision='fp32', compile='off'))\n"
-    "run.wait()\n"
-    "report = rw.report(run.model, data)\n"
-    "list(report.fill(['mistakes']))\n"
-    "view = rw.debug(report=report)\n"
-    "view"
+    " rw.Recipe(steps=40, batch_size=64, device='cpu', precision='fp32', compile='off'))",
+    "run.wait()",
+    "report = rw.report(run.model, data)",
+    "list(report.fill(['mistakes']))",
+    "bench = rw.debug(report=report); bench",
 )
 PLAIN = "(words) => !words.includes('NaN') && !words.includes('undefined') && !words.includes('&lt;')"
 
 
-def test_an_image_is_clicked_and_explained(lab, open_page) -> None:
-    lab.begin_anew()
-    page = open_page(lab.write("why.ipynb", CELLS))
-    run_all(page)
+def test_an_image_is_clicked_and_explained(bench) -> None:
+    page = bench.show(*SHOW)
     grid = page.locator(".reswork .reswork-plot .nsewdrag").first
     grid.wait_for()
     grid.scroll_into_view_if_needed()
@@ -38,9 +35,7 @@ def test_an_image_is_clicked_and_explained(lab, open_page) -> None:
     until(page, opened)
     words = page.locator(".reswork-why-words")
     words.locator("p").first.wait_for()
-    page.locator(".reswork-why button:enabled", has_text="Explain").wait_for(
-        timeout=240_000
-    )  # all looks are there
+    page.locator(".reswork-why button:enabled", has_text="Explain").wait_for()  # all looks are there
     text = words.inner_text()
     assert "The answer is" in text and "margin of logits" in text and page.evaluate(PLAIN, text)
     assert page.locator(".reswork-why .reswork-error:visible").count() == 0

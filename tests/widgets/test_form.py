@@ -1,3 +1,5 @@
+import threading
+
 import ipywidgets as w
 import pytest
 from ipywidgets.widgets.widget import _instances
@@ -75,3 +77,61 @@ def test_error_text_is_escaped() -> None:
 def test_numbers_are_read_and_anything_else_is_kept_for_the_error(text: str, value: object) -> None:
     assert number_or_none(text) == value
     assert number_or_none(text_of(value)) == value
+
+
+def test_what_a_person_changes_while_a_thread_offers_a_menu_is_announced(changes) -> None:
+    form = Form(
+        {
+            "depth": Field("Depth", w.SelectionSlider, value=20, options=(8, 20)),
+            "steps": Field("Steps", w.Text, read=number_or_none, write=text_of),
+        },
+        lambda: changes.append(form.values),
+    )
+    form.views("depth", "steps")
+    steps = form.fields["steps"]
+    announce, arrived = steps.changed, threading.Event()
+
+    def announced() -> None:
+        arrived.set()
+        announce()
+
+    def typed() -> None:
+        steps.control.value = "7"
+
+    steps.changed = announced
+    person = threading.Thread(target=typed)
+
+    def meanwhile(_change: object) -> None:
+        person.start()
+        assert arrived.wait(300)
+        person.join(0.1)  # it may have to wait for the menu
+
+    form.fields["depth"].control.observe(meanwhile, names="options")
+    form.offer("depth", (29, 38), 29)
+    person.join(300)
+    assert changes == [{"depth": 29, "steps": 7}]
+
+
+def test_who_goes_through_the_form_last_sees_all_of_it() -> None:
+    seen: list[str] = []
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def changed() -> None:
+        name = form.values["name"]
+        if not begun.is_set():  # the first one is slow
+            begun.set()
+            assert goes_on.wait(300)
+        seen.append(name)
+
+    form = Form({"name": Field("Name", w.Text, value="old")}, changed)
+    control = form.fields["name"].control
+    reader = threading.Thread(target=form.renew)
+    reader.start()
+    assert begun.wait(300)
+    person = threading.Thread(target=lambda: setattr(control, "value", "new"))
+    person.start()
+    person.join(0.1)  # it may have to wait for the reader
+    goes_on.set()
+    reader.join(300)
+    person.join(300)
+    assert seen == ["old", "new"]

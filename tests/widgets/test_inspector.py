@@ -1,8 +1,10 @@
 """The inspector without a page: what a person does by hand is done by code, and the jobs really run."""
 
 import io
+import threading
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -259,3 +261,56 @@ def test_a_part_of_several_answers_is_inspected() -> None:
         view.close()
     with pytest.raises(rw.InvalidSetting, match="shapes without numbers"):
         rw.inspect(net.to("meta"), rw.datasets.digits())
+
+
+def test_a_snapshot_of_the_training_gives_up_nothing_that_a_person_asked_for(panel, net) -> None:
+    ends = threading.Event()
+
+    def asked():
+        assert ends.wait(300)
+        yield
+
+    panel._worker.submit(asked)
+    other = snapshot_of(net)
+    assert not panel.glance_at(other, "later") and panel.model is not other
+    ends.set()
+    settle(panel)
+    assert panel.glance_at(other, "later")
+    settle(panel)
+    assert panel.model is other and "later" in panel._note.value
+
+
+def test_of_two_that_answer_at_once_the_newest_picture_is_shown(panel, monkeypatch) -> None:
+    answers, held, goes_on = panel._task.answers, threading.Event(), threading.Event()
+
+    def answered(output):
+        if threading.current_thread() is film:
+            held.set()
+            assert goes_on.wait(300)
+        return answers(output)
+
+    monkeypatch.setattr(panel, "_task", SimpleNamespace(answers=answered))
+    film = threading.Thread(target=panel._show_answer)
+    film.start()
+    assert held.wait(300)
+    person = threading.Thread(target=lambda: setattr(panel._index, "value", 5))
+    person.start()
+    person.join(0.1)  # it may have to wait for the film
+    goes_on.set()
+    film.join(300)
+    person.join(300)
+    data = rw.datasets.digits()
+    assert f"It is <b>{data.classes[int(data.test.labels[5])]}</b>" in panel._answer.value
+
+
+def test_a_wrong_picture_is_not_shown_where_another_was_chosen_meanwhile(panel, monkeypatch) -> None:
+    right = panel._task.right
+
+    def choosing(*given):
+        panel._index.value = 2
+        return right(*given)
+
+    monkeypatch.setattr(panel._task, "right", choosing)
+    panel._worker.submit(panel._find_wrong)
+    settle(panel)
+    assert panel.place == 2

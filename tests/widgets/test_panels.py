@@ -184,3 +184,28 @@ def test_augmentation_reaches_the_preview(small_data) -> None:
     panel.form.fields["cutout"].control.value = 6
     assert panel.augmentation == rw.Augmentation(cutout=6)
     assert (panel.augmented.numbers | panel.augmented.frame) != before
+
+
+def test_the_data_set_that_was_chosen_last_is_used_however_long_another_takes(
+    small_data, monkeypatch
+) -> None:
+    goes_on, read = threading.Event(), threading.Event()
+
+    def reading(name: str) -> rw.datasets.Dataset:
+        if name == "cifar10":
+            assert goes_on.wait(300)
+            read.set()
+            return small_data
+        return rw.datasets.digits()
+
+    monkeypatch.setattr("reswork.widgets.data_panel.datasets.load", reading)
+    panel = DataPanel(small_data)
+    panel.view.show()
+    name = panel.source.fields["name"].control
+    name.value = "cifar10"
+    name.value = "digits"
+    wait_for(lambda: panel.data.name == "digits" and not panel.load.disabled)
+    slow = next(each for each in threading.enumerate() if each.name == "reswork-background")
+    goes_on.set()
+    slow.join(300)
+    assert read.is_set() and panel.data.name == "digits"

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from reswork.studies.guesses import GuessBook
@@ -75,3 +77,18 @@ def test_what_was_computed_before_is_there_at_once(gallery, tmp_path):
     other = StudyGallery({"sum": made_study([])}, GuessBook(folder), folder)
     assert list(other.cards["sum"].figures) == ["A sum"] and "complete" in other.cards["sum"].said.value
     other.close()
+
+
+def test_stop_frees_the_buttons_also_where_the_run_had_not_begun(gallery):
+    card, ends = gallery.cards["sum"], threading.Event()
+
+    def before():
+        assert ends.wait(300)
+        yield
+
+    card._worker.submit(before)
+    card.run.click()
+    card.halt.click()
+    ends.set()
+    assert card.wait(300) and card.result is None
+    assert not card.run.disabled and card.halt.disabled

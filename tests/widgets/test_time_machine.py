@@ -246,3 +246,27 @@ def test_names_are_escaped_and_everything_is_closed(small_data) -> None:
     assert set(_instances) <= before
     assert "<img" not in difference_html(["<img src=x onerror=alert(1)>"])
     assert marks_html([0, 5], 10).count("<i ") == 2
+
+
+def test_a_choice_that_comes_while_the_layers_are_offered_is_not_lost(bench, trained) -> None:
+    run = trained()
+    bench.watch(run)
+    machine = bench.time_machine
+    machine._past.show()
+    settle(machine)
+
+    def person(_change: object) -> None:
+        thread = threading.Thread(target=lambda: setattr(machine._budget, "value", 2.0))
+        thread.start()
+        thread.join(300)
+
+    machine._layer.observe(person, names="options")
+    with machine._by_code:  # as when another run is watched
+        machine._layer.options = ()
+    machine._budget.value = 3.0
+    machine._layer.unobserve_all("options")
+    machine._layer.observe(person, names="options")
+    machine.turn(12)
+    settle(machine)
+    assert machine._layer.options and machine._budget.value == 2.0
+    assert rw.moments(run).most_bytes == 2_000_000

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ import reswork as rw
 from reswork.widgets.debug_view import DebugView
 from reswork.widgets.form import ErrorLine
 from reswork.widgets.inspector import InspectorPanel
-from reswork.widgets.why_view import WhyView
+from reswork.widgets.why_view import WhyPlace, WhyView
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,8 @@ def test_looks_appear_with_words_and_cost(model, data):
     inner._click("cell")
     inner._click("test image 5")
     (other,) = below.children
-    assert other.why.case.index == 5 and inner.comm is None
+    assert other.why.case.index == 5
+    assert inner.wait(300) and inner.comm is None
     view.close()
     assert view.comm is None and other.comm is None
 
@@ -91,3 +94,29 @@ def test_the_inspector_asks_why_of_what_it_shows(model, data):
     panel._ask_why.click()
     assert panel.why.children[0].why.case.index is None and panel.why.children[0].why.answer().label is None
     panel.close()
+
+
+def test_another_image_is_shown_at_once_however_long_the_first_one_computes(model, data):
+    ends, begun = threading.Event(), threading.Event()
+
+    class Slow(rw.Why):
+        def fill(self, names=None):
+            begun.set()
+            assert ends.wait(300)
+            yield from ()
+
+    def made(index, split):
+        case = quick(model, data, index).case
+        return (Slow if index == 3 else rw.Why)(case, "net", ())
+
+    place = WhyPlace(made)
+    place.show(3, "test")
+    (first,) = place.children
+    assert begun.wait(300)
+    place.show(4, "test")
+    (second,) = place.children
+    assert second.why.case.index == 4 and not first.wait(0) and first.comm is not None
+    ends.set()
+    assert first.wait(300) and first.comm is None
+    place.close()
+    assert second.comm is None
