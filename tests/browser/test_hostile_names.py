@@ -69,7 +69,10 @@ for wrong in (
     except rw.InvalidSetting:
         get_ipython().showtraceback()
 """
-DRAWN = "() => [...document.querySelectorAll('.reswork-plot')].every(e => !e.offsetParent || e.querySelector('.main-svg'))"
+DRAWN = (
+    "() => [...document.querySelectorAll('.reswork-plot')]"
+    ".every(plot => !plot.offsetParent || plot.querySelector('.main-svg'))"
+)
 UNHARMED = (
     "() => window.__pwned === undefined && !document.querySelector('img[src=x], svg[onload], iframe[srcdoc]')"
     " && ![...document.querySelectorAll('a')].some(a => /^\\s*javascript:/i.test(a.getAttribute('href') || '')"
