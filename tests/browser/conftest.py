@@ -48,6 +48,8 @@ for name, value in list(globals().items()):
 ipywidgets.Widget.close_all()
 """
 
+ERROR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"  # or a warning
+
 FAILED = pytest.StashKey[bool]()
 
 
@@ -251,9 +253,10 @@ class Bench:
         self.page.wait_for_function(
             f"before => {{ const now = ({count})(); return /\\d/.test(now) && now !== before; }}", arg=before
         )
-        told = self.page.locator("[data-mime-type='application/vnd.jupyter.error']")
-        until(self.page, lambda: told.count() >= errors)
-        assert told.count() == errors, told.first.inner_text()
+        told = self.page.locator(ERROR, has_text="Traceback (most recent call last)")
+        if errors:
+            told.nth(errors - 1).wait_for()
+        assert told.count() == errors, told.all_inner_texts()
 
     def clear(self) -> None:
         """Stop what trains, close what is shown, and remove all runs."""
