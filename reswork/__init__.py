@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from reswork.store.run_table import runs
     from reswork.store.saved_run import SavedRun, load_run
     from reswork.store.seed_groups import seed_groups
+    from reswork.tasks.kinds import config_for
     from reswork.training.live_run import LiveRun
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
@@ -83,6 +84,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "compare_view",
+    "config_for",
     "datasets",
     "debug",
     "diagnose",
@@ -163,6 +165,7 @@ _HOMES = {
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",
     "compare_view": "reswork.widgets.compare_view",
+    "config_for": "reswork.tasks.kinds",
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
     "export": "reswork.shipping.export",

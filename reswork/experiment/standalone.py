@@ -2,6 +2,7 @@
 
 import re
 
+from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
 from reswork.experiment.training_code import training_code, training_imports
 from reswork.models.config import ResNetConfig
@@ -25,12 +26,18 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
         ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; of a U-Net labels are ``(N, H, W)``.
 
     Raises:
-        InvalidSetting: for a U-Net with a recipe that changes images and masks together, or mixes or splits them.
+        InvalidSetting: for a U-Net with a recipe that changes images and masks together, or mixes or splits them; for
+            a network whose inputs are no images.
 
     Example:
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
         \"\"\"ResNet-20 and its training, in plain PyTorch.
     """
+    if config.dims != 2:
+        raise InvalidSetting(
+            "dims",
+            f"the script is for networks of images, and dims={config.dims}; print(rw.resnet(config)) has the layers",
+        )
     recipe = recipe or Recipe()
     gap = " "
     labels = f"whole numbers from 0 to {config.num_classes - 1}"

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from reswork.models.costs import LayerSpec
     from reswork.models.sheet import BlockSpec, LevelSpec, Outline, SpecSheet
 
+_INPUTS = {
+    1: "one row of a table: its columns; or one text: its tokens",
+    2: "one signal: channels × moments",
+    3: "the picture: channels × height × width",
+    4: "one volume: channels × depth × height × width",
+}
 MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
 MOST_IN_STEM = 12  # layers; a network without blocks is all stem
 FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
@@ -231,7 +237,12 @@ def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
     shown = [layer for layer in before if layer.kind in _STEM_KINDS][:MOST_IN_STEM]
     shape = before[-1].output_shape if before else sheet.input_shape
     parts = [
-        ("input", "×".join(map(str, sheet.input_shape)), "the picture: channels × height × width", "text")
+        (
+            "input",
+            "×".join(map(str, sheet.input_shape)),
+            _INPUTS.get(len(sheet.input_shape), "one input"),
+            "text",
+        )
     ]
     parts += [
         (layer.name, _STEM_KINDS[layer.kind], _layer_hover(layer.name, layer), "end") for layer in shown

@@ -35,6 +35,16 @@ class PaddedShortcut(nn.Module):
         return f"stride={self.stride}, front={self.front}, back={self.back}"
 
 
+class PaddedSignalShortcut(PaddedShortcut):
+    """Shortcut A for signals and volumes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, L)`` -> ``(N, channels, L / stride)``, the same along each further axis."""
+        axes = x.dim() - 2
+        x = x[(slice(None), slice(None), *(slice(None, None, self.stride),) * axes)]
+        return F.pad(x, (*(0, 0) * axes, self.front, self.back))
+
+
 class Scale(nn.Module):
     """Times one learned number: SkipInit starts it at 0, Fixup at 1."""
 
@@ -85,19 +95,28 @@ class FixupLinear(nn.Linear):
         return super().forward(x + self.input_bias)
 
 
-def convolution(conv: Conv, config: ResNetConfig, *, in_block: bool = True) -> nn.Conv2d:
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)  # by axes
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # of rows too
+
+
+def convolution(
+    conv: Conv, config: ResNetConfig, *, in_block: bool = True
+) -> nn.Conv1d | nn.Conv2d | nn.Conv3d:
     """A convolution that keeps the size (divided by its stride); with a bias only where no norm follows."""
     sizes = (conv.in_channels, conv.channels, conv.kernel, conv.stride, conv.kernel // 2)
     if config.residual_scaling == "fixup" and in_block:
         return FixupConv2d(*sizes, groups=conv.groups)
     has_bias = config.norm == "none" and config.residual_scaling != "fixup"
-    return nn.Conv2d(*sizes, groups=conv.groups, bias=has_bias)
+    made: nn.Conv1d | nn.Conv2d | nn.Conv3d = CONVOLUTIONS[config.dims - 1](
+        *sizes, groups=conv.groups, bias=has_bias
+    )
+    return made
 
 
 def norm(channels: int, config: ResNetConfig) -> nn.Module:
-    """The norm of the config over ``(N, channels, H, W)``; Fixup has a bias instead."""
+    """The norm of the config over ``(N, channels, ...)``; Fixup has a bias instead."""
     if config.norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return _BATCH_NORMS[config.dims](channels)
     if config.norm == "group":
         return nn.GroupNorm(norm_groups(channels), channels)
     return Bias() if config.residual_scaling == "fixup" else nn.Identity()
@@ -152,7 +171,9 @@ class ResidualBlock(nn.Module):
         """
         if self.plan.shortcut == "none" or not self.plan.branch:
             return
-        convs = [layer for layer in self.children() if isinstance(layer, nn.Conv2d)]
+        convs = [layer for layer in self.children() if isinstance(layer, CONVOLUTIONS)]
+        if not convs:  # linear layers start as PyTorch starts them
+            return
         if isinstance(convs[0], FixupConv2d):
             for conv in convs[:-1]:  # m layers in a branch: times L^(-1 / (2m - 2)), Fixup rule 2
                 conv.weight.mul_(branches ** (-1 / (2 * len(convs) - 2)))
@@ -166,6 +187,8 @@ def _layer(name: str, plan: BlockPlan, config: ResNetConfig) -> nn.Module:
     kind = name.rstrip("0123456789")
     if kind == "conv":
         return convolution(plan.convs[name], config)
+    if kind == "linear":
+        return nn.Linear(plan.convs[name].in_channels, plan.convs[name].channels)
     if kind == "bn":
         return norm(plan.norm_channels[name], config)
     if kind == "relu":
@@ -185,7 +208,8 @@ def _layer(name: str, plan: BlockPlan, config: ResNetConfig) -> nn.Module:
 
 def _shortcut(plan: BlockPlan, config: ResNetConfig) -> nn.Module | None:
     if plan.shortcut == "padding":
-        return PaddedShortcut(plan.in_channels, plan.channels, plan.stride)
+        padded = PaddedShortcut if config.dims == 2 else PaddedSignalShortcut
+        return padded(plan.in_channels, plan.channels, plan.stride)
     if plan.shortcut != "projection":
         return None
     projection: list[nn.Module] = [convolution(plan.convs["downsample"], config)]

@@ -49,9 +49,11 @@ def check_fields(config: "ResNetConfig") -> None:
             raise InvalidSetting(name, f"{name}={value!r} is not known; choose one of {words}")
     for name in _WHOLE:
         _check_whole(name, getattr(config, name))
-    for name in ("depth", "width"):
+    for name in ("depth", "width", "vocabulary"):
         if getattr(config, name) is not None:
             _check_whole(name, getattr(config, name))
+    if isinstance(config.dims, bool) or config.dims not in (0, 1, 2, 3):
+        raise InvalidSetting("dims", f"dims={config.dims!r} is not known; choose 0 (tables), 1, 2 or 3")
     for name in _SWITCHES:
         if not isinstance(getattr(config, name), bool):
             raise InvalidSetting(name, f"{name}={getattr(config, name)!r} must be True or False")
@@ -71,6 +73,38 @@ def check_fields(config: "ResNetConfig") -> None:
             )
         for count in stages:
             _check_whole("stage_blocks", count)
+
+
+def check_dims(config: "ResNetConfig") -> None:
+    """What exists for images only, and what a network for tables has instead."""
+    accepted: dict[str, tuple[Any, ...]] = {}
+    if config.dims != 2:
+        accepted = {"head": ("classifier",), "squeeze_excitation": (False,)}
+    if config.dims != 2 and config.residual_scaling == "fixup":
+        raise InvalidSetting(
+            "residual_scaling", f"'fixup' is for images, and dims={config.dims}; choose 'skipinit' or 'none'"
+        )
+    if config.dims == 0:
+        accepted |= {
+            "form": (None, "cifar"), "block": (None, "basic"), "shortcut": (None, "A"), "widen_factor": (1,),
+            "groups": (1,), "bottleneck_width": (64,), "residual_scaling": ("none",),
+            "zero_init_last_norm": (False,), "stem": (None, "cifar"),
+        }  # fmt: skip
+        if config.order not in ("post", "pre"):
+            raise InvalidSetting("order", f"order={config.order!r} is not one for tables; choose 'pre'")
+        if config.stage_blocks is not None and len(config.stage_blocks) > 1:
+            raise InvalidSetting(
+                "stage_blocks",
+                f"{len(config.stage_blocks)} stages: a network for tables has one, such as (3,)",
+            )
+    for name, possible in accepted.items():
+        value = getattr(config, name)
+        if value not in possible:
+            raise InvalidSetting(
+                name, f"{name}={value!r} does not go with dims={config.dims}; choose {possible[0]!r}"
+            )
+    if config.vocabulary is not None and config.dims != 1:
+        raise InvalidSetting("vocabulary", f"vocabulary={config.vocabulary} needs dims=1, not {config.dims}")
 
 
 def _check_whole(name: str, value: object) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from reswork.errors import InvalidSetting
-from reswork.models.checks import check_fields, check_layout, check_scaling, check_switched_off
+from reswork.models.checks import check_dims, check_fields, check_layout, check_scaling, check_switched_off
 from reswork.models.layout import (
     CONVS,
     IMAGENET_STAGES,
+    TABLE_WIDTH,
     BlockKind,
+    Dims,
     Form,
     Head,
     Norm,
@@ -69,13 +71,18 @@ class ResNetConfig:
         branches_off: names of blocks of which only the shortcut is left.
         head: ``"classifier"``: the mean over the image and a linear layer; ``"unet"``: a decoder back to the
             image's size, with one answer for each pixel.
+        dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
+            table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
+            ``depth`` is 2n+2 and ``width`` 128 unless told.
+        vocabulary: different tokens, where texts go in; each becomes ``in_channels`` learned numbers; with ``dims=1``.
 
     Raises:
         InvalidSetting: for a value or a combination that makes no network; ``.field`` names the setting.
 
     Reference:
         arXiv 1512.03385 (ResNet), 1603.05027 (order), 1605.07146 (wide), 1611.05431 (ResNeXt), 1709.01507
-        (SE), 1603.09382 (stochastic depth), 1901.09321 (Fixup), 2002.10444 (SkipInit), 1812.01187 (ResNet-D).
+        (SE), 1603.09382 (stochastic depth), 1901.09321 (Fixup), 2002.10444 (SkipInit), 1812.01187 (ResNet-D),
+        2106.11959, section 3.2 (tables).
 
     Example:
         >>> config = ResNetConfig(depth=56, residual=False)
@@ -108,12 +115,15 @@ class ResNetConfig:
     shortcuts_off: tuple[str, ...] = ()
     branches_off: tuple[str, ...] = ()
     head: Head = "classifier"
+    dims: Dims = 2
+    vocabulary: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("stage_blocks", "shortcuts_off", "branches_off"):
             if isinstance(getattr(self, name), list):  # as JSON has it
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         check_fields(self)
+        check_dims(self)
         check_layout(self)
         check_scaling(self)
         check_switched_off(self)
@@ -129,7 +139,8 @@ class ResNetConfig:
             stage_blocks=stage_blocks,
             block=block,
             shortcut=self.shortcut or ("A" if form == "cifar" else "B"),  # as in the paper's tables 6 and 3
-            width=self.width or (16 if form == "cifar" else 64),
+            width=self.width or (TABLE_WIDTH if self.dims == 0 else 16 if form == "cifar" else 64),
+            order=self.order if self.dims else "pre",
             stem=self.stem or form,
         )
 
@@ -173,7 +184,17 @@ class ResNetConfig:
     def _body_label(self) -> str:
         full = self.resolved()
         name, suffix = "ResNet" if self.residual else "Plain", ""
-        if full.residual and full.form == "cifar" and full.order == "pre" and full.widen_factor > 1:
+        if full.dims == 0:
+            return f"Table {name}-{full.depth}"
+        if full.dims != 2:
+            name = f"{full.dims}-D {name}"
+        if (
+            full.residual
+            and full.form == "cifar"
+            and full.dims == 2
+            and full.order == "pre"
+            and full.widen_factor > 1
+        ):
             return f"WRN-{(full.depth or 0) + 2}-{full.widen_factor}"
         if full.groups > 1:
             name, suffix = name.replace("ResNet", "ResNeXt"), f" {full.groups}x{full.bottleneck_width}d"

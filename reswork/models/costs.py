@@ -5,6 +5,7 @@ a ReLU its output; a tensor that several layers keep is counted once, at the fir
 as on the processor, four bytes a number; work space inside a layer is left out.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -23,9 +24,9 @@ class LayerSpec:
 
     Attributes:
         kind: ``"conv"``, ``"norm"``, ``"relu"``, ``"pool"``, ``"linear"``, ``"dropout"``, ``"scale"``,
-            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"``, ``"upsample"`` or ``"padding"`` (of
-            shortcut A).
-        output_shape: ``(C, H, W)``, or ``(num_classes,)``.
+            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"``, ``"upsample"``, ``"embedding"`` or
+            ``"padding"`` (of shortcut A).
+        output_shape: ``(C, H, W)``, with as many axes as the network has, or ``(num_classes,)``.
         activation_bytes: what it keeps for the backward pass and no earlier layer has kept.
         inference_bytes: what lives while it runs without a backward pass.
         receptive_field: pixels of the image, in height and width, that one of its outputs sees; behind an
@@ -76,7 +77,7 @@ class Reach(NamedTuple):
 
 
 class Signal:
-    """A tensor between two layers, as sizes: channels, height and width of one image.
+    """A tensor between two layers, as sizes: channels, and height and width (or other axes) of one image.
 
     Attributes:
         receptive_field: pixels of the image that one position sees.
@@ -89,40 +90,38 @@ class Signal:
     __slots__ = (
         "bytes",
         "channels",
-        "height",
         "jump",
         "kept",
         "reach",
         "receptive_field",
+        "size",
         "storage",
-        "width",
     )
 
     def __init__(
         self,
         channels: int,
-        height: int,
-        width: int,
+        size: tuple[int, ...],
         receptive_field: int = 1,
         jump: int = 1,
         reach: Reach | None = None,
     ) -> None:
-        self.channels, self.height, self.width = channels, height, width
+        self.channels, self.size = channels, size
         self.receptive_field, self.jump, self.reach = receptive_field, jump, reach
         if reach is not None:
             self.receptive_field = reach.most
-        self.bytes = FLOAT_BYTES * channels * height * width
+        self.bytes = FLOAT_BYTES * channels * math.prod(size)
         self.kept = False
         self.storage = self
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)``."""
-        return self.channels, self.height, self.width
+    def shape(self) -> tuple[int, ...]:
+        """``(C, H, W)``, or with other axes."""
+        return self.channels, *self.size
 
     def like(self) -> "Signal":
         """A new tensor of the same sizes."""
-        return Signal(self.channels, self.height, self.width, self.receptive_field, self.jump, self.reach)
+        return Signal(self.channels, self.size, self.receptive_field, self.jump, self.reach)
 
     def reaches(self) -> Reach:
         """``reach``, also where all positions are alike: then to both sides equally far."""
@@ -157,19 +156,30 @@ class Walk:
         kept = x.like() if shifted else x
         out = Signal(
             conv.channels,
-            conv.size(x.height),
-            conv.size(x.width),
+            tuple(conv.size(length) for length in x.size),
             x.receptive_field + (conv.kernel - 1) * x.jump,
             x.jump * conv.stride,
             x.reach and x.reach.widened(conv.kernel, x.jump),
         )
-        weights = conv.kernel**2 * conv.in_channels // conv.groups * conv.channels
+        weights = conv.kernel ** len(x.size) * conv.in_channels // conv.groups * conv.channels
         has_bias = always_bias or (self.config.norm == "none" and not self._fixup)
         parameters = weights + conv.channels * has_bias + shifted
         extra = kept.bytes if shifted else 0
         return self._write(
-            name, "conv", x, out, parameters, weights * out.height * out.width, _keep(kept), extra
+            name, "conv", x, out, parameters, weights * math.prod(out.size), _keep(kept), extra
         )
+
+    def embedding(self, name: str, tokens: Signal) -> Signal:
+        """A row of a table for each token: keeps the tokens."""
+        channels, words = self.config.in_channels, self.config.vocabulary or 0
+        out = Signal(channels, tokens.size)
+        return self._write(name, "embedding", tokens, out, parameters=channels * words, keeps=_keep(tokens))
+
+    def dense(self, name: str, conv: Conv, x: Signal) -> Signal:
+        """A linear layer within a block or in front of them: keeps its input."""
+        macs = conv.in_channels * conv.channels
+        out = Signal(conv.channels, (), x.receptive_field, x.jump)
+        return self._write(name, "linear", x, out, macs + conv.channels, macs, _keep(x))
 
     def layer(self, name: str, kind: str, x: Signal) -> Signal:
         """A layer that keeps the shape."""
@@ -213,9 +223,8 @@ class Walk:
     def padding(self, name: str, plan: BlockPlan, x: Signal) -> Signal:
         """Shortcut A: a view of every second pixel, copied into a larger tensor."""
         stride = plan.stride
-        out = Signal(
-            plan.channels, -(-x.height // stride), -(-x.width // stride), x.receptive_field, x.jump * stride
-        )
+        size = tuple(-(-length // stride) for length in x.size)
+        out = Signal(plan.channels, size, x.receptive_field, x.jump * stride)
         return self._write(name, "padding", x, out)
 
     def add(self, branch: Signal, shortcut: Signal) -> Signal:
@@ -227,37 +236,36 @@ class Walk:
         self._live(branch, shortcut, out)
         return out
 
-    def upsample(self, name: str, x: Signal, height: int, width: int) -> Signal:
+    def upsample(self, name: str, x: Signal, size: tuple[int, ...]) -> Signal:
         """To twice the size, or one less: keeps nothing."""
         jump = x.jump // 2
-        out = Signal(x.channels, height, width, jump=jump, reach=x.reaches().upsampled(jump))
+        out = Signal(x.channels, size, jump=jump, reach=x.reaches().upsampled(jump))
         return self._write(name, "upsample", x, out)
 
     def concatenate(self, skip: Signal, x: Signal) -> Signal:
         """One behind the other along the channels: no layer, but a new tensor."""
         reach = skip.reaches().joined(x.reaches())
-        out = Signal(skip.channels + x.channels, x.height, x.width, jump=x.jump, reach=reach)
+        out = Signal(skip.channels + x.channels, x.size, jump=x.jump, reach=reach)
         self._live(skip, x, out)
         return out
 
     def max_pool(self, name: str, x: Signal) -> Signal:
         """3x3 with stride 2: keeps its input and where the largest was."""
-        out = Signal(
-            x.channels, -(-x.height // 2), -(-x.width // 2), x.receptive_field + 2 * x.jump, 2 * x.jump
-        )
+        size = tuple(-(-length // 2) for length in x.size)
+        out = Signal(x.channels, size, x.receptive_field + 2 * x.jump, 2 * x.jump)
         positions = out.bytes // FLOAT_BYTES * INDEX_BYTES
         return self._write(name, "pool", x, out, keeps=_keep(x) + positions, extra=positions)
 
     def average_pool(self, name: str, x: Signal) -> Signal:
         """The mean over all positions."""
-        seen = x.receptive_field + (max(x.height, x.width) - 1) * x.jump
-        return self._write(name, "pool", x, Signal(x.channels, 1, 1, seen, x.jump))
+        seen = x.receptive_field + (max(x.size) - 1) * x.jump
+        return self._write(name, "pool", x, Signal(x.channels, (1,) * len(x.size), seen, x.jump))
 
     def linear(self, name: str, x: Signal) -> None:
         """The classifier."""
         classes = self.config.num_classes
         kept = x.like() if self._fixup else x
-        out = Signal(classes, 1, 1, x.receptive_field, x.jump)
+        out = Signal(classes, (1,) * len(x.size), x.receptive_field, x.jump)
         macs = x.channels * classes
         parameters = macs + classes + self._fixup
         extra = kept.bytes if self._fixup else 0

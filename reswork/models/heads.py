@@ -18,9 +18,16 @@ def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
     linear = FixupLinear if config.residual_scaling == "fixup" else nn.Linear
     return {
         **last_activation(channels, config),
-        "avgpool": nn.AdaptiveAvgPool2d((1, 1)),
+        "avgpool": _average_pool(config.dims),
         "fc": linear(channels, config.num_classes),
     }
+
+
+def _average_pool(dims: int) -> nn.Module:
+    """The mean over all positions; a row of a table has none."""
+    if dims == 2:
+        return nn.AdaptiveAvgPool2d((1, 1))
+    return {0: nn.Identity, 1: nn.AdaptiveAvgPool1d, 3: nn.AdaptiveAvgPool3d}[dims](1)
 
 
 def last_activation(channels: int, config: ResNetConfig) -> dict[str, nn.Module]:

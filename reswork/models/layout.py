@@ -13,6 +13,7 @@ Order = Literal["post", "pre", "bn_after_addition", "relu_before_addition", "rel
 Shortcut = Literal["A", "B", "C"]
 Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
+Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
 Head = Literal["classifier", "unet"]
 
@@ -23,6 +24,7 @@ IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, ta
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
+TABLE_WIDTH = 128  # units between the blocks of a network for tables
 CONVS: dict[BlockKind, int] = {"basic": 2, "bottleneck": 3}  # convolutions in a branch
 EXPANSION: dict[BlockKind, int] = {"basic": 1, "bottleneck": 4}  # output channels / stage channels
 
@@ -31,6 +33,8 @@ def form_of(config: "ResNetConfig") -> Form:
     """The form that the settings ask for, or hint at."""
     if config.form is not None:
         return config.form
+    if config.dims == 0:
+        return "cifar"
     if config.stage_blocks is not None:
         return "imagenet" if len(config.stage_blocks) == 4 else "cifar"
     known = IMAGENET_STAGES.get(config.depth or 0)
@@ -69,6 +73,8 @@ def _fits(depth: int | None, block: BlockKind | None) -> bool:
 
 def layout_of(config: "ResNetConfig", form: Form) -> tuple[BlockKind, tuple[int, ...]]:
     """The kind of block, and how many in each stage."""
+    if config.dims == 0:
+        return _table_layout(config)
     if config.stage_blocks is not None:
         known = IMAGENET_STAGES.get(config.depth or 0)  # 34 and 50 differ in their blocks only
         guess = known[0] if known and form == "imagenet" and known[1] == config.stage_blocks else "basic"
@@ -85,6 +91,17 @@ def layout_of(config: "ResNetConfig", form: Form) -> tuple[BlockKind, tuple[int,
             accepted += " or 18, 34, 50, 101, 152"
         raise InvalidSetting("depth", f"depth={config.depth} is not a ResNet depth; choose {accepted}")
     return block, ((config.depth - 2) // (3 * CONVS[block]),) * 3
+
+
+def _table_layout(config: "ResNetConfig") -> tuple[BlockKind, tuple[int, ...]]:
+    """Blocks of two linear layers in a single stage, between the first linear layer and the last."""
+    if config.stage_blocks is not None:
+        return "basic", config.stage_blocks
+    if config.depth is None or config.depth < 4 or config.depth % 2:
+        raise InvalidSetting(
+            "depth", f"depth={config.depth} is not one of a network for tables; choose 2n+2 (4, 6, 8, ...)"
+        )
+    return "basic", ((config.depth - 2) // 2,)
 
 
 def _imagenet_layout(config: "ResNetConfig") -> tuple[BlockKind, tuple[int, ...]]:

@@ -6,18 +6,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from reswork.models.blocks import ResidualBlock, convolution, norm
+from reswork.models.blocks import CONVOLUTIONS, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
 from reswork.models.heads import DECODERS, classifier
 from reswork.models.plan import LAST_ACTIVATION, StemPlan, block_plans, stem_plan
 from reswork.models.sheet import check_fit
+
+_POOLS = (nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)  # by axes
 
 
 class ResNet(nn.Module):
     """A residual network, with torchvision's attribute names and, in the ImageNet form, its state_dict keys.
 
     Stem (``conv1``, ``bn1``, ``relu``, ``maxpool``), stages (``layer1`` ...), and as the config's head either a
-    classifier (``avgpool``, ``fc``) or a ``decoder``, which reads the `features` of all stages.
+    classifier (``avgpool``, ``fc``) or a ``decoder``, which reads the `features` of all stages. Where tokens go in an
+    ``embedding`` stands before the stem; for rows of a table ``conv1`` is a linear layer.
     Pre-activation orders end with one more norm and ReLU (``bn_last``, ``relu_last``).
 
     Args:
@@ -40,10 +43,13 @@ class ResNet(nn.Module):
         self.config = config
         full = config.resolved()
         stem, plans = stem_plan(full), block_plans(full)
+        self.embedding = None  # of tokens
+        if full.vocabulary is not None:
+            self.embedding = nn.Embedding(full.vocabulary, full.in_channels, padding_idx=0)
         self.conv1 = _stem_convs(stem, full)
-        self.bn1 = norm(stem.convs[-1].channels, full)
-        self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem.pooling else nn.Identity()
+        self.bn1 = norm(stem.convs[-1].channels, full) if full.dims else nn.Identity()
+        self.relu = nn.ReLU() if full.dims else nn.Identity()
+        self.maxpool = _POOLS[full.dims](3, stride=2, padding=1) if stem.pooling else nn.Identity()
         self.stage_names = tuple(f"layer{stage}" for stage in range(1, plans[-1].stage + 1))
         for stage, name in enumerate(self.stage_names, start=1):
             blocks = [ResidualBlock(plan, full) for plan in plans if plan.stage == stage]
@@ -76,7 +82,13 @@ class ResNet(nn.Module):
         return tuple(found)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder."""
+        """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder.
+
+        By the config's ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its
+        ``vocabulary`` tokens, int64, ``(N, L)``.
+        """
+        if self.embedding is not None:
+            x = self.embedding(x).transpose(1, 2)  # (N, L) -> (N, C, L)
         if self.decoder is not None:
             return self.decoder(self.features(x), (x.shape[2], x.shape[3]))
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # as `features`, but keeps no stage's output
@@ -96,7 +108,7 @@ class ResNet(nn.Module):
         """He's initialisation; then each branch's own start. The last layer keeps PyTorch's."""
         mode = fan_mode(config)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module is not self.last_layer:
+            if isinstance(module, CONVOLUTIONS) and module is not self.last_layer:
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -169,7 +181,9 @@ def fan_mode(config: ResNetConfig) -> Literal["fan_in", "fan_out"]:
 
 
 def _stem_convs(stem: StemPlan, config: ResNetConfig) -> nn.Module:
-    """One convolution, or ResNet-D's three with norm and ReLU between them."""
+    """One convolution, ResNet-D's three with norm and ReLU between them, or for rows of a table a linear layer."""
+    if not config.dims:
+        return nn.Linear(stem.convs[0].in_channels, stem.convs[0].channels)
     layers: list[nn.Module] = []
     for conv in stem.convs:
         if layers:

@@ -176,6 +176,8 @@ def _block_plan(
     total = sum(config.stage_blocks or ()) + len(decoder_places(config))
     drop = config.stochastic_depth * number / total  # linear, 1603.09382 eq. 4
     shortcut = _shortcut(config, name, changes=stride > 1 or in_channels != channels)
+    if config.dims == 0:
+        return _table_block(config, name, channels, shortcut, drop)
     convs = _convs(config, kind, in_channels, channels, stride)
     branch, after = _layer_names(config.order, kind)
     if name == "layer1.0" and config.order in LAST_ACTIVATION:
@@ -194,6 +196,25 @@ def _block_plan(
         shared, branch, after, convs, norm_channels,
         normed_projection=config.norm != "none" and not ORDERS[config.order][1].endswith("conv"),
         drop_chance=drop,
+    )  # fmt: skip
+
+
+def _table_block(
+    config: ResNetConfig, name: str, channels: int, shortcut: ShortcutKind, drop: float
+) -> BlockPlan:
+    """Norm, linear, ReLU, dropout, linear, dropout, added (arXiv 2106.11959, section 3.2)."""
+    dropped = config.dropout > 0
+    branch = ("bn1", "linear1", "relu1", *["dropout1"] * dropped, "linear2", *["dropout2"] * dropped)
+    branch += ("stochastic_depth",) * (shortcut != "none" and drop > 0)
+    convs = {
+        "linear1": Conv(channels, 2 * channels, kernel=1),
+        "linear2": Conv(2 * channels, channels, kernel=1),
+    }
+    if name in config.branches_off:
+        branch, convs = (), {}
+    return BlockPlan(
+        name, 1, "basic", channels, channels, 1, shortcut, (), branch, (), convs, {"bn1": channels},
+        normed_projection=False, drop_chance=drop,
     )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ from reswork.models.plan import (
 )
 
 Shape = tuple[int, ...]
+_SHAPES = {
+    0: "(columns,), such as (12,)",
+    1: "(channels, moments), such as (1, 96)",
+    2: "(channels, height, width), such as (3, 32, 32)",
+    3: "(channels, depth, height, width), such as (1, 32, 32, 32)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     """
     full = config.resolved()
     notes = check_fit(config, input_shape)
-    walk = Walk(full, Signal(input_shape[0], input_shape[1], input_shape[2]))
+    walk = Walk(full, _input_signal(full, input_shape))
     x = _walk_stem(walk, stem_plan(full))
     blocks, levels = [], []
     for plan in block_plans(full):
@@ -149,7 +155,8 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     if full.head == "classifier":
         receptive_field = x.receptive_field
         output_shape: Shape = (full.num_classes,)
-        walk.linear("fc", walk.average_pool("avgpool", _walk_last_activation(walk, "", x)))
+        x = _walk_last_activation(walk, "", x)
+        walk.linear("fc", walk.average_pool("avgpool", x) if full.dims else x)
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
         for level_plan in decoder_plans(full):
@@ -196,40 +203,63 @@ def check_fit(config: ResNetConfig, input_shape: tuple[int, ...]) -> tuple[str, 
     strides = [("the stem", conv.stride) for conv in stem.convs] + [("the stem's pooling", 2)] * stem.pooling
     strides += [(f"layer{stage}", 2) for stage in range(2, len(stages) + 1)]
     halvings = [where for where, stride in strides if stride == 2]
-    height, width = input_shape[1:]
+    size = input_shape if full.vocabulary is not None else input_shape[1:]
     notes = []
-    for where in halvings:
-        if min(height, width) < 2:
+    for where in halvings if full.dims else ():
+        if min(size) < 2:
             raise InvalidSetting(
                 "input_shape",
-                f"images of {input_shape[1]}x{input_shape[2]} are too small for {config.label}: {where} "
-                f"would halve {height}x{width}; use at least {2 ** (len(halvings) - 1) + 1} pixels a side, "
-                "fewer stages, or stem='cifar'",
+                f"{_what(full)}s of {_by(input_shape if full.vocabulary else input_shape[1:])} are too small for "
+                f"{config.label}: {where} would halve {_by(size)}; use at least {2 ** (len(halvings) - 1) + 1} "
+                f"{'pixels a side' if full.dims > 1 else 'moments'}, fewer stages, or stem='cifar'",
             )
-        if height % 2 or width % 2:
-            half = f"{-(-height // 2)}x{-(-width // 2)}"
-            notes.append(f"{where} halves an odd size, {height}x{width}, and rounds up to {half}.")
-        height, width = -(-height // 2), -(-width // 2)
+        half = tuple(-(-length // 2) for length in size)
+        if any(length % 2 for length in size):
+            notes.append(f"{where} halves an odd size, {_by(size)}, and rounds up to {_by(half)}.")
+        size = half
     return tuple(notes)
+
+
+def _by(size: Shape) -> str:
+    return "x".join(map(str, size))
+
+
+def _what(config: ResNetConfig) -> str:
+    return (
+        {0: "row", 1: "signal", 2: "image", 3: "volume"}[config.dims] if config.vocabulary is None else "text"
+    )
+
+
+def _input_signal(config: ResNetConfig, input_shape: Shape) -> Signal:
+    """One image or other input; tokens are numbers of eight bytes, as two float32."""
+    return (
+        Signal(2, input_shape) if config.vocabulary is not None else Signal(input_shape[0], input_shape[1:])
+    )
 
 
 def _check_shape(config: ResNetConfig, input_shape: tuple[int, ...]) -> None:
     whole = [not isinstance(size, bool) and isinstance(size, int) and size > 0 for size in input_shape]
-    if len(input_shape) != 3 or not all(whole):
-        raise InvalidSetting(
-            "input_shape",
-            f"input_shape={input_shape!r} must be (channels, height, width), such as (3, 32, 32)",
-        )
+    axes = 1 if config.vocabulary is not None else config.dims + 1
+    if len(input_shape) != axes or not all(whole):
+        wanted = _SHAPES[config.dims] if config.vocabulary is None else "(tokens,), such as (64,)"
+        raise InvalidSetting("input_shape", f"input_shape={input_shape!r} must be {wanted}")
+    if config.vocabulary is not None:
+        return
     if input_shape[0] != config.in_channels:
         raise InvalidSetting(
             "in_channels",
-            f"in_channels={config.in_channels} does not fit images of {input_shape[0]} channels; "
+            f"in_channels={config.in_channels} does not fit {_what(config)}s of {input_shape[0]} "
+            f"{'channels' if config.dims else 'columns'}; "
             f"choose in_channels={input_shape[0]}",
         )
 
 
 def _walk_stem(walk: Walk, stem: StemPlan) -> Signal:
     x = walk.image
+    if walk.config.vocabulary is not None:
+        x = walk.embedding("embedding", x)
+    if not walk.config.dims:
+        return walk.dense("conv1", stem.convs[0], x)
     for index, conv in enumerate(stem.convs):
         alone = len(stem.convs) == 1
         x = walk.conv("conv1" if alone else f"conv1.{3 * index}", conv, x, in_block=False)
@@ -277,7 +307,9 @@ def _walk_block(
 def _run(walk: Walk, plan: BlockPlan, names: tuple[str, ...], x: Signal) -> Signal:
     for name in names:
         full_name = f"{plan.name}.{name}"
-        if name in plan.convs:
+        if name.startswith("linear"):
+            x = walk.dense(full_name, plan.convs[name], x)
+        elif name in plan.convs:
             x = walk.conv(full_name, plan.convs[name], x)
         else:
             x = walk.layer(full_name, name.rstrip("0123456789"), x)
@@ -311,8 +343,7 @@ def _walk_level(
 ) -> tuple[Signal, BlockSpec, LevelSpec]:
     walk.held = (deep,)
     image = walk.image
-    height, width = (image.height, image.width) if skip is None else (skip.height, skip.width)
-    x = walk.upsample(f"{plan.merge_name}.upsample", deep, height, width)
+    x = walk.upsample(f"{plan.merge_name}.upsample", deep, image.size if skip is None else skip.size)
     if skip is not None:
         x = walk.concatenate(skip, x)
     for name in plan.merge:

@@ -1,7 +1,10 @@
 """The tasks that reswork knows, by kind and by data set."""
 
+from typing import Any
+
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
 from reswork.results.metrics import Metric
 from reswork.tasks.classification import Classification
 from reswork.tasks.regression import Regression
@@ -45,3 +48,23 @@ def task_of_kind(kind: str) -> Task:
 def metrics_of(kind: str) -> tuple[Metric, ...]:
     """What judges the models of a task, the headline first; empty for one that reswork does not have."""
     return TASKS[kind].metrics if kind in TASKS else ()
+
+
+def config_for(data: Dataset, **settings: Any) -> ResNetConfig:
+    """A network that fits a data set: what goes in, how many answers there are, and which head.
+
+    Args:
+        data: that it shall learn.
+        **settings: of `ResNetConfig`, such as ``depth=20, residual=False``; depth is 8 unless told, where inputs are
+            no images.
+
+    Raises:
+        InvalidSetting: for settings that make no network.
+
+    Example:
+        >>> from reswork.datasets import digits
+        >>> config_for(digits(), depth=20).in_channels
+        1
+    """
+    depth = {} if data.input_kind == "images" else {"depth": 8}
+    return ResNetConfig(**(depth | task_for(data).head(data) | settings))
