@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from reswork.widgets import Workbench, inspect, live
     from reswork.widgets.compare_view import compare_view
     from reswork.widgets.debug_view import debug
+    from reswork.widgets.microscope_view import microscope
     from reswork.widgets.operate_view import operate
 
 __version__ = "0.1.0"
@@ -101,6 +102,7 @@ __all__ = [
     "live",
     "load_run",
     "look_back",
+    "microscope",
     "moments",
     "open_artefact",
     "open_checkpoint",
@@ -178,6 +180,7 @@ _HOMES = {
     "live": "reswork.widgets",
     "load_run": "reswork.store.saved_run",
     "look_back": "reswork.experiment.looking_back",
+    "microscope": "reswork.widgets.microscope_view",
     "moments": "reswork.store.moments",
     "operate": "reswork.widgets.operate_view",
     "open_artefact": "reswork.shipping.artefact",

@@ -20,6 +20,7 @@ from reswork.figures.evidence import evidence
 from reswork.figures.film_strip import film_strip
 from reswork.figures.histograms import activation_histograms
 from reswork.figures.images import image_grid
+from reswork.figures.initialisation import initialisation
 from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.latency import latency, latency_tail
 from reswork.figures.layer_costs import layer_table
@@ -65,6 +66,7 @@ __all__ = [
     "filters",
     "gradient_covariance",
     "image_grid",
+    "initialisation",
     "latency",
     "latency_tail",
     "layer_table",

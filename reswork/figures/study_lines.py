@@ -12,6 +12,7 @@ from reswork.results.study import Line
 
 _MOST_MARKED = 40
 _MOST_POINTS = 1_000
+_LARGEST = 1e38  # that is drawn: the page gets float32
 
 
 def study_lines(
@@ -73,7 +74,7 @@ def study_lines(
 def _trace(line: Line, y_scale: str) -> dict[str, Any]:
     at = np.linspace(0, len(line.x) - 1, min(len(line.x), _MOST_POINTS)).round().astype(int)
     y = line.y[at]
-    drawn = np.isfinite(y) & ((y > 0) if y_scale == "log" else True)
+    drawn = (np.abs(y) < _LARGEST) & ((y > 0) if y_scale == "log" else True)
     colour, marks = COLOURS[line.colour % len(COLOURS)], len(at) <= _MOST_MARKED
     trace = {
         "type": "scatter",

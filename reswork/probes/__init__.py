@@ -6,6 +6,8 @@ from reswork.probes.attribution_methods import METHODS, MethodSpec
 from reswork.probes.baselines import BASELINES
 from reswork.probes.capture import watched
 from reswork.probes.channels import channel_examples, feature_maps
+from reswork.probes.forecast import forecast
+from reswork.probes.initialisation import initialisation
 from reswork.probes.kernels import filters
 from reswork.probes.layer_costs import layer_table
 from reswork.probes.layer_lookup import block_names, layer_names
@@ -34,6 +36,8 @@ __all__ = [
     "cka",
     "feature_maps",
     "filters",
+    "forecast",
+    "initialisation",
     "layer_names",
     "layer_table",
     "linear_probe",

@@ -9,6 +9,7 @@ from reswork.results.contrast import ChangedAnswers, Distances, Parting, WeightP
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.evidence import Evidence
+from reswork.results.initialisation import Forecast, Initialisation
 from reswork.results.kernels import Filters
 from reswork.results.latency import CallTimes, EngineCost, Latency, Load
 from reswork.results.layer_costs import LayerCost, LayerTable
@@ -43,7 +44,9 @@ __all__ = [
     "FeatureMaps",
     "Filters",
     "Flip",
+    "Forecast",
     "Frame",
+    "Initialisation",
     "LabelIssues",
     "Latency",
     "LayerCost",

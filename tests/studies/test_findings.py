@@ -18,7 +18,6 @@ from reswork.studies.findings import (
     path_lengths,
     residual_as_difference,
     shattered_gradients,
-    signal_propagation,
     stochastic_depth,
     wide_or_deep,
 )
@@ -155,30 +154,9 @@ def test_paths_add_up_to_the_whole_gradient():
     torch.testing.assert_close(parts.sum(0), leaf.grad[0], rtol=1e-4, atol=1e-6)
 
 
-def test_autocorrelation_is_that_of_a_slow_computation():
-    rows = np.random.default_rng(0).normal(size=(3, 40)).cumsum(axis=1)
-    found = shattered_gradients.autocorrelation(rows, 6)
-    for row, values in zip(rows, found, strict=True):
-        centred = row - row.mean()
-        slow = np.correlate(centred, centred, "full")[39:46] / (centred**2).sum()
-        np.testing.assert_allclose(values, slow)
-
-
 def test_a_derivative_along_the_line_is_that_of_differences():
     gradients = shattered_gradients.input_gradients(3, 30, 64, residual=False, seed=1)
     assert gradients.shape == (64,) and len(np.unique(gradients.round(5))) > 5, "the line has kinks"
-
-
-def test_sizes_of_a_signal_are_those_of_a_slow_computation():
-    torch.manual_seed(0)
-    model = rw.resnet(depth=8, width=4, order="pre", shortcut="B")
-    images = torch.randn(6, 3, 8, 8)
-    found = signal_propagation.signal_sizes(model, images)
-    with torch.no_grad():
-        out = model.layer1(model.maxpool(model.relu(model.bn1(model.conv1(images)))))
-    channels = out.numpy().swapaxes(0, 1).reshape(4, -1)
-    assert found["stream"][0] == pytest.approx(channels.var(axis=1).mean(), rel=1e-4)
-    assert found["mean"][0] == pytest.approx((channels.mean(axis=1) ** 2).mean(), rel=1e-4)
 
 
 def test_directions_are_as_long_as_the_filters_and_a_loss_leaves_the_weights():

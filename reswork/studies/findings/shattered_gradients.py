@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reswork.results.initialisation import autocorrelation
 from reswork.results.study import Compared, Line, Verdict
 from reswork.studies.settings import Settings, setting
 from reswork.studies.shelf import Shelf
@@ -95,25 +96,6 @@ def input_gradients(
         output = h @ drawn(1, width, 1.0).T
         (gradient,) = torch.autograd.grad(output.sum(), x)
     return gradient.squeeze(1).numpy()
-
-
-def autocorrelation(rows: np.ndarray, lags: int) -> np.ndarray:
-    """Of each row with itself, moved by 0 to ``lags`` places; (S, lags + 1).
-
-    Args:
-        rows: (S, P); its mean is taken off.
-        lags: at most P - 1.
-    """
-    rows = np.asarray(rows, np.float64)
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    squares = (rows**2).sum(axis=1)
-    products = [(rows[:, : rows.shape[1] - lag] * rows[:, lag:]).sum(axis=1) for lag in range(lags + 1)]
-    return np.divide(
-        np.stack(products, axis=1),
-        squares[:, None],
-        where=squares[:, None] > 0,
-        out=np.full((len(rows), lags + 1), np.nan),
-    )
 
 
 def cost(settings: ShatterSettings) -> Estimate:

@@ -62,6 +62,7 @@ def run(settings: SignalSettings, shelf: Shelf) -> Generator[Partial, None, None
 
     from reswork.experiment.seed_runs import fresh_network
     from reswork.models.network import resnet
+    from reswork.probes.initialisation import signal_sizes
 
     blocks = len(config_of(settings, settings.recipes[0]).block_names)
     numbers = shelf.numbers or {
@@ -77,59 +78,11 @@ def run(settings: SignalSettings, shelf: Shelf) -> Generator[Partial, None, None
                 yield Partial(numbers, done / total, f"{recipe}, seed {seed}")
                 generator = torch.Generator().manual_seed(seed)
                 noise = torch.randn(settings.images, 3, settings.size, settings.size, generator=generator)
-                for what, row in signal_sizes(fresh_network(one, seed), noise).items():
-                    numbers[f"{recipe}/{what}"][seed] = row
+                found = signal_sizes(fresh_network(one, seed), noise)
+                for what in ("stream", "branch", "mean"):
+                    numbers[f"{recipe}/{what}"][seed] = found[what]
             done += 1
     yield Partial(numbers, 1.0, "done")
-
-
-def signal_sizes(model: Any, images: Any) -> dict[str, np.ndarray]:
-    """At each block of a network in training mode, over a batch.
-
-    Args:
-        model: any network with residual blocks, or a plain one that was built here; its norms' statistics move.
-        images: (N, C, H, W).
-
-    Returns:
-        ``stream``: (B,) average channel variance of the block's output; ``branch``: the same of F(x) before the
-        addition; ``mean``: average squared channel mean of the output.
-
-    Reference:
-        Brock et al. 2021, arXiv:2101.08692, section 3.
-    """
-    import torch
-
-    from reswork.models.anatomy import residual_blocks
-
-    found: dict[str, dict[int, float]] = {"stream": {}, "branch": {}, "mean": {}}
-
-    def look(index: int, what: str, output: Any) -> None:
-        channels = output.detach().double().transpose(0, 1).flatten(1)  # (C, N H W)
-        found[what][index] = float(channels.var(dim=1, correction=0).mean())
-        if what == "stream":
-            found["mean"][index] = float(channels.mean(dim=1).square().mean())
-
-    hooks, blocks = [], residual_blocks(model)
-    for index, block in enumerate(blocks):
-        hooks.append(
-            block.module.register_forward_hook(lambda _m, _i, out, index=index: look(index, "stream", out))
-        )
-        if block.branch_module is not None:
-            hooks.append(
-                block.branch_module.register_forward_hook(
-                    lambda _m, _i, out, index=index: look(index, "branch", out)
-                )
-            )
-    try:
-        with torch.no_grad():
-            model.train()(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {
-        what: np.array([row.get(index, np.nan) for index in range(len(blocks))])
-        for what, row in found.items()
-    }
 
 
 def cost(settings: SignalSettings) -> Estimate:
@@ -140,6 +93,7 @@ def cost(settings: SignalSettings) -> Estimate:
 
     from reswork.models.network import resnet
     from reswork.models.sheet import spec_sheet
+    from reswork.probes.initialisation import signal_sizes
 
     config = config_of(settings, settings.recipes[0])
     begun = time.perf_counter()
