@@ -22,7 +22,7 @@ class Gate:
 
     Args:
         factor: what it is multiplied with; 0 gives zeros whatever it was.
-        channels: those that are multiplied; empty: all.
+        channels: those that are multiplied, or shuffled among themselves; empty: all.
         shuffle: seed of the order in which its channels come out; None: in their own.
         passes_by: the layer gives its input instead of its output.
 
@@ -67,11 +67,12 @@ class Gate:
                     f"{tuple(output.shape[1:])} of it; choose a block that keeps the shape",
                 )
             return inputs[0]
+        if self.channels:
+            self.check_channels(_width(output))
         if self.shuffle is not None:
-            output = output[:, torch.as_tensor(channel_order(_width(output), self.shuffle))]
+            output = output[:, torch.as_tensor(self.order(_width(output)))]
         if not self.channels:
             return torch.zeros_like(output) if self.factor == 0 else output * self.factor
-        self.check_channels(_width(output))
         output = output.clone()
         chosen = list(self.channels)
         output[:, chosen] = 0 if self.factor == 0 else output[:, chosen] * self.factor
@@ -83,6 +84,14 @@ class Gate:
             raise InvalidSetting(
                 "channels", f"channel {missing[0]} is not there; the layer has 0 to {width - 1}"
             )
+
+    def order(self, width: int) -> np.ndarray:
+        """Which channel comes out at each place of so many, int64 (C,)."""
+        found = np.arange(width)
+        if self.shuffle is not None:
+            chosen = np.array(sorted(set(self.channels)), np.int64) if self.channels else found.copy()
+            found[chosen] = chosen[channel_order(len(chosen), self.shuffle)]
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from reswork.errors import InvalidSetting
 from reswork.models.blocks import Scale
 from reswork.models.config import ResNetConfig
-from reswork.models.gates import Gate, channel_order, gate_records, gates_of, layers_off
+from reswork.models.gates import Gate, gate_records, gates_of, layers_off
 from reswork.store.atomic_files import write_tensors
 
 FORMAT = 1
@@ -168,7 +168,7 @@ def _goes_in(layer: nn.Module, gate: Gate) -> bool:
 def _through(value: Tensor, gate: Gate) -> Tensor:
     """Weight (C, ...) or bias (C,) of a layer whose output passes a gate."""
     if gate.shuffle is not None:
-        return value[torch.as_tensor(channel_order(len(value), gate.shuffle))]
+        value = value[torch.as_tensor(gate.order(len(value)))]
     chosen = list(gate.channels) or slice(None)
     value = value.clone()
     value[chosen] = 0 if gate.factor == 0 else value[chosen] * gate.factor

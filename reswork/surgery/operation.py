@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
@@ -121,8 +122,7 @@ class Scale(Operation):
     kind: ClassVar[str] = "scale"
 
     def __post_init__(self) -> None:
-        given = self.channels if isinstance(self.channels, list | tuple) else (self.channels,)
-        object.__setattr__(self, "channels", tuple(given))
+        object.__setattr__(self, "channels", _channel_tuple(self.channels))
         _check_part(self.part)
         Gate(self.factor, self.channels)
 
@@ -130,9 +130,7 @@ class Scale(Operation):
     def sentence(self) -> str:
         """What it does."""
         of = _told(self.name, self.part)
-        if self.channels:
-            many = "s" if len(self.channels) > 1 else ""
-            of = f"channel{many} {', '.join(map(str, self.channels))} of {of}"
+        of = f"{_of_channels(self.channels)}{of}"
         return f"{of} off" if self.factor == 0 else f"{of} times {self.factor:g}"
 
     def apply(self, model: nn.Module, ground: Ground) -> None:
@@ -151,25 +149,43 @@ class Shuffle(Operation):
         name: of a block or of any layer.
         seed: of the order.
         part: of a block.
+        channels: numbers from 0 of those that change places among themselves, two or more; empty: all.
     """
 
     name: str
     seed: int = 0
     part: Part = "branch"
+    channels: tuple[int, ...] = ()
     kind: ClassVar[str] = "shuffle"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", _channel_tuple(self.channels))
         _check_part(self.part)
-        Gate(shuffle=self.seed)
+        Gate(channels=self.channels, shuffle=self.seed)
+        if len(set(self.channels)) == 1:
+            raise InvalidSetting(
+                "channels",
+                f"channel {self.channels[0]} alone has no other order; give two or more, or none for all",
+            )
 
     @property
     def sentence(self) -> str:
         """What it does."""
-        return f"channels of {_told(self.name, self.part)} in another order (seed {self.seed})"
+        of = _told(self.name, self.part)
+        if len(self.channels) == 2:
+            return f"channels {self.channels[0]} and {self.channels[1]} of {of} swapped"
+        some = f" {', '.join(map(str, self.channels))}" if self.channels else ""
+        return f"channels{some} of {of} in another order (seed {self.seed})"
 
     def apply(self, model: nn.Module, ground: Ground) -> None:
         """As `Operation.apply`."""
-        add_gate(signal_layer(model, self.name, self.part), Gate(shuffle=self.seed))
+        layer, gate = (
+            signal_layer(model, self.name, self.part),
+            Gate(channels=self.channels, shuffle=self.seed),
+        )
+        if (width := _channels(layer)) is not None:
+            gate.check_channels(width)
+        add_gate(layer, gate)
 
 
 @dataclass(frozen=True)
@@ -232,19 +248,23 @@ class Reset(Operation):
     Args:
         name: of a block or any layer.
         seed: of weights that are drawn; it changes nothing where the initial ones are known.
+        channels: of one convolution, linear layer or norm, whose weights and statistics go back; what was done to the
+            layer otherwise stays. Empty: all of it.
     """
 
     name: str
     seed: int = 0
+    channels: tuple[int, ...] = ()
     kind: ClassVar[str] = "reset"
 
     def __post_init__(self) -> None:
-        Gate(shuffle=self.seed)  # a whole number from 0
+        object.__setattr__(self, "channels", _channel_tuple(self.channels))
+        Gate(channels=self.channels, shuffle=self.seed)  # whole numbers from 0
 
     @property
     def sentence(self) -> str:
         """What it does."""
-        return f"{self.name} back to initial weights"
+        return f"{_of_channels(self.channels)}{self.name} back to initial weights"
 
     def apply(self, model: nn.Module, ground: Ground) -> None:
         """As `Operation.apply`."""
@@ -253,7 +273,29 @@ class Reset(Operation):
             raise InvalidSetting("name", f"{self.name!r} has no weights; nothing to reset")
         fresh = self._known(ground) or self._drawn(ground.original, original)
         device = next(original.parameters()).device
-        _put(model, self.name, fresh.to(device).eval())
+        if self.channels:
+            self._put_channels(model.get_submodule(self.name), fresh.to(device))
+        else:
+            _put(model, self.name, fresh.to(device).eval())
+
+    @torch.no_grad()
+    def _put_channels(self, layer: nn.Module, fresh: nn.Module) -> None:
+        width, begun = _channels(layer), fresh.state_dict()
+        rows = {name: values for name, values in layer.state_dict().items() if values.dim()}  # but for counts
+        turned = isinstance(layer, nn.modules.conv._ConvTransposeNd)  # its rows are those of the input
+        if (
+            turned
+            or width is None
+            or any(len(values) != width or name not in begun for name, values in rows.items())
+        ):
+            raise InvalidSetting(
+                "channels",
+                f"{self.name!r} is no layer whose weights belong to its channels; choose a convolution, a linear "
+                "layer or a norm, such as 'layer1.0.conv1', or leave the channels out",
+            )
+        Gate(channels=self.channels).check_channels(width)
+        for name, values in rows.items():
+            values[list(self.channels)] = begun[name][list(self.channels)]
 
     def _known(self, ground: Ground) -> nn.Module | None:
         if ground.initial is None:
@@ -448,6 +490,16 @@ def _channels(layer: nn.Module) -> int | None:
         if isinstance(value := getattr(layer, name, None), int):
             return value
     return None
+
+
+def _channel_tuple(given: Any) -> tuple[int, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def _of_channels(channels: tuple[int, ...]) -> str:
+    """``"channels 3, 7 of "``; nothing for all."""
+    many = "s" if len(channels) > 1 else ""
+    return f"channel{many} {', '.join(map(str, channels))} of " if channels else ""
 
 
 def _told(name: str, part: Part) -> str:

@@ -118,7 +118,7 @@ class OperateView(WorkingView):
         self.part.observe(lambda _change: self._chose(), names="value")
         self.channels = w.Text(
             description="Channels", placeholder="all, or such as 3, 7", continuous_update=False, layout=wide,
-            tooltip="Numbers of channels that are silenced or scaled; nothing means all",
+            tooltip="Numbers of channels that are silenced, scaled, shuffled or reset; nothing means all",
         )  # fmt: skip
         self.factor = w.FloatText(value=0.5, step=0.1, description="Factor", layout=w.Layout(width="170px"))
         self.other = w.Combobox(
@@ -135,8 +135,8 @@ class OperateView(WorkingView):
         acts: tuple[tuple[str, str, Callable[[], Operation]], ...] = (
             ("Delete", "Switch the branch, the shortcut or the channels off", self._delete),
             ("Scale", "Multiply by the factor", self._scale),
-            ("Shuffle", "Give the channels another order", lambda: Shuffle(*self._name(), part=self._part())),
-            ("Reset", "Back to initial weights", lambda: Reset(*self._name())),
+            ("Shuffle", "Give the channels another order", self._shuffle),
+            ("Reset", "Back to initial weights", lambda: Reset(*self._name(), channels=self._channels())),
             ("Freeze", "Mark as not to be trained", self._freeze),
             (
                 "Swap",
@@ -222,6 +222,9 @@ class OperateView(WorkingView):
 
     def _scale(self) -> Operation:
         return Scale(*self._name(), self.factor.value, self._part(), self._channels())
+
+    def _shuffle(self) -> Operation:
+        return Shuffle(*self._name(), part=self._part(), channels=self._channels())
 
     def _freeze(self) -> Operation:
         (name,) = self._name()

@@ -149,6 +149,20 @@ def test_channels_are_silenced_and_shuffled(ours: ResNet) -> None:
     ]
     assert sorted(order) == [0, 1, 2, 3] and order != [0, 1, 2, 3]
     torch.testing.assert_close(answers(shuffled), first_conv(lambda out: out[:, order]))
+    swapped = operated(ours, [Shuffle("conv1", channels=(3, 1))])
+    assert torch.equal(answers(swapped), first_conv(lambda out: out[:, [0, 3, 2, 1]]))
+    assert torch.equal(answers(operated(swapped, [Shuffle("conv1", channels=(1, 3))])), answers(ours))
+
+
+def test_channels_of_a_layer_are_reset_and_the_others_stay(ours: ResNet) -> None:
+    torch.manual_seed(5)
+    initial, names = resnet(ours.config), ("layer1.0.conv1", "layer1.0.bn1", "fc")
+    changed = operated(ours, [Reset(name, channels=(0,)) for name in names], initial=initial)
+    for name in names:
+        now, before, begun = (net.get_submodule(name).state_dict() for net in (changed, ours, initial))
+        for each in set(now) - {"num_batches_tracked"}:
+            assert torch.equal(now[each][0], begun[each][0]) and torch.equal(now[each][1:], before[each][1:])
+    assert torch.equal(changed.conv1.weight, ours.conv1.weight)
 
 
 def test_swap_twice_is_nothing_and_takes_along_what_was_done(ours: ResNet) -> None:
@@ -251,6 +265,9 @@ def test_probes_see_what_was_done(ours: ResNet) -> None:
         (Scale("conv1", 0, channels=(4,)), "0 to 3"),
         (Freeze("layer1.0.relu1"), "has no weights"),
         (Reset("layer1.0.relu1"), "has no weights"),
+        (Reset("layer1.0", channels=(0,)), "belong to its channels"),
+        (Reset("conv1", channels=(4,)), "0 to 3"),
+        (Shuffle("conv1", channels=(0, 4)), "0 to 3"),
         (Reestimate(), "give data="),
     ],
 )
@@ -266,6 +283,7 @@ def test_what_cannot_be_done_is_one_sentence(ours: ResNet, operation, words: str
         (lambda: Scale("x", 1, part="head"), "'branch' or 'shortcut'"),
         (lambda: Scale("x", 1, channels=(-1,)), "numbers of channels"),
         (lambda: Shuffle("x", seed=-1), "no seed"),
+        (lambda: Shuffle("x", channels=(2,)), "alone has no other order"),
         (lambda: Reestimate(images=1), "from 2"),
         (lambda: operation_from({"kind": "explode"}), "is one of delete, scale"),
         (lambda: operation_from({"kind": "delete", "block": "x"}), "no operation"),
@@ -281,9 +299,11 @@ def test_operations_come_back_from_json_and_have_a_sentence() -> None:
     each = [
         Delete("layer1.0", "shortcut"), Scale("conv1", 0.5, channels=(1, 2)), Shuffle("layer1.0", 4, "shortcut"),
         Swap("layer1.0", "layer1.1"), Copy("layer1.0", "layer1.1"), Reset("layer1.0", 3), Freeze("layer1.0"),
-        Reestimate(200, 1),
+        Reestimate(200, 1), Shuffle("conv1", channels=(1, 2)), Reset("conv1", channels=(0,)),
     ]  # fmt: skip
     assert {type(one) for one in each} == set(KINDS.values())
     for one in each:
         assert operation_from(one.to_dict()) == one and one.sentence
     assert Scale("conv1", 0, channels=(2,)).sentence == "channel 2 of conv1 off"
+    assert Shuffle("conv1", channels=(1, 2)).sentence == "channels 1 and 2 of conv1 swapped"
+    assert Reset("conv1", channels=(0,)).sentence == "channel 0 of conv1 back to initial weights"

@@ -101,6 +101,7 @@ def test_what_is_saved_opens_with_the_same_answers_and_tells(net: ResNet, tiny_d
     operations = Operations(net, tiny_data)
     for one in (
         Delete("layer1.1"), Delete("layer1.2", "shortcut"), Shuffle("layer2.1"), Shuffle("conv1"), Reestimate(32),
+        Shuffle("layer2.0.conv1", channels=(0, 2)), Shuffle("layer1.0", channels=(1, 3)),
         Scale("fc", 0, channels=(1,)),
     ):  # fmt: skip
         operations.append(one)
