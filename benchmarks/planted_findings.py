@@ -79,7 +79,11 @@ def measure(options: argparse.Namespace) -> Report:
             "other; healthy: pairs among the untouched images. Outliers: 1 % drawings of `datasets.shapes()`. Class "
             "cut in two: its images and its probability dealt to two at random, each class once.",
             "Thresholds were chosen on the first halves. The judged halves of fashion and digits were seen once before "
-            "the order of label issues had its present form; that of CIFAR-10 was not.",
+            "the order of label issues and the rule for outliers had their present form; that of CIFAR-10 was not. The "
+            "rule for outliers was chosen anew on the first halves of CIFAR-10 and digits, among 53 ways (distances to "
+            "neighbours, Mahalanobis and relative Mahalanobis distances, by stage and joined, before training images "
+            "and each other; confidence); the rule of before found 34 %, 96 % and 10 % on the judged halves. All rows "
+            "are of one run.",
             f"All of it took {time.perf_counter() - begin:,.0f} s.",
         ],
         ["cleanlab", "scikit-learn"],
