@@ -280,6 +280,11 @@ lie in `benchmarks/doctor/records/`; those of the first judging half lack some m
 today's rules. Whoever changes a limit now has seen the third set, and needs a fourth (`third_cases` in
 `benchmarks/doctor/trainings.py` shows how one is made).
 
+What the third judging shows: `label_noise`, `labels_shuffled`, `overfitting` and the two gradients are told where they
+are and nowhere else. Of 27 healthy trainings three have a finding: two that had hardly learned when they ended are said
+to underfit, and one is said to swing. A high rate is still taken for what it breaks (a drowned shortcut), and a missing
+warm-up from which a training never recovers for a rate that is too high.
+
 What this does not show: planted faults in networks this small are easier than real ones, two cases of a kind are few,
 and faults that people made by themselves were not tried.
 """
