@@ -31,6 +31,7 @@ MODULES = {
     "ranks": "several_processes",
     "planted": "planted_findings",
     "file": "images_in_file",
+    "serve": "serving",
 }
 
 

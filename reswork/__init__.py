@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reswork.shipping.check import check_artefact
     from reswork.shipping.export import export
     from reswork.shipping.latency import latency
+    from reswork.shipping.serving import Server, serve
     from reswork.store.checkpoint import open_checkpoint
     from reswork.store.differences import compare_settings
     from reswork.store.export import export_csv, export_page, export_pictures
@@ -75,6 +76,7 @@ __all__ = [
     "RunState",
     "SavedRun",
     "SeedRuns",
+    "Server",
     "Why",
     "Workbench",
     "active_runs",
@@ -116,6 +118,7 @@ __all__ = [
     "results",
     "runs",
     "seed_groups",
+    "serve",
     "show_code",
     "spec_sheet",
     "spec_table",
@@ -157,6 +160,7 @@ _HOMES = {
     "RunState": "reswork.training.run",
     "SavedRun": "reswork.store.saved_run",
     "SeedRuns": "reswork.experiment.seed_runs",
+    "Server": "reswork.shipping.serving",
     "Why": "reswork.causes.why",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
@@ -192,6 +196,7 @@ _HOMES = {
     "resnet": "reswork.models.network",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",
+    "serve": "reswork.shipping.serving",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",

@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs | report | export | check | answer | cache | doctor``."""
+"""The command line: ``reswork lab | train | runs | report | export | check | serve | answer | cache | doctor``."""
 
 import argparse
 import signal
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _export(chosen)
         if chosen.command == "check":
             return _check(chosen)
+        if chosen.command == "serve":
+            return _serve(chosen)
         if chosen.command == "cache":
             return _cache(chosen)
         if chosen.command == "answer":
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="look whether an exported folder is still as it was; the exit status is 1 if it is not"
     )
     check.add_argument("folder", metavar="FOLDER", help="that reswork export wrote")
+    _add_serve(commands.add_parser("serve", help="answer over HTTP with a trained network, until Ctrl+C"))
     answer = commands.add_parser("answer", help="what the network of a run says about pictures")
     answer.add_argument("run", metavar="RUN", help="name or folder of a run")
     answer.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file")
@@ -136,6 +139,23 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--opset", type=int, default=20, help="of ONNX, from 18 (20)")
     parser.add_argument("--licence", metavar="TEXT", help="what the model card says of it")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="an exported folder, a run, or a file of weights")
+    parser.add_argument("--data", help="what a file of weights learned from, as for export")
+    parser.add_argument(
+        "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="to listen on; another one than this needs a token"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free (8000)")
+    parser.add_argument("--token", help="that requests must have (none here, a new one for another host)")
+    parser.add_argument("--threads", type=int, help="of one answer (as many as torch takes)")
+    parser.add_argument("--batch", type=int, default=32, help="images that are answered together (32)")
+    parser.add_argument("--queue", type=int, default=128, help="images that may wait; more get 429 (128)")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="of a request (10)")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -403,6 +423,50 @@ def _check(chosen: argparse.Namespace) -> int:
     checked = check_artefact(chosen.folder)
     print(*map(plain, str(checked).splitlines()), sep="\n")
     return 0 if checked.holds else 1
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    import time
+
+    from reswork import datasets
+    from reswork.shipping.artefact import FACTS
+    from reswork.shipping.server_settings import Limits
+    from reswork.shipping.serving import serve
+
+    data = datasets.load(chosen.data, chosen.size) if chosen.data else None
+    is_folder = (Path(chosen.model) / FACTS).is_file()
+    server = serve(
+        chosen.model if is_folder else _opened(chosen.model),
+        data=data,
+        host=chosen.host,
+        port=chosen.port,
+        token=chosen.token,
+        most_batch=chosen.batch,
+        threads=chosen.threads,
+        limits=Limits(most_waiting=chosen.queue, timeout_s=chosen.timeout),
+    )
+    print(f"{server.url} answers with version {server.version}; Ctrl+C ends it", flush=True)
+    if server.token:
+        print(f"token: {server.token}", flush=True)
+    asked: list[str] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda _number, _frame: asked.append("reload"))
+    try:
+        while server.process is not None and server.process.poll() is None:
+            time.sleep(0.2)
+            if asked:
+                asked.clear()
+                try:
+                    print(f"answers with version {server.reload()}", flush=True)
+                except InvalidSetting as error:
+                    print(f"reswork: {error.message}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("stopping ...", flush=True)
+        return server.stop() or 0
+    finally:
+        server.stop()
 
 
 def _runs(chosen: argparse.Namespace) -> int:

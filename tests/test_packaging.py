@@ -49,7 +49,7 @@ def test_broken_kernels_are_excluded(project: dict[str, Any]) -> None:
 
 def test_everything_that_the_package_imports_is_declared(project: dict[str, Any]) -> None:
     known = {"PIL": "pillow", "sklearn": "scikit-learn", "pynvml": "nvidia-ml-py", "mlflow": "mlflow-skinny",
-             "umap": "umap-learn"}  # fmt: skip
+             "umap": "umap-learn", "prometheus_client": "prometheus-client", "starlette": "fastapi"}  # fmt: skip
     known |= {"IPython": "ipykernel", "traitlets": "ipywidgets"}  # parts of those, and bound to them
     extras = project["project"]["optional-dependencies"]
     wanted = [r for extra, needs in extras.items() if extra not in ("bench", "dev") for r in needs]

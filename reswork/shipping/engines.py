@@ -13,7 +13,7 @@ from reswork.errors import InvalidSetting
 Format = Literal["torch", "onnx"]
 FILES: dict[Format, str] = {"torch": "model.pt2", "onnx": "model.onnx"}
 INPUT, OUTPUT = "images", "logits"
-_EXTRA = {"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "fastapi": "serve", "uvicorn": "serve"}
+_EXTRA = dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx")  # all others: serve
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def require(field: str, *packages: str) -> None:
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        extra = _EXTRA[missing[0]]
+        extra = _EXTRA.get(missing[0], "serve")
         raise InvalidSetting(
             field,
             f"this needs the package {', '.join(missing)}, which is not installed: pip install 'reswork[{extra}]'",

@@ -17,6 +17,11 @@ from reswork.store.saved_run import SavedRun
 from reswork.tasks import Task, task_for, task_of_kind
 from reswork.training.live_run import LiveRun
 
+SHIPPED = (
+    "classification",
+    "segmentation",
+)  # tasks of which an example, a card and a server tell the answers
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -74,6 +79,11 @@ def subject_of(given: Any, data: Dataset | None = None) -> Subject:
         task: Task = given.task
     else:
         task = task_of_kind(given.task_kind) if isinstance(given, SavedRun) else task_for(data)
+    if task.kind not in SHIPPED:
+        raise InvalidSetting(
+            "model",
+            f"the task {task.kind!r} cannot be exported yet; what can: networks for {' and '.join(SHIPPED)}",
+        )
     return Subject(
         network,
         model_label(network),
