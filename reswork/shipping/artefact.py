@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from reswork.datasets.augmentation import normalise
+from reswork.datasets.dataset import Dataset
 from reswork.datasets.decoder import Decoder
 from reswork.errors import InvalidSetting
 from reswork.shipping.engines import Engine, Format, check_format, open_engine
 from reswork.store.atomic_files import open_regular, read_json
+
+if TYPE_CHECKING:
+    from reswork.reporting.report import Report
 
 FORM = 1  # raise it where an older reswork would read a folder wrongly
 FACTS, MANIFEST, EXAMPLES, CARD, EXAMPLE = (
@@ -21,6 +27,7 @@ FACTS, MANIFEST, EXAMPLES, CARD, EXAMPLE = (
 )  # fmt: skip
 PICTURES = "examples"  # a folder
 _MOST_BYTES = 4 * 1024**2
+_BATCH = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +101,40 @@ class Artefact:
                 f"{EXAMPLES} of {str(self.folder)!r} cannot be read: {error}; export the model again",
             ) from error
 
+    def report(self, data: Dataset) -> "Report":
+        """What it gets wrong on test images, as `reswork.report` tells it; two are compared by `Report.against`.
+
+        Args:
+            data: with labels, of its classes and size.
+
+        Raises:
+            InvalidSetting: it is of another kind.
+        """
+        from reswork.reporting.report import report  # which takes seconds to import
+
+        if (
+            data.target_kind != "labels"
+            or data.input_shape != self.decoder.shape
+            or data.classes != self.classes
+        ):
+            raise InvalidSetting(
+                "data",
+                f"{data.name!r} has other classes, targets or sizes than {str(self.folder)!r} answers for",
+            )
+        engine, images = self.open(), data.test.images.cpu()
+        logits = np.concatenate([engine(self.inputs(part.numpy())) for part in images.split(_BATCH)])
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+        return report(
+            probabilities=shifted / shifted.sum(axis=1, keepdims=True),
+            labels=data.test.labels,
+            images=images,
+            classes=data.classes,
+        )
+
+    def inputs(self, pixels: np.ndarray) -> np.ndarray:
+        """What it takes in for (N, C, H, W) uint8: float32, normalised."""
+        return inputs_of(self.decoder, pixels)
+
     def open(self, threads: int | None = None) -> Engine:
         """What computes it; see `open_engine`."""
         return open_engine(self.path, threads)
@@ -151,6 +192,13 @@ def open_artefact(folder: str | Path) -> Artefact:
         raise InvalidSetting(
             "folder", f"{str(folder)!r} cannot be read as an exported model: {reason}"
         ) from error
+
+
+def inputs_of(decoder: Decoder, pixels: np.ndarray) -> np.ndarray:
+    """What a model takes in for (N, C, H, W) uint8: float32, normalised."""
+    assert decoder.mean is not None and decoder.std is not None
+    found: np.ndarray = normalise(torch.tensor(pixels), decoder.mean, decoder.std).numpy()
+    return found
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

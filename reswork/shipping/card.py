@@ -95,7 +95,7 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield ""
     yield "## How it was proved"
     yield ""
-    yield f"Before it was called done, it was {proof['sentence']}."
+    yield f"Before it was called done: {_plain(proof['sentence'])}."
     yield f"{proof['kept']} of these pictures lie in `examples/`, with the network's own answers in `examples.npz`."
     yield ""
     yield "| file | bytes | sha256 |"

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from reswork.datasets.augmentation import normalise
-from reswork.datasets.decoder import Decoder
 from reswork.errors import InvalidSetting
 from reswork.shipping.artefact import EXAMPLES, FACTS, PICTURES, Artefact, open_artefact
-from reswork.shipping.proof import Proof, compare
+from reswork.shipping.proof import COARSE, TOLERANCE, Proof, compare
 
 
 @dataclass(frozen=True)
@@ -74,18 +71,18 @@ def check_artefact(folder: str | Path | Artefact, *, threads: int | None = None)
     proof, problem = None, ""
     try:
         examples = found.examples
-        proof = compare(found.open(threads), inputs_of(found.decoder, examples.pixels), examples.outputs)
+        coarse = found.facts["precision"] == "int8"
+        proof = compare(
+            found.open(threads),
+            found.inputs(examples.pixels),
+            examples.outputs,
+            COARSE if coarse else TOLERANCE,
+            "what it said itself" if coarse else "the network",
+        )
         _look_at_pictures(found, examples.pixels)
     except InvalidSetting as error:
         problem = error.message
     return ArtefactCheck(str(found.folder), found.version, changed, problem, proof)
-
-
-def inputs_of(decoder: Decoder, pixels: np.ndarray) -> np.ndarray:
-    """What the model takes in for (N, C, H, W) uint8: float32, normalised."""
-    assert decoder.mean is not None and decoder.std is not None
-    found: np.ndarray = normalise(torch.tensor(pixels), decoder.mean, decoder.std).numpy()
-    return found
 
 
 def picture_name(index: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from reswork.shipping.engines import Engine
 
 TOLERANCE = 1e-4  # of the largest number of an output, and of 1 where all are smaller
+COARSE = 0.05  # of whole numbers of 8 bits: processors round them in more than one way
 BATCHES = (1, 4, 7)  # sizes that every proof has, then all that is left at once
 
 
@@ -24,6 +25,7 @@ class Proof:
             twice what is allowed.
         tied: the rest.
         engine: with its version.
+        whose: answers it is compared with.
     """
 
     images: int
@@ -33,6 +35,7 @@ class Proof:
     changed: int
     tied: int
     engine: str
+    whose: str = "the network"
 
     @property
     def holds(self) -> bool:
@@ -47,31 +50,41 @@ class Proof:
         ties = f" ({self.tied:,} tied)" if self.tied else ""
         word = "equal" if self.holds else "NOT equal"
         return (
-            f"{word} to the network on {self.images:,} images by {self.engine} in batches of {sizes}: {same}{ties}, "
+            f"{word} to {self.whose} on {self.images:,} images by {self.engine} in batches of {sizes}: {same}{ties}, "
             f"outputs differ by {self.largest:.1e} at most, allowed {self.allowed:.1e}"
         )
 
 
-def compare(engine: Engine, inputs: np.ndarray, reference: np.ndarray) -> Proof:
+def compare(
+    engine: Engine,
+    inputs: np.ndarray,
+    reference: np.ndarray,
+    tolerance: float = TOLERANCE,
+    whose: str = "the network",
+) -> Proof:
     """Ask an engine and compare.
 
     Args:
         engine: to be asked.
         inputs: (N, C, H, W) float32.
         reference: output of the network for them, classes in the second dimension.
+        tolerance: of the largest number of the reference.
+        whose: answers the reference is.
     """
     sizes = tuple(batch_sizes(len(inputs)))
     parts = np.split(inputs, np.cumsum(sizes)[:-1])
     found = np.concatenate([engine(part) for part in parts]).astype(np.float32)
     name = f"{engine.name} {engine.version}"
-    allowed = TOLERANCE * max(1.0, float(np.abs(reference).max()))
+    allowed = tolerance * max(1.0, float(np.abs(reference).max()))
     if found.shape != reference.shape or not np.isfinite(found).all():
-        return Proof(len(inputs), sizes, float("inf"), allowed, len(inputs), 0, name)
+        return Proof(len(inputs), sizes, float("inf"), allowed, len(inputs), 0, name, whose)
     best = np.sort(reference, axis=1)
     clear = best[:, -1] - best[:, -2] > 2 * allowed
     other = found.argmax(1) != reference.argmax(1)
     largest = float(np.abs(found - reference).max())
-    return Proof(len(inputs), sizes, largest, allowed, int((other & clear).sum()), int((~clear).sum()), name)
+    return Proof(
+        len(inputs), sizes, largest, allowed, int((other & clear).sum()), int((~clear).sum()), name, whose
+    )
 
 
 def batch_sizes(count: int, first: Sequence[int] = BATCHES) -> Iterator[int]:

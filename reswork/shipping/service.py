@@ -23,7 +23,7 @@ from reswork.errors import InvalidSetting
 from reswork.results.answers import ClassAnswers, MaskAnswers
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.batcher import Batcher
-from reswork.shipping.check import check_artefact, inputs_of
+from reswork.shipping.check import check_artefact
 from reswork.shipping.engines import Engine
 from reswork.shipping.requests import Refused, check_picture, pictures_of
 from reswork.shipping.server_settings import Limits
@@ -68,7 +68,7 @@ class _Served:
 
     def inputs(self, data: bytes) -> np.ndarray:
         """(1, C, H, W) float32 of one picture's file."""
-        return inputs_of(self.artefact.decoder, self.artefact.decoder.pixels(data)[None])
+        return self.artefact.inputs(self.artefact.decoder.pixels(data)[None])
 
     def answers(self, output: np.ndarray, top: int) -> tuple[list[dict[str, Any]], list[float]]:
         """For each image what is said about it, and how sure that is."""
