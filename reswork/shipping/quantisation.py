@@ -82,7 +82,7 @@ def _reader(inputs: np.ndarray) -> Any:
     """Batches as onnxruntime asks for them."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._parts = iter(np.array_split(inputs, max(1, len(inputs) // _BATCH)))
 
