@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     wide_or_deep: Study
     residual_as_difference: Study
     optimizers: Study
+    small_data: Study
 
 # Each is a module in `findings`; in the order in which a course would take them.
 NAMES = (
@@ -47,6 +48,7 @@ NAMES = (
     "wide_or_deep",
     "residual_as_difference",
     "optimizers",
+    "small_data",
 )
 
 __all__ = ["NAMES", "catalogue", "gallery", *NAMES]
