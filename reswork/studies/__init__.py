@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     residual_as_difference: Study
     optimizers: Study
     small_data: Study
+    other_learners: Study
 
 # Each is a module in `findings`; in the order in which a course would take them.
 NAMES = (
@@ -49,6 +50,7 @@ NAMES = (
     "residual_as_difference",
     "optimizers",
     "small_data",
+    "other_learners",
 )
 
 __all__ = ["NAMES", "catalogue", "gallery", *NAMES]

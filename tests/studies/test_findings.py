@@ -55,6 +55,24 @@ SMALL = {
     "wide_or_deep": {**TINY, "depths": (8, 14)},
     "residual_as_difference": {**TINY, "depth": 14, "images": 32},
     "optimizers": {**TINY, "depth": 8, "range_steps": 10, "schedules": ("constant", "one_cycle")},
+    "small_data": {
+        "depths": (8, 14),
+        "repair_depth": 8,
+        "images": (20, 60),
+        "steps": 2,
+        "width": 2,
+        "seeds": 1,
+    },
+    "other_learners": {
+        "data": "digits",
+        "images": 60,
+        "tests": 50,
+        "epochs": 1,
+        "width": 2,
+        "trees": 3,
+        "rounds": 1,
+        "seeds": 1,
+    },
 }
 
 
@@ -90,6 +108,8 @@ def test_a_study_stopped_in_the_middle_ends_as_one_that_went_through(name, folde
     further = study(folder=folder / "part", **SMALL[name])
     assert through.numbers.keys() == further.numbers.keys()
     for key, values in through.numbers.items():
+        if key.startswith("measured/"):  # seconds and the machine's load
+            continue
         np.testing.assert_array_equal(values, further.numbers[key], err_msg=key)
     left = {path.name for path in (folder / "part" / name).rglob("*") if path.is_file()}
     assert left == {"study.json", "numbers.safetensors"}, "states of finished trainings are gone"
