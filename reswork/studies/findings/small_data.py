@@ -117,6 +117,11 @@ def run(settings: SmallDataSettings, shelf: Shelf) -> Generator[Partial, None, N
     work = [_work(settings, what, row) for _, _, what, row in cells]
     done = 0.0
     for (seed, column, what, row), own in zip(cells, work, strict=True):
+        if what == "repair" and row == 0 and settings.repair_depth in depths:  # the same training
+            for part in ("train", "test"):
+                numbers[f"repair/{part}"][seed, 0, column] = numbers[f"depth/{part}"][
+                    seed, depths.index(settings.repair_depth), column
+                ]
         if np.isnan(numbers[f"{what}/test"][seed, row, column]):
             depth = depths[row] if what == "depth" else settings.repair_depth
             repair = "nothing" if what == "depth" else REPAIRS[row]
