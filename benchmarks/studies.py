@@ -20,6 +20,9 @@ a finding does not show, it says so. `rw.studies.degradation()` computes one, wi
 
 This page is written by `python -m benchmarks.studies` from the results in `.studies` of the folder of runs. Seconds are
 those of the clock on a machine that did other things besides; processor time is that of all threads of the process.
+
+The column *published* was compared with the texts of the papers, as far as they could be had; where not, it says "not
+checked against the paper".
 """
 
 

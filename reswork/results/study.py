@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 VerdictState = Literal["repeated", "not repeated", "open"]
+UNCHECKED = "; not checked against the paper"  # behind the place of a published number that is from memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ class Compared:
     Attributes:
         what: the quantity, such as ``"test error, ResNet-56"``.
         published: as the paper gives it, with its unit; "about" where it is read off a figure.
-        where: table, figure or section.
+        where: table, figure or section; with `UNCHECKED` behind it where nobody looked there.
         ours: the same here, with its spread; ``""`` where nothing was measured.
     """
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     stochastic_depth: Study
     wide_or_deep: Study
     residual_as_difference: Study
-    optimizers: Study
     small_data: Study
     other_learners: Study
+    optimizers: Study
 
 # Each is a module in `findings`; in the order in which a course would take them.
 NAMES = (
@@ -48,9 +48,9 @@ NAMES = (
     "stochastic_depth",
     "wide_or_deep",
     "residual_as_difference",
-    "optimizers",
     "small_data",
     "other_learners",
+    "optimizers",
 )
 
 __all__ = ["NAMES", "catalogue", "gallery", *NAMES]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reswork.errors import InvalidSetting
-from reswork.results.study import Compared, Line, Verdict
+from reswork.results.study import UNCHECKED, Compared, Line, Verdict
 from reswork.studies.findings.degradation import training_cost
 from reswork.studies.settings import PAPER, TrainingSettings, setting
 from reswork.studies.shelf import Shelf
@@ -259,20 +259,20 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
     rows = [
         Compared(
             "error, one block of a residual network deleted",
-            "hardly changed (ResNet-110)",
-            "figure 3",
+            "no noticeable change, but for the first block of a stage (ResNet-110)",
+            "section 4.1, figure 3",
             ours["residual"],
         ),
         Compared(
             "error, one layer of a plain network deleted",
-            "about 90 %, chance (VGG-15)",
-            "figure 3",
+            "chance, that is 90 % (VGG)",
+            "section 4.1, figure 3",
             ours["plain"],
         ),
     ]
     for what, counts, where in (
-        ("deleted", result.settings.deleted, "figure 5 a"),
-        ("swapped", result.settings.swapped, "figure 5 b"),
+        ("deleted", result.settings.deleted, f"figure 5 a{UNCHECKED}"),
+        ("swapped", result.settings.swapped, f"figure 5 b{UNCHECKED}"),
     ):
         means = 100 * numbers[f"residual/{what}"].mean(axis=(0, 2))
         told = ", ".join(f"{count}: {mean:.1f} %" for count, mean in zip(counts, means, strict=True))

@@ -207,10 +207,10 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
         Compared(
             "lengths that carry nearly all gradient",
             "5 to 17 of 54 blocks (ResNet-110, CIFAR-10)",
-            "section 4.2",
+            "section 5",
             ours,
         ),
-        Compared("share of all paths that have these lengths", "0.45 %", "section 4.2", part),
+        Compared("share of all paths that have these lengths", "0.45 %", "section 5", part),
     )
 
 
@@ -261,7 +261,7 @@ STUDY = Study(
     name="path_lengths",
     title="Path lengths",
     question="Is a deep residual network deep, or an ensemble of shallow ones?",
-    source=Source("Veit et al. 2016", "1605.06431", "section 4, figure 6"),
+    source=Source("Veit et al. 2016", "1605.06431", "section 5, figure 6"),
     texts=Texts(
         "At each block a signal can go through the layers or around them. Of all these ways through "
         "the network, which ones does "

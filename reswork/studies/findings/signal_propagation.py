@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reswork.results.study import Compared, Line, Verdict
+from reswork.results.study import UNCHECKED, Compared, Line, Verdict
 from reswork.studies.settings import Settings, setting
 from reswork.studies.shelf import Shelf
 from reswork.studies.study import Estimate, Guess, Partial, Source, Study, StudyResult, Texts
@@ -171,7 +171,7 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
         Compared(
             "variance of a branch",
             f"1, and {_BRANCH:.2f} with ReLUs (1 - 1/pi)",
-            "section 3",
+            f"section 3; the second{UNCHECKED}",
             f"{np.nanmean(branch):.2f} ({np.nanmin(branch):.2f} to {np.nanmax(branch):.2f})" if known else "",
         ),
         Compared(

@@ -197,9 +197,9 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
                 "Errors after the same number of steps, with few training images and with many; dashed: on "
                 "the images that are learned from, in evaluation mode; solid: on others. Bars: smallest and "
                 "largest over the seeds.",
-                "Training errors near zero everywhere, test errors that fall with more images: the gap is "
-                "over-fitting, and more images close it better than another depth does.",
-                "Halve the images: how much depth would it take to make up for them?",
+                "Training errors of zero everywhere; test errors fall with more images, and with few they rise with "
+                "depth. The gap is over-fitting, and more images close it for every depth.",
+                "Halve the images once more: is the shallowest still the best?",
             ),
             **shared,  # type: ignore[arg-type]
         ),
@@ -210,9 +210,10 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             explained=about(
                 f"Test errors of a network of {settings.repair_depth} layers, trained as it is and with what "
                 "is done against over-fitting.",
-                "Augmentation helps most, and most where images are few; what weight decay and dropout do in "
-                "a short training is small.",
-                "More steps: over-fitting takes time, and so do the repairs.",
+                "With few images augmentation and dropout help most; weight decay does nothing in so short a "
+                "training. With many images the repairs cost more than they mend, and all three together leave "
+                "even the training images unlearned.",
+                "More steps: do the repairs pay with many images then?",
             ),
             **shared,  # type: ignore[arg-type]
         ),
@@ -338,8 +339,9 @@ GUESS = Guess(
     "You have 50 images, five of each digit. Which network names other images best?",
     ("the shallowest", "all about alike (within 2 points)", "the deepest"),
     _answer,
-    "All of them fit 50 images without an error, whatever their depth; what they say about others is decided "
-    "by the images, and by what one knows beforehand, such as that a digit moved by a pixel is the same digit.",
+    "All of them fit 50 images without an error, so the training error cannot choose. The deeper ones have more "
+    "ways to do it, and so few images do not tell which is right. What helps is what one knows beforehand, such as "
+    "that a digit moved by a pixel is the same digit.",
 )
 
 STUDY = Study(
