@@ -40,6 +40,7 @@ from reswork.figures.similarity import cka
 from reswork.figures.slices import slices
 from reswork.figures.study_bars import study_bars
 from reswork.figures.study_lines import study_lines
+from reswork.figures.trade_off import trade_off
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "study_lines",
     "throughput",
     "top_answers",
+    "trade_off",
     "training_path",
     "trust_curves",
     "turning",

@@ -81,7 +81,8 @@ class TableLearner:
     """
 
     def __init__(self, make: "Callable[[int], ClassifierMixin]") -> None:
-        self._make, self._made = make, None
+        self._make = make
+        self._made: ClassifierMixin | None = None
 
     def learn(self, data: Dataset, *, epochs: int, seed: int) -> Going:
         """Learn anew; epochs mean nothing to it."""
@@ -142,7 +143,7 @@ class VisionTransformer(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int, width: int = 48, depth: int = 3, heads: int = 4
+        self, shape: tuple[int, ...], classes: int, width: int = 48, depth: int = 3, heads: int = 4
     ) -> None:
         super().__init__()
         side = max(1, min(shape[1:]) // 7) if min(shape[1:]) >= 14 else 2  # about seven patches a side
@@ -181,7 +182,7 @@ class _AttentionLayer(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-def plain_cnn(shape: tuple[int, int, int], classes: int) -> nn.Module:
+def plain_cnn(shape: tuple[int, ...], classes: int) -> nn.Module:
     """Two convolutions with pooling and two linear layers, as beginners' courses have it."""
     pixels = (shape[1] // 4) * (shape[2] // 4)
     return nn.Sequential(
@@ -198,7 +199,7 @@ def plain_cnn(shape: tuple[int, int, int], classes: int) -> nn.Module:
     )
 
 
-def perceptron(shape: tuple[int, int, int], classes: int) -> nn.Module:
+def perceptron(shape: tuple[int, ...], classes: int) -> nn.Module:
     """Three hidden layers of 256, 128 and 64."""
     sizes = (shape[0] * shape[1] * shape[2], 256, 128, 64)
     layers: list[nn.Module] = [nn.Flatten()]

@@ -269,7 +269,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
                 "Ten times the images, or three times the epochs: who moves up?",
             ),
         )
-    places = np.arange(len(STATES))
+    places = [*range(len(STATES))]
     lines = [
         Line.over(
             f"{NAMES[place]}, {age} classes",
@@ -410,8 +410,8 @@ def _later_told(result: StudyResult) -> str:
     middle = np.nanmean(old, axis=0)
     return (
         f"the residual network names {middle[0]:.0f} % of the old classes' images rightly before new ones arrive, "
-        f"{middle[1]:.0f} % after learning those alone, {middle[2]:.0f} % with {100 * result.settings.kept:.0f} % of the "
-        f"old images among them, {middle[3]:.0f} % when it learns all anew"
+        f"{middle[1]:.0f} % after learning those alone, {middle[2]:.0f} % with "
+        f"{100 * result.settings.kept:.0f} % of the old images among them, {middle[3]:.0f} % when it learns all anew"
     )
 
 
