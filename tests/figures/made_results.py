@@ -300,8 +300,8 @@ def study_figures(points: int = 30) -> Iterator[tuple[str, go.Figure]]:
     yield "study_lines, log", figures.study_lines(lines, y_scale="log", ticks=(x[:2], ["a", "b"]), **given)
     bars = {"title": "Some bars", "x": "thing", "y": "value", "summary": "Bars.", "explained": words}
     yield "study_bars", figures.study_bars(lines, [f"name {place} <b>" for place in range(points)], **bars)
-    points_of = [replace(line, **{key: getattr(line, key)[:1] for key in ("x", "y")}, low=None, high=None) for line in lines]
-    yield "trade_off", figures.trade_off([each for each in points_of if len(each.x)], **given)
+    priced = [Line.over("a <b>", [0.1], rows[:, -1:], colour=0)] if points else []
+    yield "trade_off", figures.trade_off(priced, **given)
     few = x[:40]
     cells = np.add.outer(few, few) + 1.0
     span = (0.1, 100.0)
