@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     stochastic_depth: Study
     wide_or_deep: Study
     residual_as_difference: Study
+    ode_solver: Study
     small_data: Study
     other_learners: Study
     optimizers: Study
@@ -48,6 +49,7 @@ NAMES = (
     "stochastic_depth",
     "wide_or_deep",
     "residual_as_difference",
+    "ode_solver",
     "small_data",
     "other_learners",
     "optimizers",

@@ -14,6 +14,7 @@ from reswork.studies.findings import (
     block_recipes,
     lesions,
     loss_surface,
+    ode_solver,
     optimizers,
     path_lengths,
     residual_as_difference,
@@ -54,6 +55,7 @@ SMALL = {
     "stochastic_depth": {**TINY, "depth": 14},
     "wide_or_deep": {**TINY, "depths": (8, 14)},
     "residual_as_difference": {**TINY, "depth": 14, "images": 32},
+    "ode_solver": {"steps": 4, "width": 4, "updates": 40, "seeds": 1},
     "optimizers": {**TINY, "depth": 8, "range_steps": 10, "schedules": ("constant", "one_cycle")},
     "small_data": {
         "depths": (8, 14),
@@ -285,3 +287,22 @@ def test_a_peak_rate_is_a_tenth_of_where_the_loss_is_lowest():
     losses[:, -5:] = [[np.inf] * 5, [np.nan] * 5]
     found = optimizers.peak_rate(rates, losses)
     assert 0.01 <= found <= 0.02, "behind by the steps over which it is smoothed"
+
+
+def test_the_steps_of_a_solver_are_those_of_scipy():
+    from scipy.integrate import solve_ivp
+
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(shape, generator=generator) for shape in ((1, 3, 5), (1, 5), (1, 5, 2), (1, 2))]
+    inner, bias, outer, shift = (weight[0].double().numpy() for weight in weights)
+    points = torch.randn(3, 2, generator=generator)
+    ends = ode_solver.solve(weights, points, 2048)[-1].numpy()
+    for point, end in zip(points.double().numpy(), ends, strict=True):
+        way = solve_ivp(
+            lambda t, h: np.tanh(np.append(h, t) @ inner + bias) @ outer + shift, (0, 1), point, rtol=1e-8
+        )
+        np.testing.assert_allclose(end, way.y[:, -1], atol=0.02)
+    twice = [weight.repeat(2, *[1] * (weight.dim() - 1)) for weight in weights]
+    torch.testing.assert_close(
+        ode_solver.solve(twice, points, 8), ode_solver.solve(weights, points, 8), msg="equal blocks share"
+    )
