@@ -1,4 +1,4 @@
-"""Data sets as uint8 tensors, and what is done to their images before a network sees them."""
+"""Data sets as tensors, and what is done to their inputs before a network sees them."""
 
 from reswork.datasets.augmentation import Augmentation, augment, augment_with_masks, normalise, preview
 from reswork.datasets.builtin import digits, fashion
@@ -12,6 +12,9 @@ from reswork.datasets.loading import NAMES, load
 from reswork.datasets.mask_folders import masks
 from reswork.datasets.pictures import folder, folder_layout
 from reswork.datasets.preparation import Preparation
+from reswork.datasets.signals import pulses, signals, traffic, windows
+from reswork.datasets.table import cancer, fraud, table
+from reswork.datasets.texts import languages, text, words_of
 
 __all__ = [
     "NAMES",
@@ -25,6 +28,7 @@ __all__ = [
     "augment",
     "augment_with_masks",
     "cached",
+    "cancer",
     "cifar10",
     "cifar100",
     "clear_cache",
@@ -32,11 +36,20 @@ __all__ = [
     "fashion",
     "folder",
     "folder_layout",
+    "fraud",
+    "languages",
     "load",
     "masks",
     "normalise",
     "npz",
     "preview",
+    "pulses",
     "scenes",
     "shapes",
+    "signals",
+    "table",
+    "text",
+    "traffic",
+    "windows",
+    "words_of",
 ]

@@ -1,8 +1,10 @@
 """A data set by its name or its path, as the command line and the workbench ask for it."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cache import CacheChoice
@@ -13,9 +15,13 @@ from reswork.datasets.files import readable
 from reswork.datasets.folder_words import role_of
 from reswork.datasets.in_memory import npz
 from reswork.datasets.mask_folders import mask_parents, masks
+from reswork.datasets.numbers import read_csv
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
+from reswork.datasets.signals import pulses, signals, traffic
+from reswork.datasets.table import cancer, fraud, table
 from reswork.datasets.targets import TargetKind
+from reswork.datasets.texts import languages
 from reswork.errors import InvalidSetting
 
 _SOURCES: dict[str, Callable[[], Dataset]] = {
@@ -25,6 +31,11 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "scenes": scenes,
     "cifar10": cifar10,
     "cifar100": cifar100,
+    "traffic": traffic,
+    "pulses": pulses,
+    "cancer": cancer,
+    "fraud": fraud,
+    "languages": languages,
     "fashion-full": partial(fashion, full=True),
 }
 NAMES = tuple(_SOURCES)
@@ -39,6 +50,9 @@ def load(
     cache: CacheChoice = True,
 ) -> Dataset:
     """The data set of this name, or from this path: a folder or zip of images, or an npz file.
+
+    A CSV file is a table whose last column is told, a .ts file and folders of wave files are signals; with other wishes
+    call `table`, `signals` or `text`.
 
     A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
 
@@ -83,8 +97,13 @@ def load(
             f"{text!r} is neither a data set ({', '.join(NAMES)}) nor the path of a folder, zip or npz file: "
             f"{error.message}",
         ) from error
-    if path.suffix.lower() == ".npz":
-        return npz(path)
+    suffix = path.suffix.lower() if path.is_file() else ""
+    if suffix == ".ts" or _holds_waves(path):
+        return signals(path)
+    if suffix in (".csv", ".tsv"):
+        return table(path, target=read_csv(path)[0][-1])
+    if suffix == ".npz":
+        return signals(path) if _holds_signals(path) else npz(path)
     if labels is not None:
         return folder(path, size, labels=labels, cache=cache)
     parents = mask_parents(path) if targets is None else None
@@ -104,3 +123,15 @@ def load(
             *data.notes,
         )
     )
+
+
+def _holds_waves(path: Path) -> bool:
+    return path.is_dir() and next(path.glob("*/*.wav"), None) is not None
+
+
+def _holds_signals(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"signals.npy", "labels.npy"} <= {*archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -1,5 +1,6 @@
 """Tasks: what is learned, how it is judged and what an output says."""
 
+from reswork.tasks.baselines import Baseline, baselines, cheapest, intervals, judged, mase
 from reswork.tasks.classification import Classification
 from reswork.tasks.explained import explained_model
 from reswork.tasks.kinds import CLASSIFICATION, TASKS, config_for, metrics_of, task_for, task_of_kind
@@ -10,14 +11,20 @@ from reswork.tasks.task import Evaluation, Meter, Task
 __all__ = [
     "CLASSIFICATION",
     "TASKS",
+    "Baseline",
     "Classification",
     "Evaluation",
     "Meter",
     "Regression",
     "Segmentation",
     "Task",
+    "baselines",
+    "cheapest",
     "config_for",
     "explained_model",
+    "intervals",
+    "judged",
+    "mase",
     "metrics_of",
     "task_for",
     "task_of_kind",

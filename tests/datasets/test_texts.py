@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from reswork.datasets import languages, text, words_of
+from reswork.errors import InvalidSetting
+
+
+def test_texts_go_in_sign_by_sign_and_come_back(tmp_path: Path) -> None:
+    rows = ["text,label"] + [
+        f"{'good' if k % 2 else 'bad'} number {k},{'fine' if k % 2 else 'poor'}" for k in range(20)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = text(tmp_path / "t.csv")
+    assert (
+        data.input_kind == "tokens"
+        and data.classes == ("fine", "poor")
+        and data.features[:2] == ("", "?unknown")
+    )
+    words = words_of(data, "train") + words_of(data)
+    assert sorted(word.split()[0] for word in words) == ["bad"] * 10 + ["good"] * 10
+    for name in ("good", "bad"):
+        (tmp_path / "f" / name).mkdir(parents=True)
+        for k in range(3):
+            (tmp_path / "f" / name / f"{k}.txt").write_text(f"{name} {k}")
+    assert text(tmp_path / "f").classes == ("bad", "good")
+
+
+def test_a_sign_that_training_has_not_seen_is_unknown(tmp_path: Path) -> None:
+    rows = ["text,label"] + [f"{chr(0x4E00 + k)}abc,{k % 2}" for k in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = text(tmp_path / "t.csv")
+    assert (data.test.inputs[:, 0] == 1).all() and all(word == "?abc" for word in words_of(data))
+
+
+def test_languages_of_names() -> None:
+    pytest.importorskip("babel")
+    data = languages()
+    assert len(data.classes) == 16 and "left out" in data.summary()
+    assert int(torch.cat([data.train.inputs, data.test.inputs]).max()) < len(data.features)
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "sentence"),
+    [
+        ("text\nx\ny", {}, "one column"),
+        ("text,label\nx,1", {}, "give at least 4"),
+        ("text,label\na,1\nb,1\nc,1\nd,1", {}, "all answers are '1'"),
+        ("text,label\na,1\nb,2", {"target": "z"}, "target='z'"),
+        ("text,label\na,1\nb,2", {"column": "z"}, "column='z'"),
+        ("text,label\na,1\nb", {}, "line 3"),
+    ],
+)
+def test_broken_texts_are_told_in_one_sentence(
+    content: str, settings: dict, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InvalidSetting, match=sentence):
+        text(tmp_path / "t.csv", **settings)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"no folders with \.txt files"):
+        text(tmp_path)
