@@ -167,10 +167,11 @@ def data_from(
     if as_values:
         values, scale = standardised_values(targets.numpy(), ~chosen)
         targets = values
-    parts = [Split(tensor[rows], targets[rows]) for rows in (~test, test)]
+    both = Split(tensor, targets)
     return assembled(
         name,
-        *parts,
+        both.take(~test),
+        both.take(test),
         classes,
         source,
         notes=notes,

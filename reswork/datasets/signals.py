@@ -162,16 +162,15 @@ def windows(
     inputs = np.concatenate([inputs, place], axis=1)
     values = ((nexts - scale[0][0]) / scale[1][0]).astype(np.float32)
     tensors = torch.from_numpy(inputs), torch.from_numpy(values)
-    parts = [
-        Split(*(each[rows] for each in tensors)) for rows in (slice(0, len(train)), slice(len(train), None))
-    ]
+    whole, first = Split(*tensors), slice(0, len(train))
+    train_split, test_split = whole.take(first), whole.take(slice(len(train), None))
     notes = [
         f"The last {length - border:,} of {length:,} moments are the test; {window} moments are seen, the next "
         f"{horizon} told{f' as the difference to {season} moments ago' if season else ''}."
     ]
     notes += [f"{gaps:,} missing numbers were filled on a line between their neighbours."] if gaps else []
     return assembled(
-        name, *parts, [f"+{step}" for step in range(1, horizon + 1)], source, notes=notes,
+        name, train_split, test_split, [f"+{step}" for step in range(1, horizon + 1)], source, notes=notes,
         features=[*(list(names) or _channels(len(array))), "place"], target_scale=scale,
     )  # fmt: skip
 
@@ -373,7 +372,7 @@ def _waves(file: Path) -> np.ndarray:
         raise InvalidSetting("path", f"{file.name} is no wave file that can be read ({error})") from error
     if width not in (1, 2, 4):
         raise InvalidSetting("path", f"{file.name} has {8 * width} bits a number: write it with 8, 16 or 32")
-    kinds = {1: np.uint8, 2: np.dtype("<i2"), 4: np.dtype("<i4")}
+    kinds: dict[int, Any] = {1: np.uint8, 2: np.dtype("<i2"), 4: np.dtype("<i4")}
     numbers = np.frombuffer(raw, kinds[width]).astype(np.float64).reshape(-1, channels).T
     numbers = numbers / 128 - 1 if width == 1 else numbers / 2.0 ** (8 * width - 1)
     together = -(-numbers.shape[1] // 4_096)
