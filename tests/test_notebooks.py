@@ -10,6 +10,17 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SHORT = {"epochs": 1, "depth": 8, "steps": 20, "pictures": 8}
 LONGER = {
+    "08_degradation": {"seeds": 1, "depths": (8, 14), "quick": {"epochs": 1, "width": 2}},
+    "09_why_shortcuts_work": {
+        "seeds": 1,
+        "depth": 14,
+        "plane": 3,
+        "lesions": {"deleted": (1,), "swapped": (1,), "draws": 1},
+        "quick": {"epochs": 1, "width": 2},
+        "line": {"depths": (2, 6), "width": 20, "points": 64, "seeds": 2},
+        "noise": {"recipes": ("pre-activation", "plain"), "depth": 20, "width": 4, "size": 16},
+        "moons": {"steps": 4, "updates": 20},
+    },
     "07_time_machine": {"epochs": 6},  # it looks at step 60
     "10_recipes": {"seeds": 1, "depth": 14, "deepest": 26, "quick": {"epochs": 1, "width": 2}},
 }
