@@ -23,6 +23,7 @@ DECAYS = {"sgd": 1e-4, "adam": 1e-4, "adamw": 1e-2}  # He 2015; torch's own for 
 LABELS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 SCHEDULES = {"constant": "constant", "step": "step", "cosine": "cosine", "one_cycle": "one cycle"}
 _RANGE = (1e-5, 10.0)
+_APART = 0.01  # of training loss: less is no sign of weights that are still on their way
 _BELOW = 10.0  # the rate that is used is so much below the one with the lowest loss
 _SMOOTHED = 5  # steps of the range test whose losses are averaged
 
@@ -306,7 +307,7 @@ def verdict(result: StudyResult) -> Verdict:
     why = (
         "; the training loss says why: in so short a training the weights are still on their way, and a rate that "
         "falls stops them there"
-        if losses.mean() > 0
+        if losses.mean() > _APART
         else ""
     )
     return Verdict("not repeated", told + why, tolerance)
