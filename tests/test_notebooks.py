@@ -23,6 +23,18 @@ LONGER = {
     },
     "07_time_machine": {"epochs": 6},  # it looks at step 60
     "10_recipes": {"seeds": 1, "depth": 14, "deepest": 26, "quick": {"epochs": 1, "width": 2}},
+    "11_when_not_to_use_one": {
+        "few": {"depths": (8, 14), "repair_depth": 8, "images": (20, 60), "steps": 2, "width": 2, "seeds": 1},
+        "quick": {
+            "data": "digits",
+            "images": 60,
+            "tests": 50,
+            "width": 2,
+            "trees": 3,
+            "rounds": 1,
+            "epochs": 1,
+        },
+    },
 }
 SMALL = """
 import functools
