@@ -50,6 +50,7 @@ ipywidgets.Widget.close_all()
 
 ERROR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"  # or a warning
 
+LONG_S = 300.0  # what a busy machine may take; nobody waits for it who need not
 FAILED = pytest.StashKey[bool]()
 
 
@@ -92,7 +93,7 @@ class Lab:
 
     def api(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(f"{self.url}/api/{path}?token={TOKEN}", method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=LONG_S) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
@@ -135,7 +136,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     lab = Lab(folder, port)
-    for _ in range(720):
+    for _ in range(4 * int(LONG_S)):
         try:
             lab.api("status")
             break
@@ -148,7 +149,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         lab.shut_kernels(all_of_them=True)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(LONG_S)
         log.close()
 
 
@@ -175,7 +176,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def pages_of(browser: Any, lab: Lab) -> Iterator[Any]:
     """A context whose pages share JupyterLab's scripts, which are fetched and compiled once."""
     context = browser.new_context(viewport=VIEWPORT)
-    context.set_default_timeout(240_000)
+    context.set_default_timeout(1000 * LONG_S)
     context.said = []  # on the consoles of its pages
     context.on("console", lambda message: context.said.append(f"{message.type}: {message.text[:300]}"))
     yield context
@@ -314,11 +315,12 @@ def wait_for_kernel(page: Any) -> None:
     """Wait until the open notebook has its kernel; earlier commands would bring a dialog."""
     name = notebook_of(page)
     origin = page.url.split("/lab/")[0]
-    for _ in range(240):
-        sessions = page.request.get(f"{origin}/api/sessions?token={TOKEN}").json()
-        if any(s["path"] == name and s["kernel"]["execution_state"] == "idle" for s in sessions):
-            break
-        page.wait_for_timeout(250)
+
+    def is_idle() -> bool:
+        sessions = page.request.get(f"{origin}/api/sessions?token={TOKEN}", timeout=1000 * LONG_S).json()
+        return any(s["path"] == name and s["kernel"]["execution_state"] == "idle" for s in sessions)
+
+    until(page, is_idle)
     page.wait_for_timeout(500)
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
 
@@ -331,12 +333,34 @@ def run_all(page: Any) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
-def until(page: Any, condition: Callable[[], Any], seconds: float = 240.0) -> None:
+def until(page: Any, condition: Callable[[], Any], what: str = "it") -> None:
     """Wait for what only Python can ask."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + LONG_S
     while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        page.wait_for_timeout(300)
+        assert time.monotonic() < end, f"{what} did not happen in time"
+        page.wait_for_timeout(100)
+
+
+def until_is(page: Any, found: Callable[[], Any], expected: Any, what: str = "it") -> None:
+    """Wait until something is as expected; otherwise what it is to the end is told."""
+    end = time.monotonic() + LONG_S
+    while (last := found()) != expected:
+        assert time.monotonic() < end, f"{what} stays {last!r}, not {expected!r}"
+        page.wait_for_timeout(100)
+
+
+def click_until(page: Any, target: Any, condition: Callable[[], Any]) -> None:
+    """Click into the middle of a part of a plot, again where a redraw has moved it meanwhile, as a person would."""
+    for _ in range(int(LONG_S)):
+        target.scroll_into_view_if_needed()
+        box = target.bounding_box()
+        if box is not None:
+            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(30):
+            if condition():
+                return
+            page.wait_for_timeout(100)
+    raise AssertionError("clicked in vain")
 
 
 def save(page: Any, folder: Path) -> None:
@@ -344,7 +368,7 @@ def save(page: Any, folder: Path) -> None:
     path = folder / notebook_of(page)
     before = path.stat().st_mtime_ns
     page.keyboard.press("Control+s")
-    for _ in range(240):
+    for _ in range(4 * int(LONG_S)):
         page.wait_for_timeout(250)
         with contextlib.suppress(ValueError, OSError):  # half written
             cells = nbformat.read(path, as_version=4).cells

@@ -27,7 +27,7 @@ def test_a_report_fills_while_it_trains_and_answers_clicks(training) -> None:
     page.get_by_text("test images of digits", exact=False).first.wait_for()
     press(page, "Pause")  # so that the report has the processor; it goes on below
     press(page, "Fill")
-    until(page, lambda: page.evaluate(DONE) >= 11, 300)
+    until(page, lambda: page.evaluate(DONE) >= 11)
 
     cells = page.locator(".reswork-plot:has(.heatmaplayer image) .nsewdrag:visible").first
     cells.scroll_into_view_if_needed()

@@ -28,5 +28,5 @@ def test_frozen_layers_are_written_into_the_form_and_told(bench) -> None:
     until(page, lambda: not shown.get_by_text("which is not frozen").is_visible())
     press(page, "Start")
     shown.get_by_text("From step 11 on layer1 learns again.").wait_for()
-    assert shown.get_by_text("conv1, bn1 and layer1 are frozen.").is_visible()
+    shown.get_by_text("conv1, bn1 and layer1 are frozen.").wait_for()
     wait_state(page, "finished")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import TimeoutError as TooLate
 
-from tests.browser.conftest import DIGITS, choose_theme, until
+from tests.browser.conftest import DIGITS, choose_theme, click_until, until
 from tests.browser.test_workbench import PATH, press, wait_state, wait_step
 
 PIXELS = (  # different colours in the picture of a figure
@@ -76,12 +76,9 @@ def test_looking_inside_while_it_trains(training) -> None:
 
     page.get_by_label("keep up with the training").uncheck()
     until(page, lambda: page.evaluate(PIXELS, MAPS)[1] > 5)
-    drawn = page.locator(".reswork-network .barlayer .point path").nth(1)
-    drawn.scroll_into_view_if_needed()
-    block = drawn.bounding_box()
-    page.mouse.click(block["x"] + block["width"] / 2, block["y"] + block["height"] / 2)
-    page.wait_for_function("() => document.querySelector('.reswork-maps').innerText.includes('layer1.0')"
-                           " || document.querySelector('.reswork-maps').innerText.includes('layer2.0')")  # fmt: skip
+    maps = page.locator(".reswork-maps")
+    block = page.locator(".reswork-network .barlayer .point path").nth(1)
+    click_until(page, block, lambda: re.search(r"layer[12]\.0", maps.inner_text()))
 
     before = answer(page)
     sketch = page.locator(".reswork-sketch canvas")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import choose_theme
+from tests.browser.conftest import LONG_S, choose_theme
 from tests.store.made_runs import HOSTILE, made_run
 
 BENCH = "import reswork as rw; bench = rw.Workbench(data=rw.datasets.digits()); bench.pages.value = 'Train'; bench"
@@ -118,6 +118,7 @@ def test_hostile_names_run_nothing_on_the_page_or_in_the_exported_one(
         rw.runs(root, search="hacked") + rw.runs(root, search="try-0"), root / "hostile.html"
     )
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 1600})
+    context.set_default_timeout(1000 * LONG_S)
     asked: list[str] = []
     errors: list[str] = []
     exported = context.new_page()

@@ -3,7 +3,7 @@
 import os
 import re
 
-from tests.browser.conftest import choose_theme, until
+from tests.browser.conftest import choose_theme, click_until, until
 
 SHOW = (
     "import torch, reswork as rw; torch.manual_seed(0); data = rw.datasets.digits()",
@@ -40,11 +40,8 @@ def test_a_block_is_deleted_on_the_drawing_and_put_back(bench) -> None:
     assert before > 70
 
     block = page.locator(".reswork-network .barlayer .point path").nth(2)
-    block.scroll_into_view_if_needed()
-    box = block.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     part = page.get_by_role("textbox", name="Part", exact=True)
-    until(page, lambda: re.fullmatch(r"layer\d\.\d", part.input_value()))
+    click_until(page, block, lambda: re.fullmatch(r"layer\d\.\d", part.input_value()))
     press = page.locator(".reswork button")
     press.filter(has_text=re.compile("^Delete$")).click()
     until(page, lambda: accuracy(page) < before - 1)

@@ -52,24 +52,22 @@ def test_masks_are_followed_while_they_are_learned(bench) -> None:
         choose_theme(page, theme)
         press(page, "Train")
         until(page, lambda: page.evaluate(CURVE, "mean IoU") >= 3)
-        titles = page.evaluate(TITLES)
-        assert (
-            "mean IoU, %" in titles and "IoU, %" in titles and not any("accuracy" in each for each in titles)
-        )
+        until(page, lambda: {"mean IoU, %", "IoU, %"} <= {*page.evaluate(TITLES)})
+        assert not any("accuracy" in each for each in page.evaluate(TITLES))
         until(page, lambda: page.evaluate(BARS) >= 1)
         press(page, "Inspect")
         until(page, lambda: newest_moment(page) > 0)
         wait_for_another_moment(page)
-        assert page.evaluate(PIXELS, STRIP)[1] > 50
-        assert coloured(page, STRIP) > 0.02
-        assert page.locator(".reswork-legend").first.is_visible()
+        until(page, lambda: page.evaluate(PIXELS, STRIP)[1] > 50)
+        until(page, lambda: coloured(page, STRIP) > 0.02)
+        page.locator(".reswork-legend").first.wait_for()
         until(page, lambda: page.evaluate(PIXELS, ".reswork-masks")[1] > 20)
-        words = page.locator(".reswork").inner_text()
-        assert "Mean IoU of this picture" in words and "wrong." not in words
-        assert page.evaluate(NOTHING_CUT)
+        page.locator(".reswork", has_text="Mean IoU of this picture").wait_for()
+        assert "wrong." not in page.locator(".reswork").inner_text()
+        page.wait_for_function(NOTHING_CUT)
     press(page, "Pause")  # a new snapshot would begin the maps anew
     wait_state(page, "paused")
     press(page, "Attributions")
     press(page, "Explain")
     until(page, lambda: page.evaluate(ROWS) == 9)  # a head and eight methods
-    assert page.evaluate(PIXELS, METHODS)[1] > 50
+    until(page, lambda: page.evaluate(PIXELS, METHODS)[1] > 50)

@@ -66,7 +66,7 @@ def test_a_killed_kernel_costs_no_run(lab, page) -> None:
     page.get_by_role("button", name="Ok").first.wait_for()  # JupyterLab says that it restarts the kernel
     page.reload()
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-    assert newest_run(lab).interrupted
+    until(page, lambda: newest_run(lab).interrupted)
     run_all(page)
     page.get_by_role("button", name="Resume it").click()
     wait_state(page, "running")

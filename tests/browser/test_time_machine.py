@@ -1,7 +1,6 @@
 """Looking back in a real browser, live and after: every panel turns, a film, two moments, a branch and its tree."""
 
 import re
-import time
 from typing import Any
 
 import pytest
@@ -21,6 +20,13 @@ PICTURE = (  # of the figure in the panel's n-th column whose title begins so
     " const part = grid && [...grid.children].find(p => p.querySelector('.gtitle')?.textContent.startsWith(title));"
     " const image = part && part.querySelector('image');"
     " return image ? (image.getAttribute('href') || image.getAttribute('xlink:href')) : ''; }"
+)
+HELD = (  # the film is held as soon as it has told four steps
+    "selector => { window.seen = new Set(); const told = document.querySelector(selector);"
+    " const look = () => { const step = told.innerText.match(/step [\\d,]+/i); if (step) window.seen.add(step[0]);"
+    "   if (window.seen.size === 4) [...document.querySelectorAll('.reswork-scrubber button')]"
+    "     .find(button => button.innerText === 'Hold')?.click(); };"
+    " new MutationObserver(look).observe(told, {subtree: true, childList: true, characterData: true}); }"
 )
 WEIGHTS = "Filters of"
 MAPS = "Feature maps"
@@ -54,13 +60,13 @@ def picture(page: Any, title: str, column: int = 0) -> str:
 
 
 def test_a_live_training_is_turned_back_and_goes_on(page: Any) -> None:
-    assert page.evaluate(CURSORS) == 0 and "shows now" in told(page)
+    until(page, lambda: page.evaluate(CURSORS) == 0 and "shows now" in told(page))
     to_the_beginning(page)
     until(page, lambda: page.evaluate(CURSORS) >= 3)  # each curve has its line at the step
     page.get_by_text("At this moment", exact=True).click()
     for title in (STRIP, MAPS, WEIGHTS):
         until(page, lambda title=title: picture(page, title))
-    assert page.evaluate(PIXELS, ".reswork-past .reswork-grid")[1] > 20
+    until(page, lambda: page.evaluate(PIXELS, ".reswork-past .reswork-grid")[1] > 20)
     first = picture(page, WEIGHTS)
     page.locator(
         ".reswork-past", has_text=re.compile(r"accuracy \d+(\.\d)?% on 500 test pictures")
@@ -98,14 +104,10 @@ def test_the_film_plays_and_a_branch_grows_from_the_moment_where_it_is_held(lab:
     press(page, "Stop")
     wait_state(page, "stopped")
     to_the_beginning(page)
+    page.evaluate(HELD, TOLD)
     press(page, "Play")
-    seen: set[str] = set()
-    end = time.monotonic() + 60
-    while len(seen) < 4:
-        assert time.monotonic() < end, f"the film shows {seen} only"
-        seen.add(told(page).split(" moments")[0])
-        page.wait_for_timeout(100)
-    press(page, "Hold")
+    page.wait_for_function("() => window.seen.size >= 4")
+    page.locator(".reswork").get_by_role("button", name="Play", exact=True).wait_for()
 
     page.locator(".reswork-past").get_by_text("Branch here", exact=True).first.click()
     rate = page.locator(".reswork-past").get_by_label("Learning rate")

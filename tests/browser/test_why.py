@@ -49,7 +49,7 @@ def test_an_image_is_clicked_and_explained(bench) -> None:
                 heading.scroll_into_view_if_needed()
                 page.wait_for_timeout(700)
                 page.screenshot(path=Path(folder) / f"why-{theme[11:].lower()}-{number}.png")
-    assert not page.evaluate(
+    page.wait_for_function(
         "() => [...document.querySelectorAll('.reswork-why .reswork-plot')]"
-        ".some(plot => plot.scrollWidth > plot.clientWidth + 2)"
+        ".every(plot => plot.scrollWidth <= plot.clientWidth + 2)"
     )

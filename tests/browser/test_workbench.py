@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import reswork as rw
-from tests.browser.conftest import COMMON, ROOT, choose_theme, run_all, save, until
+from tests.browser.conftest import COMMON, ROOT, choose_theme, run_all, save, until, until_is
 
 LOSS = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
 PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(p => p.getTotalLength()))"
@@ -83,6 +83,10 @@ def newest_run(lab) -> rw.SavedRun:
     return rw.runs(lab.folder / "runs")[0]
 
 
+def states(lab) -> list[rw.RunState]:
+    return [run.state for run in rw.runs(lab.folder / "runs")]
+
+
 def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
     page = workbench
     handle = page.locator(".reswork .slider-container .noUi-handle:visible").first
@@ -129,10 +133,10 @@ def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
 
     press(page, "Stop")
     wait_state(page, "stopped")
-    assert newest_run(lab).state is rw.RunState.STOPPED
+    until_is(page, lambda: newest_run(lab).state, rw.RunState.STOPPED)
     press(page, "Start")
     wait_state(page, "running")
-    assert len(rw.runs(lab.folder / "runs")) == 2
+    until_is(page, lambda: len(rw.runs(lab.folder / "runs")), 2)
     press(page, "Stop")
     wait_state(page, "stopped")
 
@@ -194,8 +198,8 @@ def test_every_page_is_legible_and_accessible_in_both_themes_at_both_widths(work
             for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug"):
                 press(page, sheet)
                 page.wait_for_function(FITS)
-                assert page.evaluate(EMPTY_MENUS) == 0, f"a menu on {sheet} shows nothing"
-                assert page.evaluate(OVERLAPS) == [], sheet
+                until_is(page, lambda: page.evaluate(EMPTY_MENUS), 0, f"number of empty menus on {sheet}")
+                until_is(page, lambda: page.evaluate(OVERLAPS), [], f"overlaps on {sheet}")
                 if width == 1280:
                     assert serious_findings(page, rules) == [], f"{sheet}, {theme}"
     choose_theme(page, "JupyterLab Light")
@@ -219,7 +223,7 @@ def test_the_keyboard_alone_starts_and_stops(lab, workbench) -> None:
     reach(page, "Stop", "Tab", 5)
     page.keyboard.press("Space")
     wait_state(page, "stopped")
-    assert [run.state for run in rw.runs(lab.folder / "runs")] == [rw.RunState.STOPPED]
+    until_is(page, lambda: states(lab), [rw.RunState.STOPPED])
 
 
 def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -> None:
@@ -236,8 +240,9 @@ def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -
     press(second, "Stop")
     wait_state(second, "stopped")
     wait_state(page, "stopped")
-    assert [run.state for run in rw.runs(lab.folder / "runs")] == [rw.RunState.STOPPED]
-    assert second.evaluate(STEP) == page.evaluate(STEP) >= step + 3
+    until_is(page, lambda: states(lab), [rw.RunState.STOPPED])
+    until(page, lambda: second.evaluate(STEP) == page.evaluate(STEP))
+    assert page.evaluate(STEP) >= step + 3
 
 
 def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, workbench) -> None:
@@ -246,15 +251,19 @@ def test_a_saved_notebook_keeps_a_picture_and_a_new_kernel_offers_the_run(lab, w
     wait_step(page, 10)
     press(page, "Stop")
     wait_state(page, "stopped")
-    page.wait_for_timeout(1000)
-    save(page, lab.folder)
-    kept = [
-        output["data"]
-        for cell in nbformat.read(lab.folder / COMMON, as_version=4).cells
-        for output in cell.get("outputs", [])
-        if "text/html" in output.get("data", {})
-    ]
-    assert "stopped, step" in kept[-1]["text/plain"]
+    kept: list[dict[str, str]] = []
+
+    def has_kept_the_end() -> bool:
+        save(page, lab.folder)
+        kept[:] = [
+            output["data"]
+            for cell in nbformat.read(lab.folder / COMMON, as_version=4).cells
+            for output in cell.get("outputs", [])
+            if "text/html" in output.get("data", {})
+        ]
+        return bool(kept) and "stopped, step" in kept[-1]["text/plain"]
+
+    until(page, has_kept_the_end, "a picture of the end in the file")
     picture = Image.open(
         io.BytesIO(base64.b64decode(kept[-1]["text/html"].split("base64,")[1].split('"')[0]))
     )

@@ -19,14 +19,19 @@ function head(model, [key, label]) {
   return cell;
 }
 
-function row(model, run) {
+// Ticks of this page that the kernel's rows don't have yet: rows of an earlier click don't take them away again.
+function row(model, run, pending) {
   const line = made("tr", null);
   const tick = made("input", null, {
     type: "checkbox", "aria-label": `Draw ${run.name} over the present run`, title: `Draw ${run.name} over the present run`,
     "data-key": `tick/${run.name}`,
   });
-  tick.checked = run.ticked;
-  tick.onchange = () => model.send({ kind: tick.checked ? "tick" : "untick", name: run.name });
+  if (pending.get(run.name) === run.ticked) pending.delete(run.name);
+  tick.checked = pending.get(run.name) ?? run.ticked;
+  tick.onchange = () => {
+    pending.set(run.name, tick.checked);
+    model.send({ kind: tick.checked ? "tick" : "untick", name: run.name });
+  };
   const first = made("td", null);
   first.append(tick);
   const buttons = made("td", null, { class: "reswork-row-buttons" });
@@ -46,12 +51,13 @@ function row(model, run) {
 
 function render({ model, el }) {
   el.classList.add("reswork-runs");
+  const pending = new Map();
   const draw = () => {
     const held = el.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const table = made("table", null);
     const heads = made("tr", null);
     heads.append(made("th", null), made("th", null), ...model.get("columns").map((column) => head(model, column)));
-    table.append(heads, ...model.get("rows").map((run) => row(model, run)));
+    table.append(heads, ...model.get("rows").map((run) => row(model, run, pending)));
     el.replaceChildren(table);
     if (held) [...el.querySelectorAll("[data-key]")].find((each) => each.dataset.key === held)?.focus();
   };
