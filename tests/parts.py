@@ -1,10 +1,13 @@
-"""All tests in three parts: those that drive a page beside all that share the machine; then those that want it alone.
+"""All tests in three parts: those that drive a page, beside all others; of these last those that fill the machine.
 
 ``python -m tests.parts [arguments of pytest]``; each part gets the arguments. Also a plugin of pytest, which leaves to
 each part its tests. Pages mostly wait, so that two other processes use what is left of the machine meanwhile; these
-are nice: a page gets the processor as soon as it wants it, as if it were alone.
+are nice: a page gets the processor as soon as it wants it, as if it were alone. What starts several processes itself
+("alone") follows when these two are done, whether or not pages are still driven: it wants no others of its kind beside
+it, but holds on a busy machine as all tests do.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +21,7 @@ PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; al
 TESTS = Path(__file__).parent
 PAGES = TESTS / "browser"
 ALONE = re.compile(r"\b(?:serial|gpu|device)\b")  # what a file speaks of that has tests for "alone"
+MOST_REPEATED = 2  # tests of pages that failed: more are no accident
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -73,16 +77,38 @@ def main(arguments: list[str]) -> int:
     """All parts; 0 if all went well, also where one of them had nothing to do."""
     base = [sys.executable, "-m", "pytest", "-p", "tests.parts"]
     single = os.environ | {"OMP_NUM_THREADS": "1"}  # page, server, training and other tests share the cores
-    with tempfile.TemporaryFile("w+") as said:
-        pages = subprocess.Popen(
-            [*base, "--part=pages", *arguments], env=single, stdout=said, stderr=subprocess.STDOUT
-        )
+    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as said:
+        with_pages = [*base, "--part=pages", "-o", f"cache_dir={cache}", *arguments]
+        pages = subprocess.Popen(with_pages, env=single, stdout=said, stderr=subprocess.STDOUT)
         together = subprocess.run([*base, "--part=together", "--numprocesses=2", *arguments], env=single)
-        codes = [together.returncode, pages.wait()]
+        alone = subprocess.run([*base, "--part=alone", *arguments], env=single)
+        of_pages = pages.wait()
         said.seek(0)
         print(said.read(), flush=True)
-    codes.append(subprocess.run([*base, "--part=alone", *arguments], env=single).returncode)
-    return outcome(codes)
+        failed = failed_of(Path(cache))
+        if of_pages == pytest.ExitCode.TESTS_FAILED and 0 < len(failed) <= MOST_REPEATED:
+            print(repeated(failed, "is run once more"), flush=True)
+            of_pages = subprocess.run([*with_pages, "--last-failed"], env=single).returncode
+            end = "passed when it was run once more: find out why" if not of_pages else "failed again"
+            print(repeated(failed, end), flush=True)
+    return outcome([together.returncode, alone.returncode, of_pages])
+
+
+def failed_of(cache: Path) -> list[str]:
+    """The tests that pytest noted as failed."""
+    noted = cache / "v" / "cache" / "lastfailed"
+    return sorted(json.loads(noted.read_text(encoding="utf-8"))) if noted.exists() else []
+
+
+def repeated(tests: list[str], what: str) -> str:
+    """What nobody should miss in the output.
+
+    >>> print(repeated(["tests/browser/test_a.py::test_b"], "failed again"))
+    !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
+    A PAGE'S TEST THAT FAILED failed again: tests/browser/test_a.py::test_b
+    !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
+    """
+    return "\n".join(["!" * 80, *(f"A PAGE'S TEST THAT FAILED {what}: {test}" for test in tests), "!" * 80])
 
 
 def outcome(codes: list[int]) -> int:

@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests import parts
 from tests.parts import PAGES, PARTS, foreign, pytest_collection_modifyitems
 
 
@@ -37,3 +39,32 @@ def test_a_test_whose_file_its_part_does_not_read_is_refused(tmp_path) -> None:
     config = SimpleNamespace(getoption=lambda _name: "together")
     with pytest.raises(pytest.UsageError, match="would run in no part: alone ignores its file"):
         pytest_collection_modifyitems(config, [Item("serial", path=tmp_path / "test_elsewhere.py")])
+
+
+@pytest.mark.parametrize(
+    ("failed", "again", "code", "said"),
+    [
+        (0, 0, 0, ""),
+        (1, 0, 0, "passed when it was run once more: find out why: test_0"),
+        (2, 1, 1, "failed again: test_1"),
+        (3, 0, 1, ""),  # no accident
+    ],
+)
+def test_a_page_that_failed_is_driven_once_more_and_loudly(
+    failed, again, code, said, monkeypatch, capsys
+) -> None:
+    def of_pages(command, **_how):
+        cache = Path(next(each for each in command if each.startswith("cache_dir=")).split("=", 1)[1])
+        (cache / "v" / "cache").mkdir(parents=True)
+        noted = {f"test_{place}": True for place in range(failed)}
+        (cache / "v" / "cache" / "lastfailed").write_text(json.dumps(noted))
+        return SimpleNamespace(wait=lambda: int(failed > 0))
+
+    def run(command, **_how):
+        return SimpleNamespace(returncode=again if "--last-failed" in command else 0)
+
+    monkeypatch.setattr(parts.subprocess, "Popen", of_pages)
+    monkeypatch.setattr(parts.subprocess, "run", run)
+    assert parts.main([]) == code
+    told = capsys.readouterr().out
+    assert said in told and ("A PAGE'S TEST" in told) == bool(said)

@@ -32,8 +32,9 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
 _FROM_DATA = ("in_channels", "num_classes", "head")
+_OF_CODE = ("dims", "vocabulary")  # the form is about images
 _DEFAULTS: dict[str, Any] = {
-    **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
+    **{field.name: field.default for field in fields(ResNetConfig) if field.name not in (*_FROM_DATA, *_OF_CODE)},
     "form": "cifar",
     "exact_depth": None,
 }

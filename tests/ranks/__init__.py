@@ -15,14 +15,14 @@ from typing import Any
 
 _CONTEXT = mp.get_context("forkserver")  # one process imports torch, all others are its children
 _CONTEXT.set_forkserver_preload(["tests.ranks.jobs"])
-_SURELY_S = 60.0
+_SURELY_S = 300.0
 
 
 @dataclass
 class Outcome:
     """How one rank ended."""
 
-    code: int | None  # None: it had to be killed after a minute
+    code: int | None  # None: it had to be killed after five minutes
     value: Any = None
     error: str = ""  # the last line of its traceback
     said: str = ""  # on stdout and stderr

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="torchrun's ranks need fork"),
 ]
 
-AT_MOST_S = 30.0  # nobody hangs for longer
+AT_MOST_S = 300.0  # nobody hangs for longer
 
 
 def furthest(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
