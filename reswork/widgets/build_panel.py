@@ -34,7 +34,11 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
 _FROM_DATA = ("in_channels", "num_classes", "head")
 _OF_CODE = ("dims", "vocabulary")  # the form is about images
 _DEFAULTS: dict[str, Any] = {
-    **{field.name: field.default for field in fields(ResNetConfig) if field.name not in (*_FROM_DATA, *_OF_CODE)},
+    **{
+        field.name: field.default
+        for field in fields(ResNetConfig)
+        if field.name not in (*_FROM_DATA, *_OF_CODE)
+    },
     "form": "cifar",
     "exact_depth": None,
 }
