@@ -1,6 +1,7 @@
 """Figures: numbers in, a plotly figure out; no torch, no widgets, the same picture for the same numbers."""
 
 from reswork.figures import blocks, layers
+from reswork.figures.answer_views import signal_answers, true_class_probabilities, value_answers
 from reswork.figures.blocks import *
 from reswork.figures.causes import carriers, parting, top_answers, turning, votes
 from reswork.figures.changes import changes
@@ -89,6 +90,7 @@ __all__ = [
     "run_tree",
     "schedule",
     "shortcut_attributions",
+    "signal_answers",
     "slices",
     "study_bars",
     "study_lines",
@@ -96,9 +98,11 @@ __all__ = [
     "top_answers",
     "trade_off",
     "training_path",
+    "true_class_probabilities",
     "trust_curves",
     "turning",
     "under_masks",
+    "value_answers",
     "votes",
     "weight_path",
     "with_cursor",

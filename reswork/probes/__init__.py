@@ -6,6 +6,7 @@ from reswork.probes.attribution_methods import METHODS, MethodSpec
 from reswork.probes.baselines import BASELINES
 from reswork.probes.capture import watched
 from reswork.probes.channels import channel_examples, feature_maps
+from reswork.probes.curve_map import curve_map
 from reswork.probes.forecast import forecast
 from reswork.probes.initialisation import initialisation
 from reswork.probes.kernels import filters
@@ -34,6 +35,7 @@ __all__ = [
     "block_names",
     "channel_examples",
     "cka",
+    "curve_map",
     "feature_maps",
     "filters",
     "forecast",

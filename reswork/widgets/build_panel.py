@@ -1,6 +1,6 @@
 """Build: the form for a network, its drawing, and what it costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -10,7 +10,6 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import Head
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
@@ -31,14 +30,9 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes", "head")
-_OF_CODE = ("dims", "vocabulary")  # the form is about images
+_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary")
 _DEFAULTS: dict[str, Any] = {
-    **{
-        field.name: field.default
-        for field in fields(ResNetConfig)
-        if field.name not in (*_FROM_DATA, *_OF_CODE)
-    },
+    **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
     "exact_depth": None,
 }
@@ -106,10 +100,9 @@ class BuildPanel:
         depth = config.depth if config.depth in slider else slider[0]
         self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
 
-    def set_input(self, input_shape: tuple[int, ...], classes: int, head: Head = "classifier") -> None:
-        """Fit stem and head to a data set's images ``(C, H, W)``, its number of classes and what is asked."""
-        self._input_shape = input_shape
-        self._from_data = dict(zip(_FROM_DATA, (input_shape[0], classes, head), strict=True))
+    def set_input(self, input_shape: tuple[int, ...], fields: Mapping[str, Any]) -> None:
+        """Fit stem and head to a data set's inputs and to what is asked, as `Task.head` says it."""
+        self._input_shape, self._from_data = input_shape, dict(fields)
         self.form.renew()
 
     def _update(self) -> None:
@@ -234,8 +227,10 @@ def _sums_html(sheet: SpecSheet) -> str:
         "multiply-adds, one picture": _si(sheet.macs),
         "memory to train, one picture": _mib(sheet.activation_bytes),
         "memory to predict": _mib(sheet.inference_bytes),
-        "one output sees": f"{sheet.receptive_field} pixels",
+        "one output sees": f"{sheet.receptive_field} {'pixels' if sheet.config.dims > 1 else 'moments'}",
     }
+    if not sheet.config.dims:
+        del sums["one output sees"]  # all of its row
     rows = "".join(f"<div><span>{escape(k)}</span><b>{escape(v)}</b></div>" for k, v in sums.items())
     return f'<div class="reswork-sums">{rows}</div>'
 

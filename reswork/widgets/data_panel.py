@@ -22,9 +22,14 @@ MENU = {
     "Digits: handwritten": "digits",
     "Shapes: drawn": "shapes",
     "Scenes: drawn, with masks": "scenes",
+    "Pulses: simulated signals": "pulses",
+    "Traffic: simulated, next day": "traffic",
+    "Cancer: a table": "cancer",
+    "Fraud: a simulated table": "fraud",
+    "Languages of names: texts": "languages",
     "CIFAR-10 (download)": "cifar10",
     "CIFAR-100 (download)": "cifar100",
-    "My own pictures": "own",
+    "My own data": "own",
 }
 EXAMPLES = 20
 
@@ -97,7 +102,7 @@ class DataPanel:
         self.source.clear_errors()
         if not name:
             self.source.show_error(
-                "path", "Give the path of a folder, a zip or an npz file.", otherwise="path"
+                "path", "Give the path of a folder, a zip, an npz, a CSV or a .ts file.", otherwise="path"
             )
             return
         self._tell(f'<span class="reswork-muted">Reading {escape(name)} ...</span>', reading=True)
@@ -153,17 +158,30 @@ class DataPanel:
             self._draw_status()
 
     def _draw(self) -> None:
-        self.examples.show(_examples(self.data))
-        self.counts.show(_counts(self.data))
+        examples, counts = _examples(self.data), _counts(self.data)
+        for place, figure in ((self.examples, examples), (self.counts, counts)):
+            place.layout.display = "none" if figure is None else None
+            if figure is not None:
+                place.show(figure)
         self._draw_augmented()
         self._draw_status()
 
     def _draw_augmented(self) -> None:
+        self.augmented.layout.display = None if self.data.input_kind == "images" else "none"
+        if self.data.input_kind != "images":
+            return
         self.augmented.show(_augmented(self.data, self.augmentation or Augmentation(), self._picture))
+
+    def _no_augmentation(self) -> str:
+        if self.data.input_kind in ("images", "signals"):
+            return ""
+        return " <i>Nothing is augmented: columns and signs have no neighbours to be moved to.</i>"
 
     def _draw_status(self) -> None:
         self._own.layout.display = None if self.source.values["name"] == "own" else "none"
-        self._status.value = self._told or escape(self.data.summary()) + _skipped_html(self.data)
+        self._status.value = self._told or escape(
+            self.data.summary()
+        ) + self._no_augmentation() + _skipped_html(self.data)
         self.load.disabled = self._is_reading
 
 
@@ -173,7 +191,8 @@ def _source_fields(data: Dataset) -> dict[str, Field]:
                       value=data.name if data.name in MENU.values() else "own"),
         "path": Field("Path", w.Text,
                       "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
-                      "or an npz with images and labels.", read=str.strip,
+                      "or an npz with images and labels; a CSV table whose last column is told, a .ts file, "
+                      "wave files.", read=str.strip,
                       placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
     }  # fmt: skip
 
@@ -191,7 +210,15 @@ def _augmentation_fields() -> dict[str, Field]:
 
 
 def _examples(data: Dataset) -> Any:
-    """A few pictures, of each class in turn; of masks, each with its mask over it."""
+    """A few pictures, of each class in turn; of masks, each with its mask over it; of signals some curves."""
+    if data.input_kind == "signals":
+        split = data.train.take(slice(0, 5))
+        titles = [f"training signal {row}" for row in range(len(split))]
+        if data.target_kind == "labels":
+            titles = [data.classes[label] for label in split.labels.tolist()]
+        return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles)
+    if data.input_kind != "images":
+        return None
     if data.target_kind == "masks":
         images, masks = (
             part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.masks)
@@ -228,6 +255,8 @@ def in_colour(images: np.ndarray) -> np.ndarray:
 
 
 def _counts(data: Dataset) -> Any:
+    if data.target_kind == "values":
+        return None
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},
         data.classes,

@@ -25,6 +25,7 @@ from reswork.training.checks import check_layers
 from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
 from reswork.training.run import active_runs
+from reswork.widgets.answers_panel import AnswersPanel
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.debug_panel import DebugPanel
@@ -43,6 +44,7 @@ from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
 
+_IMAGES_ONLY = "Report and reasons are of pictures; for signals, tables and texts see the page Inspect."
 PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug")
 
 
@@ -112,14 +114,16 @@ class Workbench(w.VBox):
         )
         self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
         self._look_row = Part(self._made_look_row, self._look_at_newest)
+        self.answers = AnswersPanel()
+        self._images_only = Part(lambda: [w.HTML(f'<span class="reswork-muted">{_IMAGES_ONLY}</span>')])
         self._sheets = {
             "Build": (self.build.view,),
             "Data": (self.data_panel.view,),
             "Recipe": (self.recipe_panel.view, self.engine.view),
             "Train": (self.run_view.plots, self.runs_panel.view),
             "Inside": (self.inside.view,),
-            "Inspect": (self.film.view, self._look_row, self.inspector.view),
-            "Debug": (self.debug.view,),
+            "Inspect": (self.film.view, self._look_row, self.inspector.view, self.answers.view),
+            "Debug": (self.debug.view, self._images_only),
         }
         self.children = (
             *(
@@ -140,7 +144,7 @@ class Workbench(w.VBox):
         self._data_changed()
         if recipe is not None:
             self.recipe_panel.set(recipe)
-            self.data_panel.set_augmentation(recipe.augmentation)
+            self.data_panel.set_augmentation(recipe.augmentation.fitting(self.data.input_kind))
         self._attach()
         if self.run is None:
             self._turn_to("Build")
@@ -219,6 +223,7 @@ class Workbench(w.VBox):
         """Take the workbench off the page and free all its widgets; a run that goes on is not touched."""
         self.run_view.refresher.stop()
         self.film.close()
+        self.answers.close()
         self.time_machine.close()
         self.inspector.close()
         self.debug.close()
@@ -257,16 +262,25 @@ class Workbench(w.VBox):
                     self.recipe_panel.show_fine_tuning()
 
     def _turn_to(self, page: str) -> None:
-        for name, parts in self._sheets.items():
-            if name != page:
-                for part in parts:
-                    part.hide()
-        for part in self._sheets[page]:
+        shown = [part for part in self._sheets[page] if self._fits(part)]
+        for part in chain.from_iterable(self._sheets.values()):
+            if part not in shown:
+                part.hide()
+        for part in shown:
             part.show()
+
+    def _fits(self, part: object) -> bool:
+        """Whether a part of a page is for what the data set holds; most parts are for everything."""
+        of_images = (self.film.view, self._look_row, self.inspector.view, self.debug.view)
+        of_others = (self.answers.view, self._images_only)
+        return part not in (of_others if self.data.input_kind == "images" else of_images)
 
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
+        if self.data.input_kind != "images" or (not run.is_live and len(run.input_shape) != 3):
+            self._follow_others(run)
+            return
         self.debug.watch(run, self.data)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)
@@ -278,6 +292,15 @@ class Workbench(w.VBox):
         else:
             self.inspector.set_data(self.data)
             self._follow_saved(run)
+
+    def _follow_others(self, run: AnyRun) -> None:
+        """Let the page Inspect show what is answered, where inputs are no images."""
+        if (run.dataset_name, run.classes) != (self.data.name, self.data.classes):
+            return
+        if run.is_live:
+            self.answers.follow(run, self.data)
+        elif run.config is not None and run.input_shape == self.data.input_shape:
+            self.answers.look_at(run.model(), self.data, run.steps_done)
 
     def _follow_saved(self, run: SavedRun) -> None:
         """Let the inspector look at the final network, where it was built here for these pictures."""
@@ -334,13 +357,16 @@ class Workbench(w.VBox):
 
     def _data_changed(self) -> None:
         data = self.data_panel.data
-        self.build.set_input(data.input_shape, len(data.classes), task_for(data).head(data)["head"])
+        self.build.set_input(data.input_shape, task_for(data).head(data))
+        if hasattr(self, "_sheets"):
+            self._turn_to(self.pages.value)
         if hasattr(self, "recipe_panel"):
             self.recipe_panel.set_images(len(data.train))
-            self.recipe_panel.set_augmentation(self.data_panel.augmentation or Augmentation())
+            chosen = self.data_panel.augmentation or Augmentation()
+            self.recipe_panel.set_augmentation(chosen.fitting(data.input_kind))
 
     def _preset_chosen(self, recipe: Recipe) -> None:
-        self.data_panel.set_augmentation(recipe.augmentation)
+        self.data_panel.set_augmentation(recipe.augmentation.fitting(self.data.input_kind))
 
     def _show_plan(self) -> None:
         if not hasattr(self, "_plan"):

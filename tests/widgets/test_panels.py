@@ -30,7 +30,7 @@ def wait_for(condition, seconds: float = 300.0) -> None:
 def test_every_family_builds_and_no_menu_is_empty(family: str) -> None:
     panel = BuildPanel()
     panel.view.show()
-    panel.set_input((3, 64, 64), 7)
+    panel.set_input((3, 64, 64), {"in_channels": 3, "num_classes": 7})
     panel.set(**FAMILIES[family])
     assert panel.config is not None, [f.error for f in panel.form.fields.values() if f.error]
     assert (panel.config.in_channels, panel.config.num_classes) == (3, 7)
@@ -52,7 +52,7 @@ def test_every_family_builds_and_no_menu_is_empty(family: str) -> None:
 def test_a_config_goes_through_the_form_unchanged(config: rw.ResNetConfig) -> None:
     panel = BuildPanel()
     panel.view.show()
-    panel.set_input((3, 64, 64), 10)
+    panel.set_input((3, 64, 64), {"in_channels": 3, "num_classes": 10})
     panel.set_config(config)
     assert panel.config is not None
     assert panel.config.resolved() == config.resolved()
@@ -61,11 +61,11 @@ def test_a_config_goes_through_the_form_unchanged(config: rw.ResNetConfig) -> No
 def test_the_data_set_decides_the_head() -> None:
     panel = BuildPanel()
     panel.view.show()
-    panel.set_input((3, 64, 64), 7, head="unet")
+    panel.set_input((3, 64, 64), {"in_channels": 3, "num_classes": 7, "head": "unet"})
     panel.set(residual=False)
     assert panel.config is not None and panel.sheet is not None
     assert panel.config.label == "U-Net on Plain-20" and panel.sheet.output_shape == (7, 64, 64)
-    panel.set_input((3, 64, 64), 7)
+    panel.set_input((3, 64, 64), {"in_channels": 3, "num_classes": 7})
     assert panel.config is not None and panel.config.label == "Plain-20"
 
 

@@ -87,7 +87,7 @@ def test_with_other_data_the_masks_are_gone(data) -> None:
 def test_the_form_builds_a_u_net_for_masks_and_the_data_panel_shows_them(data) -> None:
     build = BuildPanel()
     head = rw.tasks.task_for(data).head(data)
-    build.set_input(data.input_shape, len(data.classes), head["head"])
+    build.set_input(data.input_shape, head)
     assert build.config is not None and build.config.head == "unet" and build.config.num_classes == 7
     shown = DataPanel(data, lambda: None)
     shown.view.show()

@@ -1,0 +1,122 @@
+"""What a network answers to a few test signals, rows or texts, looked at while it learns."""
+
+import time
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import torch
+from torch import nn
+
+from reswork import figures
+from reswork.datasets import Dataset, normalise, words_of
+from reswork.probes.curve_map import curve_map
+from reswork.results.answers import ClassAnswers, ValueAnswers
+from reswork.tasks import task_for
+from reswork.tasks.baselines import tells_differences
+from reswork.training.live_run import LiveRun
+from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.parts import Part
+from reswork.widgets.refresh import Refresher
+
+INTERVAL_S = 2.0
+_SIGNALS = 5
+_ROWS = 500
+
+
+class AnswersPanel:
+    """Truth and answer where inputs are no images, from snapshots of the run every two seconds.
+
+    Attributes:
+        view: the part of the page.
+    """
+
+    def __init__(self) -> None:
+        self._data: Dataset | None = None
+        self._run: LiveRun | None = None
+        self._looked: tuple[nn.Module, int] | None = None
+        self._last_s = 0.0
+        self.view = Part(self._made, self._draw)
+        self.refresher = Refresher(self._shoot, interval_s=0.5, share=0.2)
+
+    def follow(self, run: LiveRun, data: Dataset) -> None:
+        """Follow a run from now on."""
+        self._run, self._data, self._looked = run, data, None
+        self.refresher.start()
+
+    def look_at(self, model: nn.Module, data: Dataset, step: int) -> None:
+        """Show the answers of one network."""
+        self._run, self._data, self._looked = None, data, (model, step)
+        self._draw()
+
+    def close(self) -> None:
+        """Look no more; the widgets are closed with their tree."""
+        self.refresher.stop()
+
+    def _made(self) -> list[w.Widget]:
+        self._note = w.HTML('<span class="reswork-muted">No network yet: start a training first.</span>')
+        self.figure = LiveFigure()
+        self._words = w.HTML()
+        return [self._note, self.figure, self._words]
+
+    def _shoot(self) -> bool:
+        run = self._run
+        if run is None:
+            return False
+        over, step = run.done, run.steps_done
+        due = over or time.monotonic() - self._last_s >= INTERVAL_S
+        if due and self.view.is_shown and (self._looked is None or self._looked[1] != step):
+            self._last_s = time.monotonic()
+            self._looked = run.snapshot(), step
+            self._draw()
+        return not over
+
+    def _draw(self) -> None:
+        if self._looked is None or self._data is None or not self.view.is_shown:
+            return
+        model, step = self._looked
+        figure, words = answers_drawn(model, self._data)
+        self._note.value = (
+            f'<span class="reswork-muted">Test answers of the network after {step:,} steps.</span>'
+        )
+        self.figure.layout.display = "none" if figure is None else None
+        if figure is not None:
+            self.figure.show(figure)
+        self._words.value = words
+
+
+def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
+    """A figure of truth and answer to the first test inputs, or rows of words for texts."""
+    count = _SIGNALS if data.input_kind == "signals" else min(_ROWS, len(data.test))
+    split = data.test.take(slice(0, count))
+    device = next(model.parameters()).device
+    inputs = normalise(split.inputs, data.mean, data.std).to(device)
+    task = task_for(data)
+    with torch.no_grad():
+        answers = task.answers(task.call(model.eval(), inputs))
+    titles = [f"test {row}: {answers.told(row, data.classes)}" for row in range(len(split))]
+    if isinstance(answers, ClassAnswers):
+        labels = split.labels.cpu().numpy()
+        titles = [
+            f"{data.classes[label]}, answered {answers.told(row, data.classes)}"
+            for row, label in enumerate(labels)
+        ]
+        if data.input_kind == "tokens":
+            rows = zip(words_of(data)[:12], titles, strict=False)
+            return None, "<br>".join(f"<b>{escape(text[:80])}</b>: {escape(title)}" for text, title in rows)
+        if data.input_kind == "tables":
+            return figures.true_class_probabilities(answers.probabilities, labels, data.classes), ""
+        maps = curve_map(model, inputs, answers.classes.tolist()) if _has_stages(model) else None
+        return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles, maps=maps), ""
+    assert isinstance(answers, ValueAnswers)
+    truth, told = data.in_units(split.values.view(answers.values.shape)), data.in_units(answers.values)
+    if data.input_kind == "signals" and len(data.classes) > 1:
+        names = [f"test {row}" for row in range(len(split))]
+        before = np.zeros_like(truth) if tells_differences(data) else split.inputs[:, 0].cpu().numpy()
+        return figures.signal_answers(before, names, answers=told, truth=truth), ""
+    return figures.value_answers(truth[:, 0], told[:, 0], data.classes[0]), ""
+
+
+def _has_stages(model: nn.Module) -> bool:
+    return hasattr(model, "layer1")

@@ -1,0 +1,65 @@
+"""The workbench with data that are no images: it trains, and shows what fits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import reswork as rw
+from reswork.widgets.answers_panel import answers_drawn
+from reswork.widgets.workbench import Workbench
+
+SETS = {
+    "signals": lambda: rw.datasets.pulses(train=24, test=12, length=32),
+    "next steps": lambda: rw.datasets.windows(np.sin(np.arange(120.0)), 4, 16, name="sines"),
+    "table": lambda: rw.datasets.cancer().subset(train=40, test=20),
+    "values": lambda: rw.datasets.table(
+        {"a": np.arange(40.0), "b": np.arange(40) % 3, "y": np.arange(40.0)}, "y"
+    ),
+    "texts": lambda: rw.datasets.load("languages").subset(train=32, test=16),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_it_trains_and_shows_what_fits(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = SETS[name]()
+    recipe = rw.Recipe(steps=3, batch_size=8, device="cpu", precision="fp32", compile="off")
+    bench = Workbench(rw.config_for(data, depth=8, width=4), data, recipe, first_steps=False)
+    try:
+        assert bench.config is not None and bench.config.dims == (0 if data.input_kind == "tables" else 1)
+        bench.start()
+        assert bench.run is not None and bench.run.wait(300)
+        headline = rw.tasks.task_for(data).metrics[0]
+        assert np.isfinite(bench.run.history.last(headline.test))
+        for page in ("Data", "Inspect", "Debug", "Inside"):
+            bench.pages.value = page
+        shown = {
+            part for part in (bench.answers.view, bench.inspector.view, bench.debug.view) if part.is_shown
+        }
+        assert not shown
+        bench.pages.value = "Inspect"
+        assert bench.answers.view.is_shown and not bench.inspector.view.is_shown
+        figure, words = answers_drawn(bench.run.model, data)
+        assert (figure is None) == (data.input_kind == "tokens") and (figure is None) == bool(words)
+        saved = rw.load_run(bench.run.directory)
+        assert saved.input_shape == data.input_shape and saved.model().config == bench.config
+        bench.watch(saved)
+    finally:
+        bench.close()
+
+
+def test_images_have_their_own_pages() -> None:
+    bench = Workbench(data=rw.datasets.digits(), first_steps=False)
+    try:
+        bench.pages.value = "Inspect"
+        assert bench.inspector.view.is_shown and not bench.answers.view.is_shown
+        bench.data_panel.set_data(SETS["table"]())
+        assert bench.answers.view.is_shown and not bench.inspector.view.is_shown
+        assert bench.config is not None and bench.config.dims == 0
+        assert torch.equal(bench.data.train.inputs, SETS["table"]().train.inputs)
+        bench.data_panel.set_data(rw.datasets.digits())
+        assert bench.inspector.view.is_shown and bench.config.dims == 2
+    finally:
+        bench.close()
