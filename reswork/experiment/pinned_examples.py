@@ -104,6 +104,8 @@ def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
             shows = (masks == label).flatten(1).any(1).nonzero().flatten().tolist()
             found += [index for index in shows if index not in found][:1]
         return tuple(found or [0])[:count]
+    if data.target_kind != "labels":  # nothing to choose by
+        return tuple(range(min(count, len(data.test))))
     labels = data.test.labels.cpu()
     indices = [(labels == label).nonzero() for label in range(len(data.classes))]
     return tuple(int(index[0]) for index in indices if len(index))[:count]
