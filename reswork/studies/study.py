@@ -18,6 +18,9 @@ from reswork.training.cores import CORES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from torch import nn
+
+    from reswork.datasets.dataset import Dataset
 
 _WRITE_EVERY_S = 5.0
 
@@ -189,6 +192,8 @@ class Study:
         figures: of a result, by title.
         compared: the paper's numbers beside a result's.
         verdict: of a complete result.
+        patient: for some settings and the folder of all studies, a trained network to take blocks out of, and its
+            data, or None where it is not trained yet.
         version: raised where the computation changes, so that old numbers are not taken for new ones.
 
     Example:
@@ -210,6 +215,7 @@ class Study:
     figures: "Callable[[StudyResult], dict[str, go.Figure]]"
     compared: Callable[[StudyResult], tuple[Compared, ...]]
     verdict: Callable[[StudyResult], Verdict]
+    patient: "Callable[[Any, Path], tuple[nn.Module, Dataset] | None] | None" = None
     version: int = 1
 
     def __call__(
@@ -258,6 +264,16 @@ class Study:
         settings = self.settings(settings)
         shelf = self._shelf(settings, folder)
         return self._result(settings, shelf, "") if shelf.numbers else None
+
+    def network(
+        self, settings: Settings | None = None, *, folder: str | Path | None = None
+    ) -> "tuple[nn.Module, Dataset] | None":
+        """A network that it trained with these settings, and its data; None: it has none, or none yet."""
+        return (
+            self.patient(self.settings(settings), studies_folder(folder))
+            if self.patient is not None
+            else None
+        )
 
     def estimate(self, settings: Settings | None = None, **changes: Any) -> Estimate:
         """Seconds and memory that it will need here, measured on a few steps."""

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import safetensors.torch
@@ -31,6 +32,19 @@ class Trained:
 
     model: ResNet
     course: np.ndarray
+
+
+def kept_network(settings: TrainingSettings, config: ResNetConfig, seed: int, root: Path) -> ResNet | None:
+    """A network that a study has trained, in evaluation mode; None: it is not there.
+
+    Args:
+        settings: it was trained with.
+        config: which.
+        seed: of weights and order of images.
+        root: the folder of all studies.
+    """
+    found = _kept(settings, config, seed, root, courses=False)
+    return found.model if found is not None else None
 
 
 def weights(model: torch.nn.Module) -> list[Tensor]:
@@ -70,7 +84,7 @@ def trained(
     Returns:
         One for each config.
     """
-    found = [_kept(settings, config, seed, shelf, courses) for config in configs]
+    found = [_kept(settings, config, seed, shelf.root, courses) for config in configs]
     missing = [index for index, each in enumerate(found) if each is None]
     data = settings.dataset()
     for turn, depth in enumerate(
@@ -126,9 +140,9 @@ def _made(config: ResNetConfig, state: dict[str, Tensor], course: Tensor) -> Tra
 
 
 def _kept(
-    settings: TrainingSettings, config: ResNetConfig, seed: int, shelf: Shelf, courses: bool
+    settings: TrainingSettings, config: ResNetConfig, seed: int, root: Path, courses: bool
 ) -> Trained | None:
-    path = shelf.root / "networks" / f"{_mark(settings, config, seed)}.safetensors"
+    path = root / "networks" / f"{_mark(settings, config, seed)}.safetensors"
     with suppress(OSError, SafetensorError, RuntimeError, KeyError):
         tensors = safetensors.torch.load_file(path)
         course = tensors.pop("course")

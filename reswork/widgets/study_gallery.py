@@ -22,10 +22,12 @@ from reswork.widgets.form import (
     text_of,
 )
 from reswork.widgets.latest_job import LatestJob
+from reswork.widgets.lesion_view import LesionView
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.parts import Part, accordion
 from reswork.widgets.tree import close_tree
+from reswork.widgets.working_view import note
 
 if TYPE_CHECKING:  # studies are above widgets: the gallery gets them handed in
     from reswork.studies.guesses import GuessBook
@@ -115,6 +117,8 @@ class StudyCard(w.VBox):
         self.figures: dict[str, LiveFigure] = {}
         self._place = w.VBox()
         self._worker = LatestJob(self._failed)
+        self._patient, self._opened = w.VBox(), False
+        self._patient_of: Any = None  # settings of the network that is drawn
         self.choices = w.RadioButtons(
             options=study.guess.choices, value=book.of(study.name), layout=w.Layout(width="auto")
         )
@@ -128,6 +132,7 @@ class StudyCard(w.VBox):
             {
                 "Guess first": Part(self._guess_view),
                 "Settings": Part(self._settings_view),
+                **({"Take blocks out": Part(self._patient_view)} if study.patient is not None else {}),
                 "About this study": Part(lambda: [w.HTML(_about(study))]),
             }
         )
@@ -251,6 +256,7 @@ class StudyCard(w.VBox):
             f"begun {escape(result.begun)}."
         )
         self.found.value = _found(result)
+        self._fill_patient()
         self._settle()
 
     def _settle(self) -> None:
@@ -278,6 +284,25 @@ class StudyCard(w.VBox):
 
     def _lock(self) -> None:
         self.choices.disabled = self.noted.disabled = True
+
+    def _patient_view(self) -> list[w.Widget]:
+        self._opened = True
+        self._fill_patient()
+        return [self._patient]
+
+    def _fill_patient(self) -> None:
+        """Show the network that was trained with these settings, for blocks to be clicked away."""
+        settings = self._settings()
+        if not self._opened or settings is None or settings == self._patient_of:
+            return
+        found = self.study.network(settings, folder=self._folder)
+        before = self._patient.children
+        if found is None:
+            self._patient.children = (note("Run it first: then the trained network is drawn here."),)
+        else:
+            self._patient.children, self._patient_of = (LesionView(*found),), settings
+        for each in before:
+            close_tree(each)
 
     def _settings_view(self) -> list[w.Widget]:
         toy = button("Toy", "Settings that take seconds", lambda: self._set(self.study.toy))

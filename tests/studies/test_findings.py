@@ -306,3 +306,12 @@ def test_the_steps_of_a_solver_are_those_of_scipy():
     torch.testing.assert_close(
         ode_solver.solve(twice, points, 8), ode_solver.solve(weights, points, 8), msg="equal blocks share"
     )
+
+
+def test_the_network_to_take_blocks_out_of_is_there_after_the_study(folder):
+    study, settings = rw.studies.lesions, {**SMALL["lesions"], "deleted": (1,), "swapped": (1,), "draws": 1}
+    chosen = study.settings(**settings)
+    assert study.network(chosen, folder=folder) is None
+    result = study(folder=folder, **settings)
+    model, data = study.network(chosen, folder=folder)
+    assert lesions.error_after(model, [], data) == pytest.approx(float(result.numbers["residual/whole"][0]))

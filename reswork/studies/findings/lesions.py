@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from reswork.datasets.dataset import Dataset
     from reswork.models.config import ResNetConfig
+    from reswork.models.network import ResNet
     from reswork.surgery import Operation
 
 _NEAR, _RUINED = 0.05, 0.5  # of error: hardly hurt, and ruined
@@ -157,6 +159,14 @@ def error_after(
     found = evaluate(operated(model, [*operations, *more], data=data), data)
     assert found is not None  # these sets have test images
     return 1 - found.metrics["top1"]
+
+
+def patient(settings: LesionSettings, root: "Path") -> "tuple[ResNet, Dataset] | None":
+    """The residual network of seed 0, if it is trained."""
+    from reswork.studies.trained import kept_network
+
+    found = kept_network(settings, configs_of(settings)["residual"], 0, root)
+    return (found, settings.dataset()) if found is not None else None
 
 
 def cost(settings: LesionSettings) -> Estimate:
@@ -364,4 +374,5 @@ STUDY = Study(
     figures=figures,
     compared=compared,
     verdict=verdict,
+    patient=patient,
 )
