@@ -124,12 +124,14 @@ class Artefact:
         engine, images = self.open(), data.test.images.cpu()
         logits = np.concatenate([engine(self.inputs(part.numpy())) for part in images.split(_BATCH)])
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-        return report(
+        found = report(
             probabilities=shifted / shifted.sum(axis=1, keepdims=True),
             labels=data.test.labels,
             images=images,
             classes=data.classes,
         )
+        found.name = self.folder.name
+        return found
 
     def inputs(self, pixels: np.ndarray) -> np.ndarray:
         """What it takes in for (N, C, H, W) uint8: float32, normalised."""
