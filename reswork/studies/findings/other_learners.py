@@ -28,8 +28,9 @@ NAMES = (
     "residual network",
 )
 ROWS = NAMES[:4]  # that take an image as a row of numbers
-STATES = ("before", "new classes alone", "with some of the old", "anew with all")
+STATES = ("before", "new ones alone", "some old, too", "all anew")
 _RESIDUAL = NAMES.index("residual network")
+_COLOURS = dict(zip(NAMES, (4, 5, 2, 3, 1, 2, 0), strict=True))  # the first four have open marks
 _PUBLISHED = {  # on all 60,000 images
     "logistic regression": ("0.842", f"Xiao 2017, table 3{UNCHECKED}"),
     "random forest": ("0.873", f"Xiao 2017, table 3{UNCHECKED}"),
@@ -237,22 +238,24 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
     numbers = result.numbers
     accuracy = 100 * numbers["accuracy"]
     found = {}
-    for title, key, x, told in (
+    for title, key, factor, x, told in (
         (
             "Accuracy and training time",
             "measured/seconds",
+            1.0,
             "seconds of processor to learn",
             "What a learner needs to learn all classes, and how often it is right afterwards.",
         ),
         (
             "Accuracy and latency",
             "measured/latency",
-            "seconds for one image, median",
+            1000.0,
+            "milliseconds for one image, median",
             "How long one waits for the answer to one image, and how often it is right.",
         ),
     ):
         points = [
-            _point(name, numbers[key][:, place], accuracy[:, place], place)
+            _point(name, factor * numbers[key][:, place], accuracy[:, place])
             for place, name in enumerate(NAMES)
         ]
         found[title] = trade_off(
@@ -260,7 +263,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             title=title,
             x=x,
             y="accuracy, %",
-            summary=f"{_told(result)}.",
+            summary=f"A{_told(result)[1:]}.",
             explained=about(
                 f"{told} Up and to the left is better; the dotted line joins those that none beats in both. "
                 "Bars: the smallest and the largest over the turns; the cost is the middle one.",
@@ -272,13 +275,13 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
     places = [*range(len(STATES))]
     lines = [
         Line.over(
-            f"{NAMES[place]}, {age} classes",
+            f"{NAMES[place]}, {age}",
             places,
             100 * numbers[f"later/{age}"][:, place],
-            colour=colour,
+            colour=_COLOURS[NAMES[place]],
             dashed=age == "new",
         )
-        for colour, place in enumerate((_RESIDUAL, 4, 5, 3))
+        for place in (_RESIDUAL, 4, 5, 3)
         for age in ("old", "new")
     ]
     old = result.settings.old
@@ -287,7 +290,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
         title="New classes arrive",
         x="what was learned",
         y="accuracy, %",
-        summary=f"{_later_told(result)}.",
+        summary=f"In short, {_later_told(result)}.",
         explained=about(
             f"Networks that know {old} classes get the others: the new images alone, the new ones with "
             f"{100 * result.settings.kept:.0f} % of the old, or all of it anew. Solid: accuracy on the old classes, "
@@ -303,9 +306,9 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
     return found
 
 
-def _point(name: str, costs: np.ndarray, worth: np.ndarray, place: int) -> Line:
+def _point(name: str, costs: np.ndarray, worth: np.ndarray) -> Line:
     known = np.isfinite(costs) & np.isfinite(worth)
-    colour, is_row = (place + 1) % len(NAMES), name in ROWS
+    colour, is_row = _COLOURS[name], name in ROWS
     if not known.any():
         nothing = np.array([np.nan])
         return Line(name, nothing, nothing, None, None, colour, is_row)
@@ -323,7 +326,7 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
         told, where = _PUBLISHED[name]
         if not on_fashion and name != "vision transformer":
             told, where = "not known for this data", ""
-        rows.append(Compared(f"{name}: accuracy, and its price", told, where, _priced(numbers, place)))
+        rows.append(Compared(f"accuracy, {name}", told, where, _priced(numbers, place)))
     rows.append(
         Compared(
             "residual network, old classes after learning new ones alone",

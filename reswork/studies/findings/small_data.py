@@ -192,7 +192,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
         "Depth and number of images": study_lines(
             by_depth,
             title="Depth and number of images",
-            summary=f"{_told(result)}.",
+            summary=f"T{_told(result)[1:]}.",
             explained=about(
                 "Errors after the same number of steps, with few training images and with many; dashed: on "
                 "the images that are learned from, in evaluation mode; solid: on others. Bars: smallest and "
@@ -206,7 +206,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
         "What repairs it": study_lines(
             by_repair,
             title="What repairs it",
-            summary=f"Test errors at depth {settings.repair_depth} with each repair. {_repairs_told(result)}.",
+            summary=f"Test errors at depth {settings.repair_depth} with each repair, {_repairs_told(result)}.",
             explained=about(
                 f"Test errors of a network of {settings.repair_depth} layers, trained as it is and with what "
                 "is done against over-fitting.",
