@@ -214,9 +214,11 @@ def mapped(report: "Report", found: EmbeddingMap, colouring: str) -> Any:
     """The figure of a map, coloured by one of `colourings`."""
     groups = colourings(report)[colouring]
     titles = [title.replace("\n", ", ") for title in titles_of(report, found.images)]
-    title = {"Class": "Images by class", "Right and wrong": "Right and wrong answers"}.get(
-        colouring, colouring
-    )
+    title = {
+        "Class": "Images by class",
+        "Right and wrong": "Right and wrong answers",
+        SPLIT: "Images by split",
+    }.get(colouring, colouring)
     names = [groups[row] for row in found.images]
     return figures.embedding_map(found, names, titles, title=title, with_training=colouring == SPLIT)
 
