@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.processes import ProcessRun, attach
+    from reswork.experiment.restored import restoration_scores, restore
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns, train_seeds
     from reswork.experiment.standalone import show_code
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
-    from reswork.models.network import ResNet, resnet, unet
+    from reswork.models.network import ResNet, edsr, resnet, unet, vdsr
     from reswork.models.sheet import spec_sheet
+    from reswork.models.tiles import in_tiles
     from reswork.reporting.report import Report, report
     from reswork.shipping.artefact import Artefact, open_artefact
     from reswork.shipping.check import check_artefact
@@ -93,12 +95,14 @@ __all__ = [
     "diagnose",
     "divergence",
     "doctor",
+    "edsr",
     "export",
     "export_csv",
     "export_page",
     "export_pictures",
     "figures",
     "fit",
+    "in_tiles",
     "inspect",
     "latency",
     "live",
@@ -115,6 +119,8 @@ __all__ = [
     "relatives",
     "report",
     "resnet",
+    "restoration_scores",
+    "restore",
     "results",
     "runs",
     "seed_groups",
@@ -128,6 +134,7 @@ __all__ = [
     "train",
     "train_seeds",
     "unet",
+    "vdsr",
     "what_changed",
     "why",
 ]
@@ -174,11 +181,13 @@ _HOMES = {
     "config_for": "reswork.tasks.kinds",
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
+    "edsr": "reswork.models.network",
     "export": "reswork.shipping.export",
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
     "fit": "reswork.training.loop",
+    "in_tiles": "reswork.models.tiles",
     "inspect": "reswork.widgets",
     "latency": "reswork.shipping.latency",
     "live": "reswork.widgets",
@@ -194,6 +203,8 @@ _HOMES = {
     "relatives": "reswork.experiment.branching",
     "report": "reswork.reporting.report",
     "resnet": "reswork.models.network",
+    "restoration_scores": "reswork.experiment.restored",
+    "restore": "reswork.experiment.restored",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",
     "serve": "reswork.shipping.serving",
@@ -203,6 +214,7 @@ _HOMES = {
     "train": "reswork.experiment.launch",
     "train_seeds": "reswork.experiment.seed_runs",
     "unet": "reswork.models.network",
+    "vdsr": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
     "why": "reswork.causes.why",
 }

@@ -10,6 +10,7 @@ from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
 from reswork.datasets.mask_folders import masks
+from reswork.datasets.photographs import photographs, whole_photographs
 from reswork.datasets.pictures import folder, folder_layout
 from reswork.datasets.preparation import Preparation
 from reswork.datasets.signals import pulses, signals, traffic, windows
@@ -42,6 +43,7 @@ __all__ = [
     "masks",
     "normalise",
     "npz",
+    "photographs",
     "preview",
     "pulses",
     "scenes",
@@ -50,6 +52,7 @@ __all__ = [
     "table",
     "text",
     "traffic",
+    "whole_photographs",
     "windows",
     "words_of",
 ]

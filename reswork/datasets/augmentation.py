@@ -34,6 +34,7 @@ class Augmentation:
 
     A mask is shifted and mirrored like its image. Where a crop shows black from outside of the image, it is ignored.
     Behind a cutout it stays, as a label does: the network has to tell from what is around the square.
+    Where the targets are images, only ``flip`` can be used: it alone moves no pixel by less than one of the target's.
 
     A signal is shifted, mirrored and cut along its moments; what a crop shows from outside of it and what a cutout
     covers is the mean of the channel. Columns of a table and tokens have no neighbours to be shifted to: for them
@@ -276,10 +277,24 @@ def augment_planes(
     are one gather, however many changes there are.
     """
     origins = _origins(size, len(planes[0]), augmentation, planes[0].device, generator)
-    results = [_gathered(each, origins) for each in planes]
+    results = [_gathered(each, _enlarged(origins, each.shape[3] // planes[0].shape[3])) for each in planes]
     if augmentation.cutout:
         _cut_out(results[0], augmentation.cutout, generator)
     return results
+
+
+def _enlarged(origins: Sequence[Tensor], scale: int) -> Sequence[Tensor]:
+    """Where the pixels of images come from that are so many times as large, and mirrored at most."""
+    if scale == 1:
+        return origins
+    inner = torch.arange(scale, device=origins[0].device)  # within each pixel of the smaller image
+
+    def each(table: Tensor) -> Tensor:
+        is_mirrored = table[:, :1, None] > table[:, 1:2, None]  # (N, 1, 1)
+        within = torch.where(is_mirrored, scale - 1 - inner, inner)  # (N, 1, scale)
+        return (scale * table.unsqueeze(2) + within).flatten(1)  # (N, scale * length)
+
+    return [each(table) for table in origins]
 
 
 def _gathered(planes: Tensor, origins: Sequence[Tensor]) -> Tensor:

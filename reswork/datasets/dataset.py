@@ -19,6 +19,7 @@ from reswork.datasets.targets import (
     TargetKind,
     check_classes,
     class_counts,
+    enlargement,
     kind_of,
     strata,
 )
@@ -33,7 +34,8 @@ class Split:
         inputs: images, uint8, (N, C, H, W); signals, float32, (N, C, L); rows of a table, float32, (N, F); or tokens,
             int64, (N, L): see `reswork.datasets.inputs`.
         targets: labels, int64, (N,), numbers of classes from 0; masks, uint8, (N, H, W), the number of a class
-            for each pixel, where `IGNORED` (255) counts nowhere; or values, float32, (N,) or (N, T).
+            for each pixel, where `IGNORED` (255) counts nowhere; values, float32, (N,) or (N, T); or images, uint8,
+            (N, C, sH, sW), that shall come out.
         files: where images and masks are read from as they are needed; nothing: they are in memory.
         place: where batches of images in a file are wanted; None: where the images are.
 
@@ -106,6 +108,15 @@ class Split:
             InvalidSetting: they are something else.
         """
         return self._only("values")
+
+    @property
+    def scale(self) -> int:
+        """How many times as high and wide as the images the targets are, 1 for equally large ones.
+
+        Raises:
+            InvalidSetting: the targets are no images.
+        """
+        return enlargement(self.images, self._only("images"))
 
     def _only(self, kind: TargetKind) -> Tensor:
         if self.target_kind != kind:
@@ -208,7 +219,7 @@ class Dataset:
     target_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2 and self.train.target_kind != "values":
+        if len(self.classes) < 2 and self.train.target_kind in ("labels", "masks"):
             raise InvalidSetting(
                 "classes", f"{len(self.classes)} class(es): telling classes apart needs at least two"
             )
@@ -229,6 +240,12 @@ class Dataset:
                 "test",
                 f"training {one}s have {self.train.target_kind} and test {one}s {self.test.target_kind}: give both "
                 "the same",
+            )
+        if self.target_kind == "images" and self.train.scale != self.test.scale:
+            raise InvalidSetting(
+                "test",
+                f"training images are enlarged {self.train.scale} times and test images {self.test.scale} times: give "
+                "both the same",
             )
         if self.target_kind == "masks" and len(self.classes) > MOST_MASK_CLASSES:
             raise InvalidSetting(
@@ -252,7 +269,7 @@ class Dataset:
 
     @property
     def target_kind(self) -> TargetKind:
-        """What is known of each input: ``"labels"``, one class; ``"masks"``, a class for each pixel; ``"values"``."""
+        """What is known of each input: ``"labels"``, ``"masks"``, one for each pixel; ``"values"``; ``"images"``."""
         return self.train.target_kind
 
     @property
@@ -378,6 +395,9 @@ class Dataset:
         if self.target_kind == "values":
             named = ", ".join(self.classes[:3]) + (" ..." if len(self.classes) > 3 else "")
             return f"{len(self.classes)} value{'s' * (len(self.classes) > 1)} to be told ({named})"
+        if self.target_kind == "images":
+            height, width = self.train.targets.shape[2:]
+            return f"each with the image of {height}x{width} pixels that shall come out"
         counts = self.class_counts("train")
         low, high = int(counts.min()), int(counts.max())
         if self.target_kind == "labels":
@@ -393,10 +413,15 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.input_shape)
-        answers = {"masks": "classes of pixels", "values": "values"}.get(self.target_kind, "classes")
+        answers = {
+            "labels": f"{len(self.classes)} classes",
+            "masks": f"{len(self.classes)} classes of pixels",
+            "values": f"{len(self.classes)} values",
+            "images": "x".join(str(n) for n in self.train.targets.shape[1:]) + " to come out",
+        }[self.target_kind]
         return (
             f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} {ONE[self.input_kind]}s {shape}, "
-            f"{len(self.classes)} {answers}, on {self.train.inputs.device})"
+            f"{answers}, on {self.train.inputs.device})"
         )
 
 

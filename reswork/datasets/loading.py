@@ -16,6 +16,7 @@ from reswork.datasets.folder_words import role_of
 from reswork.datasets.in_memory import npz
 from reswork.datasets.mask_folders import mask_parents, masks
 from reswork.datasets.numbers import read_csv
+from reswork.datasets.photographs import photographs
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
 from reswork.datasets.signals import pulses, signals, traffic
@@ -29,6 +30,8 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "digits": digits,
     "shapes": shapes,
     "scenes": scenes,
+    "photographs": photographs,
+    "photographs-noisy": partial(photographs, scale=1, noise=25),
     "cifar10": cifar10,
     "cifar100": cifar100,
     "traffic": traffic,

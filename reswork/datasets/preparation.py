@@ -67,6 +67,7 @@ class Preparation:
         self._ready = not split.files and split.images.numel() <= COPY_LIMIT
         self._source = self._laid_out(split.images) if self._ready else split.images
         self._has_masks = split.target_kind == "masks"
+        self._are_images = split.target_kind == "images"
         self._targets = split.targets
         if self._has_masks and self._ready:
             self._targets = self._mask_planes(split.targets)
@@ -94,7 +95,7 @@ class Preparation:
 
         Returns:
             Images (N, C, H, W), normalised; and labels, int64, (N,), or masks, uint8, (N, H, W), shifted and
-            mirrored with their images, `IGNORED` (255) where nothing is known.
+            mirrored with their images, `IGNORED` (255) where nothing is known; or images, uint8, mirrored as well.
         """
         if self._split.files:
             rows = indices.to(self._source.device)
@@ -108,8 +109,11 @@ class Preparation:
             targets = self._mask_planes(targets) if self._has_masks else targets
         if self._augmentation != Augmentation():
             together = [planes, targets] if self._has_masks else [planes]
-            planes, *masks = augment_planes(together, self._size, self._augmentation, generator)
-            targets = masks[0] if masks else targets
+            if self._are_images:
+                together.append(targets.unsqueeze(-1))
+            planes, *moved = augment_planes(together, self._size, self._augmentation, generator)
+            if moved:
+                targets = as_images(moved[0]) if self._are_images else moved[0]
         images = as_images(planes.float().mul_(self._scale).add_(self._shift).to(self._dtype))
         return images, as_images(targets).squeeze(1) if self._has_masks else targets
 

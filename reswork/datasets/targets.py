@@ -1,4 +1,4 @@
-"""What a network shall answer for each input: a class, a class for each pixel of an image, or values."""
+"""What a network shall answer for each input: a class, a class for each pixel of an image, values, or an image."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from reswork.datasets.inputs import ONE, input_kind
 from reswork.datasets.mapped import in_parts
 from reswork.errors import InvalidSetting
 
-TargetKind = Literal["labels", "masks", "values"]
+TargetKind = Literal["labels", "masks", "values", "images"]
 IGNORED = (
     255  # a pixel of a mask that counts nowhere: not in the loss, not in a metric, not in `class_counts`
 )
@@ -26,6 +26,7 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
     labels     int64     (N,)            numbers of classes, from 0
     masks      uint8     (N, H, W)       numbers of classes, from 0; `IGNORED` is none
     values     float32   (N,), (N, T)    T numbers, standardised over the training split
+    images     uint8     (N, C, sH, sW)  bytes, s times as high and wide as the inputs (1 to 4)
     =========  ========  ==============  ====================================================
 
     Raises:
@@ -37,11 +38,14 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
         kind = "masks"
     elif targets.dtype == torch.float32 and targets.dim() in (1, 2):
         kind = "values"
+    elif targets.dtype == torch.uint8 and targets.dim() == 4:
+        kind = "images"
     else:
         raise InvalidSetting(
             "targets",
             f"targets of type {targets.dtype} and shape {tuple(targets.shape)}: give labels, torch.int64, (N,), "
-            "masks, torch.uint8, (N, H, W), or values, torch.float32, (N,) or (N, T)",
+            "masks, torch.uint8, (N, H, W), values, torch.float32, (N,) or (N, T), or images, torch.uint8, "
+            "(N, C, sH, sW)",
         )
     if len(inputs) != len(targets):
         raise InvalidSetting(
@@ -59,7 +63,33 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
             f"masks of {targets.shape[1]}x{targets.shape[2]} pixels for images of {height}x{width}: give both one "
             "size",
         )
+    if kind == "images":
+        if input_kind(inputs) != "images":
+            raise InvalidSetting(
+                "targets", f"images for {input_kind(inputs)}: only images have images to come out"
+            )
+        enlargement(inputs, targets)
     return kind
+
+
+def enlargement(images: Tensor, targets: Tensor) -> int:
+    """How many times as high and wide as the images their targets are, 1 for equally large ones.
+
+    Raises:
+        InvalidSetting: not a whole number of times in both directions, or other channels.
+    """
+    scale = targets.shape[2] // max(images.shape[2], 1)
+    if (
+        targets.shape[1] != images.shape[1]
+        or scale < 1
+        or targets.shape[2:] != tuple(scale * length for length in images.shape[2:])
+    ):
+        raise InvalidSetting(
+            "targets",
+            f"target images of {tuple(targets.shape[1:])} for images of {tuple(images.shape[1:])} (C, H, W): give as "
+            "many channels, and 1, 2, 3 or 4 times the height and the width",
+        )
+    return scale
 
 
 def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -> None:
@@ -69,6 +99,8 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
         InvalidSetting: such a number, masks in which every pixel is ignored, or values that are not finite or not
             as many as they have names.
     """
+    if kind == "images":
+        return
     if kind == "values":
         count = targets.shape[1] if targets.dim() == 2 else 1
         if count != classes:
@@ -98,9 +130,9 @@ def check_classes(split: str, kind: TargetKind, targets: Tensor, classes: int) -
 def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
     """How often each class is there, int64, (classes,): inputs for labels, pixels that count for masks.
 
-    For values, which are there for each input, the inputs.
+    For values, which are there for each input, the inputs; for images, which have no classes, nothing.
     """
-    if kind == "values":
+    if kind in ("values", "images"):
         return np.full(classes, len(targets), np.int64)
     if kind == "labels":
         return torch.bincount(targets, minlength=classes)[:classes].cpu().numpy()
@@ -113,10 +145,10 @@ def class_counts(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
 def strata(kind: TargetKind, targets: Tensor, classes: int) -> np.ndarray:
     """A class for each input by which a choice of inputs is balanced, int64, (N,).
 
-    For values all alike. For labels themselves, for masks the class of fewest pixels in all that this mask shows: a
-    choice that is balanced by those has rare classes in it.
+    For values and images all alike. For labels themselves, for masks the class of fewest pixels in all that this mask
+    shows: a choice that is balanced by those has rare classes in it.
     """
-    if kind == "values":
+    if kind in ("values", "images"):
         return np.zeros(len(targets), np.int64)
     if kind == "labels":
         return targets.cpu().numpy()

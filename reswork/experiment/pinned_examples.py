@@ -50,10 +50,8 @@ class PinnedExamples:
 
     @property
     def truth(self) -> Tensor | None:
-        """(M, H, W) uint8, their true masks; None where the targets are no masks."""
-        if self.data.target_kind != "masks":
-            return None
-        return self.data.test.masks[list(self.pictures)].cpu()
+        """(M, H, W) uint8, their true masks, or (M, C, H, W) uint8, as they were; None for labels."""
+        return pinned_truth(self.data, self.pictures)
 
     def shoot(self, snapshot: nn.Module, step: int) -> None:
         """Add a frame; nothing happens where the newest one is of the same step.
@@ -88,6 +86,11 @@ def frame_of(
     return Frame(step, found.maps, answers)
 
 
+def pinned_truth(data: Dataset, pictures: tuple[int, ...]) -> Tensor | None:
+    """What should have come out for pictures of the test split, where that is a picture itself."""
+    return data.test.targets[list(pictures)].cpu() if data.target_kind in ("masks", "images") else None
+
+
 def _check_places(images: tuple[int, ...], data: Dataset) -> None:
     for index in images:
         if not 0 <= index < len(data.test):
@@ -97,7 +100,13 @@ def _check_places(images: tuple[int, ...], data: Dataset) -> None:
 
 
 def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
-    """Places of the first test picture of each of the first classes; of masks, of the first ones that show each."""
+    """Places of the first test picture of each of the first classes; of masks, of the first ones that show each.
+
+    Of images as targets those with most contrast.
+    """
+    if data.target_kind == "images":
+        contrast = data.test.targets.cpu().float().flatten(1).std(1)
+        return tuple(contrast.argsort(descending=True)[:count].tolist())
     if data.target_kind == "masks":
         masks, found = data.test.masks.cpu(), list[int]()
         for label in range(1, len(data.classes)):  # the first is mostly the ground, and on all of them

@@ -81,7 +81,25 @@ FAST = Preset(
     ),
 )
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (QUICK_LOOK, PAPERS, FAST)}
+PHOTOGRAPHS = Preset(
+    "photographs",
+    "Photographs",
+    "For super-resolution and denoising: Adam, as EDSR, with small batches of patches, mirrored at random; the rate "
+    "rises and falls to nothing (one-cycle). Few photographs are soon learned by heart: more passes help on those that "
+    "are trained on and harm on others.",
+    "about a minute for the small EDSR form on 1,000 patches with two processor cores",
+    Recipe(
+        epochs=8,
+        batch_size=16,
+        optimizer="adam",
+        learning_rate=0.002,
+        weight_decay=0.0,
+        schedule="one_cycle",
+        augmentation=Augmentation(flip=True),
+    ),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (QUICK_LOOK, PAPERS, FAST, PHOTOGRAPHS)}
 
 
 def preset(name: str) -> Preset:

@@ -6,6 +6,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
 from reswork.experiment.training_code import training_code, training_imports
 from reswork.models.config import ResNetConfig
+from reswork.models.layout import PICTURE_HEADS
 from reswork.training.recipe import Recipe
 
 
@@ -27,7 +28,7 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
 
     Raises:
         InvalidSetting: for a U-Net with a recipe that changes images and masks together, or mixes or splits them; for
-            a network whose inputs are no images.
+            a network whose inputs are no images, or that gives another picture.
 
     Example:
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
@@ -37,6 +38,12 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
         raise InvalidSetting(
             "dims",
             f"the script is for networks of images, and dims={config.dims}; print(rw.resnet(config)) has the layers",
+        )
+    if config.head in PICTURE_HEADS:
+        raise InvalidSetting(
+            "head",
+            f"the script is for networks that give classes, and head={config.head!r} gives pictures; "
+            "print(rw.resnet(config)) has the layers",
         )
     recipe = recipe or Recipe()
     gap = " "

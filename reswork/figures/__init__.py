@@ -33,6 +33,7 @@ from reswork.figures.network_drawing import network
 from reswork.figures.noise import noise_scale
 from reswork.figures.rates import learning_rate, schedule, throughput
 from reswork.figures.receptive import receptive_field
+from reswork.figures.restored import restored_pictures
 from reswork.figures.robustness import robustness
 from reswork.figures.run_tree import run_tree
 from reswork.figures.separability import linear_probe
@@ -86,6 +87,7 @@ __all__ = [
     "randomisation_curve",
     "receptive_field",
     "reliability",
+    "restored_pictures",
     "robustness",
     "run_tree",
     "schedule",

@@ -9,7 +9,14 @@ from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
 from reswork.figures.masks import under_masks
-from reswork.results.answers import Frame, MaskAnswers, ValueAnswers
+from reswork.figures.restored import (
+    ABOUT_RESTORED,
+    ADDED_TIMES,
+    added_pictures,
+    enlarged_pictures,
+    in_colour,
+)
+from reswork.results.answers import Frame, ImageAnswers, MaskAnswers, ValueAnswers
 
 _TITLE = "Pinned pictures"
 _ABOUT = about(
@@ -44,7 +51,8 @@ def film_strip(
         images: (M, C, H, W) uint8, the pinned pictures.
         frames: from ``experiment.film.PinnedExamples``, oldest first.
         classes: names of the classes.
-        truth: (M, H, W) uint8, the true masks, for answers that are masks; they stand before the moments.
+        truth: (M, H, W) uint8, the true masks, for answers that are masks; they stand before the moments. For answers
+            that are images (M, C, H, W) uint8, as they were; they stand behind.
 
     Returns:
         Figure with one picture made of all.
@@ -53,6 +61,8 @@ def film_strip(
     if not len(images) or not frames:
         mosaic = mosaic_of(np.zeros((0, 3, 1, 1), np.uint8))
         return mosaic_figure(mosaic, title=_TITLE, summary="No moments yet.", explained=_ABOUT)
+    if isinstance(frames[-1].answers, ImageAnswers):
+        return _restored(images, frames, truth)
     columns = [images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)]
     before = ["picture"]
     if truth is not None:
@@ -68,6 +78,29 @@ def film_strip(
     mosaic = mosaic_of(tiles, tuple(titles), len(columns))
     explained = _ABOUT if frames[-1].maps is not None else _ABOUT_MASKS
     return mosaic_figure(mosaic, title=_TITLE, summary=_summary(frames, classes), explained=explained)
+
+
+def _restored(images: np.ndarray, frames: Sequence[Frame], truth: np.ndarray | None) -> go.Figure:
+    """Of a network that gives pictures: what went in, all moments, what the last one added, and the truth."""
+    moments = [
+        (frame.step, frame.answers.images) for frame in frames if isinstance(frame.answers, ImageAnswers)
+    ]
+    given = enlarged_pictures(images, moments[-1][1].shape[2:])
+    columns = [
+        given,
+        *(in_colour(answered) for _, answered in moments),
+        added_pictures(given, moments[-1][1]),
+    ]
+    words = ["goes in, enlarged", *(f"step {step}" for step, _ in moments), f"added, x{ADDED_TIMES}"]
+    if truth is not None:
+        columns.append(in_colour(truth))
+        words.append("as it was")
+    tiles = np.stack(columns, axis=1).reshape(-1, 3, *given.shape[2:])
+    off = np.abs(in_colour(moments[-1][1]).astype(np.int16) - given).mean()
+    last = f"now {off:.1f} of 255 is added to the enlarged pictures"
+    summary = f"{len(moments)} moments up to step {moments[-1][0]}; {last}."
+    mosaic = mosaic_of(tiles, tuple(words * len(images)), len(columns))
+    return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=ABOUT_RESTORED)
 
 
 def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:
@@ -89,6 +122,7 @@ def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
         rows = range(min(8, len(last.answers.values)))
         answers = ", ".join(last.answers.told(row, classes) for row in rows)
     else:
+        assert not isinstance(last.answers, ImageAnswers)  # `_restored` has its own
         answers = ", ".join(
             f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
             for row, sure in enumerate(last.answers.sure[:8])

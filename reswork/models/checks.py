@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from reswork.errors import InvalidSetting
 from reswork.models.layout import (
     CONVS,
+    PICTURE_HEADS,
     BlockKind,
     Form,
     Head,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 20_000  # a typing error in a text box must not keep the page busy for minutes
 MAX_STAGES = 16
+MOST_SCALE = 4
 MAX_NUMBER = 2**20  # of channels, classes ...: what no machine could hold, and no index could count
 
 _OPTIONS: dict[str, tuple[Any, ...]] = {
@@ -35,8 +37,8 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
     "stem": (None, *get_args(Stem)),
     "head": get_args(Head),
 }
-_WHOLE = ("in_channels", "num_classes", "widen_factor", "groups", "bottleneck_width")  # at least 1
-_SWITCHES = ("residual", "zero_init_last_norm", "squeeze_excitation")
+_WHOLE = ("in_channels", "num_classes", "widen_factor", "groups", "bottleneck_width", "scale")  # at least 1
+_SWITCHES = ("residual", "zero_init_last_norm", "squeeze_excitation", "add_input")
 _CHANCES = ("dropout", "stochastic_depth")  # 0 <= p < 1
 
 
@@ -184,6 +186,36 @@ def check_scaling(config: "ResNetConfig") -> None:
             "zero_init_last_norm",
             f"zero_init_last_norm needs a norm right before the addition, which norm={config.norm!r} with "
             f"order={order!r} lacks; use residual_scaling='skipinit'",
+        )
+
+
+def check_head(config: "ResNetConfig") -> None:
+    """What goes only with a head that gives another picture."""
+    if config.head not in PICTURE_HEADS:
+        for name, usual in (("scale", 1), ("add_input", True)):
+            if getattr(config, name) != usual:
+                raise InvalidSetting(
+                    name,
+                    f"{name}={getattr(config, name)} is for networks that give another picture; choose {usual}, or "
+                    "head='edsr' or 'vdsr'",
+                )
+        return
+    if config.dims != 2:
+        raise InvalidSetting(
+            "head", f"head={config.head!r} gives pictures, and dims={config.dims}: choose dims=2"
+        )
+    if config.scale > MOST_SCALE:
+        raise InvalidSetting("scale", f"scale={config.scale}: choose 1 to {MOST_SCALE}")
+    if config.num_classes != config.in_channels:
+        raise InvalidSetting(
+            "num_classes",
+            f"num_classes={config.num_classes} channels of the picture that comes out, and in_channels="
+            f"{config.in_channels} of the one that goes in: choose the same for both",
+        )
+    if (config.stem or form_of(config)) != "cifar":
+        raise InvalidSetting(
+            "stem",
+            f"a stem of the form {config.stem or form_of(config)!r} shrinks the picture; choose stem='cifar'",
         )
 
 

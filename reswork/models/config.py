@@ -6,10 +6,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from reswork.errors import InvalidSetting
-from reswork.models.checks import check_dims, check_fields, check_layout, check_scaling, check_switched_off
+from reswork.models.checks import (
+    check_dims,
+    check_fields,
+    check_head,
+    check_layout,
+    check_scaling,
+    check_switched_off,
+)
 from reswork.models.layout import (
     CONVS,
     IMAGENET_STAGES,
+    PICTURE_HEADS,
     TABLE_WIDTH,
     BlockKind,
     Dims,
@@ -70,11 +78,16 @@ class ResNetConfig:
         shortcuts_off: names of blocks, such as ``"layer2.0"``, that lose their shortcut.
         branches_off: names of blocks of which only the shortcut is left.
         head: ``"classifier"``: the mean over the image and a linear layer; ``"unet"``: a decoder back to the
-            image's size, with one answer for each pixel.
+            image's size, with one answer for each pixel. ``"edsr"`` and ``"vdsr"`` give another picture, ``scale``
+            times as large: the first shuffles channels into pixels behind the stages, the second enlarges its
+            input before them. Their stages neither shrink nor widen.
         dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
             table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
             ``depth`` is 2n+2 and ``width`` 128 unless told.
         vocabulary: different tokens, where texts go in; each becomes ``in_channels`` learned numbers; with ``dims=1``.
+        scale: of a head that gives another picture: 2, 3 or 4 times; 1 keeps the size, as against noise.
+        add_input: of such a head: the stages learn what is added to the input, which is enlarged by bicubic
+            interpolation; False: they have to give the whole picture.
 
     Raises:
         InvalidSetting: for a value or a combination that makes no network; ``.field`` names the setting.
@@ -117,6 +130,8 @@ class ResNetConfig:
     head: Head = "classifier"
     dims: Dims = 2
     vocabulary: int | None = None
+    scale: int = 1
+    add_input: bool = True
 
     def __post_init__(self) -> None:
         for name in ("stage_blocks", "shortcuts_off", "branches_off"):
@@ -126,6 +141,7 @@ class ResNetConfig:
         check_dims(self)
         check_layout(self)
         check_scaling(self)
+        check_head(self)
         check_switched_off(self)
 
     def resolved(self) -> "ResNetConfig":
@@ -178,6 +194,9 @@ class ResNetConfig:
     @property
     def label(self) -> str:
         """The name people know it by: ``"ResNet-20"``, ``"ResNeXt-50 32x4d"``, ``"U-Net on ResNet-20"``."""
+        if self.head in PICTURE_HEADS:
+            alone = "" if self.add_input else " without the addition"
+            return f"{self.head.upper()} x{self.scale} on {self._body_label}{alone}"
         return f"U-Net on {self._body_label}" if self.head == "unet" else self._body_label
 
     @property

@@ -24,8 +24,8 @@ class LayerSpec:
 
     Attributes:
         kind: ``"conv"``, ``"norm"``, ``"relu"``, ``"pool"``, ``"linear"``, ``"dropout"``, ``"scale"``,
-            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"``, ``"upsample"``, ``"embedding"`` or
-            ``"padding"`` (of shortcut A).
+            ``"bias"``, ``"squeeze_excitation"``, ``"stochastic_depth"``, ``"upsample"``, ``"shuffle"``, ``"embedding"``
+            or ``"padding"`` (of shortcut A).
         output_shape: ``(C, H, W)``, with as many axes as the network has, or ``(num_classes,)``.
         activation_bytes: what it keeps for the backward pass and no earlier layer has kept.
         inference_bytes: what lives while it runs without a backward pass.
@@ -241,6 +241,18 @@ class Walk:
         jump = x.jump // 2
         out = Signal(x.channels, size, jump=jump, reach=x.reaches().upsampled(jump))
         return self._write(name, "upsample", x, out)
+
+    def enlarge(self, name: str, x: Signal, scale: int) -> Signal:
+        """By bicubic interpolation of four by four pixels: keeps nothing; positions are counted as the new pixels."""
+        return self._write(
+            name, "upsample", x, Signal(x.channels, tuple(scale * length for length in x.size))
+        )
+
+    def shuffle(self, name: str, x: Signal, scale: int) -> Signal:
+        """Channels into pixels: another order of the same numbers."""
+        size = tuple(scale * length for length in x.size)
+        out = Signal(x.channels // scale ** len(size), size, x.receptive_field, x.jump)
+        return self._write(name, "shuffle", x, out)
 
     def concatenate(self, skip: Signal, x: Signal) -> Signal:
         """One behind the other along the channels: no layer, but a new tensor."""

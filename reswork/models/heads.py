@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reswork.models.blocks import FixupLinear, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import Head
-from reswork.models.plan import LAST_ACTIVATION, LevelPlan, block_plans, decoder_plans
+from reswork.models.plan import LAST_ACTIVATION, LevelPlan, block_plans, decoder_plans, shuffled_conv
 
 
 def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
@@ -111,4 +111,55 @@ class UNetDecoder(nn.Module):
         return self.last(x)
 
 
-DECODERS: Final[dict[Head, type[UNetDecoder]]] = {"unet": UNetDecoder}  # all called with features and size
+class Enlarge(nn.Module):
+    """A whole number of times larger, by bicubic interpolation; once: as it is.
+
+    The kernel is Pillow's and that of the papers (a = -0.5), which PyTorch takes where it guards against aliasing.
+    """
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` -> ``(N, C, scale * H, scale * W)``."""
+        if self.scale == 1:
+            return x
+        size = [x.shape[2] * self.scale, x.shape[3] * self.scale]
+        return F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+class PictureDecoder(nn.Module):
+    """From the last stage to a picture: one convolution, and in the EDSR form channels shuffled into pixels.
+
+    Args:
+        config: the resolved settings of the network.
+
+    Reference:
+        arXiv 1511.04587 (VDSR), 1707.02921 (EDSR), 1609.05158 (pixel shuffle).
+    """
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        conv = shuffled_conv(config)
+        last = last_activation(conv.in_channels, config)
+        self.last_names = tuple(last)
+        for name, layer in last.items():
+            self.add_module(name, layer)
+        self.last = nn.Conv2d(conv.in_channels, conv.channels, kernel_size=3, padding=1)
+        self.shuffle = nn.PixelShuffle(config.scale) if config.head == "edsr" else nn.Identity()
+
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+        """`ResNet.features` -> ``(N, num_classes, scale * H, scale * W)``."""
+        x = features[-1]
+        for name in self.last_names:
+            x = getattr(self, name)(x)
+        return self.shuffle(self.last(x))
+
+
+# all called with features and size
+DECODERS: Final[dict[Head, type[UNetDecoder] | type[PictureDecoder]]] = {
+    "unet": UNetDecoder,
+    "edsr": PictureDecoder,
+    "vdsr": PictureDecoder,
+}

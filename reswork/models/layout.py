@@ -15,7 +15,8 @@ Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
-Head = Literal["classifier", "unet"]
+Head = Literal["classifier", "unet", "edsr", "vdsr"]
+PICTURE_HEADS: tuple[Head, ...] = ("edsr", "vdsr")  # what comes out is another picture
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
     18: ("basic", (2, 2, 2, 2)),

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from reswork.models.blocks import CONVOLUTIONS, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
-from reswork.models.heads import DECODERS, classifier
+from reswork.models.heads import DECODERS, Enlarge, classifier
+from reswork.models.layout import PICTURE_HEADS, Head
 from reswork.models.plan import LAST_ACTIVATION, StemPlan, block_plans, stem_plan
 from reswork.models.sheet import check_fit
 
@@ -37,6 +38,7 @@ class ResNet(nn.Module):
 
     avgpool: nn.Module  # these two of a classifier only
     fc: nn.Linear
+    enlarge: nn.Module  # of a head that gives another picture
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -56,6 +58,9 @@ class ResNet(nn.Module):
             self.add_module(name, nn.Sequential(*blocks))
         self.last_names = () if full.head in DECODERS else LAST_ACTIVATION.get(full.order, ())
         self.decoder = DECODERS[full.head](full) if full.head in DECODERS else None
+        self.gives_picture = full.head in PICTURE_HEADS
+        if full.head == "vdsr" or (full.head == "edsr" and full.add_input):
+            self.enlarge = Enlarge(full.scale) if full.scale > 1 else nn.Identity()
         if self.decoder is None:
             for name, layer in classifier(full).items():
                 self.add_module(name, layer)
@@ -84,16 +89,25 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder.
 
-        By the config's ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its
-        ``vocabulary`` tokens, int64, ``(N, L)``.
+        With the heads ``"edsr"`` and ``"vdsr"`` another picture, ``(N, C, scale * H, scale * W)``. By the config's
+        ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its ``vocabulary``
+        tokens, int64, ``(N, L)``.
         """
         if self.embedding is not None:
             x = self.embedding(x).transpose(1, 2)  # (N, L) -> (N, C, L)
-        if self.decoder is not None:
+        given = x
+        if self.gives_picture and self.config.head == "vdsr":
+            x = given = self.enlarge(x)  # (N, C, scale * H, scale * W)
+        elif self.decoder is not None and not self.gives_picture:
             return self.decoder(self.features(x), (x.shape[2], x.shape[3]))
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # as `features`, but keeps no stage's output
         for name in self.stage_names:
             x = getattr(self, name)(x)  # each stage after the first: twice the channels, half the size
+        if self.decoder is not None:
+            x = self.decoder((x,), (x.shape[2], x.shape[3]))  # (N, C, scale * H, scale * W)
+            if not self.config.add_input:
+                return x
+            return x + (given if self.config.head == "vdsr" else self.enlarge(given))
         for name in self.last_names:
             x = getattr(self, name)(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, channels)
@@ -116,9 +130,26 @@ class ResNet(nn.Module):
         branches = sum(block.plan.shortcut != "none" and bool(block.plan.branch) for block in blocks)
         for block in blocks:
             block.scale_branch(branches, zero_norm=config.zero_init_last_norm)
+        if config.head in PICTURE_HEADS:
+            self._begin_with_the_input(config, blocks, branches)
         if config.residual_scaling == "fixup":
             for parameter in (self.last_layer.weight, self.last_layer.bias):
                 nn.init.zeros_(parameter)  # type: ignore[arg-type]  # both last layers have a bias
+
+    def _begin_with_the_input(self, config: ResNetConfig, blocks: list[ResidualBlock], branches: int) -> None:
+        """A start at which little is added to the input, and that learns: not at 0, with branches that sum up to 1.
+
+        Without norms each addition would double the variance, and what comes out would be far from any picture.
+        """
+        nn.init.normal_(self.last_layer.weight, std=_SMALL)
+        nn.init.zeros_(self.last_layer.bias)  # type: ignore[arg-type]  # it has one
+        if config.norm == "none" and config.residual_scaling == "none":
+            for block in blocks:
+                if block.plan.shortcut != "none" and block.plan.branch:
+                    last = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
+                    last = [layer for layer in last if layer.kernel_size != (1, 1)] or last
+                    with torch.no_grad():
+                        last[-1].weight.mul_(branches**-0.5)
 
 
 def resnet(
@@ -167,7 +198,78 @@ def unet(
     return resnet(config or SMALL_ENCODER, input_shape=input_shape, **(settings | {"head": "unet"}))
 
 
+_SMALL = 1e-3  # standard deviation of a last layer's weights
 SMALL_ENCODER = ResNetConfig(depth=14, width=8)
+
+
+def edsr(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+) -> ResNet:
+    """A network that enlarges pictures, with fresh weights: stages at the small size, then a pixel shuffle.
+
+    As EDSR it has no norms, no ReLU behind an addition, and as many channels in all stages; unlike EDSR it adds what
+    it learned to the bicubic enlargement (``add_input``), and shuffles once at the very end.
+
+    Args:
+        config: settings of the stages; None: a small one of 47,000 weights.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``edsr(scale=3, depth=32, add_input=False)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network.
+
+    Reference:
+        arXiv 1707.02921.
+
+    Example:
+        >>> model = edsr(scale=2)
+        >>> model.config.label, tuple(model(torch.rand(1, 3, 33, 40)).shape)
+        ('EDSR x2 on ResNet-14', (1, 3, 66, 80))
+    """
+    return _picture_net("edsr", config, input_shape, settings)
+
+
+def vdsr(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, int, int] | None = None, **settings: Any
+) -> ResNet:
+    """A network that enlarges pictures by bicubic interpolation and then learns what is missing, with fresh weights.
+
+    As VDSR it works at the large size and adds its input at the end; ``residual=False`` is VDSR's own plain stack of
+    layers. With ``scale=1`` it learns to take away noise, as DnCNN. It costs ``scale ** 2`` times what `edsr` does.
+
+    Args:
+        config: settings of the stages; None: a small one.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``vdsr(scale=3, residual=False)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network.
+
+    Reference:
+        arXiv 1511.04587 (VDSR), 1608.03981 (DnCNN).
+
+    Example:
+        >>> tuple(vdsr(scale=1)(torch.rand(1, 3, 33, 40)).shape)
+        (1, 3, 33, 40)
+    """
+    return _picture_net("vdsr", config, input_shape, settings)
+
+
+def _picture_net(
+    head: Head,
+    config: ResNetConfig | None,
+    input_shape: tuple[int, int, int] | None,
+    settings: dict[str, Any],
+) -> ResNet:
+    settings = {"head": head, **({"scale": 2} if config is None else {}), **settings}
+    settings.setdefault("num_classes", settings.get("in_channels", (config or SMALL_PICTURE_NET).in_channels))
+    return resnet(config or SMALL_PICTURE_NET, input_shape=input_shape, **settings)
+
+
+# no norms: they would take away what a picture's contrast is (EDSR, section 3.1); branches begin at nothing
+SMALL_PICTURE_NET = ResNetConfig(
+    depth=14, width=20, norm="none", order="pre", residual_scaling="none", num_classes=3
+)
 
 
 def fan_mode(config: ResNetConfig) -> Literal["fan_in", "fan_out"]:

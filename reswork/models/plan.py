@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import CONVS, EXPANSION, BlockKind, Order, decoder_places
+from reswork.models.layout import CONVS, EXPANSION, PICTURE_HEADS, BlockKind, Order, decoder_places
 
 ShortcutKind = Literal["identity", "padding", "projection", "none"]
 
@@ -129,7 +129,7 @@ def block_plans(config: ResNetConfig) -> tuple[BlockPlan, ...]:
     for stage, count in enumerate(config.stage_blocks, start=1):
         channels = stage_width(config, stage) * EXPANSION[config.block]
         for index in range(count):
-            stride = 2 if stage > 1 and index == 0 else 1
+            stride = 2 if stage > 1 and index == 0 and config.head not in PICTURE_HEADS else 1
             name = f"layer{stage}.{index}"
             plans.append(_block_plan(config, name, stage, in_channels, channels, stride, len(plans) + 1))
             in_channels = channels
@@ -163,10 +163,17 @@ def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
     return tuple(plans)
 
 
+def shuffled_conv(config: ResNetConfig) -> Conv:
+    """The last convolution of a resolved config that gives another picture: a channel for each pixel of it."""
+    enlarged = config.scale if config.head == "edsr" else 1
+    return Conv(block_plans(config)[-1].channels, config.num_classes * enlarged**2)
+
+
 def stage_width(config: ResNetConfig, stage: int) -> int:
     """Channels of a stage of a resolved config, before the bottleneck's expansion; stages count from 1."""
     assert config.width is not None
-    return config.width * 2 ** (stage - 1) * config.widen_factor
+    doubled = 1 if config.head in PICTURE_HEADS else 2 ** (stage - 1)
+    return config.width * doubled * config.widen_factor
 
 
 def _block_plan(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.costs import LayerSpec, Signal, Walk
-from reswork.models.layout import BlockKind
+from reswork.models.layout import PICTURE_HEADS, BlockKind
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
@@ -15,6 +15,7 @@ from reswork.models.plan import (
     StemPlan,
     block_plans,
     decoder_plans,
+    shuffled_conv,
     stem_plan,
 )
 
@@ -73,8 +74,9 @@ class SpecSheet:
         inference_bytes: most that lives at once without a backward pass, the image included.
         receptive_field: pixels, in height and width, that one position before the last pooling sees through
             convolutions and pooling windows; may be larger than the image. Means over the whole image (group
-            norm, squeeze-and-excitation) are left out. With a decoder what one pixel of the answer sees.
-        output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder.
+            norm, squeeze-and-excitation) are left out. With a decoder what one pixel of the answer sees, of a picture
+            that is enlarged first in pixels of the larger one.
+        output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder, enlarged where it enlarges.
         layers: every layer in the order in which they run, the projection behind its branch.
         blocks: every block, those of a decoder behind those of the stages.
         levels: of a decoder, deepest first; empty for a classifier.
@@ -143,11 +145,15 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     full = config.resolved()
     notes = check_fit(config, input_shape)
     walk = Walk(full, _input_signal(full, input_shape))
-    x = _walk_stem(walk, stem_plan(full))
+    given = walk.image
+    if full.head == "vdsr" and full.scale > 1:
+        given = walk.enlarge("enlarge", given, full.scale)
+        walk.features = (given,)
+    x = _walk_stem(walk, stem_plan(full), given)
     blocks, levels = [], []
     for plan in block_plans(full):
         if plan.name.endswith(".0"):
-            if full.head != "classifier" and plan.stage > 1:
+            if full.head == "unet" and plan.stage > 1:
                 walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
@@ -157,6 +163,20 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
         output_shape: Shape = (full.num_classes,)
         x = _walk_last_activation(walk, "", x)
         walk.linear("fc", walk.average_pool("avgpool", x) if full.dims else x)
+    elif full.head in PICTURE_HEADS:
+        before, walk.features = walk.features, (*walk.features, x)
+        x = _walk_last_activation(walk, "decoder.", x)
+        walk.held = (x,)
+        x = walk.conv("decoder.last", shuffled_conv(full), x, in_block=False, always_bias=True)
+        if full.head == "edsr":
+            x = walk.shuffle("decoder.shuffle", x, full.scale)
+            walk.features, walk.held = before, (x,)
+            if full.add_input and full.scale > 1:
+                given = walk.enlarge("enlarge", given, full.scale)
+        walk.held = ()
+        if full.add_input:
+            x = walk.add(x, given)
+        receptive_field, output_shape = x.receptive_field, x.shape
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
         for level_plan in decoder_plans(full):
@@ -201,7 +221,8 @@ def check_fit(config: ResNetConfig, input_shape: tuple[int, ...]) -> tuple[str, 
     full = config.resolved()
     stem, stages = stem_plan(full), full.stage_blocks or ()
     strides = [("the stem", conv.stride) for conv in stem.convs] + [("the stem's pooling", 2)] * stem.pooling
-    strides += [(f"layer{stage}", 2) for stage in range(2, len(stages) + 1)]
+    if full.head not in PICTURE_HEADS:
+        strides += [(f"layer{stage}", 2) for stage in range(2, len(stages) + 1)]
     halvings = [where for where, stride in strides if stride == 2]
     size = input_shape if full.vocabulary is not None else input_shape[1:]
     notes = []
@@ -254,8 +275,7 @@ def _check_shape(config: ResNetConfig, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _walk_stem(walk: Walk, stem: StemPlan) -> Signal:
-    x = walk.image
+def _walk_stem(walk: Walk, stem: StemPlan, x: Signal) -> Signal:
     if walk.config.vocabulary is not None:
         x = walk.embedding("embedding", x)
     if not walk.config.dims:

@@ -85,7 +85,29 @@ class ValueAnswers:
         return float(np.abs(self.values[row] - other.values[row]).max()) > _ANOTHER
 
 
-Answers = ClassAnswers | MaskAnswers | ValueAnswers
+@dataclass(frozen=True, eq=False)
+class ImageAnswers:
+    """Another image for each image.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+    """
+
+    images: np.ndarray
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """Its size."""
+        return "x".join(map(str, self.images[row].shape[1:]))
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model gives an image that is off by more than two bytes on average."""
+        if not isinstance(other, ImageAnswers):
+            return True
+        off = self.images[row].astype(np.int16) - other.images[row].astype(np.int16)
+        return float(np.abs(off).mean()) > _OFF
+
+
+Answers = ClassAnswers | MaskAnswers | ValueAnswers | ImageAnswers
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +117,7 @@ class Frame:
     Attributes:
         step: updates so far.
         maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM); None for
-            answers that are masks.
+            answers that are masks or images.
         answers: what it said.
     """
 
@@ -104,6 +126,7 @@ class Frame:
     answers: Answers
 
 
+_OFF = 2.0  # bytes
 _ANOTHER = 0.1  # of the pixels of an image, or standard deviations of a value: less is no other answer
 
 

@@ -5,6 +5,7 @@ from reswork.tasks.classification import Classification
 from reswork.tasks.explained import explained_model
 from reswork.tasks.kinds import CLASSIFICATION, TASKS, config_for, metrics_of, task_for, task_of_kind
 from reswork.tasks.regression import Regression
+from reswork.tasks.restoration import Restoration
 from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Evaluation, Meter, Task
 
@@ -16,6 +17,7 @@ __all__ = [
     "Evaluation",
     "Meter",
     "Regression",
+    "Restoration",
     "Segmentation",
     "Task",
     "baselines",

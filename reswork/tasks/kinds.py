@@ -8,15 +8,19 @@ from reswork.models.config import ResNetConfig
 from reswork.results.metrics import Metric
 from reswork.tasks.classification import Classification
 from reswork.tasks.regression import Regression
+from reswork.tasks.restoration import Restoration
 from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Task
 
 CLASSIFICATION = "classification"  # what runs learned that were stored before there were tasks
-TASKS: dict[str, Task] = {task.kind: task for task in (Classification(), Segmentation(), Regression())}
+TASKS: dict[str, Task] = {
+    task.kind: task for task in (Classification(), Segmentation(), Regression(), Restoration())
+}
 _BY_TARGETS: dict[str, Task] = {
     "labels": TASKS[CLASSIFICATION],
     "masks": TASKS["segmentation"],
     "values": TASKS["regression"],
+    "images": TASKS["restoration"],
 }
 
 

@@ -10,6 +10,7 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
+from reswork.models.layout import PICTURE_HEADS
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
@@ -30,7 +31,8 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary")
+_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale", "add_input")
+_FOR_PICTURES: dict[str, Any] = {"depth": 14, "width": 20, "norm": "none", "order": "pre"}
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
@@ -101,8 +103,14 @@ class BuildPanel:
         self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
 
     def set_input(self, input_shape: tuple[int, ...], fields: Mapping[str, Any]) -> None:
-        """Fit stem and head to a data set's inputs and to what is asked, as `Task.head` says it."""
-        self._input_shape, self._from_data = input_shape, dict(fields)
+        """Fit stem and head to a data set's inputs and to what is asked, as `Task.head` says it.
+
+        Where a picture shall come out, the form begins with a network without norms.
+        """
+        if fields.get("head") in PICTURE_HEADS and self._from_data.get("head") != fields["head"]:
+            self.form.set(**_FOR_PICTURES)
+        kept = {name: value for name, value in fields.items() if name not in _FOR_PICTURES}
+        self._input_shape, self._from_data = input_shape, kept
         self.form.renew()
 
     def _update(self) -> None:

@@ -27,6 +27,8 @@ MENU = {
     "Cancer: a table": "cancer",
     "Fraud: a simulated table": "fraud",
     "Languages of names: texts": "languages",
+    "Photographs, made smaller": "photographs",
+    "Photographs with noise": "photographs-noisy",
     "CIFAR-10 (download)": "cifar10",
     "CIFAR-100 (download)": "cifar100",
     "My own data": "own",
@@ -226,6 +228,11 @@ def _examples(data: Dataset) -> Any:
         pairs = np.stack([in_colour(images), figures.under_masks(images, masks)], axis=1)  # (N, 2, 3, H, W)
         titles = ["picture", "mask"] * len(images)
         return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), titles, title="Training pictures")
+    if data.target_kind == "images":
+        given, truth = (
+            part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.targets)
+        )
+        return figures.restored_pictures(given[:3], truth[:3])
     labels = data.train.labels.cpu().numpy()
     rounds = -(-EXAMPLES // len(data.classes))
     by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
@@ -255,7 +262,7 @@ def in_colour(images: np.ndarray) -> np.ndarray:
 
 
 def _counts(data: Dataset) -> Any:
-    if data.target_kind == "values":
+    if data.target_kind in ("values", "images"):
         return None
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},

@@ -144,4 +144,4 @@ class FilmPanel:
             return
         truth = None if film.truth is None else film.truth.numpy()
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
-        self._legend.value = "" if truth is None else legend_html(film.data.classes)
+        self._legend.value = legend_html(film.data.classes) if film.data.target_kind == "masks" else ""

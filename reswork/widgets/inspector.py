@@ -22,7 +22,7 @@ from reswork.figures.text import shortened
 from reswork.probes import BASELINES, METHODS, Difference
 from reswork.probes.attribution_methods import Name
 from reswork.results import Attribution, Trust
-from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.results.answers import ClassAnswers, ImageAnswers, MaskAnswers
 from reswork.tasks import explained_model, task_for
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import ErrorLine, menu_field
@@ -328,7 +328,7 @@ class InspectorPanel:
 
     def _show_answer(self) -> None:
         """The five best answers, or the mask beside the true one, from a copy that no job looks at meanwhile."""
-        self.masks.layout.display = None if self._data.target_kind == "masks" else "none"
+        self.masks.layout.display = None if self._data.target_kind in ("masks", "images") else "none"
         if self.model is None:
             return
         self._error.tell("")
@@ -340,6 +340,12 @@ class InspectorPanel:
                 true = None if truth is None else int(truth)
                 table = torch.from_numpy(answers.probabilities[0])
                 self._answer.value = answer_html(table, self._data.classes, true)
+                return
+            if isinstance(answers, ImageAnswers):
+                truths = None if truth is None else truth[None].numpy()
+                self.masks.show(figures.restored_pictures(self._sketch.picture[None], answers.images, truths))
+                score = None if truth is None else float(self._task.score(output.cpu(), truth[None]))
+                self._answer.value = picture_html(self._task.metrics[0].told(score))
                 return
             assert isinstance(answers, MaskAnswers)
             shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
@@ -451,7 +457,8 @@ class InspectorPanel:
         assert self._answering is not None
         with probes.watched(self._answering, []) as seen:
             answer = seen(self._input())
-        dimensions, what = (4, "pixel") if self._data.target_kind == "masks" else (2, "picture")
+        pixels = self._data.target_kind in ("masks", "images")
+        dimensions, what = (4, "pixel") if pixels else (2, "picture")
         if not isinstance(answer, Tensor) or answer.dim() != dimensions:
             raise InvalidSetting(
                 "model", f"The network must answer each {what} with one number for each class."
@@ -469,6 +476,8 @@ class InspectorPanel:
             answers = self._task.answers(self._output())
         if isinstance(answers, ClassAnswers):
             return int(answers.classes[0])
+        if isinstance(answers, ImageAnswers):
+            return 0  # the detail in the middle, the one number that is explained
         assert isinstance(answers, MaskAnswers)
         counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
         return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
@@ -573,6 +582,15 @@ def mask_html(answers: MaskAnswers, classes: tuple[str, ...], score: str) -> str
     return (
         f"<div>{told}</div>{legend_html(classes)}<div>Share of the pixels that it calls so:</div>"
         f'<div class="reswork-answer">{"".join(rows)}</div>'
+    )
+
+
+def picture_html(score: str) -> str:
+    """How near a picture comes to what it was, and what attributions explain of it."""
+    told = f"PSNR of this picture: <b>{score} dB</b>." if score else "A picture of your own."
+    return (
+        f"<div>{told}</div><div>Attributions explain how much detail comes out in the middle: which pixels that go in "
+        "the network used for it.</div>"
     )
 
 

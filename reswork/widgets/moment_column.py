@@ -8,6 +8,7 @@ import numpy as np
 from reswork import figures, probes
 from reswork.datasets import Dataset, normalise
 from reswork.experiment.looking_back import Look
+from reswork.experiment.pinned_examples import pinned_truth
 from reswork.widgets.block_values import block_values
 from reswork.widgets.live_figure import LiveFigure
 
@@ -41,8 +42,9 @@ class MomentColumn:
         self.look = look
         self._facts.value = facts_html(look)
         images = data.test.images[list(look.pictures)].cpu().numpy()
-        masks = data.test.masks[list(look.pictures)].cpu().numpy() if data.target_kind == "masks" else None
-        self.strip.show(figures.film_strip(images, [look.frame], look.classes, truth=masks))
+        truth = pinned_truth(data, look.pictures)
+        shown = None if truth is None else truth.numpy()
+        self.strip.show(figures.film_strip(images, [look.frame], look.classes, truth=shown))
 
     def show_inside(self, look: Look, data: Dataset, layer: str, quantity: str) -> None:
         """Feature maps, weights and drawing, for the first of the pinned pictures."""

@@ -19,7 +19,7 @@ from reswork.models.sheet import Outline, SpecSheet
 from reswork.probes.outline import as_built, as_operated
 from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
-from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.results.answers import ClassAnswers, ImageAnswers, MaskAnswers
 from reswork.results.contrast import ChangedAnswers
 from reswork.surgery import (
     Copy,
@@ -36,7 +36,7 @@ from reswork.surgery import (
 from reswork.surgery.operation import Part, block_of
 from reswork.tasks import task_for
 from reswork.widgets.form import button, listed_numbers
-from reswork.widgets.inspector import answer_html, first_layer, mask_html
+from reswork.widgets.inspector import answer_html, first_layer, mask_html, picture_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
@@ -378,6 +378,9 @@ class OperateView(WorkingView):
             if isinstance(answers, ClassAnswers):
                 table = torch.from_numpy(answers.probabilities[0])
                 shown = answer_html(table, self._data.classes, int(target))
+            elif isinstance(answers, ImageAnswers):
+                score = float(self._task.score(output.cpu(), target[None]))
+                shown = picture_html(self._task.metrics[0].told(score))
             else:
                 assert isinstance(answers, MaskAnswers)
                 score = float(self._task.score(output.cpu(), target[None]))

@@ -42,7 +42,7 @@ def test_a_split_knows_its_kind_and_gives_its_targets_by_that_name_only() -> Non
             "targets of type torch.float64 and shape (2,): give labels, torch.int64, (N,), masks",
         ),
         (torch.zeros(2, 5, 4, dtype=torch.int64), "targets of type torch.int64 and shape (2, 5, 4)"),
-        (torch.zeros(2, 1, 5, 4, dtype=torch.uint8), "shape (2, 1, 5, 4)"),
+        (torch.zeros(2, 1, 5, 4, dtype=torch.uint8), "target images of (1, 5, 4) for images of (3, 5, 4)"),
         (torch.zeros(3, 5, 4, dtype=torch.uint8), "3 masks for 2 images"),
         (
             torch.zeros(2, 4, 5, dtype=torch.uint8),

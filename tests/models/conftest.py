@@ -79,7 +79,18 @@ def _unets() -> dict[str, ResNetConfig]:
     found["unet shortcut off"] = replace(off, shortcuts_off=("decoder.layer1.0",))
     found["unet branch off"] = replace(off, branches_off=("decoder.layer1.0",))
     found["unet of one stage"] = replace(off, stage_blocks=(2,))
-    return found
+    return found | _pictures()
+
+
+def _pictures() -> dict[str, ResNetConfig]:
+    """With heads that give another picture."""
+    plain = ResNetConfig(**TINY | {"num_classes": 3}, stage_blocks=(2, 1))  # type: ignore[arg-type]
+    return {
+        "edsr": replace(plain, head="edsr", scale=2, norm="none", order="pre"),
+        "edsr alone": replace(plain, head="edsr", scale=3, add_input=False),
+        "vdsr": replace(plain, head="vdsr", scale=2, residual=False),
+        "vdsr of one size": replace(plain, head="vdsr", norm="none", residual_scaling="skipinit"),
+    }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -37,7 +37,12 @@ def test_variant_runs_and_learns(any_variant: ResNetConfig) -> None:
         if isinstance(module, StochasticDepth | nn.Dropout):
             module.p = 0.0  # what is dropped gets no gradient, rightly
     logits = model.train()(_images(any_variant))
-    assert logits.shape == (3, any_variant.num_classes, 9, 9)[: 2 if any_variant.head == "classifier" else 4]
+    assert (
+        logits.shape
+        == (3, any_variant.num_classes, 9 * any_variant.scale, 9 * any_variant.scale)[
+            : 2 if any_variant.head == "classifier" else 4
+        ]
+    )
     logits.square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

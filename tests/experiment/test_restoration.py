@@ -1,0 +1,80 @@
+"""A training on photographs through what a run can do: folder, resume, a process of its own, the command line."""
+
+import pytest
+import torch
+
+import reswork as rw
+from reswork import cli
+from reswork.errors import InvalidSetting
+
+FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
+
+
+@pytest.fixture(scope="module")
+def data() -> rw.datasets.Dataset:
+    return rw.datasets.photographs(scale=2, patches=24, patch=16).subset(test=6)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESWORK_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def net() -> rw.ResNet:
+    torch.manual_seed(0)
+    return rw.edsr(scale=2, depth=8, width=6)
+
+
+def values(run, series: str) -> list[float]:
+    return run.history.series(series).values.tolist()
+
+
+def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(data, folder) -> None:
+    recipe = rw.Recipe(epochs=2, optimizer="adam", learning_rate=1e-3, **FIXED)
+    whole = rw.train(net(), data, recipe, name="whole")
+    whole.wait(300)
+    saved = rw.load_run("whole")
+    assert (saved.task_kind, saved.headline.name) == ("restoration", "psnr")
+    assert saved.score == pytest.approx(values(whole, "psnr/test")[-1]) and "gain/test" in saved.history.names
+    assert saved.model().config.scale == 2
+    assert "PSNR" in saved.export(folder / "page.html").read_text()
+    run = rw.train(net(), data, recipe, name="stopped", start=False)
+    run.step(4)
+    run.wait_until_still(300)
+    run.stop()
+    run.wait(300)
+    again = rw.load_run("stopped").resume(data=data)
+    apart = rw.train(net(), data, recipe, name="apart", engine="process")
+    for other in (again, apart):
+        other.wait(300)
+        for series in ("loss/train", "psnr/train", "psnr/test", "gain/test"):
+            assert values(other, series) == values(whole, series)
+    look = rw.look_back(whole, 0, data)
+    assert look.frame.answers.images.shape == (4, 3, 32, 32) and look.frame.maps is None
+
+
+def test_the_command_line_builds_what_the_data_want(capsys) -> None:
+    arguments = ["--depth", "8", "--width", "4", "--steps", "2", "--batch-size", "8", "--compile", "off"]
+    assert cli.main(["train", "--data", "photographs", *arguments, "--name", "own"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("EDSR x2 on ") and "test PSNR" in shown.splitlines()[-1]
+
+
+def test_whole_photographs_are_restored_in_tiles_and_scored_beside_bicubic() -> None:
+    model = net()
+    photograph = rw.datasets.whole_photographs()["rocket"]
+    part = photograph[:, 100:150, 200:270]
+    whole = rw.restore(model, part)
+    assert whole.shape == (3, 100, 140) and whole.dtype == torch.uint8
+    off = (rw.restore(model, part, tile=16, overlap=16).int() - whole.int()).abs()
+    assert off.max() <= 1  # bytes are rounded
+    scores = rw.restoration_scores(model, scale=2)
+    assert {each.name for each in scores} == {"rocket", "china", "flower"}
+    assert all(abs(each.gain) < 1 and 20 < each.bicubic_psnr < 45 for each in scores)
+    with pytest.raises(InvalidSetting, match="give the scale that it was built for"):
+        rw.restoration_scores(model, scale=3)
+    with pytest.raises(InvalidSetting, match="give a picture as torch"):
+        rw.restore(model, photograph.float())
+    with pytest.raises(InvalidSetting, match="gives pictures"):
+        rw.show_code(model.config)
