@@ -235,10 +235,9 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
                 summary=f"Where the {kind} network of seed 0 takes a grid, and {_PATHS} test points step by step.",
                 explained=about(
                     "A grid after all blocks, and the paths of test points of both classes through them.",
-                    "Lines bend and do not cross: a flow can't tear the plane. Crossings are steps that are too large.",
+                    "Lines bend and do not cross: a flow can't tear the plane. Lines that cross are steps that are too large.",
                     "Compare the two kinds.",
                 ),
-                y_range=(-4, 4),
                 height=340,
             )
     return found
