@@ -235,7 +235,7 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
                 summary=f"Where the {kind} network of seed 0 takes a grid, and {_PATHS} test points step by step.",
                 explained=about(
                     "A grid after all blocks, and the paths of test points of both classes through them.",
-                    "Lines bend and do not cross: a flow can't tear the plane. Lines that cross are steps that are too large.",
+                    "Lines bend and do not cross: a flow can't tear the plane. Crossings: too large steps.",
                     "Compare the two kinds.",
                 ),
                 height=340,
