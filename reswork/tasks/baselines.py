@@ -13,7 +13,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks.kinds import task_for
 
-KERNELS = 500
+KERNELS = 200
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def baselines(data: Dataset, *, season: int = 24, seed: int = 0) -> list[Baselin
         InvalidSetting: for images.
 
     Reference:
-        Kernels: Dempster et al. 2020, arXiv:1910.13051 (ROCKET), here 500.
+        Kernels: Dempster et al. 2020, arXiv:1910.13051 (ROCKET), here 200.
     """
     kind, values = data.input_kind, data.target_kind == "values"
     if kind == "images":
