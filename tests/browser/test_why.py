@@ -29,15 +29,24 @@ def test_an_image_is_clicked_and_explained(bench) -> None:
         page.mouse.move(box["x"] + 30, box["y"] + 60)
         page.mouse.move(box["x"] + 34, box["y"] + 64)
         page.mouse.click(box["x"] + 34, box["y"] + 64)
-        page.wait_for_timeout(1000)
-        return page.locator(".reswork-why").count() > 0
+        for _ in range(100):  # before another click, which would open another one
+            if page.locator(".reswork-why").count():
+                return True
+            page.wait_for_timeout(100)
+        return False
 
-    until(page, opened)
+    until(page, opened, "the image's view")
     words = page.locator(".reswork-why-words")
-    words.locator("p").first.wait_for()
-    page.locator(".reswork-why button:enabled", has_text="Explain").wait_for()  # all looks are there
-    text = words.inner_text()
-    assert "The answer is" in text and "margin of logits" in text and page.evaluate(PLAIN, text)
+    explain = page.locator(
+        ".reswork-why button:enabled", has_text="Explain"
+    )  # again, when all looks are there
+
+    def is_explained() -> bool:
+        text = words.inner_text()
+        return explain.count() > 0 and "The answer is" in text and "margin of logits" in text
+
+    until(page, is_explained, "the last look")
+    assert page.evaluate(PLAIN, words.inner_text())
     assert page.locator(".reswork-why .reswork-error:visible").count() == 0
     drawing = page.locator(".reswork-why .reswork-plot", has_text="Margin without each block")
     until(page, lambda: drawing.locator("svg .barlayer .point").count() >= 3)
