@@ -6,6 +6,7 @@ has a kernel of its own for each depth.
 """
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -84,7 +85,8 @@ def _started(depth: int) -> str:
 
 
 def _round(lab: Lab, browser: Any, depth: int) -> dict[str, float]:
-    lab.begin_anew()
+    shutil.rmtree(lab.folder / "runs", ignore_errors=True)
+    lab.shut_kernels(all_of_them=True)
     context = browser.new_context(viewport={"width": 1280, "height": 1600})
     page = context.new_page()
     page.set_default_timeout(240_000)

@@ -58,17 +58,9 @@ def text(
 
 
 def languages(seed: int = 0) -> Dataset:
-    """Names of languages, countries and currencies in 16 languages, from Babel: which language is a name of?
+    """Names of languages, countries and currencies in 16 languages, from Babel: which language is a name of?"""
+    from babel import Locale
 
-    Raises:
-        InvalidSetting: Babel is not installed; JupyterLab brings it.
-    """
-    try:
-        from babel import Locale
-    except ImportError as error:
-        raise InvalidSetting(
-            "babel", "the names come from Babel, which JupyterLab brings: pip install babel"
-        ) from error
     found: dict[str, set[str]] = {}
     for code in LANGUAGES:
         locale = Locale.parse(code)

@@ -16,6 +16,7 @@ class Preset:
     explanation: str  # plain sentences: what it does and why
     typical_time: str
     recipe: Recipe
+    task: str | None = None  # that it is for alone; None: every task that has none of its own
 
 
 QUICK_LOOK = Preset(
@@ -97,9 +98,21 @@ PHOTOGRAPHS = Preset(
         schedule="one_cycle",
         augmentation=Augmentation(flip=True),
     ),
+    task="restoration",
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in (QUICK_LOOK, PAPERS, FAST, PHOTOGRAPHS)}
+
+
+def presets_for(task: str) -> dict[str, Preset]:
+    """The presets by name that fit a task: its own, or those for every task.
+
+    Example:
+        >>> list(presets_for("restoration"))
+        ['photographs']
+    """
+    own = {name: each for name, each in PRESETS.items() if each.task == task}
+    return own or {name: each for name, each in PRESETS.items() if each.task is None}
 
 
 def preset(name: str) -> Preset:

@@ -224,7 +224,7 @@ def edsr(
     Example:
         >>> model = edsr(scale=2)
         >>> model.config.label, tuple(model(torch.rand(1, 3, 33, 40)).shape)
-        ('EDSR x2 on ResNet-14', (1, 3, 66, 80))
+        ('EDSR x2 on Pre-activation ResNet-14', (1, 3, 66, 80))
     """
     return _picture_net("edsr", config, input_shape, settings)
 

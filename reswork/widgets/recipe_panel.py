@@ -9,7 +9,8 @@ import ipywidgets as w
 from reswork import figures
 from reswork.datasets import Augmentation
 from reswork.errors import InvalidSetting
-from reswork.experiment.presets import PRESETS
+from reswork.experiment.presets import PRESETS, Preset, presets_for
+from reswork.tasks import CLASSIFICATION
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.schedules import learning_rates
 from reswork.widgets.form import (
@@ -53,7 +54,8 @@ class RecipePanel:
         self._preset_chosen = preset_chosen
         self._augmentation = Augmentation()
         self.recipe: Recipe | None = None
-        self._preset = next(iter(PRESETS))
+        self._presets = presets_for(CLASSIFICATION)
+        self._preset = next(iter(self._presets))
         self.form = Form(_fields(), self._update)
         self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-columns")
@@ -62,8 +64,8 @@ class RecipePanel:
 
     def _made(self) -> list[w.Widget]:
         self.preset = w.ToggleButtons(
-            options=[(preset.label, name) for name, preset in PRESETS.items()],
-            tooltips=[preset.explanation for preset in PRESETS.values()],
+            options=_buttons(self._presets),
+            tooltips=_tooltips(self._presets),
             value=self._preset,
             style={"button_width": "auto"},
         )  # fmt: skip
@@ -100,10 +102,19 @@ class RecipePanel:
         """Open the part of the form that names layers."""
         self._more.selected_index = len(self._more.children) - 1
 
-    def set_images(self, images: int) -> None:
-        """Fit the schedule to another number of training images."""
+    def set_data(self, images: int, task: str) -> None:
+        """Fit the schedule to another number of training images, and offer the presets that fit their task."""
         self._images = images
-        self.form.renew()
+        presets = presets_for(task)
+        if presets == self._presets:
+            self.form.renew()
+            return
+        self._presets = presets
+        if self.view.is_made:
+            self.preset.tooltips = _tooltips(presets)
+            self.preset.options = _buttons(presets)  # chooses the first
+        else:
+            self.use_preset(next(iter(presets)))
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
         """The augmentation that the recipe shall hold."""
@@ -137,6 +148,14 @@ class RecipePanel:
 
     def _section(self, *names: str) -> Part:
         return Part(lambda: self.form.views(*names))
+
+
+def _buttons(presets: dict[str, Preset]) -> list[tuple[str, str]]:
+    return [(preset.label, name) for name, preset in presets.items()]
+
+
+def _tooltips(presets: dict[str, Preset]) -> list[str]:
+    return [preset.explanation for preset in presets.values()]
 
 
 def _fields() -> dict[str, Field]:

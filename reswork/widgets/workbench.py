@@ -361,7 +361,7 @@ class Workbench(w.VBox):
         if hasattr(self, "_sheets"):
             self._turn_to(self.pages.value)
         if hasattr(self, "recipe_panel"):
-            self.recipe_panel.set_images(len(data.train))
+            self.recipe_panel.set_data(len(data.train), task_for(data).kind)
             chosen = self.data_panel.augmentation or Augmentation()
             self.recipe_panel.set_augmentation(chosen.fitting(data.input_kind))
 

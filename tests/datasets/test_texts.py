@@ -35,7 +35,6 @@ def test_a_sign_that_training_has_not_seen_is_unknown(tmp_path: Path) -> None:
 
 
 def test_languages_of_names() -> None:
-    pytest.importorskip("babel")
     data = languages()
     assert len(data.classes) == 16 and "left out" in data.summary()
     assert int(torch.cat([data.train.inputs, data.test.inputs]).max()) < len(data.features)

@@ -1,12 +1,17 @@
 import pytest
 
 from reswork.errors import InvalidSetting
-from reswork.experiment.presets import FAST, PAPERS, PRESETS, QUICK_LOOK, preset
+from reswork.experiment.presets import FAST, PAPERS, PRESETS, QUICK_LOOK, preset, presets_for
 from reswork.training.recipe import total_steps
 
 
-def test_there_are_three_and_each_explains_itself() -> None:
-    assert list(PRESETS) == ["quick look", "paper's", "fast"]
+def test_a_task_has_its_presets_and_each_explains_itself() -> None:
+    assert (
+        list(presets_for("classification"))
+        == list(presets_for("segmentation"))
+        == ["quick look", "paper's", "fast"]
+    )
+    assert list(presets_for("restoration")) == ["photographs"]
     for name, each in PRESETS.items():
         assert each.name == name
         assert each.label and each.typical_time
