@@ -252,6 +252,11 @@ def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
 
 def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
     last = sheet.layers[-1] if sheet.layers else None
+    if len(sheet.output_shape) == 3 and last is not None:  # a picture comes out
+        shape = "×".join(map(str, sheet.output_shape))
+        box = (last.name, _STEM_KINDS.get(last.kind, last.kind), _layer_hover(last.name, last), "end")
+        detail = f"{sheet.blocks[-1].channels} ch → {sheet.output_shape[0]}" if sheet.blocks else shape
+        return Row("head", detail, y, _ends([box, ("output", shape, "a picture", "text")], y))
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"
     parts = [("average", "mean", "the mean over the whole picture, one number a channel", "end")]

@@ -37,7 +37,7 @@ class AnswersPanel:
         self._run: LiveRun | None = None
         self._looked: tuple[nn.Module, int] | None = None
         self._last_s = 0.0
-        self.view = Part(self._made, self._draw)
+        self.view = Part(self._made, self._opened)
         self.refresher = Refresher(self._shoot, interval_s=0.5, share=0.2)
 
     def follow(self, run: LiveRun, data: Dataset) -> None:
@@ -59,6 +59,12 @@ class AnswersPanel:
         self.figure = LiveFigure()
         self._words = w.HTML()
         return [self._note, self.figure, self._words]
+
+    def _opened(self) -> None:
+        if self._run is not None and self._run.done:
+            self._shoot()  # a run that ended before the page was opened: nobody else looks at it any more
+        else:
+            self._draw()
 
     def _shoot(self) -> bool:
         run = self._run

@@ -41,6 +41,7 @@ def test_it_trains_and_shows_what_fits(name: str, tmp_path: Path, monkeypatch: p
         assert not shown
         bench.pages.value = "Inspect"
         assert bench.answers.view.is_shown and not bench.inspector.view.is_shown
+        assert "after 3 steps" in bench.answers._note.value  # a run that was over before the page was opened
         figure, words = answers_drawn(bench.run.model, data)
         assert (figure is None) == (data.input_kind == "tokens") and (figure is None) == bool(words)
         saved = rw.load_run(bench.run.directory)
