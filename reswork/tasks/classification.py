@@ -14,6 +14,7 @@ from reswork.errors import InvalidSetting
 from reswork.results.answers import ClassAnswers
 from reswork.results.metrics import Metric
 from reswork.tasks.body import body_fields
+from reswork.tasks.output import check_output_shape
 from reswork.tasks.task import Evaluation, Meter
 
 if TYPE_CHECKING:
@@ -73,20 +74,9 @@ class Classification:
         Raises:
             InvalidSetting: in one sentence.
         """
-        classes, name = len(data.classes), type(model).__name__
-        if not isinstance(output, Tensor):
-            raise InvalidSetting(
-                "model",
-                f"{name} returns a {type(output).__name__}; it must return logits as one tensor "
-                f"(N, {classes}), so wrap it in a module that picks them",
-            )
-        if output.shape != (2, classes):
-            raise InvalidSetting(
-                "num_classes",
-                f"for 2 images {name} gives a tensor of shape {tuple(output.shape)}, and "
-                f"{data.name} has {classes} classes; the shape must be (2, {classes}): "
-                f"build it with num_classes={classes}",
-            )
+        classes = len(data.classes)
+        needs, build = f"{data.name} has {classes} classes", f"num_classes={classes}"
+        check_output_shape(model, output, (2, classes), "logits", needs, "num_classes", build)
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data."""

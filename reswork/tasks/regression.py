@@ -14,6 +14,7 @@ from reswork.errors import InvalidSetting
 from reswork.results.answers import ValueAnswers
 from reswork.results.metrics import Metric
 from reswork.tasks.body import body_fields
+from reswork.tasks.output import check_output_shape
 from reswork.tasks.task import Evaluation
 
 if TYPE_CHECKING:
@@ -72,18 +73,9 @@ class Regression:
         Raises:
             InvalidSetting: in one sentence.
         """
-        name, wanted = type(model).__name__, (2, len(data.classes))
-        if not isinstance(output, Tensor):
-            raise InvalidSetting(
-                "model",
-                f"{name} returns a {type(output).__name__}; it must return values as one tensor {wanted}",
-            )
-        if output.shape != wanted:
-            raise InvalidSetting(
-                "num_classes",
-                f"for 2 inputs {name} gives a tensor of shape {tuple(output.shape)}, and {data.name} has "
-                f"{wanted[1]} value(s); the shape must be {wanted}: build it with num_classes={wanted[1]}",
-            )
+        values = len(data.classes)
+        needs, build = f"{data.name} has {values} value(s)", f"num_classes={values}"
+        check_output_shape(model, output, (2, values), "values", needs, "num_classes", build)
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data."""

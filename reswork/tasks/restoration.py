@@ -13,6 +13,7 @@ from reswork.datasets.photographs import enlarged
 from reswork.errors import InvalidSetting
 from reswork.results.answers import ImageAnswers
 from reswork.results.metrics import Metric
+from reswork.tasks.output import check_output_shape
 from reswork.tasks.task import Evaluation
 
 if TYPE_CHECKING:
@@ -98,18 +99,9 @@ class Restoration:
         Raises:
             InvalidSetting: in one sentence.
         """
-        name, wanted = type(model).__name__, (2, *data.train.targets.shape[1:])
-        if not isinstance(output, Tensor):
-            raise InvalidSetting(
-                "model",
-                f"{name} returns a {type(output).__name__}; it must return images as one tensor {wanted}",
-            )
-        if output.shape != wanted:
-            raise InvalidSetting(
-                "head",
-                f"for 2 images {name} gives a tensor of shape {tuple(output.shape)}, and {data.name} needs {wanted}: "
-                f"build it with rw.edsr(scale={data.train.scale}) or rw.vdsr(scale={data.train.scale})",
-            )
+        wanted, scale = (2, *data.train.targets.shape[1:]), data.train.scale
+        build = f"rw.edsr(scale={scale}) or rw.vdsr(scale={scale})"
+        check_output_shape(model, output, wanted, "images", f"{data.name} has images", "head", build)
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data, with those without which nothing is restored."""

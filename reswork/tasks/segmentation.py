@@ -14,6 +14,7 @@ from reswork.datasets.targets import IGNORED
 from reswork.errors import InvalidSetting
 from reswork.results.answers import MaskAnswers
 from reswork.results.metrics import Metric
+from reswork.tasks.output import check_output_shape
 from reswork.tasks.task import Evaluation
 
 if TYPE_CHECKING:
@@ -76,20 +77,10 @@ class Segmentation:
         Raises:
             InvalidSetting: in one sentence.
         """
-        name = type(model).__name__
-        wanted_channels = data.input_shape[0]
-        wanted = (2, len(data.classes), *data.input_shape[1:])
-        if not isinstance(output, Tensor):
-            raise InvalidSetting(
-                "model",
-                f"{name} returns a {type(output).__name__}; it must return logits as one tensor (N, K, H, W)",
-            )
-        if output.shape != wanted:
-            raise InvalidSetting(
-                "head",
-                f"for 2 images {name} gives a tensor of shape {tuple(output.shape)}, and the masks of {data.name} need "
-                f"{wanted}: build it with rw.unet(config), in_channels={wanted_channels} and num_classes={wanted[1]}",
-            )
+        channels, classes = data.input_shape[0], len(data.classes)
+        wanted = (2, classes, *data.input_shape[1:])
+        build = f"rw.unet(config), in_channels={channels} and num_classes={classes}"
+        check_output_shape(model, output, wanted, "logits", f"{data.name} has masks", "head", build)
 
     def head(self, data: Dataset) -> dict[str, Any]:
         """The fields of `ResNetConfig` that follow from the data."""
