@@ -9,7 +9,10 @@ Example:
     'ResNet-20'
 """
 
+import gc
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -221,14 +224,32 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        value: object = import_module(_MODULES[name])
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
+    home = _MODULES.get(name) or _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module 'reswork' has no attribute {name!r}")
+    module = import_module(home) if "torch" in sys.modules else _imported_with_torch(home)
+    value: object = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def _imported_with_torch(name: str) -> ModuleType:
+    """A module, without looking for garbage among the half million objects of torch, now or later.
+
+    It takes a third of a second each time, two or three times while torch is imported, and then again as the page is
+    made and as a run goes on.
+    """
+    collects = gc.isenabled()
+    gc.collect()  # what is garbage already, while that is quick
+    gc.disable()
+    try:
+        module = import_module(name)
+        if "torch" in sys.modules:
+            gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
+    return module
 
 
 def __dir__() -> list[str]:

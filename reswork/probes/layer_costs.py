@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from reswork.errors import InvalidSetting
 from reswork.probes.inputs import Inputs, answer, first_tensor, length, placed
@@ -173,6 +172,8 @@ class _Macs(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run one operation and count it."""
+        from torch.utils.flop_counter import flop_registry  # brings triton along: a tenth of a second
+
         output = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:

@@ -15,11 +15,12 @@ from reswork.training.modes import Mode, Precision, has_cpu_bf16, mode_by_rule, 
 from reswork.training.recipe import Recipe, total_steps
 
 _LEAST_STEPS = 60  # a shorter run would spend more on the trial than it could gain
-_BUDGET_S = 1.5  # after so long no more step is begun, whatever is known by then
+_BUDGET_S = 1.1  # after so long no more step is begun, whatever is known by then
 _STEP_S = 0.12  # the batch is cut down so that one step takes about so long
 _FIRST_IMAGES = 8
 _HOPELESS = 1.6  # slower than the best by so much: not timed again
 _WORTH = 0.97  # bf16 must take less than this share of fp32's time
+_WORTH_FORMAT = 0.9  # and the unusual memory format of the usual one's: a few images tell less of it
 
 
 def choose_mode(
@@ -33,7 +34,7 @@ def choose_mode(
     task: Task | None = None,
     ranks: int = 1,
 ) -> Mode:
-    """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of a second and a half.
+    """The mode of a run: what the recipe asks for, and the rest by rule or by a trial of about a second.
 
     On a GPU the precision follows from its hardware; on a processor the possible modes are timed in turns,
     unless the run is short or must be repeatable. Where the time does not suffice for all, those count that were
@@ -66,7 +67,7 @@ def choose_mode(
     if not seconds:
         reason = f"{why}; {rule.reason}, not timed, because a step takes too long for a trial"
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
-    best = _fastest(seconds)
+    best = _fastest(seconds, modes[0].channels_last)
     rates = ", ".join(
         f"{mode.precision}{' channels_last' if mode.channels_last else ''} {len(batch.inputs) / took:.0f}"
         for mode, took in seconds.items()
@@ -151,8 +152,16 @@ def _step_seconds(model: nn.Module, mode: Mode, batch: Batch, trial: _Trial) -> 
     return seconds
 
 
-def _fastest(seconds: dict[Mode, float]) -> Mode:
-    """The mode with the shortest step; fp32 where bf16 gains almost nothing."""
+def _fastest(seconds: dict[Mode, float], usual: bool) -> Mode:
+    """The mode with the shortest step; fp32 where bf16 gains almost nothing, the usual format where the other does."""
+    least_usual = min(
+        (took for mode, took in seconds.items() if mode.channels_last == usual), default=float("inf")
+    )
+    seconds = {
+        mode: took
+        for mode, took in seconds.items()
+        if mode.channels_last == usual or took < _WORTH_FORMAT * least_usual
+    }
     best = min(seconds, key=lambda mode: seconds[mode])
     plain = [mode for mode in seconds if mode.precision == "fp32"]
     if best.precision == "fp32" or not plain:

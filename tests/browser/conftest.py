@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from typing import Any
 
 import nbformat
 import pytest
+
+from reswork.lab import lab_command
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -112,14 +113,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:
-    """A JupyterLab of its own, with its settings and runs in the folder."""
+    """A JupyterLab of its own, started as ``reswork lab`` starts it, with its settings and runs in the folder."""
     settings = folder / "settings"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    notification = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    notification.parent.mkdir(parents=True)
-    notification.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     environment = os.environ | {
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
@@ -130,11 +128,9 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "RESWORK_RUNS": str(folder / "runs"),
     }
     log = (folder / "lab.log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--port-retries=0",
-         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"],
-        env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    arguments = ["--no-browser", f"--port={port}", "--port-retries=0", f"--IdentityProvider.token={TOKEN}"]
+    command, environment = lab_command(arguments, environment, folder)
+    server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     lab = Lab(folder, port)
     for _ in range(4 * int(LONG_S)):
         try:

@@ -66,9 +66,11 @@ def test_timing_changes_neither_model_nor_statistics_nor_random_state(make_data,
 
 def test_the_fastest_wins_but_bf16_must_be_worth_it():
     plain, wide, short = Mode("cpu"), Mode("cpu", channels_last=True), Mode("cpu", "bf16")
-    assert mode_timing._fastest({plain: 1.0, wide: 0.5, short: 0.49}) == wide
-    assert mode_timing._fastest({plain: 1.0, wide: 0.5, short: 0.3}) == short
-    assert mode_timing._fastest({short: 0.3}) == short
+    assert mode_timing._fastest({plain: 1.0, wide: 0.5, short: 0.49}, True) == wide
+    assert mode_timing._fastest({plain: 1.0, wide: 0.5, short: 0.3}, True) == short
+    assert mode_timing._fastest({short: 0.3}, True) == short
+    assert mode_timing._fastest({wide: 0.5, plain: 0.46}, True) == wide
+    assert mode_timing._fastest({wide: 0.5, plain: 0.44}, True) == plain
 
 
 class SlowMachine:
