@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from reswork.errors import InvalidSetting
+from reswork.models.channel_rows import split_channels
 from reswork.models.layout import Head
 from reswork.training.recipe import Recipe
 
@@ -52,6 +53,8 @@ def training_code(recipe: Recipe, file: str, head: Head = "classifier") -> str:
         sections.append(_INNERMOST)
     if recipe.frozen:
         sections.append(_freeze(recipe))
+    if channels := _frozen_channels(recipe):
+        sections.append(_keep_channels(channels))
     sections += [_train(recipe, answers), answers.source, _LOAD.replace("(N,)", answers.shape), _main(file)]
     return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
 
@@ -176,8 +179,9 @@ def innermost(name: str, layers) -> str | None:
 
 
 def _freeze(recipe: Recipe) -> str:
+    whole = tuple(name for name in recipe.frozen if not split_channels(name)[1])
     return f'''
-FROZEN = {recipe.frozen!r}
+FROZEN = {whole!r}
 JOIN_AFTER = {dict(recipe.unfreeze_epochs)!r}  # epochs
 
 
@@ -193,6 +197,28 @@ def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             module.train(not stands_still(name))
+'''
+
+
+def _frozen_channels(recipe: Recipe) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for layer, channels in map(split_channels, recipe.frozen):
+        found[layer] = sorted({*found.get(layer, ()), *channels})
+    return {layer: channels for layer, channels in found.items() if channels}
+
+
+def _keep_channels(channels: dict[str, list[int]]) -> str:
+    return f'''
+FROZEN_CHANNELS = {channels!r}
+
+
+def kept_channels(model: nn.Module) -> list[tuple[Tensor, list[int], Tensor]]:
+    """Weights and statistics, their rows that stand still, and the values of these."""
+    found = []
+    for name, rows in FROZEN_CHANNELS.items():
+        tensors = model.get_submodule(name).state_dict(keep_vars=True).values()
+        found += [(tensor, rows, tensor.detach()[rows].clone()) for tensor in tensors if tensor.ndim]
+    return found
 '''
 
 
@@ -255,6 +281,7 @@ def _setup(recipe: Recipe) -> list[str]:
     ]
     lines += ["scaler = torch.amp.GradScaler(device.type)"] * (recipe.precision == "fp16")
     lines += ["average = copy.deepcopy(model).eval()"] * (recipe.ema is not None)
+    lines += ["kept = kept_channels(model)"] * bool(_frozen_channels(recipe))
     compiled = recipe.compile == "on"
     lines.append(f"forward = {'torch.compile(model)' if compiled else 'model  # or torch.compile(model)'}")
     lines.append(f"per_epoch = max(1, len(train_images) // {recipe.batch_size})")
@@ -336,6 +363,12 @@ def _update(recipe: Recipe, answers: _Answers) -> list[str]:
     parts = recipe.accumulate > 1
     lines = ["freeze(model, step, per_epoch)"] * bool(recipe.frozen)
     lines += _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
+    if _frozen_channels(recipe):
+        lines += [
+            "for tensor, rows, _ in kept:",
+            "    if tensor.grad is not None:",
+            "        tensor.grad[rows] = 0",
+        ]
     if recipe.clip_norm is not None:
         lines += ["scaler.unscale_(optimizer)"] * scaled
         lines.append(f"nn.utils.clip_grad_norm_(model.parameters(), {recipe.clip_norm!r})")
@@ -346,6 +379,12 @@ def _update(recipe: Recipe, answers: _Answers) -> list[str]:
         + "learning_rate(step, total, per_epoch)",
     ]
     lines += ["scaler.step(optimizer)", "scaler.update()"] if scaled else ["optimizer.step()"]
+    if _frozen_channels(recipe):
+        lines += [
+            "with torch.no_grad():",
+            "    for tensor, rows, values in kept:",
+            "        tensor[rows] = values",
+        ]
     lines.append("optimizer.zero_grad()")
     return lines + ["follow(average, model, step + 1)"] * (recipe.ema is not None)
 

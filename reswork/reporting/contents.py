@@ -185,6 +185,8 @@ def _embedding(report: "Report") -> Iterator[Content]:
     found = report.embedding()
     ways, thumbs = colourings(report), thumbnails(report)
     shown = {title: mapped(report, found, title) for title in ways if title in ("Class", "Right and wrong")}
+    if SPLIT in ways:
+        shown[SPLIT] = mapped(report, report.embedding(training=True), SPLIT)
     for figure in list(shown.values())[:1]:  # once on a page
         figure.layout.meta = {**figure.layout.meta, "thumbnails": thumbs}
     yield shown

@@ -12,6 +12,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.models.anatomy import BlockAnatomy, residual_blocks
 from reswork.models.blocks import ResidualBlock
+from reswork.models.channel_rows import channel_count, channel_rows, split_channels
 from reswork.models.gates import Gate, add_gate, end_of, shortcut_of
 from reswork.models.network import ResNet
 from reswork.probes.isolation import OwnRandomness
@@ -136,7 +137,7 @@ class Scale(Operation):
     def apply(self, model: nn.Module, ground: Ground) -> None:
         """As `Operation.apply`."""
         layer, gate = signal_layer(model, self.name, self.part), Gate(float(self.factor), self.channels)
-        if (width := _channels(layer)) is not None:
+        if (width := channel_count(layer)) is not None:
             gate.check_channels(width)
         add_gate(layer, gate)
 
@@ -183,7 +184,7 @@ class Shuffle(Operation):
             signal_layer(model, self.name, self.part),
             Gate(channels=self.channels, shuffle=self.seed),
         )
-        if (width := _channels(layer)) is not None:
+        if (width := channel_count(layer)) is not None:
             gate.check_channels(width)
         add_gate(layer, gate)
 
@@ -216,26 +217,60 @@ class Swap(Operation):
 
 @dataclass(frozen=True)
 class Copy(Operation):
-    """Puts a copy of a block or layer in the place of another of equal form.
+    """Puts a copy of a block or layer in the place of another of equal form, or of some channels onto others.
+
+    Channels are named in brackets, as many on both sides: of a convolution, linear layer or norm their weights and
+    statistics are copied, and all else stays.
 
     Args:
-        source: name of the one that is copied, with all that was done to it before.
-        onto: name of the one that is lost.
+        source: name of the one that is copied, with all that was done to it before, such as ``"layer1.1"``, or with
+            channels, such as ``"layer1.1.conv1[3]"``.
+        onto: name of the one that is lost, such as ``"layer1.2"`` or ``"layer1.2.conv1[5]"``.
     """
 
     source: str
     onto: str
     kind: ClassVar[str] = "copy"
 
+    def __post_init__(self) -> None:
+        for name in (self.source, self.onto):
+            split_channels(name)
+
     @property
     def sentence(self) -> str:
         """What it does."""
-        return f"{self.source} copied onto {self.onto}"
+        (source, some), (onto, others) = split_channels(self.source), split_channels(self.onto)
+        return f"{_of_channels(some)}{source} copied onto {_of_channels(others)}{onto}"
 
     def apply(self, model: nn.Module, ground: Ground) -> None:
         """As `Operation.apply`."""
+        if split_channels(self.source)[1] or split_channels(self.onto)[1]:
+            self._copy_channels(model)
+            return
         check_equal_form(ground.original, self.source, self.onto)
         _put(model, self.onto, copy.deepcopy(model.get_submodule(self.source)))
+
+    @torch.no_grad()
+    def _copy_channels(self, model: nn.Module) -> None:
+        (source, some), (onto, others) = split_channels(self.source), split_channels(self.onto)
+        if len(some) != len(others) or len(set(others)) != len(others):
+            raise InvalidSetting(
+                "onto",
+                f"{len(some)} channel(s) of {self.source!r} cannot go onto {len(others)} of {self.onto!r}; name as "
+                "many on both sides, each of the second once, such as Copy('layer1.1.conv1[3]', 'layer1.2.conv1[5]')",
+            )
+        layers = find_layers(model, list(dict.fromkeys((source, onto))))
+        given = channel_rows(layers[source], source, some)
+        taken = channel_rows(layers[onto], onto, others)
+        forms = [{key: values.shape[1:] for key, values in rows.items()} for rows in (given, taken)]
+        if forms[0] != forms[1]:
+            raise InvalidSetting(
+                "onto",
+                f"a channel of {source!r} has other weights than one of {onto!r}; choose two layers with "
+                "the same inputs",
+            )
+        for key, values in taken.items():
+            values[list(others)] = given[key][list(some)]
 
 
 @dataclass(frozen=True)
@@ -280,22 +315,9 @@ class Reset(Operation):
 
     @torch.no_grad()
     def _put_channels(self, layer: nn.Module, fresh: nn.Module) -> None:
-        width, begun = _channels(layer), fresh.state_dict()
-        rows = {name: values for name, values in layer.state_dict().items() if values.dim()}  # but for counts
-        turned = isinstance(layer, nn.modules.conv._ConvTransposeNd)  # its rows are those of the input
-        if (
-            turned
-            or width is None
-            or any(len(values) != width or name not in begun for name, values in rows.items())
-        ):
-            raise InvalidSetting(
-                "channels",
-                f"{self.name!r} is no layer whose weights belong to its channels; choose a convolution, a linear "
-                "layer or a norm, such as 'layer1.0.conv1', or leave the channels out",
-            )
-        Gate(channels=self.channels).check_channels(width)
-        for name, values in rows.items():
-            values[list(self.channels)] = begun[name][list(self.channels)]
+        begun = fresh.state_dict()
+        for key, values in channel_rows(layer, self.name, self.channels).items():
+            values[list(self.channels)] = begun[key][list(self.channels)]
 
     def _known(self, ground: Ground) -> nn.Module | None:
         if ground.initial is None:
@@ -336,20 +358,27 @@ class Freeze(Operation):
     Hand ``Operations.frozen`` to the recipe: ``rw.Recipe(frozen=operations.frozen)``.
 
     Args:
-        name: of a block or any layer with weights.
+        name: of a block or any layer with weights, or some channels of a layer: ``"layer1.0.conv1[3, 7]"``.
     """
 
     name: str
     kind: ClassVar[str] = "freeze"
 
+    def __post_init__(self) -> None:
+        split_channels(self.name)
+
     @property
     def sentence(self) -> str:
         """What it does."""
-        return f"{self.name} frozen"
+        layer, channels = split_channels(self.name)
+        return f"{_of_channels(channels)}{layer} frozen"
 
     def apply(self, model: nn.Module, ground: Ground) -> None:
         """As `Operation.apply`."""
-        layer = find_layers(model, [self.name])[self.name]
+        name, channels = split_channels(self.name)
+        layer = find_layers(model, [name])[name]
+        if channels:
+            channel_rows(layer, name, channels)
         if next(layer.parameters(), None) is None:
             raise InvalidSetting(
                 "name", f"{self.name!r} has no weights, so it does not learn anyway; choose a layer that has"
@@ -482,14 +511,6 @@ def _put(model: nn.Module, name: str, module: nn.Module) -> None:
 
 def _shapes(module: nn.Module) -> dict[str, Any]:
     return {name: tensor.shape for name, tensor in module.state_dict().items()}
-
-
-def _channels(layer: nn.Module) -> int | None:
-    """Of its output, where its settings tell."""
-    for name in ("num_features", "out_channels", "num_channels", "out_features"):
-        if isinstance(value := getattr(layer, name, None), int):
-            return value
-    return None
 
 
 def _channel_tuple(given: Any) -> tuple[int, ...]:

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.models.channel_rows import split_channels
 from reswork.models.network import ResNet
 from reswork.tasks import Task
 from reswork.training.evaluation import evaluating
 from reswork.training.failures import is_out_of_memory
+from reswork.training.frozen_channels import FrozenChannels
 from reswork.training.recipe import Recipe, innermost
 
 
@@ -82,7 +84,7 @@ def check_layers(model: nn.Module, recipe: Recipe) -> None:
     """
     known = {name for name, _ in model.named_modules() if name}
     for field in ("frozen", "layer_rates", "unfreeze_epochs"):
-        for layer in getattr(recipe, field):
+        for layer in (split_channels(name)[0] for name in getattr(recipe, field)):
             if layer not in known:
                 parts = ", ".join(name for name, _ in model.named_children())
                 raise InvalidSetting(
@@ -90,6 +92,10 @@ def check_layers(model: nn.Module, recipe: Recipe) -> None:
                     f"{field} names {layer!r}, which {type(model).__name__} has not; choose {parts}, or what is "
                     "within them, such as 'layer1.0.conv1'",
                 )
+    try:
+        FrozenChannels(model, recipe.frozen)
+    except InvalidSetting as error:
+        raise InvalidSetting("frozen", error.message) from None
     if recipe.frozen and not any(
         weight.requires_grad and innermost(name, recipe.frozen) is None
         for name, weight in model.named_parameters()

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from reswork.datasets.augmentation import Augmentation
 from reswork.errors import InvalidSetting
+from reswork.models.channel_rows import split_channels
 from reswork.settings_text import settings_from
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -101,7 +102,8 @@ class Recipe:
             ``{"layer1": 0.1, "fc": 10}``, by layer name (the dotted `named_modules` path); the longest name
             that fits decides, and layers that none fits have the rate itself.
         frozen: layers that stand still with all that is in them, such as ``("conv1", "bn1", "layer1")``: no
-            gradient, no weight decay, and their norms keep the statistics that they came with.
+            gradient, no weight decay, and their norms keep the statistics that they came with. Single channels of
+            a convolution, linear layer or norm: ``"layer1.0.conv1[3, 7]"``.
         unfreeze_epochs: epochs after which frozen layers, or parts of them, join the training, fractions
             allowed, such as ``{"layer1": 2}``. The optimizer begins afresh for them; the rate is the
             schedule's of that step.
@@ -260,17 +262,18 @@ class Recipe:
             raise InvalidSetting(
                 "frozen", f"frozen={self.frozen!r} must be layer names, such as ('conv1', 'bn1', 'layer1')"
             )
+        whole = [layer for layer, channels in map(_split_frozen, self.frozen) if not channels]
         for name, what in (
             ("layer_rates", "factor on the learning rate"),
             ("unfreeze_epochs", "number of epochs"),
         ):
             _layer_numbers(name, getattr(self, name), what)
         for layer in self.unfreeze_epochs:
-            if innermost(layer, self.frozen) is None:
+            if innermost(layer, whole) is None:
                 raise InvalidSetting(
                     "unfreeze_epochs",
                     f"unfreeze_epochs names {layer!r}, which is not frozen; name one of "
-                    f"frozen={self.frozen!r} or what is within, or freeze it too",
+                    f"frozen={tuple(whole)!r} or what is within, or freeze it too",
                 )
         weights = self.class_weights
         are_numbers = isinstance(weights, tuple) and bool(weights) and all(map(_is_above_zero, weights))
@@ -304,6 +307,13 @@ def check_live_setting(name: str, value: object) -> None:
             name,
             f"{name} cannot be changed while a run goes on; choose learning_rate, momentum or weight_decay",
         )
+
+
+def _split_frozen(name: str) -> tuple[str, tuple[int, ...]]:
+    try:
+        return split_channels(name)
+    except InvalidSetting as error:
+        raise InvalidSetting("frozen", error.message) from None
 
 
 def _are_names(values: object) -> bool:

@@ -16,6 +16,7 @@ from reswork.training.averaging import MovingAverage
 from reswork.training.batches import Batch, Batches
 from reswork.training.checkpointing import checkpointed_blocks, checkpointing
 from reswork.training.failures import compiler_failure, is_compilers, non_finite_loss
+from reswork.training.frozen_channels import FrozenChannels
 from reswork.training.frozen_layers import FrozenLayers
 from reswork.training.loss_guard import LossGuard
 from reswork.training.modes import Mode
@@ -84,6 +85,7 @@ class TrainStep:
         self._untrained = [name for name, weight in model.named_parameters() if not weight.requires_grad]
         self.frozen = FrozenLayers(model, recipe, batches.per_epoch)
         self.frozen.turn_to(max(1, start.step) if start is not None else 1)
+        self._frozen_channels = FrozenChannels(model, recipe.frozen)
         self._replicated = ranks.replicated(model)  # before anything copies the weights
         self.optimizer = optimizer_for(model, recipe, self.frozen.joining)
         self.average = MovingAverage(model, recipe.ema) if recipe.ema is not None else None
@@ -242,6 +244,7 @@ class TrainStep:
 
     def apply(self, step: int) -> None:
         """Change the weights, and forget the gradients."""
+        self._frozen_channels.drop_gradients()
         if self._recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._recipe.clip_norm, foreach=True)
         set_learning_rate(self.optimizer, self.rate(step))
@@ -250,6 +253,7 @@ class TrainStep:
             self._scaler.update()
         else:
             self.optimizer.step()
+        self._frozen_channels.put_back()
         self.release()
         if self.average is not None:
             self.average.update()

@@ -1,5 +1,6 @@
 """Labelled controls with the error sentence under the control that caused it."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -250,8 +251,8 @@ def text_of(value: Any) -> str:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Read what stands between commas: ``"layer1, fc"`` -> ``("layer1", "fc")``."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """Read what stands between commas: ``"layer1, fc[2, 3]"`` -> ``("layer1", "fc[2, 3]")``."""
+    return tuple(part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip())
 
 
 def listed_numbers(text: str) -> tuple[Any, ...]:

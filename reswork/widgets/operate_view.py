@@ -15,6 +15,7 @@ from reswork.contrast.answers import Judged, as_inputs, changes, judging, sample
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.figures.network_drawing import SHORTCUT
+from reswork.models.channel_rows import with_channels
 from reswork.models.sheet import Outline, SpecSheet
 from reswork.probes.outline import as_built, as_operated
 from reswork.reporting.answers import first_seconds
@@ -118,7 +119,7 @@ class OperateView(WorkingView):
         self.part.observe(lambda _change: self._chose(), names="value")
         self.channels = w.Text(
             description="Channels", placeholder="all, or such as 3, 7", continuous_update=False, layout=wide,
-            tooltip="Numbers of channels that are silenced, scaled, shuffled or reset; nothing means all",
+            tooltip="Numbers of channels that are changed, frozen or copied; nothing means all",
         )  # fmt: skip
         self.factor = w.FloatText(value=0.5, step=0.1, description="Factor", layout=w.Layout(width="170px"))
         self.other = w.Combobox(
@@ -143,7 +144,11 @@ class OperateView(WorkingView):
                 "Exchange it with the other block",
                 lambda: Swap(*self._name(), self.other.value.strip()),
             ),
-            ("Copy", "Copy it onto the other block", lambda: Copy(*self._name(), self.other.value.strip())),
+            (
+                "Copy",
+                "Copy it onto the other block, or channels onto others, such as layer1.1.conv1[5]",
+                self._copy,
+            ),
             (
                 "Estimate norms",
                 "Estimate the batch norms' statistics anew from training images",
@@ -237,11 +242,11 @@ class OperateView(WorkingView):
                     "name", f"the shortcut of {name!r} has no weights, so it does not learn anyway"
                 )
             name = inside[0]
-        if self._channels():
-            raise InvalidSetting(
-                "channels", "a recipe freezes whole layers, not channels; leave the channels out"
-            )
-        return Freeze(name)
+        return Freeze(with_channels(name, self._channels()))
+
+    def _copy(self) -> Operation:
+        (name,) = self._name()
+        return Copy(with_channels(name, self._channels()), self.other.value.strip())
 
     def _chose(self) -> None:
         self.error.tell("")

@@ -201,7 +201,7 @@ def _fields() -> dict[str, Field]:
         "deterministic": tick("Repeatable", "Same result each time, a little slower."),
         "seed": typed("Seed", "", "Start of all randomness."),
         "frozen": text("Frozen layers", "none, or conv1, bn1, layer1",
-                        "These stand still, their norms too; for a network that was trained before.",
+                        "These stand still, their norms too; conv1[3, 7]: only these channels of it.",
                         read=listed, write=", ".join),
         "unfreeze_epochs": text("Join after", "never, or layer1: 2",
                                  "Epochs after which frozen layers learn too.",

@@ -61,7 +61,7 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=0.02,
     ),
     "fine-tuning in parts": Recipe(
-        frozen=("layer1", "layer2"),
+        frozen=("layer1", "layer2", "conv1[1, 3]"),
         unfreeze_epochs={"layer2.0": 1},
         class_weights=(1.0, 5.0, 0.2, 2.0, 1.0),
         accumulate=3,

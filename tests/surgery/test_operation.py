@@ -154,6 +154,19 @@ def test_channels_are_silenced_and_shuffled(ours: ResNet) -> None:
     assert torch.equal(answers(operated(swapped, [Shuffle("conv1", channels=(1, 3))])), answers(ours))
 
 
+def test_channels_are_copied_and_all_else_stays(ours: ResNet) -> None:
+    before = {name: values.clone() for name, values in ours.state_dict().items()}
+    each = [Copy("layer1.0.conv1[0, 1]", "layer1.1.conv1[3, 0]"), Copy("bn1[2]", "bn1[1]")]
+    after = operated(ours, each).state_dict()
+    for name, values in before.items():
+        expected = values.clone()
+        if name == "layer1.1.conv1.weight":
+            expected[3], expected[0] = before["layer1.0.conv1.weight"][0], before["layer1.0.conv1.weight"][1]
+        elif name.startswith("bn1.") and values.dim():
+            expected[1] = values[2]
+        assert torch.equal(after[name], expected), name
+
+
 def test_channels_of_a_layer_are_reset_and_the_others_stay(ours: ResNet) -> None:
     torch.manual_seed(5)
     initial, names = resnet(ours.config), ("layer1.0.conv1", "layer1.0.bn1", "fc")
@@ -264,6 +277,11 @@ def test_probes_see_what_was_done(ours: ResNet) -> None:
         (Scale("conv1", 0, part="shortcut"), "no residual block"),
         (Scale("conv1", 0, channels=(4,)), "0 to 3"),
         (Freeze("layer1.0.relu1"), "has no weights"),
+        (Freeze("conv1[4]"), "0 to 3"),
+        (Copy("conv1[0]", "conv1[1, 2]"), "as many on both sides"),
+        (Copy("conv1[0, 1]", "conv1[2, 2]"), "each of the second once"),
+        (Copy("conv1[0]", "layer1.0.conv1[1]"), "the same inputs"),
+        (Copy("layer1.0[0]", "layer1.1[0]"), "belong to its channels"),
         (Reset("layer1.0.relu1"), "has no weights"),
         (Reset("layer1.0", channels=(0,)), "belong to its channels"),
         (Reset("conv1", channels=(4,)), "0 to 3"),
@@ -285,6 +303,8 @@ def test_what_cannot_be_done_is_one_sentence(ours: ResNet, operation, words: str
         (lambda: Shuffle("x", seed=-1), "no seed"),
         (lambda: Shuffle("x", channels=(2,)), "alone has no other order"),
         (lambda: Reestimate(images=1), "from 2"),
+        (lambda: Freeze("conv1[a]"), "names no channels"),
+        (lambda: Copy("conv1[1", "conv1[2]"), "names no channels"),
         (lambda: operation_from({"kind": "explode"}), "is one of delete, scale"),
         (lambda: operation_from({"kind": "delete", "block": "x"}), "no operation"),
         (lambda: operation_from("delete"), "no operation"),
@@ -300,6 +320,7 @@ def test_operations_come_back_from_json_and_have_a_sentence() -> None:
         Delete("layer1.0", "shortcut"), Scale("conv1", 0.5, channels=(1, 2)), Shuffle("layer1.0", 4, "shortcut"),
         Swap("layer1.0", "layer1.1"), Copy("layer1.0", "layer1.1"), Reset("layer1.0", 3), Freeze("layer1.0"),
         Reestimate(200, 1), Shuffle("conv1", channels=(1, 2)), Reset("conv1", channels=(0,)),
+        Copy("conv1[1, 2]", "conv1[3, 0]"), Freeze("conv1[3]"),
     ]  # fmt: skip
     assert {type(one) for one in each} == set(KINDS.values())
     for one in each:
@@ -307,3 +328,5 @@ def test_operations_come_back_from_json_and_have_a_sentence() -> None:
     assert Scale("conv1", 0, channels=(2,)).sentence == "channel 2 of conv1 off"
     assert Shuffle("conv1", channels=(1, 2)).sentence == "channels 1 and 2 of conv1 swapped"
     assert Reset("conv1", channels=(0,)).sentence == "channel 0 of conv1 back to initial weights"
+    assert Copy("conv1[1]", "conv1[3]").sentence == "channel 1 of conv1 copied onto channel 3 of conv1"
+    assert Freeze("conv1[0, 3]").sentence == "channels 0, 3 of conv1 frozen"

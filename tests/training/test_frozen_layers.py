@@ -140,6 +140,69 @@ def test_it_equals_a_loop_written_with_torch(
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
 
 
+CHANNELS = {"layer1.0.conv1": (0, 2), "layer1.0.bn1": (1,), "fc": (3,)}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0.05, "clip_norm": 0.2},
+        {"optimizer": "adamw", "learning_rate": 0.003, "ema": 0.9},
+    ],
+    ids=["sgd", "adamw"],
+)
+def test_single_channels_stand_still_as_in_a_loop_written_with_torch(
+    settings: dict[str, Any], make_data: Any, make_recipe: Any
+) -> None:
+    frozen = tuple(f"{name}[{', '.join(map(str, rows))}]" for name, rows in CHANNELS.items())
+    recipe = make_recipe(steps=7, weight_decay=0.01, frozen=frozen, **settings)
+    data, model, reference = make_data(), small_net(), small_net()
+    before = copied(model)
+    losses = [event.loss.item() for event in steps_of(model, data, recipe)]
+
+    def rows_of(state: dict[str, Tensor]) -> dict[str, tuple[Tensor, list[int]]]:
+        return {
+            f"{name}.{key}": (state[f"{name}.{key}"], list(rows))
+            for name, rows in CHANNELS.items()
+            for key in ("weight", "bias", "running_mean", "running_var")
+            if f"{name}.{key}" in state
+        }
+
+    rates = learning_rates(recipe, len(data.train))[1].tolist()
+    batches, weights = Batches(data, recipe, channels_last=False), list(reference.parameters())
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.AdamW(weights, weight_decay=0.01)
+        if recipe.optimizer == "adamw"
+        else torch.optim.SGD(weights, momentum=0.9, weight_decay=0.01)
+    )
+    expected = []
+    for step, rate in enumerate(rates, 1):
+        batch = batches.cut(step)
+        loss = F.cross_entropy(reference.train()(batch.inputs), batch.targets)
+        loss.backward()
+        for name, weight in reference.named_parameters():
+            for layer, rows in CHANNELS.items():
+                if name.startswith(f"{layer}.") and weight.grad is not None:
+                    weight.grad[list(rows)] = 0
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for name, (values, rows) in rows_of(reference.state_dict()).items():
+                values[rows] = before[name][rows]
+        expected.append(loss.item())
+    assert losses == pytest.approx(expected, rel=1e-5)
+    if recipe.ema is None:
+        for name, value in reference.state_dict().items():
+            torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    for name, (values, rows) in rows_of(model.state_dict()).items():
+        assert torch.equal(values[rows], before[name][rows]), name
+        others = [row for row in range(len(values)) if row not in rows]
+        assert not torch.equal(values[others], before[name][others]), name
+
+
 def steps_of(model: nn.Module, data: Any, recipe: Recipe, **options: Any) -> Iterator[StepDone]:
     return (event for event in fit(model, data, recipe, **options) if isinstance(event, StepDone))
 
@@ -285,6 +348,9 @@ def test_a_net_without_frozen_layers_is_not_remarked_upon(make_data: Any, make_r
         ({"layer_rates": {"conv1.weight": 0.1}}, "layer_rates", "'conv1.weight'"),
         ({"frozen": ("layer1",), "unfreeze_epochs": {"layer1.7": 1}}, "unfreeze_epochs", "'layer1.7'"),
         ({"frozen": ("conv1", "bn1", "layer1", "layer2", "fc")}, "frozen", "leaves nothing to train"),
+        ({"frozen": ("layer9[1]",)}, "frozen", "'layer9', which ResNet has not"),
+        ({"frozen": ("conv1[4]",)}, "frozen", "0 to 3"),
+        ({"frozen": ("layer1[0]",)}, "frozen", "belong to its channels"),
     ],
 )
 def test_names_that_fit_nothing_are_refused(

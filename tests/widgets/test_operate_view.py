@@ -61,13 +61,16 @@ def test_each_button_does_its_operation_to_what_was_chosen(view: OperateView) ->
     view.acts["Estimate norms"].click()
     view.part.value, view.channels.value = "conv1", "1, 3"
     view.acts["Delete"].click()
+    view.acts["Freeze"].click()
+    view.other.value = "conv1[0, 2]"
+    view.acts["Copy"].click()
     assert view.operations.active == (
         Delete("layer2.1", "shortcut"), Scale("layer2.1", 2.0, "shortcut"), Shuffle("layer1.0"), Reset("layer1.0"),
         Freeze("layer1.0"), Swap("layer1.0", "layer1.1"), Copy("layer1.0", "layer1.1"), Reestimate(16),
-        Scale("conv1", 0.0, channels=(1, 3)),
+        Scale("conv1", 0.0, channels=(1, 3)), Freeze("conv1[1, 3]"), Copy("conv1[1, 3]", "conv1[0, 2]"),
     )  # fmt: skip
-    assert view.wait() and view.error.layout.display == "none" and len(view.lines.children) == 9
-    assert "frozen=('layer1.0',)" in view.hint.value.replace("&#x27;", "'")
+    assert view.wait() and view.error.layout.display == "none" and len(view.lines.children) == 11
+    assert "frozen=('layer1.0', 'conv1[1, 3]')" in view.hint.value.replace("&#x27;", "'")
     second = view.lines.children[1]
     second.children[1].children[0].click()  # up
     assert view.operations.active[0] == Scale("layer2.1", 2.0, "shortcut")
