@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders, results, studies, surgery, tasks
+    from reswork import datasets, figures, probes, recorders, results, studies, surgery, tasks, transfer
     from reswork.causes.why import Why, why
     from reswork.contrast.comparison import compare_models
     from reswork.datasets.augmentation import Augmentation
@@ -57,11 +57,13 @@ if TYPE_CHECKING:
     from reswork.training.loop import fit
     from reswork.training.recipe import Recipe
     from reswork.training.run import Run, RunState, active_runs
+    from reswork.transfer.fine_tuning import fine_tune
     from reswork.widgets import Workbench, inspect, live
     from reswork.widgets.compare_view import compare_view
     from reswork.widgets.debug_view import debug
     from reswork.widgets.microscope_view import microscope
     from reswork.widgets.operate_view import operate
+    from reswork.widgets.steps_view import forgetting_view, worth_view
 
 __version__ = "0.1.0"
 
@@ -104,7 +106,9 @@ __all__ = [
     "export_page",
     "export_pictures",
     "figures",
+    "fine_tune",
     "fit",
+    "forgetting_view",
     "in_tiles",
     "inspect",
     "latency",
@@ -136,10 +140,12 @@ __all__ = [
     "tasks",
     "train",
     "train_seeds",
+    "transfer",
     "unet",
     "vdsr",
     "what_changed",
     "why",
+    "worth_view",
 ]
 
 _MODULES = {
@@ -152,6 +158,7 @@ _MODULES = {
     "studies": "reswork.studies",
     "surgery": "reswork.surgery",
     "tasks": "reswork.tasks",
+    "transfer": "reswork.transfer",
 }
 
 _HOMES = {
@@ -189,7 +196,9 @@ _HOMES = {
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
+    "fine_tune": "reswork.transfer.fine_tuning",
     "fit": "reswork.training.loop",
+    "forgetting_view": "reswork.widgets.steps_view",
     "in_tiles": "reswork.models.tiles",
     "inspect": "reswork.widgets",
     "latency": "reswork.shipping.latency",
@@ -220,6 +229,7 @@ _HOMES = {
     "vdsr": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
     "why": "reswork.causes.why",
+    "worth_view": "reswork.widgets.steps_view",
 }
 
 

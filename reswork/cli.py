@@ -11,6 +11,7 @@ from reswork import __version__
 from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
+    from reswork.datasets.dataset import Dataset
     from reswork.training.live_run import LiveRun
     from reswork.training.ranks import Ranks
     from reswork.training.recipe import Recipe
@@ -180,9 +181,29 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument("--width", type=int, help="channels of the first stage")
     network.add_argument("--plain", action="store_true", help="the same layers without shortcuts")
+    trained = parser.add_argument_group("trained weights to begin with; the network is then theirs")
+    trained.add_argument(
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="a run by its name or folder, a file of weights, torchvision/resnet18 or timm/resnet18.a1_in1k",
+    )
+    trained.add_argument("--download", action="store_true", help="fetch published weights that are not here")
+    trained.add_argument("--head", default="new", help="new, kept or extended (new)")
+    trained.add_argument("--stem", default="kept", help="for other channels: averaged or new (kept: refused)")
+    trained.add_argument("--norms", default="batch", help="statistics: batch, kept or reestimated (batch)")
+    trained.add_argument("--frozen-to", metavar="STAGE", help="stem, layer2, layer2.0 ... or body (nothing)")
+    trained.add_argument(
+        "--rate-decay", type=float, default=1.0, metavar="F", help="factor from stage to stage (1)"
+    )
+    trained.add_argument(
+        "--unfreeze-every", type=float, metavar="E", help="epochs until one more stage joins (never)"
+    )
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
-        "--preset", default="quick look", help="quick look, paper's or fast; the rest changes it"
+        "--preset",
+        help="quick look, paper's, fast or fine-tuning; the rest changes it (quick look, or with --from "
+        "fine-tuning)",
     )
     recipe.add_argument("--epochs", type=int, help="passes over the training images")
     recipe.add_argument("--steps", type=int, help="updates, instead of epochs")
@@ -238,16 +259,51 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
         return saved.resume(data=given, start=False), chosen.data or saved.dataset_name
     recipe = _recipe(chosen)
     data = datasets.load(chosen.data or "fashion", **_how(chosen))
+    if chosen.source is not None:
+        return _fine_tuned(chosen, data, recipe), chosen.data or "fashion"
     config = ResNetConfig(
         depth=chosen.depth, residual=not chosen.plain, width=chosen.width, **task_for(data).head(data)
     )
     sheet = spec_sheet(config, data.input_shape)
     print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
+    _tell_data(data)
+    run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
+    return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
+
+
+def _fine_tuned(chosen: argparse.Namespace, data: "Dataset", recipe: "Recipe") -> "Run":
+    """A run that begins with trained weights, before its start."""
+    from reswork.transfer.fine_tuning import fine_tune
+
+    for name, usual in (("depth", 20), ("width", None), ("plain", False)):
+        if getattr(chosen, name) != usual:
+            raise InvalidSetting(
+                name, f"--{name} is for new networks; with --from the network is the source's"
+            )
+    run = fine_tune(
+        chosen.source,
+        data,
+        recipe,
+        head=chosen.head,
+        stem=chosen.stem,
+        norms=chosen.norms,
+        frozen_to=chosen.frozen_to,
+        rate_decay=chosen.rate_decay,
+        unfreeze_every=chosen.unfreeze_every,
+        download=chosen.download,
+        directory=chosen.directory,
+        name=chosen.name,
+        start=False,
+    )
+    print(next(str(note.details["sentence"]) for note in run.history.notes if note.kind == "transferred"))
+    _tell_data(data)
+    return cast("Run", run)  # the engine is a thread
+
+
+def _tell_data(data: "Dataset") -> None:
     print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
     for note in data.notes:
         print(note)
-    run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
-    return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
 
 
 def _how(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -304,7 +360,8 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
             changes["class_weights"] = tuple(float(part) for part in chosen.class_weights.split(","))
         except ValueError:  # a word; the recipe says what is wrong with it
             changes["class_weights"] = chosen.class_weights
-    return replace(preset(chosen.preset).recipe, **changes)
+    usual = "quick look" if chosen.source is None else "fine-tuning"
+    return replace(preset(chosen.preset or usual).recipe, **changes)
 
 
 def _follow(run: "LiveRun", interval_s: float) -> int:

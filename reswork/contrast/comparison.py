@@ -4,17 +4,18 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from reswork import figures, probes
 from reswork.contrast.answers import as_inputs, changed_answers, sample
-from reswork.contrast.distances import APART, feature_distances, parting, weight_distances
+from reswork.contrast.distances import APART, feature_distances, feature_pairs, parting, weight_distances
 from reswork.contrast.weights import average, check_same_form, weight_path
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
-from reswork.reporting.answers import model_of
+from reswork.reporting.answers import model_of, stage_layers
 from reswork.reporting.contents import small
-from reswork.results.contrast import ChangedAnswers, Distances, Parting, WeightPath
+from reswork.results.contrast import ChangedAnswers, Distances, FeaturePairs, Parting, WeightPath
 from reswork.results.layers import Similarity
 
 _FEATURE_IMAGES = 256
@@ -80,12 +81,22 @@ class ModelComparison:
             image: which one.
             limit: from which distance on they are apart, a fraction of the features' norm.
         """
-        if not 0 <= image < len(self.data.test):
-            raise InvalidSetting(
-                "image", f"there is no test image {image}; choose 0 to {len(self.data.test) - 1}"
-            )
+        self._check(image)
         one = as_inputs(self.data, sample(self.data, None)[image : image + 1])
         return parting(self.first, self.second, one, number=image, classes=self.data.classes, limit=limit)
+
+    def features_of(self, image: int, *, channels: int = 6) -> FeaturePairs:
+        """What both make of one test image at the end of each stage; ``figures.feature_pairs`` draws it.
+
+        Args:
+            image: which one.
+            channels: so many of each stage, those that differ most.
+        """
+        self._check(image)
+        one = as_inputs(self.data, np.array([image]))
+        return feature_pairs(
+            self.first, self.second, one, image, stage_layers(self.first, self.data), channels, self.names
+        )
 
     def average(self, *, share: float = 0.5, norm_images: int = 1000) -> nn.Module:
         """The mean of both networks' weights, with batch norms estimated anew; see `average`."""
@@ -133,6 +144,12 @@ class ModelComparison:
 
     def __repr__(self) -> str:
         return f"<{self.names[0]} and {self.names[1]}: {self.changed.sentence}>"
+
+    def _check(self, image: int) -> None:
+        if not 0 <= image < len(self.data.test):
+            raise InvalidSetting(
+                "image", f"there is no test image {image}; choose 0 to {len(self.data.test) - 1}"
+            )
 
     @cached_property
     def _inputs(self) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reswork.probes.capture import watched
 from reswork.probes.inputs import batches
 from reswork.probes.layer_lookup import block_names, find_layers, unwrapped
-from reswork.results.contrast import Distances, Parting
+from reswork.results.contrast import Distances, FeaturePairs, Parting
 
 APART = 0.1  # of the features' norm
 _BATCH = 100
@@ -121,6 +121,45 @@ def parting(
         said.append(classes[answer] if answer < len(classes) else str(answer))
     block = distances.names[int(beyond[0])] if len(beyond) else None
     return Parting(number, distances, limit, block, *said)
+
+
+def feature_pairs(
+    first: nn.Module,
+    second: nn.Module,
+    image: Tensor,
+    number: int,
+    layers: Sequence[str],
+    channels: int,
+    names: tuple[str, str],
+) -> FeaturePairs:
+    """The channels of some layers that differ most between two networks on one image.
+
+    Args:
+        first: any network.
+        second: any other.
+        image: (1, C, H, W), normalised.
+        number: of the image, which the result names.
+        layers: of the first; those that the second has not, or whose outputs have no positions, are left out.
+        channels: so many of each layer.
+        names: what the two are called.
+    """
+    theirs = set(block_names(second))
+    wanted = [name for name in layers if name in theirs]
+    shown, chosen, maps, apart = [], [], [], []
+    with watched(first, wanted) as seen, watched(second, wanted) as beside:
+        seen(image)
+        beside(image)
+        for name in wanted:
+            one, two = seen[name].float().cpu(), beside[name].float().cpu()
+            if one.shape != two.shape or one.dim() != 4:
+                continue
+            moved = (one - two)[0].flatten(1).norm(dim=1)  # (C,)
+            order = moved.argsort(descending=True, stable=True)[:channels]
+            shown.append(name)
+            chosen.append(tuple(order.tolist()))
+            maps.append((one[0, order].numpy(), two[0, order].numpy()))
+            apart.append(_relative(float((one - two).square().sum()), float(one.square().sum())))
+    return FeaturePairs(number, names, tuple(shown), tuple(chosen), tuple(maps), tuple(apart))
 
 
 def _weights(model: nn.Module, name: str) -> list[Tensor]:

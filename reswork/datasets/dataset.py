@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -354,6 +354,45 @@ class Dataset:
         splits: dict[str, Any] = {split: self._split(split).take(index) for split, index in chosen.items()}
         extras = {name: tensor[chosen[name.split("_")[0]]] for name, tensor in self.extras.items()}
         return replace(self, **splits, extras=extras)
+
+    def of_classes(self, classes: Sequence[str | int]) -> Self:
+        """Only the images of some classes, which are numbered anew in this order; mean and deviation stay.
+
+        Args:
+            classes: names or numbers, at least two.
+
+        Raises:
+            InvalidSetting: for a class that there is not or that is named twice, or targets that are no labels.
+        """
+        if self.target_kind != "labels":
+            raise InvalidSetting(
+                "data", f"the targets of {self.name} are {self.target_kind}, which have no classes"
+            )
+        known: dict[str | int, int] = {
+            **{name: number for number, name in enumerate(self.classes)},
+            **dict(enumerate(range(len(self.classes)))),
+        }
+        for each in classes:
+            if each not in known:
+                raise InvalidSetting(
+                    "classes", f"{each!r} is no class of {self.name}; choose from {', '.join(self.classes)}"
+                )
+        numbers = [known[each] for each in classes]
+        if len(set(numbers)) != len(numbers):
+            raise InvalidSetting("classes", f"classes={tuple(classes)!r} names a class twice")
+        places = torch.full((len(self.classes),), -1)
+        places[numbers] = torch.arange(len(numbers))
+        splits: dict[str, Any] = {}
+        extras: dict[str, Tensor] = {}
+        for name in ("train", "test"):
+            split = self._split(name)
+            labels = places.to(split.targets.device)[split.targets]
+            chosen = (labels >= 0).nonzero()[:, 0]
+            splits[name] = Split(split.inputs[chosen], labels[chosen])
+            extras |= {key: value[chosen] for key, value in self.extras.items() if key.split("_")[0] == name}
+        kept = tuple(self.classes[number] for number in numbers)
+        told = "-".join(map(str, numbers)) if len(numbers) <= 10 else f"{len(numbers)}-classes"
+        return replace(self, **splits, extras=extras, classes=kept, name=f"{self.name}-{told}")
 
     def _choice(self, name: str, size: int | None, seed: int) -> Tensor:
         """Numbers of the chosen images, ascending."""

@@ -42,6 +42,7 @@ def train(
     when_kernel_ends: WhenKernelEnds = "stop",
     ranks: int | None = None,
     restarts: int = 0,
+    transfer: Mapping[str, Any] | None = None,
 ) -> LiveRun:
     """Train a network in the background, recorded and saved; returns at once.
 
@@ -72,6 +73,7 @@ def train(
             saving, or ``"go_on"``; `attach` takes it up again.
         ranks: processes of ``"torchrun"``; None: one for each GPU, at least two.
         restarts: how often they go on from the last checkpoint by themselves where one of them fails or dies.
+        transfer: of a network that was trained before, as `describe` takes it; `reswork.fine_tune` gives it.
 
     Returns:
         The run, steered in the same way wherever it computes; ``run.name`` is its folder's name, for `load_run`.
@@ -101,7 +103,7 @@ def train(
             restarts=restarts,
         )
         settings.check(model, data, recipe)
-    description = describe(model, data, recipe, parent, task)
+    description = describe(model, data, recipe, parent, task, transfer)
     run: LiveRun
     if engine == "thread":
         assembled = partial(

@@ -1,16 +1,20 @@
 """A network and its training as one script that needs PyTorch and no reswork."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
-from reswork.experiment.training_code import training_code, training_imports
+from reswork.experiment.training_code import check_transfer, training_code, training_imports
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import PICTURE_HEADS
 from reswork.training.recipe import Recipe
 
 
-def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
+def show_code(
+    config: ResNetConfig, recipe: Recipe | None = None, *, transfer: Mapping[str, Any] | None = None
+) -> str:
     """A stand-alone PyTorch script that rebuilds this network and this training.
 
     Read it to see what the settings stand for, or take it along: it imports torch, numpy and, for two kinds
@@ -21,6 +25,8 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
     Args:
         config: the network.
         recipe: the training; None: the defaults.
+        transfer: of a run that began with trained weights, its ``transfer`` (`SavedRun.transfer`): the script then
+            takes a file of the source's weights besides, under names as they are here.
 
     Returns:
         Source of a script that takes the path of an npz file with ``train_images`` uint8 ``(N, C, H, W)``,
@@ -46,6 +52,8 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
             "print(rw.resnet(config)) has the layers",
         )
     recipe = recipe or Recipe()
+    if transfer is not None:
+        check_transfer(transfer)
     gap = " "
     labels = f"whole numbers from 0 to {config.num_classes - 1}"
     if config.head == "unet":
@@ -54,7 +62,7 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
     file = re.sub(r"[^a-z0-9]+", "-", config.label.lower()) + ".pt"
     header = (
         f'"""{config.label} and its training, in plain PyTorch.\n\n'
-        f"    python this_file.py data.npz\n\n"
+        f"    python this_file.py data.npz{' weights.safetensors' * (transfer is not None)}\n\n"
         f"data.npz holds train_images and test_images, uint8 (N, {config.in_channels}, H, W), and train_labels and\n"
         f"test_labels, {labels}; the trained weights go to{gap}{file}.\n"
         '"""'
@@ -64,4 +72,4 @@ def show_code(config: ResNetConfig, recipe: Recipe | None = None) -> str:
     own = lines & {"import copy", "import math", "import sys"}  # Python's own modules first
     others = sorted(lines - own, key=lambda line: (line.startswith("from"), line))
     imports = "\n\n".join("\n".join(part) for part in (sorted(own), others))
-    return f"{header}\n\n{imports}\n\n\n{model}\n\n{training_code(recipe, file, config.head)}"
+    return f"{header}\n\n{imports}\n\n\n{model}\n\n{training_code(recipe, file, config.head, transfer)}"

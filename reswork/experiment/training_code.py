@@ -1,6 +1,7 @@
 """A recipe as plain PyTorch source: only what this one recipe does, in one readable loop."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from reswork.errors import InvalidSetting
 from reswork.models.channel_rows import split_channels
@@ -28,13 +29,16 @@ def training_imports(recipe: Recipe) -> list[str]:
     return lines
 
 
-def training_code(recipe: Recipe, file: str, head: Head = "classifier") -> str:
+def training_code(
+    recipe: Recipe, file: str, head: Head = "classifier", transfer: Mapping[str, Any] | None = None
+) -> str:
     """Functions that train a model as the recipe says: ``train(model, images and labels)`` and what it uses.
 
     Args:
         recipe: of the training.
         file: name of the file into which the script puts the weights.
         head: of the network; with ``"unet"`` the labels are masks.
+        transfer: how trained weights were taken over, as `check_transfer` allows; None: the weights begin anew.
 
     Raises:
         InvalidSetting: for a U-Net, where the recipe asks for what the script does to single labels only.
@@ -51,12 +55,33 @@ def training_code(recipe: Recipe, file: str, head: Head = "classifier") -> str:
         sections.append(_follow(recipe.ema))
     if recipe.frozen or recipe.layer_rates:
         sections.append(_INNERMOST)
-    if recipe.frozen:
+    if _keeps_something(recipe):
         sections.append(_freeze(recipe))
     if channels := _frozen_channels(recipe):
         sections.append(_keep_channels(channels))
-    sections += [_train(recipe, answers), answers.source, _LOAD.replace("(N,)", answers.shape), _main(file)]
+    reestimates = transfer is not None and transfer.get("norms") == "reestimated"
+    if reestimates:
+        sections.append(_REESTIMATE)
+    if transfer is not None:
+        sections.append(_begin(transfer))
+    sections += [_train(recipe, answers, reestimates), answers.source, _LOAD.replace("(N,)", answers.shape)]
+    sections.append(_main(file, begins=transfer is not None))
     return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
+
+
+def check_transfer(transfer: Mapping[str, Any]) -> None:
+    """Refuse ways to take weights over that the script does not write out.
+
+    Raises:
+        InvalidSetting: for a head that was extended by classes, or a stem that was averaged.
+    """
+    for name, usual in (("head", "new"), ("stem", "kept")):
+        if (name, transfer.get(name, usual)) in (("head", "extended"), ("stem", "averaged")):
+            raise InvalidSetting(
+                name,
+                f"{name}={transfer[name]!r} is not written out; take the script without transfer=, and hand it the "
+                "weights that rw.transfer.adopt gives",
+            )
 
 
 def _check_masks(recipe: Recipe) -> None:
@@ -178,8 +203,16 @@ def innermost(name: str, layers) -> str | None:
 '''
 
 
+def _keeps_something(recipe: Recipe) -> bool:
+    """Whether layers or statistics stand still."""
+    return bool(recipe.frozen) or recipe.norm_statistics == "kept"
+
+
 def _freeze(recipe: Recipe) -> str:
+    if not recipe.frozen:
+        return _KEEP
     whole = tuple(name for name in recipe.frozen if not split_channels(name)[1])
+    stays = "False" if recipe.norm_statistics == "kept" else "not stands_still(name)"
     return f'''
 FROZEN = {whole!r}
 JOIN_AFTER = {dict(recipe.unfreeze_epochs)!r}  # epochs
@@ -196,7 +229,7 @@ def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
         weight.requires_grad_(not stands_still(name))
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.train(not stands_still(name))
+            module.train({stays})
 '''
 
 
@@ -222,12 +255,22 @@ def kept_channels(model: nn.Module) -> list[tuple[Tensor, list[int], Tensor]]:
 '''
 
 
-def _train(recipe: Recipe, answers: _Answers) -> str:
+_KEEP = '''
+def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
+    """Let all norms keep the statistics that they came with."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+'''
+
+
+def _train(recipe: Recipe, answers: _Answers, reestimates: bool = False) -> str:
     evaluated = "model" if recipe.ema is None else "average"
     lines = [
         f'"""Train on uint8 images (N, C, H, W) with int64 labels {answers.shape}; '
         f'print the test {answers.score} each epoch."""',
         *_setup(recipe),
+        *["reestimate(model, train_images, mean, std)"] * reestimates,
         "",
         "step = 0",
         "while step < total:",
@@ -361,7 +404,7 @@ def _batch(recipe: Recipe) -> list[str]:
 def _update(recipe: Recipe, answers: _Answers) -> list[str]:
     scaled = recipe.precision == "fp16"
     parts = recipe.accumulate > 1
-    lines = ["freeze(model, step, per_epoch)"] * bool(recipe.frozen)
+    lines = ["freeze(model, step, per_epoch)"] * _keeps_something(recipe)
     lines += _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
     if _frozen_channels(recipe):
         lines += [
@@ -467,12 +510,52 @@ def load(path: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 '''
 
 
-def _main(file: str) -> str:
+_REESTIMATE = '''
+@torch.no_grad()
+def reestimate(model: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> None:
+    """Measure the statistics of all batch norms anew on some training images."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    model.eval()
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over the batches
+        module.train()
+    some = images[torch.randperm(len(images), device=images.device)[:1000]]
+    for part in some.tensor_split(-(-len(some) // 250)):
+        model((part.float() - mean) / std)
+    for module in norms:
+        module.momentum = 0.1
+'''
+
+
+def _begin(transfer: Mapping[str, Any]) -> str:
+    skipped = ["fc.", "decoder."] if transfer.get("head", "new") == "new" else []
+    skipped += ["conv1."] if transfer.get("stem", "kept") == "new" else []
+    return f'''
+def begin_with(model: nn.Module, path: str) -> None:
+    """Take over the weights of a trained network: all that fit, without what begins anew."""
+    if path.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        trained = load_file(path)
+    else:
+        trained = torch.load(path, weights_only=True)
+    own, anew = model.state_dict(), {tuple(skipped)!r}
+    fits = {{name: value for name, value in trained.items() if name in own and own[name].shape == value.shape}}
+    model.load_state_dict(
+        {{name: value for name, value in fits.items() if not name.startswith(anew)}}, strict=False
+    )
+'''
+
+
+def _main(file: str, *, begins: bool = False) -> str:
+    files, count = ("data.npz weights", 3) if begins else ("data.npz", 2)
+    begin = "    begin_with(network, sys.argv[2])\n" * begins
     return f"""
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: python {{sys.argv[0]}} data.npz")
+    if len(sys.argv) != {count}:
+        sys.exit(f"usage: python {{sys.argv[0]}} {files}")
     network = ResNet()
-    train(network, *load(sys.argv[1]))
+{begin}    train(network, *load(sys.argv[1]))
     torch.save(network.state_dict(), "{file}")
 """

@@ -43,6 +43,7 @@ from reswork.figures.slices import slices
 from reswork.figures.study_bars import study_bars
 from reswork.figures.study_lines import study_lines
 from reswork.figures.trade_off import trade_off
+from reswork.figures.transfer import feature_pairs, forgetting, transfer_worth
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
@@ -64,9 +65,11 @@ __all__ = [
     "embedding_map",
     "evidence",
     "feature_maps",
+    "feature_pairs",
     "film_strip",
     "filter_spectra",
     "filters",
+    "forgetting",
     "gradient_covariance",
     "image_grid",
     "initialisation",
@@ -100,6 +103,7 @@ __all__ = [
     "top_answers",
     "trade_off",
     "training_path",
+    "transfer_worth",
     "true_class_probabilities",
     "trust_curves",
     "turning",

@@ -5,7 +5,7 @@ from reswork.results.attributions import Attribution, Check, ShortcutShares, Tru
 from reswork.results.causes import Carriers, Flip, LookAlike, Neighbours, Remark, TopAnswers, Turning
 from reswork.results.channels import ChannelExamples, FeatureMaps
 from reswork.results.confidence import Calibration, Coverage, Reliability
-from reswork.results.contrast import ChangedAnswers, Distances, Parting, WeightPath
+from reswork.results.contrast import ChangedAnswers, Distances, FeaturePairs, Parting, WeightPath
 from reswork.results.data_findings import AlikeClasses, Duplicates, LabelIssues, Outliers
 from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.evidence import Evidence
@@ -22,6 +22,7 @@ from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.seed_comparison import SeedComparison
 from reswork.results.slices import Slice, Slices
 from reswork.results.study import Compared, Line, Verdict
+from reswork.results.transfer import Forgetting, Worth
 
 __all__ = [
     "ActivationHistograms",
@@ -42,9 +43,11 @@ __all__ = [
     "EngineCost",
     "Evidence",
     "FeatureMaps",
+    "FeaturePairs",
     "Filters",
     "Flip",
     "Forecast",
+    "Forgetting",
     "Frame",
     "Initialisation",
     "LabelIssues",
@@ -75,5 +78,6 @@ __all__ = [
     "Turning",
     "Verdict",
     "WeightPath",
+    "Worth",
     "family",
 ]

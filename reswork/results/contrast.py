@@ -133,6 +133,37 @@ class Parting:
 
 
 @dataclass(frozen=True, eq=False)
+class FeaturePairs:
+    """The same channels of two networks on one image, at the end of each stage.
+
+    Attributes:
+        image: which test image.
+        names: what the two networks are called.
+        layers: (L,) names of blocks that both have, from input to output.
+        channels: (L,) the numbers of the channels that are shown, those that differ most first.
+        maps: (L,) pairs of (C, h, w) float32, of the first and of the second network.
+        apart: (L,) norm of the difference of all channels over the norm of the first's.
+    """
+
+    image: int
+    names: tuple[str, str]
+    layers: tuple[str, ...]
+    channels: tuple[tuple[int, ...], ...]
+    maps: tuple[tuple[np.ndarray, np.ndarray], ...]
+    apart: tuple[float, ...]
+
+    @property
+    def sentence(self) -> str:
+        """How far each stage's output moved."""
+        if not self.layers:
+            return "The two networks have no block in common whose output has positions."
+        told = ", ".join(
+            f"{name} {100 * value:.0f} %" for name, value in zip(self.layers, self.apart, strict=True)
+        )
+        return f"On test image {self.image} the outputs differ by {told} of their size."
+
+
+@dataclass(frozen=True, eq=False)
 class WeightPath:
     """Networks on the straight line from the weights of one to those of another.
 

@@ -57,7 +57,11 @@ def assemble_run(
         InvalidSetting: for settings that cannot be, or a folder that another process writes.
         OSError: if the folder cannot be written.
     """
-    history = History() if history is None else history
+    transfer = description.get("transfer")
+    if history is None:
+        history = History()
+        if transfer:
+            history.note(0, "transferred", sentence=str(transfer.get("sentence", "")))
     name = name or (directory.name if directory is not None else None)
     made = made_by([default_recorders] if recorders is None else recorders, history)
     if name is not None:

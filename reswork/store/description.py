@@ -25,6 +25,7 @@ def describe(
     recipe: Recipe,
     parent: Mapping[str, Any] | None = None,
     task: Task | None = None,
+    transfer: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything about a run that is known before it starts, as JSON values.
 
@@ -35,6 +36,7 @@ def describe(
         parent: for a branch, the ``run`` that it left, at which ``step``, and the ``changes``: each setting's old
             and new value.
         task: what is learned; None: as the data's targets say.
+        transfer: where its weights came from and how they were fitted, as `reswork.transfer.Fitted.settings` says it.
     """
     config = None if has_gates(model) else getattr(model, "config", None)  # gates are in no settings
     return {
@@ -59,6 +61,7 @@ def describe(
         },
         "versions": versions(),
         "parent": dict(parent) if parent is not None else None,
+        "transfer": dict(transfer) if transfer is not None else None,
     }
 
 

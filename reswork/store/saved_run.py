@@ -81,6 +81,7 @@ class SavedRun:
     versions: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, float] = field(default_factory=dict)
     parent: Mapping[str, Any] | None = None  # of a branch: run, step, changes (setting -> old and new)
+    transfer: Mapping[str, Any] | None = None  # of a network that was trained before: see `reswork.transfer`
     unreadable: str | None = None
     pid: int | None = None  # of the process of its own that trains it now
 
@@ -418,6 +419,7 @@ def _read(path: Path) -> SavedRun:
         versions={str(name): str(version) for name, version in values["versions"].items()},
         progress=_progress(path, values),
         parent=_parent(values.get("parent")),
+        transfer=_transfer(values.get("transfer")),
         pid=worker.pid if worker is not None and state not in _ENDED else None,
     )
 
@@ -435,6 +437,10 @@ def _parent(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     changes = {str(name): [old, new] for name, (old, new) in values["changes"].items()}
     return {"run": str(values["run"]), "step": int(values["step"]), "changes": changes}
+
+
+def _transfer(values: Any) -> dict[str, Any] | None:
+    return {str(name): value for name, value in values.items()} if isinstance(values, dict) else None
 
 
 def _sentence(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.experiment.seed_runs import fresh_network
 from reswork.models.network import resnet
-from reswork.studies.alone import train_alone
+from reswork.training.alone import train_alone
 from reswork.training.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -14,17 +14,17 @@ class FrozenReport:
 
     layers: tuple[str, ...]  # of the recipe's `frozen`
     weights: int  # numbers in them that would have been trained
-    kept: tuple[str, ...]  # norms in them, which keep their statistics
+    kept: tuple[str, ...]  # norms that keep their statistics: those in them, or all
     untrained: tuple[str, ...]  # those of `kept` whose statistics have never followed an image
     moving: tuple[str, ...]  # norms whose weights somebody froze by hand: their statistics follow the images
 
 
 class FrozenLayers:
-    """Which layers stand still in a step, as a recipe's `frozen` and `unfreeze_epochs` say.
+    """Which layers stand still in a step, as a recipe's `frozen`, `unfreeze_epochs` and `norm_statistics` say.
 
     A frozen layer's weights want no gradient, so that no optimizer, clipping or decay touches them, and its norms with
-    running statistics are in evaluation form, so that these stay. Weights that wanted no gradient before are somebody
-    else's choice, and are left alone.
+    running statistics are in evaluation form, so that these stay; with ``norm_statistics="kept"`` all norms are.
+    Weights that wanted no gradient before are somebody else's choice, and are left alone.
 
     Args:
         model: in training form; changed by `turn_to`.
@@ -37,6 +37,7 @@ class FrozenLayers:
 
     def __init__(self, model: nn.Module, recipe: Recipe, per_epoch: int) -> None:
         self._model, self._recipe = model, recipe
+        self._keeps_all = recipe.norm_statistics == "kept"
         self._steps = {  # layers with the first step in which they are trained; one step at least is made without
             layer: max(1, round(epochs * per_epoch)) + 1 for layer, epochs in recipe.unfreeze_epochs.items()
         }
@@ -46,7 +47,9 @@ class FrozenLayers:
             if weight.requires_grad and innermost(name, recipe.frozen) is not None
         }
         self._norms = {
-            name: norm for name, norm in _norms(model).items() if innermost(name, recipe.frozen) is not None
+            name: norm
+            for name, norm in _norms(model).items()
+            if self._keeps_all or innermost(name, recipe.frozen) is not None
         }
         self.joining = {name: step for name in self._weights if (step := self._step(name)) is not None}
 
@@ -55,7 +58,7 @@ class FrozenLayers:
         for name, weight in self._weights.items():
             weight.requires_grad_(not self.is_frozen(name, step))
         for name, norm in self._norms.items():
-            norm.training = not self.is_frozen(name, step)
+            norm.training = not (self._keeps_all or self.is_frozen(name, step))
 
     def joins(self, step: int) -> tuple[str, ...]:
         """Names of the layers that learn from this step on, and did not before."""

@@ -15,6 +15,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Switch = Literal["auto", "on", "off"]
+NormStatistics = Literal["batch", "kept"]
 
 _FORMER = {"target_accuracy": "target_score"}  # names in files that were written before
 _LARGEST = 1e300  # whole numbers beyond cannot be compared with others as floats
@@ -107,6 +108,10 @@ class Recipe:
         unfreeze_epochs: epochs after which frozen layers, or parts of them, join the training, fractions
             allowed, such as ``{"layer1": 2}``. The optimizer begins afresh for them; the rate is the
             schedule's of that step.
+        norm_statistics: ``"batch"``: norms that learn use the mean and variance of each batch, and their running
+            statistics follow, as is usual. ``"kept"``: all norms keep the running statistics that they came with and
+            use these, while their weights may learn; for networks that were trained before, and batches too small
+            to be measured.
         class_weights: what each class counts in the training loss, which becomes the weighted mean:
             ``"balanced"`` (rare classes more, see `reswork.training.class_weights`), a number above 0 for each
             class, or None: all alike. The loss of an evaluation counts all alike.
@@ -149,6 +154,7 @@ class Recipe:
     layer_rates: Mapping[str, float] = field(default_factory=LayerNumbers)
     frozen: tuple[str, ...] = ()
     unfreeze_epochs: Mapping[str, float] = field(default_factory=LayerNumbers)
+    norm_statistics: NormStatistics = "batch"
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -241,6 +247,7 @@ class Recipe:
         _one_of("schedule", self.schedule, get_args(ScheduleName))
         _one_of("precision", self.precision, get_args(Precision))
         _one_of("compile", self.compile, get_args(Switch))
+        _one_of("norm_statistics", self.norm_statistics, get_args(NormStatistics))
         _one_of("channels_last", self.channels_last, (True, False, "auto"))
         for name in ("nesterov", "decay_norm_and_bias", "deterministic", "checkpoint_activations"):
             _one_of(name, getattr(self, name), (True, False))

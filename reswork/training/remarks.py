@@ -9,7 +9,7 @@ _MOST_NAMES = 3
 def note_frozen(history: History, event: RunStarted) -> None:
     """Note which layers stand still, and where statistics follow the images although the weights are frozen."""
     found = event.frozen
-    if found is not None and found.layers:
+    if found is not None and (found.layers or found.kept):
         history.note(
             event.step,
             "frozen",
@@ -45,7 +45,7 @@ def waiting_for(history: History) -> str:
 
 
 def remarks_of(history: History) -> str:
-    """How many processes train, what is frozen, what joined since, whose statistics move, whether the compiler failed.
+    """Where the weights came from, how many processes train, what is frozen, what joined, whether the compiler failed.
 
     ``""`` where there is nothing of it.
     """
@@ -53,9 +53,11 @@ def remarks_of(history: History) -> str:
     for note in history.notes:
         about = note.details
         norms = _names(about.get("norms"))
-        if note.kind == "frozen":
-            layers = _names(about.get("layers"))
-            sentences.append(f"{_told(layers)} {_is(layers)} frozen.")
+        if note.kind == "transferred":
+            sentences.append(str(about.get("sentence", "")))
+        elif note.kind == "frozen":
+            if layers := _names(about.get("layers")):
+                sentences.append(f"{_told(layers)} {_is(layers)} frozen.")
             if norms:
                 sentences.append(
                     f"The statistics of {_told(norms)} would have followed the images and stay as they came."

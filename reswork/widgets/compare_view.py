@@ -24,9 +24,10 @@ class CompareView(WorkingView):
 
     Args:
         comparison: what is shown.
+        has_assets: whether it brings plotly.js and the style sheet; not where it is a part of what brings them.
     """
 
-    def __init__(self, comparison: ModelComparison) -> None:
+    def __init__(self, comparison: ModelComparison, *, has_assets: bool = True) -> None:
         super().__init__()
         self.comparison = comparison
         self.said = w.HTML('<span class="reswork-muted">Both answer the test images ...</span>')
@@ -45,10 +46,12 @@ class CompareView(WorkingView):
         self.parting.add_class("reswork-note")
         self.picture = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="The picture"))
         self.apart = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="Features apart"))
+        self.features = LiveFigure(figures.image_grid(np.zeros((0, 1, 1, 1), np.uint8), title="Its features"))
         one = w.Box([w.VBox([w.HBox([self.index, step]), self.picture]), w.VBox([self.parting, self.apart])])
         one.add_class("reswork-columns")
         line = w.HBox([self.draw_line])
-        self.children = (PageAssets(), self.said, self.error, self.drawn, one, line, self.line)
+        assets = (PageAssets(),) if has_assets else ()
+        self.children = (*assets, self.said, self.error, self.drawn, one, self.features, line, self.line)
         self.add_class("reswork")
         self._due: list[Callable[[], Iterator[None]]] = []
         self._renew(self._whole, self._parted)
@@ -83,6 +86,8 @@ class CompareView(WorkingView):
         self.picture.show(figures.image_grid(image[None], title="The picture"))
         self.parting.value = f"<p>{escape(found.sentence)}</p>"
         self.apart.show(figures.distances(found.distances))
+        yield
+        self.features.show(figures.feature_pairs(self.comparison.features_of(self.index.value)))
         yield
 
     def _ask_line(self) -> None:

@@ -27,7 +27,7 @@ from reswork.widgets.form import (
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part, accordion
 
-FINE_TUNING = ("frozen", "unfreeze_epochs", "layer_rates", "class_weights")
+FINE_TUNING = ("frozen", "unfreeze_epochs", "layer_rates", "norm_statistics", "class_weights")
 
 
 class RecipePanel:
@@ -209,6 +209,9 @@ def _fields() -> dict[str, Field]:
         "layer_rates": text("Rates by layer", "all alike, or layer1: 0.1, fc: 10",
                              "What the learning rate is multiplied by in a layer and all that is in it.",
                              read=layer_numbers, write=text_of_layer_numbers),
+        "norm_statistics": menu_field("Norm statistics", "What norms use while they train; kept: those that they came "
+                                       "with, for a network that was trained before.",
+                                       ("each batch's", "batch"), ("kept", "kept")),
         "class_weights": text("Class weights", "all alike, balanced, or 1, 2, 1",
                                "What each class counts in the loss; balanced: rare classes more.",
                                read=_class_weights,

@@ -4,6 +4,7 @@ import threading
 from html import escape
 from importlib import import_module
 from itertools import chain
+from typing import Any
 
 import ipywidgets as w
 import torch
@@ -42,6 +43,7 @@ from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
+from reswork.widgets.transfer_panel import TransferPanel
 from reswork.widgets.tree import close_tree
 
 _IMAGES_ONLY = "Report and reasons are of pictures; for signals, tables and texts see the page Inspect."
@@ -85,6 +87,7 @@ class Workbench(w.VBox):
         self.data_panel = DataPanel(data, self._data_changed)
         self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
         self.engine = EngineChoice()
+        self.transfer = TransferPanel(self.recipe_panel, lambda: self.data, self._weights_taken)
         self.run_view = RunView(
             start=self.start, go_on=self.resume, try_fix=self._try_fix, refreshed=self._refreshed
         )
@@ -119,7 +122,7 @@ class Workbench(w.VBox):
         self._sheets = {
             "Build": (self.build.view,),
             "Data": (self.data_panel.view,),
-            "Recipe": (self.recipe_panel.view, self.engine.view),
+            "Recipe": (self.recipe_panel.view, self.engine.view, self.transfer.view),
             "Train": (self.run_view.plots, self.runs_panel.view),
             "Inside": (self.inside.view,),
             "Inspect": (self.film.view, self._look_row, self.inspector.view, self.answers.view),
@@ -178,18 +181,25 @@ class Workbench(w.VBox):
                 return
             self._check_forms()
             assert self.config is not None and self.recipe is not None
-            torch.manual_seed(self.recipe.seed)
-            model = resnet(self.config)
             self.engine.form.clear_errors()
             try:
+                model, transfer = self._new_network(self.config, self.recipe)
                 check_layers(model, self.recipe)
-                run = train(model, self.data, self.recipe, **self.engine.settings)
+                run = train(model, self.data, self.recipe, **self.engine.settings, transfer=transfer)
             except InvalidSetting as error:
                 self._point_at(error)
                 raise
             self.watch(run)
         finally:
             self._starting.release()
+
+    def _new_network(self, config: ResNetConfig, recipe: Recipe) -> tuple[nn.Module, dict[str, Any] | None]:
+        """With new weights, or with those that were chosen, and then where they are from."""
+        if self.transfer.source is not None:
+            adopted = self.transfer.adopted(self.data, recipe.seed, config)
+            return adopted.model, self.transfer.settings(adopted, recipe)
+        torch.manual_seed(recipe.seed)
+        return resnet(config), None
 
     def resume(self, saved: SavedRun) -> None:
         """Go on with a run from disk that ended before its last step, as if it had never stopped."""
@@ -227,6 +237,7 @@ class Workbench(w.VBox):
         self.time_machine.close()
         self.inspector.close()
         self.debug.close()
+        self.transfer.close()
         if self.comm is not None:
             close_tree(self)
 
@@ -254,12 +265,14 @@ class Workbench(w.VBox):
 
     def _point_at(self, error: InvalidSetting) -> None:
         """Show what was refused under its field, where the page Recipe has it."""
-        for form in (self.recipe_panel.form, self.engine.form):
+        for form in (self.recipe_panel.form, self.engine.form, self.transfer.form):
             if error.field in form.fields:
                 self.pages.value = "Recipe"
                 form.show_error(error.field, error.message, otherwise=error.field)
                 if error.field in FINE_TUNING:
                     self.recipe_panel.show_fine_tuning()
+                elif form is self.transfer.form:
+                    self.transfer.show()
 
     def _turn_to(self, page: str) -> None:
         shown = [part for part in self._sheets[page] if self._fits(part)]
@@ -278,6 +291,7 @@ class Workbench(w.VBox):
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
+        self.transfer.watch(run)
         if self.data.input_kind != "images" or (not run.is_live and len(run.input_shape) != 3):
             self._follow_others(run)
             return
@@ -364,17 +378,28 @@ class Workbench(w.VBox):
             self.recipe_panel.set_data(len(data.train), task_for(data).kind)
             chosen = self.data_panel.augmentation or Augmentation()
             self.recipe_panel.set_augmentation(chosen.fitting(data.input_kind))
+        if hasattr(self, "transfer"):
+            self.transfer.renew()
+
+    def _weights_taken(self, config: ResNetConfig | None) -> None:
+        """Show the network of the weights that were chosen, so that it can be seen and is what is trained."""
+        if config is not None:
+            self.build.set_config(config)
+        self._show_plan()
 
     def _preset_chosen(self, recipe: Recipe) -> None:
+        if hasattr(self, "transfer"):
+            self.transfer.apply()
         self.data_panel.set_augmentation(recipe.augmentation.fitting(self.data.input_kind))
 
     def _show_plan(self) -> None:
         if not hasattr(self, "_plan"):
             return
         model = self.config.label if self.config else "a network that cannot be built"
-        self._plan.value = (
-            f'<span class="reswork-muted">Start trains {escape(model)} on {escape(self.data.name)}.</span>'
-        )
+        source = self.transfer.source
+        begins = "" if source is None else f", beginning with the weights of {escape(source.name)}"
+        told = f"Start trains {escape(model)} on {escape(self.data.name)}{begins}."
+        self._plan.value = f'<span class="reswork-muted">{told}</span>'
 
     def _attach(self) -> None:
         """Take up a run that goes on in this kernel or in a process of its own, or offer the last one on disk."""

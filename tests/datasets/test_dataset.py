@@ -99,6 +99,25 @@ def test_subset_keeps_proportions_extras_and_order_and_depends_on_the_seed() -> 
     assert len(data.subset().train) == 40
 
 
+def test_some_classes_are_numbered_anew_in_the_order_in_which_they_are_named() -> None:
+    numbers = torch.arange(40)
+    data = made(extras={"train_number": numbers, "test_number": torch.arange(20)})
+    part = data.of_classes((data.classes[3], 1))
+    assert part.classes == (data.classes[3], data.classes[1]) and part.name == f"{data.name}-3-1"
+    chosen = part.extras["train_number"]
+    assert torch.equal(part.train.images, data.train.images[chosen])
+    wanted = data.train.labels[chosen]
+    assert torch.equal(part.train.labels, (wanted == 1).long()) and set(wanted.tolist()) == {1, 3}
+    assert (part.mean, part.std) == (data.mean, data.std)
+    for wrong, words in (
+        ((0, 9), "9 is no class"),
+        (("x", 0), "'x' is no class"),
+        ((0, 0), "names a class twice"),
+    ):
+        with pytest.raises(InvalidSetting, match=words):
+            data.of_classes(wrong)
+
+
 @pytest.mark.parametrize("size", [0, -1, 41])
 def test_subset_refuses_impossible_sizes(size: int) -> None:
     with pytest.raises(InvalidSetting, match="choose 1 to 40"):

@@ -69,6 +69,8 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=0.001,
         clip_norm=1.0,
     ),
+    "kept statistics": Recipe(norm_statistics="kept", learning_rate=0.02),
+    "frozen, and kept statistics": Recipe(norm_statistics="kept", frozen=("conv1",), learning_rate=0.02),
     "constant": Recipe(
         schedule="constant", warmup_epochs=1.5, ema=0.99, accumulate=2, checkpoint_activations=True
     ),

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import reswork as rw
-from reswork.studies.alone import error_of, train_alone
 from reswork.studies.learners import VisionTransformer, kinds
+from reswork.training.alone import error_of, train_alone
 from reswork.training.loop import fit
 
 

@@ -18,6 +18,7 @@ from reswork.training.controls import Controls
 from reswork.training.loop import fit
 from reswork.training.modes import _missing_compiler
 from reswork.training.recipe import Recipe
+from reswork.training.remarks import remarks_of
 from reswork.training.run import Run
 from reswork.training.schedules import learning_rates
 
@@ -254,6 +255,39 @@ def test_a_frozen_layer_gives_the_same_whatever_is_learned(make_data: Any, make_
     expected = body.eval()(images)
     list(steps_of(model, make_data(), make_recipe(frozen=("conv1", "bn1", "layer1"))))
     assert torch.equal(body.eval()(images), expected)
+
+
+def test_norms_that_keep_their_statistics_use_them_while_all_weights_learn(
+    make_data: Any, make_recipe: Any
+) -> None:
+    recipe = make_recipe(steps=4, norm_statistics="kept", schedule="constant", precision="fp32")
+    data, model, reference = make_data(), small_net(), small_net()
+    before = copied(model)
+    losses = [event.loss.item() for event in steps_of(model, data, recipe)]
+    batches = Batches(data, recipe, channels_last=False)
+    optimizer = torch.optim.SGD(
+        reference.parameters(), lr=0.1, momentum=0.9, weight_decay=recipe.weight_decay
+    )
+    expected = []
+    for step in range(1, 5):
+        reference.eval()  # it has no dropout: evaluation form is only about the norms
+        batch = batches.cut(step)
+        loss = F.cross_entropy(reference(batch.inputs), batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        expected.append(loss.item())
+    assert losses == pytest.approx(expected, rel=1e-4)
+    for name, value in model.state_dict().items():
+        is_statistic = "running" in name or "num_batches" in name
+        assert torch.equal(value, before[name]) is is_statistic, name
+    run = Run(small_net(), data, recipe)
+    run.start()
+    run.wait(300)
+    (note,) = run.history.notes
+    assert (note.kind, note.details["layers"], len(note.details["norms"])) == ("frozen", [], 5)
+    assert "would have followed the images and stay as they came" in remarks_of(run.history)
+    assert "is frozen" not in remarks_of(run.history)
 
 
 def test_parts_of_a_frozen_layer_may_join_and_the_longest_name_decides(

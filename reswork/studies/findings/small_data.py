@@ -98,7 +98,7 @@ class SmallDataSettings(Settings):
 
 def run(settings: SmallDataSettings, shelf: Shelf) -> Generator[Partial, None, None]:
     """Seed by seed, number by number: each depth without repair, then one depth with each."""
-    from reswork.studies.alone import error_of, train_alone
+    from reswork.training.alone import error_of, train_alone
 
     data = settings.dataset()
     depths, images = settings.depths, settings.images
@@ -145,7 +145,7 @@ def cost(settings: SmallDataSettings) -> Estimate:
     from itertools import islice
 
     from reswork.models.sheet import spec_sheet
-    from reswork.studies.alone import train_alone
+    from reswork.training.alone import train_alone
 
     data, depth = settings.dataset(), min(settings.depths)
     some = settings.some(data, max(settings.images), 0)

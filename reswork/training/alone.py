@@ -1,4 +1,4 @@
-"""Any network trained by itself, for studies whose networks differ in more than weights and shortcuts."""
+"""Any network trained by itself, without record and evaluations: for comparisons of many short trainings."""
 
 from collections.abc import Generator
 from typing import Literal
