@@ -48,7 +48,8 @@ class Worth:
     @property
     def verdict(self) -> str:
         """Where the best other way is better than training from nothing with every seed, and where it is not."""
-        better, other = [], []
+        better: list[str] = []
+        other: list[str] = []
         for place, count in enumerate(self.images):
             apart = self.accuracy[1:, place] - self.accuracy[0, place]  # (W - 1, S)
             if not np.isfinite(apart).all():

@@ -118,7 +118,7 @@ def rates_by_stage(model: nn.Module, decay: float) -> dict[str, float]:
     if decay == _EVEN:
         return {}
     *body, _head = stages(model)
-    found = {}
+    found: dict[str, float] = {}
     for place, stage in enumerate(reversed(body), start=1):
         found |= {layer: decay**place for layer in stage.layers}
     return found

@@ -59,7 +59,13 @@ class StepsView(WorkingView):
         self.stop.disabled = True
         self.said, self.table = note(""), note("")
         self.figure = w.VBox()
-        self.children = (w.HBox([self.begin, self.stop]), self.error, self.said, self.table, self.figure)
+        self.children: tuple[w.Widget, ...] = (
+            w.HBox([self.begin, self.stop]),
+            self.error,
+            self.said,
+            self.table,
+            self.figure,
+        )
 
     def _begin(self) -> None:
         self.error.tell("")

@@ -15,10 +15,12 @@ def runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
-def drawn(classes: tuple[str, ...], *, channels: int = 1, seed: int = 0, count: int = 96) -> Dataset:
-    """Dark noise with a bright row at a place of each class, 8x8."""
+def drawn(
+    classes: tuple[str, ...], *, channels: int = 1, seed: int = 0, count: int = 96, size: int = 8
+) -> Dataset:
+    """Dark noise with a bright row at a place of each class."""
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 60, (count, channels, 8, 8), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 60, (count, channels, size, size), dtype=torch.uint8, generator=generator)
     labels = torch.arange(count) % len(classes)
     images[torch.arange(count), :, labels + 1] = 250
     some = count * 2 // 3

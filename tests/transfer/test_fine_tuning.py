@@ -76,7 +76,7 @@ def test_a_run_is_a_source_and_goes_on_as_if_it_had_not_stopped(source: ResNet, 
     cut.step(3)
     cut.wait_until_still(300)
     cut.stop()
-    cut.wait_until_still(300)
+    cut.wait(300)
     resumed = finished(rw.load_run("cut").resume(data=data))
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
     assert rw.load_run("cut").transfer == rw.load_run("whole").transfer

@@ -52,7 +52,7 @@ def test_what_lies_there_is_used_and_is_built_here(hub: Path) -> None:
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(found.model(images), theirs(images), rtol=1e-4, atol=1e-5)
-    adopted = adopt(found, drawn(("one", "two"), channels=3))
+    adopted = adopt(found, drawn(("one", "two"), channels=3, size=32))
     assert adopted.new == ("fc.weight", "fc.bias")
 
 
