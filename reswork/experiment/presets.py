@@ -86,14 +86,14 @@ FINE_TUNING = Preset(
     "fine-tuning",
     "Fine-tuning",
     "For a network that begins with trained weights, and for few pictures: small batches, so that there are enough "
-    "steps, and a fifth of the usual learning rate, which rises and falls to nothing (one-cycle), so that what the "
+    "steps, and half of the usual learning rate, which rises and falls to nothing (one-cycle), so that what the "
     "weights know is not thrown away in the first steps.",
     "seconds for some hundred pictures",
     Recipe(
         epochs=10,
         batch_size=32,
         optimizer="sgd",
-        learning_rate=0.02,
+        learning_rate=0.05,
         momentum=0.9,
         nesterov=True,
         weight_decay=5e-4,

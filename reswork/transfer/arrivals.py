@@ -25,7 +25,7 @@ ARRIVALS = (
     Way("20 old of a class replayed", replay=20),
     Way("replayed, a tenth of the rate", replay=20, rate=0.1),
 )
-EPOCHS = 5
+EPOCHS = 3
 
 
 class Part(NamedTuple):
@@ -54,7 +54,7 @@ def forgetting(
         source: trained on ``old``: as `reswork.fine_tune` takes it, and its classes must be known.
         old: what it knows.
         new: what arrives.
-        recipe: of all ways, before what a `Way` changes; None: 5 epochs of batches of 32.
+        recipe: of all ways, before what a `Way` changes; None: 3 epochs of batches of 32.
         seeds: how often each is trained.
         ways: the rows.
 

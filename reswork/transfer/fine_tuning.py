@@ -36,7 +36,7 @@ def fine_tune(
         source: a run, or its name or folder; a file that `open_checkpoint` reads, or what it gave; published weights
             such as ``"torchvision/resnet18"`` or ``"timm/resnet18.a1_in1k"``; any network. It stays as it is.
         data: what to learn.
-        recipe: how; None: that of the preset `FINE_TUNING`: small batches, a fifth of the usual learning rate.
+        recipe: how; None: that of the preset `FINE_TUNING`: small batches, half of the usual learning rate.
         head: ``"new"``, ``"kept"`` (as many answers), or ``"extended"`` (classes of the same name keep their weights).
         stem: where the source takes other channels: ``"kept"`` refuses that, ``"averaged"`` or ``"new"``.
         norms: statistics of batch norms in training: ``"batch"``: each batch's, and the running ones follow (frozen

@@ -18,9 +18,9 @@ from reswork.transfer.adoption import adopt
 from reswork.transfer.sources import Source, open_source
 from reswork.transfer.ways import Way, check_labels, check_seeds, check_ways, learned, share_right
 
-FROM_NOTHING = Way("from nothing", begins="nothing", rate=2.5)
+FROM_NOTHING = Way("from nothing", begins="nothing")
 WAYS = (FROM_NOTHING, Way("fine-tuned"), Way("the head alone", frozen_to="body"))
-SHORT = replace(FINE_TUNING.recipe, steps=200)  # as many for few images as for many
+SHORT = replace(FINE_TUNING.recipe, steps=150)  # as many for few images as for many
 
 
 class Part(NamedTuple):
@@ -48,7 +48,7 @@ def worth(
     Args:
         source: as `reswork.fine_tune` takes it.
         data: with labels; its test split judges.
-        recipe: of all ways, before what a `Way` changes; None: 200 steps of 32 images.
+        recipe: of all ways, before what a `Way` changes; None: 150 steps of 32 images.
         images: of each class, for training.
         seeds: how often each is trained.
         ways: the rows; one begins with ``"nothing"``, and is put first.

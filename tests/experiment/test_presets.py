@@ -9,7 +9,7 @@ def test_a_task_has_its_presets_and_each_explains_itself() -> None:
     assert (
         list(presets_for("classification"))
         == list(presets_for("segmentation"))
-        == ["quick look", "paper's", "fast"]
+        == ["quick look", "paper's", "fast", "fine-tuning"]
     )
     assert list(presets_for("restoration")) == ["photographs"]
     for name, each in PRESETS.items():
