@@ -156,3 +156,22 @@ def test_report_writes_page_and_numbers_and_fails_by_rule(
     assert "choose one of loss, " in capsys.readouterr().err
     assert cli.main(["report", "one", "--data", "digits", "--fail-if", "top1=1"]) == 2
     assert "write a metric, < or >, and a number" in capsys.readouterr().err
+
+
+def test_a_run_begins_with_the_weights_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SMALL, *PLAIN, "--name", "first"]) == 0
+    tuned = ["train", "--data", "digits", "--steps", "3", "--from", "first", "--interval", "0.1", *PLAIN]
+    asked = ["--frozen-to", "layer1", "--norms", "kept", "--head", "extended", "--name", "second"]
+    assert cli.main([*tuned, *asked]) == 0
+    shown = capsys.readouterr().out
+    assert "Begins with the weights of" in shown and "10 of them known" in shown
+    saved = load_run("second")
+    assert saved.transfer is not None and saved.transfer["source"]["name"] == "first"
+    assert saved.recipe.frozen == ("conv1", "bn1", "layer1") and saved.recipe.norm_statistics == "kept"
+    assert saved.config == load_run("first").config
+    for wrong, words in (
+        (["--frozen-to", "layer9"], "is no stage"),
+        (["--depth", "14"], "network is the source"),
+    ):
+        assert cli.main([*tuned, *wrong]) == 2
+        assert words in capsys.readouterr().err

@@ -65,9 +65,7 @@ class TransferPanel:
         self.compared: CompareView | None = None
         self._worker = LatestJob(self._failed)
         self.form = Form(_fields(), self._changed)
-        self._inner = Part(self._made, self._draw)
-        self._inner.add_class("reswork-columns")
-        self._inner.add_class("reswork-note")
+        self._inner: Part | None = None  # what is in the section, from when the page is first shown
         self.view = Part(self._closed)
 
     def settings(self, adopted: Adopted, recipe: Recipe) -> dict[str, Any]:
@@ -103,16 +101,20 @@ class TransferPanel:
     def watch(self, run: AnyRun) -> None:
         """Offer what was before and after for this run."""
         self._run = run
-        if self._inner.is_made:
+        if self._inner is not None and self._inner.is_made:
             self.compare.disabled = False
 
     def apply(self) -> None:
         """Write what is asked into the recipe again, after a preset has filled its form."""
         self._changed()
 
+    @property
+    def _is_open(self) -> bool:
+        return self._inner is not None and self._inner.is_shown
+
     def renew(self) -> None:
         """Go through everything once more, after the data or the recipe changed elsewhere."""
-        if self._inner.is_shown:
+        if self._is_open:
             self._draw()
 
     def wait(self, seconds: float = 60) -> bool:
@@ -131,6 +133,9 @@ class TransferPanel:
                 view.close()
 
     def _closed(self) -> list[w.Widget]:
+        self._inner = Part(self._made, self._draw)
+        self._inner.add_class("reswork-columns")
+        self._inner.add_class("reswork-note")
         self._accordion = accordion({TITLE: self._inner})
         return [self._accordion]
 
@@ -235,7 +240,7 @@ class TransferPanel:
             unfreeze_epochs=LayerNumbers(joins),
             norm_statistics="batch" if values["norms"] == "batch" else "kept",
         )
-        if self._inner.is_shown:
+        if self._is_open:
             self._draw()
 
     def _draw(self) -> None:
