@@ -21,6 +21,7 @@ LONGER = {
         "noise": {"recipes": ("pre-activation", "plain"), "depth": 20, "width": 4, "size": 16},
         "moons": {"steps": 4, "updates": 20},
     },
+    "18_transfer": {"seeds": 1, "images": (4,), "steps": 2, "later": 1},
     "19_smaller_and_faster": {"seconds": 0.02},
     "07_time_machine": {"epochs": 6},  # it looks at step 60
     "10_recipes": {"seeds": 1, "depth": 14, "deepest": 26, "quick": {"epochs": 1, "width": 2}},

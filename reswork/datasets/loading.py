@@ -1,6 +1,7 @@
 """A data set by its name or its path, as the command line and the workbench ask for it."""
 
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -42,6 +43,18 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "fashion-full": partial(fashion, full=True),
 }
 NAMES = tuple(_SOURCES)
+_SOME_CLASSES = re.compile(r"(?P<name>.+?)-(?P<classes>\d+(?:-\d+)+)")
+
+
+def is_built_in(name: str) -> bool:
+    """Whether `load` finds a data set of this name without a file of one's own: one of `NAMES`, or some of its classes.
+
+    Example:
+        >>> is_built_in("digits"), is_built_in("digits-6-7"), is_built_in("digits-and-more")
+        (True, True, False)
+    """
+    found = _SOME_CLASSES.fullmatch(name)
+    return name in _SOURCES or (found is not None and found["name"] in _SOURCES)
 
 
 def load(
@@ -60,7 +73,8 @@ def load(
     A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
 
     Args:
-        name: one of `NAMES`, or a path; ``./digits`` for a folder that is called like a set.
+        name: one of `NAMES`, or some classes of one by their numbers, such as ``digits-6-7-8-9``; or a path;
+            ``./digits`` for a folder that is called like a set.
         size: height and width of the images of a folder or a zip, or one number for both; None: see `folder`.
         targets: ``"labels"`` or ``"masks"``, what a folder or a zip shall be read for; None finds it and tells it
             where both can be meant.
@@ -78,7 +92,7 @@ def load(
     text = os.fspath(name).strip()
     if targets not in (None, "labels", "masks"):
         raise InvalidSetting("targets", f"targets={targets!r}: choose 'labels', 'masks' or None")
-    if text in _SOURCES or text.lower().endswith(".npz"):
+    if is_built_in(text) or text.lower().endswith(".npz"):
         given = {
             "size": size,
             "targets": targets,
@@ -92,6 +106,8 @@ def load(
             )
     if text in _SOURCES:
         return _SOURCES[text]()
+    if is_built_in(text) and (some := _SOME_CLASSES.fullmatch(text)):
+        return _SOURCES[some["name"]]().of_classes([int(number) for number in some["classes"].split("-")])
     try:
         path = existing(text or "?")
     except InvalidSetting as error:

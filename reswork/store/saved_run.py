@@ -17,6 +17,7 @@ from torch import nn
 
 from reswork import datasets
 from reswork.datasets import Dataset, Decoder
+from reswork.datasets.loading import is_built_in
 from reswork.errors import InvalidSetting
 from reswork.history import History
 from reswork.models.config import ResNetConfig
@@ -222,7 +223,7 @@ class SavedRun:
         Raises:
             InvalidSetting: if it is not a built-in one, or no longer the same.
         """
-        if self.dataset_name not in datasets.NAMES:
+        if not is_built_in(self.dataset_name):
             raise InvalidSetting(
                 "data",
                 f"run {self.name!r} learned from {self.dataset_name!r}, which is not a built-in data set; load it as "

@@ -116,6 +116,17 @@ def worth_steps_view(
     )
 
 
+def forgetting_steps_view(
+    source: Any, old: Dataset, new: Dataset, *, seeds: int = 3, ways: Sequence[Way] = ARRIVALS
+) -> StepsView:
+    """The view of `forgetting_view` without what a page needs once."""
+    return StepsView(
+        lambda: forgetting_steps(source, old, new, seeds=seeds, ways=ways),
+        figures.forgetting,
+        "Let the network learn the new in several ways, and ask for the old after each epoch",
+    )
+
+
 def worth_view(source: Any, data: Dataset, **how: Any) -> StepsView:
     """Show what trained weights are worth against training from nothing, as it is computed.
 
@@ -145,12 +156,7 @@ def forgetting_view(
     Example:
         >>> forgetting_view("six", six, four)                                       # doctest: +SKIP
     """
-    view = StepsView(
-        lambda: forgetting_steps(source, old, new, seeds=seeds, ways=ways),
-        figures.forgetting,
-        "Let the network learn the new in several ways, and ask for the old after each epoch",
-    )
-    return _alone(view)
+    return _alone(forgetting_steps_view(source, old, new, seeds=seeds, ways=ways))
 
 
 def _alone(view: StepsView) -> StepsView:

@@ -13,6 +13,7 @@ from reswork.models.config import ResNetConfig
 from reswork.models.sheet import spec_sheet
 from reswork.store import AnyRun
 from reswork.store.run_table import runs
+from reswork.store.saved_run import load_run
 from reswork.training.recipe import LayerNumbers, Recipe, innermost
 from reswork.transfer.adoption import Adopted, adopt
 from reswork.transfer.before_and_after import before_and_after
@@ -24,7 +25,7 @@ from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part, accordion
 from reswork.widgets.recipe_panel import RecipePanel
-from reswork.widgets.steps_view import StepsView, worth_steps_view
+from reswork.widgets.steps_view import StepsView, forgetting_steps_view, worth_steps_view
 from reswork.widgets.working_view import note
 
 TITLE = "Begin with trained weights (fine-tuning)"
@@ -62,6 +63,7 @@ class TransferPanel:
         self.source: Source | None = None
         self._run: AnyRun | None = None
         self.worth: StepsView | None = None
+        self.forgetting: StepsView | None = None
         self.compared: CompareView | None = None
         self._worker = LatestJob(self._failed)
         self.form = Form(_fields(), self._changed)
@@ -128,13 +130,12 @@ class TransferPanel:
     def close(self) -> None:
         """End what is computed; the widgets are closed with their tree."""
         self._worker.cancel()
-        for view in (self.worth, self.compared):
+        for view in (self.worth, self.forgetting, self.compared):
             if view is not None:
                 view.close()
 
     def _closed(self) -> list[w.Widget]:
         self._inner = Part(self._made, self._draw)
-        self._inner.add_class("reswork-columns")
         self._inner.add_class("reswork-note")
         self._accordion = accordion({TITLE: self._inner})
         return [self._accordion]
@@ -155,19 +156,14 @@ class TransferPanel:
         self._worker.submit(self._list_runs)
         left = w.VBox([
             w.HTML(f'<span class="reswork-muted">{_WORDS}</span>'),
-            *self.form.views("source", "download"), w.HBox([self.take, self.leave]), self.error, self._said,
+            *self.form.views("source", "download"), w.HBox([self.take, self.leave]), self._said,
             *self.form.views("head", "stem", "norms", "frozen_to", "rate_decay", "unfreeze_every"),
-            w.HBox([self.compare]),
+            w.HBox([self.compare]), self.error,
         ])  # fmt: skip
-        right = w.VBox(
-            [
-                note(f'<span class="reswork-muted">{_DRAWN}</span>'),
-                self.drawing,
-                self._place,
-                self._compared_place,
-            ]
-        )
-        return [left, right]
+        right = w.VBox([note(f'<span class="reswork-muted">{_DRAWN}</span>'), self.drawing])
+        columns = w.Box([left, right])
+        columns.add_class("reswork-columns")
+        return [columns, self._place, self._compared_place]
 
     def _list_runs(self) -> Iterator[None]:
         """The names of runs to choose from, read beside the page."""
@@ -193,13 +189,14 @@ class TransferPanel:
                 "download" if error.field == "download" else "source", error.message, otherwise="source"
             )
             return
+        old = _known_data(source, self._data())
         yield
         self.source = source
         names = tuple(stage.name for stage in stages(source.model)[:-1])
         self.form.offer("frozen_to", (*names, BODY), self.form.values["frozen_to"] or "")
         self._took(source.config)
         self._changed()
-        self._show_worth()
+        self._show_worth(old)
 
     def _leave(self) -> None:
         self.form.clear_errors()
@@ -265,7 +262,8 @@ class TransferPanel:
             rates = {block.name: _rate(block.name, recipe) for block in sheet.blocks}
             self.drawing.show(figures.network(sheet, rates, self.form.values["frozen_to"]))
 
-    def _show_worth(self) -> None:
+    def _show_worth(self, old: Dataset | None) -> None:
+        """Offer to compare, and where the old data are known and alike, to ask what is forgotten of them."""
         self._close_worth()
         data = self._data()
         if self.source is None or data.target_kind != "labels":
@@ -273,16 +271,22 @@ class TransferPanel:
         fewest = int(data.class_counts("train").min())
         images = tuple(count for count in (20, 100, 500) if count <= fewest) or (fewest,)
         self.worth = worth_steps_view(self.source, data, images=images)
-        heading = note(
+        heading = (
             "<b>Is it worth it?</b> Against training from nothing, with few images of a class and with more."
         )
-        self._place.children = (heading, self.worth)
+        parts: list[w.Widget] = [note(heading), self.worth]
+        if old is not None:
+            self.forgetting = forgetting_steps_view(self.source, old, data)
+            asked = f"the network learns {escape(data.name)} and is asked for {escape(old.name)}."
+            parts += [note(f"<b>What is forgotten?</b> While {asked}"), self.forgetting]
+        self._place.children = tuple(parts)
 
     def _close_worth(self) -> None:
-        if self.worth is not None:
-            self._place.children = ()
-            self.worth.leave()
-            self.worth = None
+        self._place.children = ()
+        for view in (self.worth, self.forgetting):
+            if view is not None:
+                view.leave()
+        self.worth = self.forgetting = None
 
     def _ask_compared(self) -> None:
         self.error.tell("")
@@ -304,6 +308,18 @@ class TransferPanel:
     def _failed(self, error: Exception) -> None:
         self._said.value = ""
         self.error.tell(str(error))
+
+
+def _known_data(source: Source, data: Dataset) -> Dataset | None:
+    """What a run learned from, where it is built in, other than the chosen data, and of their form."""
+    if source.kind != "run" or data.target_kind != "labels":
+        return None
+    try:
+        old = load_run(source.name).load_data()
+    except InvalidSetting:
+        return None
+    alike = old.target_kind == "labels" and old.input_shape == data.input_shape
+    return old if alike and old.fingerprint != data.fingerprint else None
 
 
 def _rate(block: str, recipe: Recipe) -> float:

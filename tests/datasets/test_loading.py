@@ -15,6 +15,14 @@ def test_by_name(name: str) -> None:
     assert name in NAMES
 
 
+def test_some_classes_of_a_set_by_name_as_it_is_kept_in_a_run() -> None:
+    some = load("digits").of_classes((6, 2))
+    again = load(some.name)
+    assert again.name == "digits-6-2" and again.fingerprint == some.fingerprint
+    with pytest.raises(InvalidSetting, match="12 is no class of digits"):
+        load("digits-6-12")
+
+
 def test_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESWORK_CACHE", str(tmp_path / "cache"))
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):

@@ -75,6 +75,22 @@ def test_weights_are_taken_frozen_by_clicks_trained_and_looked_back_at(bench, tr
     assert bench.recipe.layer_rates == {} and panel.source is None and "beginning" not in bench._plan.value
 
 
+def test_what_is_forgotten_is_offered_where_the_old_data_are_known() -> None:
+    old, new = (rw.datasets.load(f"digits-{classes}") for classes in ("0-1", "2-3-4"))
+    torch.manual_seed(0)
+    model = rw.resnet(depth=8, width=4, in_channels=1, num_classes=2)
+    rw.train(model, old, RECIPE, name="known").wait(300)
+    bench = rw.Workbench(data=new, recipe=RECIPE, first_steps=False)
+    bench.pages.value = "Recipe"
+    bench.transfer.show()
+    bench.transfer.form.fields["source"].control.value = "known"
+    bench.transfer.take.click()
+    assert bench.transfer.wait(300) and bench.transfer.forgetting is not None
+    bench.transfer.leave.click()
+    assert bench.transfer.forgetting is None and bench.transfer.worth is None
+    bench.close()
+
+
 def test_what_does_not_fit_is_told_under_its_field(bench, trained: str) -> None:
     panel = bench.transfer
     fields = panel.form.fields
