@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns, train_seeds
     from reswork.experiment.standalone import show_code
+    from reswork.experiment.worlds import worlds
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
@@ -145,6 +146,7 @@ __all__ = [
     "vdsr",
     "what_changed",
     "why",
+    "worlds",
     "worth_view",
 ]
 
@@ -229,6 +231,7 @@ _HOMES = {
     "vdsr": "reswork.models.network",
     "what_changed": "reswork.experiment.looking_back",
     "why": "reswork.causes.why",
+    "worlds": "reswork.experiment.worlds",
     "worth_view": "reswork.widgets.steps_view",
 }
 

@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | train | runs | report | export | check | serve | answer | cache | doctor``."""
+"""The command line: ``reswork lab | worlds | train | runs | report | export | check | serve | answer | cache`` ..."""
 
 import argparse
 import signal
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             open_lab([*rest])
             return 0
+        if chosen.command == "worlds":
+            return _worlds()
         if chosen.command == "doctor":
             return _doctor(chosen)
         if chosen.command == "report":
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         help="open JupyterLab on the start notebook",
         description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
     )
+    commands.add_parser("worlds", help="list what a network can be trained for, with data sets and recipes")
     _add_train(commands.add_parser("train", help="train a network and write its run"))
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
     _add_report(
@@ -160,7 +163,17 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", help="name of a data set, or a folder, zip or npz (fashion)")
+    parser.add_argument(
+        "--data", help="name of a data set, or a path, of a folder, zip, npz, CSV or .ts file (fashion)"
+    )
+    parser.add_argument(
+        "--world", help="what to read a path for, see reswork worlds: a CSV as table, text or signals ..."
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="that is to be told, of a CSV file; needs --world")
+    parser.add_argument(
+        "--horizon", type=int, metavar="N", help="next steps of one long series; needs --world signals"
+    )
+    parser.add_argument("--season", type=int, metavar="N", help="moments of a season, with --horizon")
     parser.add_argument(
         "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
     )
@@ -177,7 +190,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--depth", type=int, default=20, help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20)"
+        "--depth",
+        type=int,
+        help="weighted layers: 6n+2, or 18, 34, 50, 101, 152 (20; 8 where inputs are no pictures)",
     )
     network.add_argument("--width", type=int, help="channels of the first stage")
     network.add_argument("--plain", action="store_true", help="the same layers without shortcuts")
@@ -202,8 +217,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--preset",
-        help="quick look, paper's, fast or fine-tuning; the rest changes it (quick look, or with --from "
-        "fine-tuning)",
+        help="name of a recipe, see reswork worlds (the first, or with --from fine-tuning); the rest changes it",
     )
     recipe.add_argument("--epochs", type=int, help="passes over the training images")
     recipe.add_argument("--steps", type=int, help="updates, instead of epochs")
@@ -228,6 +242,18 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _worlds() -> int:
+    from reswork.experiment.worlds import worlds
+
+    for world in worlds().values():
+        print(f"{world.name}: {world}")
+        print(f"  data: {', '.join(world.data.values())}")
+        print(f"  presets: {', '.join(world.presets)}")
+        print(f"  your own: {world.own}")
+        print(f"  to be beaten: {world.baseline}")
+    return 0
+
+
 def _train(chosen: argparse.Namespace) -> int:
     from reswork.training.ranks import torchrun_ranks
 
@@ -245,37 +271,41 @@ def _train(chosen: argparse.Namespace) -> int:
 
 def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     """The run, before its start, and what its data are loaded by."""
-    from reswork import datasets
     from reswork.experiment.launch import train
-    from reswork.models.config import ResNetConfig
+    from reswork.experiment.worlds import world_of
     from reswork.models.network import resnet
     from reswork.models.sheet import spec_sheet
     from reswork.store.saved_run import load_run
-    from reswork.tasks import task_for
 
     if chosen.resume:
         saved = load_run(chosen.resume)
-        given = datasets.load(chosen.data, **_how(chosen)) if chosen.data else None
+        given = _loaded(chosen.data, _how(chosen)) if chosen.data else None
         return saved.resume(data=given, start=False), chosen.data or saved.dataset_name
-    recipe = _recipe(chosen)
-    data = datasets.load(chosen.data or "fashion", **_how(chosen))
+    data = _loaded(chosen.data or "", _how(chosen))
+    world = world_of(data)
     if chosen.source is not None:
-        return _fine_tuned(chosen, data, recipe), chosen.data or "fashion"
-    config = ResNetConfig(
-        depth=chosen.depth, residual=not chosen.plain, width=chosen.width, **task_for(data).head(data)
+        return _fine_tuned(chosen, data, _recipe(chosen, "fine-tuning", data)), chosen.data or ""
+    recipe = _recipe(chosen, world.presets[0], data)
+    told = {"depth": chosen.depth, "width": chosen.width}
+    config = world.config(
+        data, residual=not chosen.plain, **{name: value for name, value in told.items() if value is not None}
     )
     sheet = spec_sheet(config, data.input_shape)
-    print(f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs an image")
+    one = world.unit.removesuffix("s")
+    print(
+        f"{config.label}: {sheet.parameters:,} parameters, {sheet.macs / 1e6:,.1f} million MACs "
+        f"{'an' if one[0] in 'aeiou' else 'a'} {one}"
+    )
     _tell_data(data)
     run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
-    return cast("Run", run), chosen.data or "fashion"  # the engine is a thread
+    return cast("Run", run), chosen.data or ""  # the engine is a thread
 
 
 def _fine_tuned(chosen: argparse.Namespace, data: "Dataset", recipe: "Recipe") -> "Run":
     """A run that begins with trained weights, before its start."""
     from reswork.transfer.fine_tuning import fine_tune
 
-    for name, usual in (("depth", 20), ("width", None), ("plain", False)):
+    for name, usual in (("depth", None), ("width", None), ("plain", False)):
         if getattr(chosen, name) != usual:
             raise InvalidSetting(
                 name, f"--{name} is for new networks; with --from the network is the source's"
@@ -301,14 +331,32 @@ def _fine_tuned(chosen: argparse.Namespace, data: "Dataset", recipe: "Recipe") -
 
 
 def _tell_data(data: "Dataset") -> None:
-    print(f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test")
+    from reswork.experiment.worlds import world_of
+
+    print(f"{data.name}: {len(data.train):,} {world_of(data).unit} to train on, {len(data.test):,} to test")
     for note in data.notes:
         print(note)
 
 
+def _loaded(name: str, how: dict[str, Any]) -> "Dataset":
+    """A data set by its name or path; a world says what a path is read for."""
+    from reswork import datasets
+    from reswork.experiment.worlds import world_named
+
+    how = dict(how)
+    world = how.pop("world")
+    if world is not None:
+        return world_named(world).load(name, **how)
+    for key in ("target", "horizon", "season"):
+        if how.pop(key) is not None:
+            raise InvalidSetting(key, f"--{key} needs --world, such as --world signals: see reswork worlds")
+    return datasets.load(name or "fashion", **how)
+
+
 def _how(chosen: argparse.Namespace) -> dict[str, Any]:
     """How the data are to be read."""
-    how = {"size": chosen.size, "targets": chosen.targets, "labels": chosen.labels}
+    names = ("world", "target", "horizon", "season", "size", "targets", "labels")
+    how = {name: getattr(chosen, name) for name in names}
     return how | ({} if chosen.cache is None else {"cache": chosen.cache})
 
 
@@ -325,7 +373,6 @@ def _train_with_others(ranks: "Ranks") -> int:
 
     They end with the first one, whatever anybody asks of them, and it tells what went wrong.
     """
-    from reswork import datasets
     from reswork.models.config import ResNetConfig
     from reswork.models.network import resnet
     from reswork.training.loop import train_along
@@ -337,14 +384,14 @@ def _train_with_others(ranks: "Ranks") -> int:
         job = ranks.agree(dict[str, Any]())
     except RuntimeError:  # the first one could not begin, and says why
         return 0
-    data = datasets.load(job["data"], **job["how"])
+    data = _loaded(job["data"], job["how"])
     if data.fingerprint != job["hash"]:
-        raise RuntimeError(f"{job['data']!r} holds other images here than for the first rank")
+        raise RuntimeError(f"{data.name!r} holds other images here than for the first rank")
     model = resnet(ResNetConfig.from_dict(job["config"]))
     return train_along(model, data, Recipe.from_dict(job["recipe"]), ranks)
 
 
-def _recipe(chosen: argparse.Namespace) -> "Recipe":
+def _recipe(chosen: argparse.Namespace, preset_name: str, data: "Dataset") -> "Recipe":
     from dataclasses import replace
 
     from reswork.experiment.presets import preset
@@ -360,8 +407,8 @@ def _recipe(chosen: argparse.Namespace) -> "Recipe":
             changes["class_weights"] = tuple(float(part) for part in chosen.class_weights.split(","))
         except ValueError:  # a word; the recipe says what is wrong with it
             changes["class_weights"] = chosen.class_weights
-    usual = "quick look" if chosen.source is None else "fine-tuning"
-    return replace(preset(chosen.preset or usual).recipe, **changes)
+    recipe = preset(chosen.preset or preset_name).recipe
+    return replace(recipe, augmentation=recipe.augmentation.fitting(data.input_kind), **changes)
 
 
 def _follow(run: "LiveRun", interval_s: float) -> int:
@@ -396,6 +443,7 @@ def _follow(run: "LiveRun", interval_s: float) -> int:
 
 
 def _progress_line(run: "LiveRun") -> str:
+    from reswork.experiment.worlds import world_of
     from reswork.training.remarks import waiting_for
 
     history = run.history
@@ -403,7 +451,7 @@ def _progress_line(run: "LiveRun") -> str:
     for label, name, form in (
         ("loss", "loss/train", ".3f"),
         (f"test {run.headline.label}", run.headline.test, run.headline.form),
-        ("images/s", "images_per_second", ",.0f"),
+        (f"{world_of(run).unit}/s", "images_per_second", ",.0f"),
     ):
         value = history.last(name)
         if value is not None:

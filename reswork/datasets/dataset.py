@@ -455,7 +455,7 @@ class Dataset:
         answers = {
             "labels": f"{len(self.classes)} classes",
             "masks": f"{len(self.classes)} classes of pixels",
-            "values": f"{len(self.classes)} values",
+            "values": f"{len(self.classes)} value{'s' * (len(self.classes) > 1)}",
             "images": "x".join(str(n) for n in self.train.targets.shape[1:]) + " to come out",
         }[self.target_kind]
         return (

@@ -16,12 +16,11 @@ from reswork.datasets.files import readable
 from reswork.datasets.folder_words import role_of
 from reswork.datasets.in_memory import npz
 from reswork.datasets.mask_folders import mask_parents, masks
-from reswork.datasets.numbers import read_csv
 from reswork.datasets.photographs import photographs
 from reswork.datasets.pictures import folder
 from reswork.datasets.places import existing
 from reswork.datasets.signals import pulses, signals, traffic
-from reswork.datasets.table import cancer, fraud, table
+from reswork.datasets.table import cancer, csv_table, fraud
 from reswork.datasets.targets import TargetKind
 from reswork.datasets.texts import languages
 from reswork.errors import InvalidSetting
@@ -120,7 +119,7 @@ def load(
     if suffix == ".ts" or _holds_waves(path):
         return signals(path)
     if suffix in (".csv", ".tsv"):
-        return table(path, target=read_csv(path)[0][-1])
+        return csv_table(path)
     if suffix == ".npz":
         return signals(path) if _holds_signals(path) else npz(path)
     if labels is not None:

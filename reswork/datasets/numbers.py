@@ -15,7 +15,7 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 
 MOST_BYTES = 2 * 1024**3
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "missing"))
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "missing", "nat", "<na>"))
 
 
 def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
@@ -35,7 +35,12 @@ def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
         text = raw.decode("cp1252", "replace")
     first = next((line for line in text.splitlines() if line.strip()), "")
     sign = max(",;\t|", key=first.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=sign) if any(map(str.strip, row))]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=sign) if any(map(str.strip, row))]
+    except csv.Error as error:  # such as a quote that never ends
+        raise InvalidSetting(
+            "path", f"{place.name} cannot be read as CSV ({error}): mend its quotes"
+        ) from error
     if len(rows) < 2:
         raise InvalidSetting("path", f"{place.name} has {len(rows)} line(s): give a header and rows below it")
     header, body = [name.strip() for name in rows[0]], rows[1:]

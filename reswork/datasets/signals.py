@@ -17,6 +17,7 @@ from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
 MOST_MOMENTS = 16_384
+_MOST_OF_WAVES = 4_096  # longer ones are averaged
 _LABEL_NAMES = ("label", "class", "target", "y")
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "hour", "t")
 
@@ -39,7 +40,8 @@ def signals(
       first), the others its moments |
     | CSV with ``horizon`` | a row for each moment, a column for each channel; a column with the time is not used |
     | npz | ``signals`` (N, L) or (N, C, L) and ``labels`` or ``values``; or ``series`` (L, C) with ``horizon`` |
-    | .ts | as the UCR archive has it, several channels and unequal lengths too |
+    | .ts | as the UCR archive has it, several channels and unequal lengths too; beside ``X_TRAIN.ts`` ``X_TEST.ts`` is
+      the test, as published figures count |
     | folder | a folder of wave files for each class |
 
     Shorter signals go on with their last value, gaps are filled on a line between their neighbours, and what was done
@@ -76,15 +78,29 @@ def signals(
     if kind not in readers:
         raise InvalidSetting("path", f"{place.name} is no CSV, npz, .ts file or folder of wave files")
     found, answers, features = readers[kind](place, target)
+    beside, is_test = _test_file(place), None
+    if beside is not None:
+        more, more_answers, _ = readers[kind](beside, target)
+        is_test = np.arange(len(found) + len(more)) >= len(found)
+        found, answers = [*found, *more], [*answers, *more_answers]
     if len(found) < 4:
         raise InvalidSetting("path", f"{place.name} has {len(found)} signal(s): give at least 4")
     stacked, notes = _one_length(found)
     filled_in, gaps = filled(stacked)
     notes += [f"{gaps:,} missing numbers were filled on a line between their neighbours."] if gaps else []
+    notes += [f"The test is {beside.name}."] if beside is not None else []
     return data_from(
-        place.stem, filled_in, answers, source, notes=notes, features=features or _channels(stacked.shape[1]),
-        test_fraction=test_fraction, seed=seed,
+        place.stem, filled_in, answers, source, is_test=is_test, notes=notes,
+        features=features or _channels(stacked.shape[1]), test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
+
+
+def _test_file(place: Path) -> Path | None:
+    """The other half of a set of the UCR archive, where it lies beside the training file."""
+    if not place.name.endswith("_TRAIN.ts"):
+        return None
+    beside = place.with_name(place.name.removesuffix("_TRAIN.ts") + "_TEST.ts")
+    return beside if beside.is_file() else None
 
 
 def windows(
@@ -359,27 +375,40 @@ def _wave_folder(place: Path, target: str | None) -> tuple[list[np.ndarray], lis
         raise InvalidSetting(
             "path", f"{place.name} has no folders with .wav files in them: one folder for each class"
         )
-    return [_waves(file) for file in files], [file.parent.name for file in files], []
+    found = [_waves(file) for file in files]
+    rates = sorted({rate for rate, _ in found})
+    if len(rates) > 1:
+        raise InvalidSetting(
+            "path",
+            f"wave files of {rates[0]:,} to {rates[-1]:,} numbers a second: bring all of them to the same",
+        )
+    together = -(-max(numbers.shape[1] for _, numbers in found) // _MOST_OF_WAVES)
+    return [_averaged(numbers, together) for _, numbers in found], [file.parent.name for file in files], []
 
 
-def _waves(file: Path) -> np.ndarray:
-    """(channels, moments), -1 to 1; more moments than fit are averaged."""
+def _averaged(numbers: np.ndarray, together: int) -> np.ndarray:
+    """(channels, moments), so many of them averaged into one; alike in all files, so that a second stays a second."""
+    kept = numbers.shape[1] // together * together
+    if together == 1 or not kept:
+        return numbers
+    found: np.ndarray = numbers[:, :kept].reshape(len(numbers), -1, together).mean(2)
+    return found
+
+
+def _waves(file: Path) -> tuple[int, np.ndarray]:
+    """Numbers a second, and (channels, moments), -1 to 1."""
     try:
         with wave.open(str(file)) as opened:
-            width, channels = opened.getsampwidth(), opened.getnchannels()
+            width, channels, rate = opened.getsampwidth(), opened.getnchannels(), opened.getframerate()
             raw = opened.readframes(opened.getnframes())
     except (wave.Error, EOFError, OSError) as error:
         raise InvalidSetting("path", f"{file.name} is no wave file that can be read ({error})") from error
     if width not in (1, 2, 4):
         raise InvalidSetting("path", f"{file.name} has {8 * width} bits a number: write it with 8, 16 or 32")
     kinds: dict[int, Any] = {1: np.uint8, 2: np.dtype("<i2"), 4: np.dtype("<i4")}
-    numbers = np.frombuffer(raw, kinds[width]).astype(np.float64).reshape(-1, channels).T
-    numbers = numbers / 128 - 1 if width == 1 else numbers / 2.0 ** (8 * width - 1)
-    together = -(-numbers.shape[1] // 4_096)
-    if together > 1:
-        kept = numbers.shape[1] // together * together
-        numbers = numbers[:, :kept].reshape(channels, -1, together).mean(2)
-    return numbers
+    whole = len(raw) // (width * channels) * width * channels
+    numbers = np.frombuffer(raw[:whole], kinds[width]).astype(np.float64).reshape(-1, channels).T
+    return rate, numbers / 128 - 1 if width == 1 else numbers / 2.0 ** (8 * width - 1)
 
 
 def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.ndarray]:
@@ -404,7 +433,9 @@ def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.n
         if numbers is not None and np.isfinite(numbers).any()
     }
     usable = {name: numbers for name, numbers in usable.items() if name.lower() not in _TIME_NAMES}
-    chosen = target or next(iter(usable), "")
+    if not usable:
+        raise InvalidSetting("path", f"{place.name} has no column of numbers: give one for each channel")
+    chosen = target or next(iter(usable))
     if chosen not in usable:
         raise InvalidSetting(
             "target", f"target={chosen!r} is no column of numbers; there are {_some(usable)}"

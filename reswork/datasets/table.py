@@ -91,6 +91,18 @@ def table(
     )  # fmt: skip
 
 
+def csv_table(path: str | os.PathLike[str], *, target: str | None = None) -> Dataset:
+    """A CSV file as `table` takes it, whose last column is told unless another one is named.
+
+    Raises:
+        InvalidSetting: in one sentence what cannot be used.
+    """
+    place = existing(path)
+    if place.is_dir() or target is not None:
+        return table(place, target or "")
+    return table(place, read_csv(place)[0][-1])
+
+
 def cancer(seed: int = 0) -> Dataset:
     """Cells of 569 tumours, 30 numbers each, as scikit-learn has them: malignant or benign."""
     from sklearn.datasets import load_breast_cancer
@@ -203,12 +215,25 @@ def _encoded(column: str, cells: list[Any], train: np.ndarray) -> tuple[list[tup
     if numbers is None:
         dates = _dates(cells)
         if dates is not None:
-            days = np.array([each.timestamp() / 86_400 for each in dates])
+            gaps = np.array([each is None for each in dates])
+            known = [each for each, row in zip(dates, train, strict=True) if each is not None and row]
+            if not known:
+                return [], "left out, as no training row has a date."
+            usual = sorted(known)[len(known) // 2]
+            whole = [usual if each is None else each for each in dates]
             parts = [
-                (f"{column} (day)", days), (f"{column} (weekday)", np.array([float(each.weekday()) for each in dates])),
-                (f"{column} (month)", np.array([float(each.month) for each in dates])),
-            ]  # fmt: skip
-            return parts, "a date; became days, weekday and month."
+                (f"{column} (day)", np.array([each.timestamp() / 86_400 for each in whole])),
+                (f"{column} (weekday)", np.array([float(each.weekday()) for each in whole])),
+                (f"{column} (month)", np.array([float(each.month) for each in whole])),
+            ]
+            told = "a date; became days, weekday and month"
+            if not gaps.any():
+                return parts, f"{told}."
+            parts.append((f"{column} is missing", gaps.astype(np.float64)))
+            return (
+                parts,
+                f"{told}; {int(gaps.sum()):,} missing, filled with {usual:%Y-%m-%d}; one more column says where.",
+            )
         return _words(column, cells, train)
     numbers[~np.isfinite(numbers)] = np.nan
     gaps = np.isnan(numbers)
@@ -247,11 +272,16 @@ def _words(column: str, cells: list[Any], train: np.ndarray) -> tuple[list[tuple
     return found, f"{note}."
 
 
-def _dates(cells: list[Any]) -> list[datetime] | None:
-    words = [str(each).strip() for each in cells]
+def _dates(cells: list[Any]) -> list[datetime | None] | None:
+    """Dates in one of the usual forms, None where one is missing; None where they are no dates."""
+    words = [None if is_missing(each) else str(each).strip() for each in cells]
+    if not any(words):
+        return None
     for form in _DATES:
         try:
-            return [datetime.strptime(word, form) for word in words]  # days, without a place
+            return [
+                None if word is None else datetime.strptime(word, form) for word in words
+            ]  # without a place
         except ValueError:
             continue
     return None

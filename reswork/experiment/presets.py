@@ -16,7 +16,6 @@ class Preset:
     explanation: str  # plain sentences: what it does and why
     typical_time: str
     recipe: Recipe
-    task: str | None = None  # that it is for alone; None: every task that has none of its own
 
 
 QUICK_LOOK = Preset(
@@ -117,23 +116,49 @@ PHOTOGRAPHS = Preset(
         schedule="one_cycle",
         augmentation=Augmentation(flip=True),
     ),
-    task="restoration",
+)
+
+SIGNALS = Preset(
+    "signals",
+    "Signals",
+    "For signals with a class or a value each: SGD with momentum in small batches, as such sets are small; the rate "
+    "rises for the first third and then falls to nothing (one-cycle). Nothing is augmented, as a curve that is "
+    "mirrored mostly is another one.",
+    "five to ten seconds for a 1-D ResNet-8 on 600 signals of 128 moments with two processor cores",
+    Recipe(epochs=20, batch_size=64, optimizer="sgd", learning_rate=0.05, schedule="one_cycle"),
+)
+
+NEXT_STEPS = Preset(
+    "next steps",
+    "Next steps",
+    "For the next steps of a series: as for signals, with less than half the rate. Windows of one series are all "
+    "alike and few of them are independent, and a network that learns fast learns the noise of its training weeks.",
+    "about six seconds for a 1-D ResNet-8 on 641 windows with two processor cores",
+    Recipe(epochs=20, batch_size=64, optimizer="sgd", learning_rate=0.02, schedule="one_cycle"),
+)
+
+TABLES = Preset(
+    "tables",
+    "Tables",
+    "For rows of a table: AdamW with a small rate in small batches, as in Gorishniy et al. 2021; few passes, because "
+    "a network of this size soon knows some thousand rows by heart. A dropout of 0.2 helps against that too.",
+    "one to four seconds for a Table ResNet-8 on some thousand rows with two processor cores",
+    Recipe(epochs=8, batch_size=64, optimizer="adamw", learning_rate=0.002, schedule="one_cycle"),
+)
+
+TEXTS = Preset(
+    "texts",
+    "Texts",
+    "For texts that are read sign by sign: AdamW, which moves the numbers of rare signs as far as those of frequent "
+    "ones, in batches of 128. The rate rises for the first third and then falls to nothing (one-cycle).",
+    "about a minute for a 1-D ResNet-8 on 9,400 names with two processor cores",
+    Recipe(epochs=12, batch_size=128, optimizer="adamw", learning_rate=0.003, schedule="one_cycle"),
 )
 
 PRESETS: dict[str, Preset] = {
-    preset.name: preset for preset in (QUICK_LOOK, PAPERS, FAST, FINE_TUNING, PHOTOGRAPHS)
+    preset.name: preset
+    for preset in (QUICK_LOOK, PAPERS, FAST, FINE_TUNING, PHOTOGRAPHS, SIGNALS, NEXT_STEPS, TABLES, TEXTS)
 }
-
-
-def presets_for(task: str) -> dict[str, Preset]:
-    """The presets by name that fit a task: its own, or those for every task.
-
-    Example:
-        >>> list(presets_for("restoration"))
-        ['photographs']
-    """
-    own = {name: each for name, each in PRESETS.items() if each.task == task}
-    return own or {name: each for name, each in PRESETS.items() if each.task is None}
 
 
 def preset(name: str) -> Preset:

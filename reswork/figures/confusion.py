@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,9 +33,7 @@ class _Confusion:
     summary: str
 
 
-def confusion_matrix(
-    matrix: ArrayLike, classes: Sequence[str], *, of: Literal["pictures", "pixels"] = "pictures"
-) -> go.Figure:
+def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], *, of: str = "pictures") -> go.Figure:
     """Share of each true class (rows) that was given each answer (columns); counts up to 20 classes.
 
     Read from it which classes are confused; the summary names the worst pair.
@@ -43,7 +41,7 @@ def confusion_matrix(
     Args:
         matrix: (K, K) counts, rows true, columns predicted.
         classes: (K,) names.
-        of: what was counted; pixels are told as shares of their row.
+        of: what was counted, in the plural; pixels are told as shares of their row.
 
     Returns:
         Figure with one map; over 100 classes neighbours share a row.
@@ -108,14 +106,14 @@ def _confusion_figure(info: _Confusion, of: str = "pictures") -> go.Figure:
         },
     }
     if few:
-        shown = info.counts if of == "pictures" else info.shares
+        shown = info.shares if of == "pixels" else info.counts
         trace["text"] = [["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in shown]
         trace["texttemplate"] = "%{text}"
         trace["hovertemplate"] = "true %{y}, predicted %{x}: %{text}, %{z:.1f} % of the row<extra></extra>"
     note = f" ({info.per_row} classes a row)" if info.per_row > 1 else ""
     return canvas(
         [trace],
-        title="Confusion matrix" if of == "pictures" else "Confusion of pixels",
+        title="Confusion of pixels" if of == "pixels" else "Confusion matrix",
         summary=info.summary,
         explained=_ABOUT,
         x=axis("predicted" + note, type="category", showgrid=False),

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from reswork.models.sheet import SpecSheet
 
 _ABOUT = about(
-    "Where the network's cost sits, from the picture (stem) to the answer (head). Parameters are the "
-    "numbers it learns, MACs the multiplications for one picture, memory what training keeps for one "
-    "picture.",
+    "Where the network's cost sits, from the input (stem) to the answer (head). Parameters are the "
+    "numbers it learns, MACs the multiplications for one input, memory what training keeps for it.",
     "Parameters grow towards the end, where there are many channels; memory is largest at the start, "
     "where the picture is large; multiplications are spread evenly.",
     "Double the width, then double the depth, and watch which of the three grows fourfold.",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -31,7 +30,7 @@ class _Counts:
 
 
 def class_counts(
-    counts: Mapping[str, ArrayLike], classes: Sequence[str], *, of: Literal["pictures", "pixels"] = "pictures"
+    counts: Mapping[str, ArrayLike], classes: Sequence[str], *, of: str = "pictures"
 ) -> go.Figure:
     """Pictures of each class in each split, or pixels where each has one.
 
@@ -40,7 +39,7 @@ def class_counts(
     Args:
         counts: split name ("train", "test") to (K,) counts.
         classes: (K,) names.
-        of: what was counted.
+        of: what was counted, in the plural.
 
     Returns:
         Figure with one bar a class and split; over 200 classes neighbours share a bar.

@@ -32,7 +32,7 @@ _SCHEDULE = about(
     "Choose another schedule and compare two runs with the same seed.",
 )
 _SPEED = about(
-    "How many training pictures pass through the network each second. Pale: single measurements. Strong: "
+    "How many training inputs pass through the network each second. Pale: single measurements. Strong: "
     "their average.",
     "The first steps are slow, then it is level. Dips come from testing after each pass, or from other "
     "programs.",
@@ -110,16 +110,17 @@ def schedule(
     return _rates_figure(info, "Planned learning rate", _schedule_summary(info), _SCHEDULE)
 
 
-def throughput(history: "History") -> go.Figure:
+def throughput(history: "History", *, of: str = "images") -> go.Figure:
     """Training pictures per second over steps: tells whether something slows the run down.
 
     Args:
         history: of one run, with the series ``images_per_second``.
+        of: what is counted, in the plural.
 
     Returns:
         Figure with single measurements and their average.
     """
-    return _throughput_figure(_throughput_info(history))
+    return _throughput_figure(_throughput_info(history), of)
 
 
 def _schedule_info(steps: np.ndarray, rates: np.ndarray, current: int | None) -> _Rates:
@@ -209,7 +210,7 @@ def _throughput_info(history: "History") -> _Speeds:
     return _Speeds(raw.steps.astype(np.float32), finite(raw.values), steps, calm, mean)
 
 
-def _throughput_figure(info: _Speeds) -> go.Figure:
+def _throughput_figure(info: _Speeds, of: str = "images") -> go.Figure:
     line: dict[str, Any] = {"type": "scatter", "mode": "lines", "showlegend": False}
     traces = [
         line
@@ -217,20 +218,20 @@ def _throughput_figure(info: _Speeds) -> go.Figure:
         | {"line": {"color": COLOURS[2], "width": 1}, "name": "measured"},
         line
         | {"x": info.x, "y": info.y, "line": {"color": COLOURS[2], "width": 2.5}, "name": "average"}
-        | {"hovertemplate": "step %{x}: %{y:,.0f} images/s<extra></extra>"},
+        | {"hovertemplate": f"step %{{x}}: %{{y:,.0f}} {of}/s<extra></extra>"},
     ]
     now = float(info.y[-1]) if len(info.y) else None
     summary = (
-        f"At step {info.raw_x[-1]:.0f} {number(now)} images per second; {number(info.mean)} on average."
+        f"At step {info.raw_x[-1]:.0f} {number(now)} {of} per second; {number(info.mean)} on average."
         if now is not None
         else "No speed recorded yet."
     )
     return canvas(
         traces,
-        title="Images per second",
+        title=f"{of.capitalize()} per second",
         summary=summary,
         explained=_SPEED,
         x=axis("step", rangemode="nonnegative"),
-        y=axis("images per second", rangemode="tozero"),
+        y=axis(f"{of} per second", rangemode="tozero"),
         height=260,
     )

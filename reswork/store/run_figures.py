@@ -31,16 +31,19 @@ def metrics_among(runs: Sequence[SavedRun]) -> tuple[Metric, ...]:
     return next((run.metrics for run in runs if run.metrics), ())
 
 
-def figures_of_table(confusion: np.ndarray, classes: Sequence[str], kind: str) -> dict[str, Figure]:
+def figures_of_table(
+    confusion: np.ndarray, classes: Sequence[str], kind: str, of: str = "pictures"
+) -> dict[str, Figure]:
     """What is drawn of an evaluation's table: which classes are taken for which; of pixels first each class's IoU.
 
     Args:
         confusion: (K, K), rows are the true classes.
         classes: (K,) names.
         kind: of the task.
+        of: what was counted, in the plural, where that are no pixels.
     """
     if kind != "segmentation":
-        return {"Confusion matrix": figures.confusion_matrix(confusion, classes)}
+        return {"Confusion matrix": figures.confusion_matrix(confusion, classes, of=of)}
     return {
         "IoU of each class": figures.class_iou(confusion, classes),
         "Confusion of pixels": figures.confusion_matrix(confusion, classes, of="pixels"),

@@ -170,22 +170,29 @@ class Intervals:
         return found
 
 
-def intervals(data: Dataset, output: np.ndarray, level: float = 0.9) -> Intervals:
+def intervals(
+    data: Dataset, output: np.ndarray, level: float = 0.9, *, follow: bool | None = None
+) -> Intervals:
     """Intervals around values, as wide as errors on the first half of the test split say, judged on the second.
 
     Split conformal prediction, for each value by itself: the width is the error that is exceeded in so many of the
-    held-out cases. It holds where both halves are alike; a season that the first half has not seen breaks it.
+    held-out cases. That holds where both halves are alike, as rows of a table in random order are. The weeks of a
+    series are not: there the width follows what came true. After each case whose truth is known by then it grows where
+    the truth lay outside and shrinks where it lay inside, so that in the long run it holds what it says.
 
     Args:
         data: with values.
         output: (N, T) answers to its test split, standardised as the targets are.
         level: how often the truth shall lie inside, above 0 and below 1.
+        follow: whether the width follows what came true; the cases are then in the order of time. None: for next steps
+            of signals.
 
     Raises:
         InvalidSetting: another level, or fewer than 20 test cases.
 
     Reference:
-        Vovk et al. 2005; Angelopoulos and Bates 2021, arXiv:2107.07511, section 1.
+        Vovk et al. 2005; Angelopoulos and Bates 2021, arXiv:2107.07511, section 1. To follow: quantile tracking,
+        Angelopoulos et al. 2023, arXiv:2307.16895, section 2.1, with a step of a tenth of the largest known error.
     """
     if not 0 < level < 1:
         raise InvalidSetting("level", f"level={level}: choose a number between 0 and 1, such as 0.9")
@@ -196,10 +203,40 @@ def intervals(data: Dataset, output: np.ndarray, level: float = 0.9) -> Interval
         raise InvalidSetting(
             "data", f"{len(truth)} test cases are too few to calibrate on half of them: give 20"
         )
-    errors = np.sort(np.abs(truth[:half] - answers[:half]), axis=0)
-    rank = min(half - 1, int(np.ceil((half + 1) * level)) - 1)
-    width = errors[rank]
+    errors = np.abs(truth - answers)
+    follow = data.input_kind == "signals" and len(data.classes) > 1 if follow is None else follow
+    delay = _until_known(data) if follow else 1
+    held = max(1, half + 1 - delay)  # cases whose truth is known when the second half begins
+    rank = min(held - 1, int(np.ceil((held + 1) * level)) - 1)
+    width = np.tile(np.sort(errors[:held], axis=0)[rank], (len(truth) - half, 1))
+    if follow:
+        width = _followed(errors, width, level, delay)
     return Intervals(answers[half:], answers[half:] - width, answers[half:] + width, truth[half:], level)
+
+
+def _followed(errors: np.ndarray, width: np.ndarray, level: float, delay: int) -> np.ndarray:
+    """(M, T) widths for the last M cases, each from errors (N, T) of those at least ``delay`` cases before it."""
+    width, half = width.copy(), len(errors) - len(width)
+    for at in range(1, len(width)):
+        width[at] = width[at - 1]
+        known = at - delay  # the newest case whose truth has come
+        if known >= 0:
+            step = 0.1 * errors[: half + known + 1].max(0)
+            outside = errors[half + known] > width[known]
+            width[at] = np.maximum(0, width[at] + step * (outside - (1 - level)))
+    return width
+
+
+def _until_known(data: Dataset) -> int:
+    """How many windows later all that a window tells has come true."""
+    horizon = len(data.classes)
+    if data.input_kind != "signals" or len(data.test) < 2:
+        return 1
+    first, second = data.test.inputs[:2, 0].cpu()
+    moved = next(
+        (by for by in range(1, min(horizon, len(first))) if torch.equal(first[by:], second[:-by])), horizon
+    )
+    return -(-horizon // moved)
 
 
 @dataclass(frozen=True)

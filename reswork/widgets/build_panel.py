@@ -1,6 +1,7 @@
 """Build: the form for a network, its drawing, and what it costs."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -12,11 +13,13 @@ from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import PICTURE_HEADS
 from reswork.models.sheet import SpecSheet, spec_sheet
+from reswork.widgets.by_code import ByCode
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part, accordion
 
 CIFAR_BASIC = tuple(6 * n + 2 for n in range(1, 19))
+TABLE = tuple(2 * n + 2 for n in range(1, 19))
 CIFAR_BOTTLENECK = tuple(9 * n + 2 for n in range(1, 19))
 IMAGENET = (18, 34, 50, 101, 152)
 
@@ -31,13 +34,19 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale", "add_input")
-_FOR_PICTURES: dict[str, Any] = {"depth": 14, "width": 20, "norm": "none", "order": "pre"}
+_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale")
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
+    "head": "edsr",
     "exact_depth": None,
 }
+_OF_PICTURES = ("head", "add_input")  # settings of networks that give a picture, alone
+_NOT_FOR: dict[int, tuple[str, ...]] = {  # settings that networks of so many axes do not have
+    0: ("form", "block", "shortcut", "order", "widen_factor", "groups", "bottleneck_width", "residual_scaling",
+        "zero_init_last_norm", "stem", "squeeze_excitation", "stage_blocks"),
+    1: ("squeeze_excitation",),
+}  # fmt: skip
 
 
 class BuildPanel:
@@ -55,6 +64,9 @@ class BuildPanel:
         self._announce = changed
         self._input_shape: tuple[int, ...] = (3, 32, 32)
         self._from_data: dict[str, Any] = {}
+        self._begin: dict[str, Any] = {}  # what a network begins with, where that is not the default
+        self._one = "picture"
+        self._by_code = ByCode()
         self.config: ResNetConfig | None = None
         self.sheet: SpecSheet | None = None
         self._selected: str | None = None  # the block that was clicked
@@ -65,10 +77,10 @@ class BuildPanel:
 
     def _made(self) -> list[w.Widget]:
         self.family = w.Dropdown(
-            options=list(FAMILIES), description="Family", layout=w.Layout(width="100%"),
+            options=self._families(), description="Family", layout=w.Layout(width="100%"),
             style={"description_width": "128px"}, tooltip="Start from a known network; then change what you like.",
         )  # fmt: skip
-        self.family.observe(lambda change: self.set(**FAMILIES[change["new"]]), names="value")
+        self.family.observe(self._family_chosen, names="value")
         self.drawing, self.cost = LiveFigure(), LiveFigure()
         self.drawing.on_click(self._show_block)
         self._sums = w.HTML()
@@ -82,50 +94,117 @@ class BuildPanel:
             "Switch off single shortcuts or branches": self._section("shortcuts_off", "branches_off"),
         })  # fmt: skip
         left = w.VBox(
-            [self.family, *self.form.views("form", "depth", "residual", "block", "shortcut", "order", "widen_factor"),
-             more]
+            [self.family, *self.form.views("head", "form", "depth", "residual", "add_input", "block", "shortcut",
+                                           "order", "widen_factor"), more]
         )  # fmt: skip
         return [left, w.VBox([self._sums, self.drawing, self._block, self.cost])]
 
     def set(self, **settings: Any) -> None:
-        """Set the form to a network: the given settings, and the default for all others."""
-        values = _DEFAULTS | settings
-        self.form.offer("depth", _depths(values["form"], values["block"]), values["depth"])
+        """Set the form to a network: the given settings, and what one begins with for all others."""
+        values = _DEFAULTS | self._begin | settings
+        depths = self._depths(values["form"], values["block"])
+        if values["depth"] not in depths:
+            values["depth"] = min(depths, key=lambda depth: abs(depth - values["depth"]))
+        self.form.offer("depth", depths, values["depth"])
         self.form.set(**values)
 
     def set_config(self, config: ResNetConfig) -> None:
-        """Set the form to a network; channels, classes and head follow the data set."""
-        settings = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
-        form = config.resolved().form
-        slider = _depths(form, config.block)
-        exact = config.depth if config.depth not in slider and config.stage_blocks is None else None
-        depth = config.depth if config.depth in slider else slider[0]
-        self.set(**(settings | {"form": form, "depth": depth, "exact_depth": exact}))
+        """Set the form to a network; channels, classes and axes follow the data set."""
+        self.set(**self._settings_of(config))
 
-    def set_input(self, input_shape: tuple[int, ...], fields: Mapping[str, Any]) -> None:
-        """Fit stem and head to a data set's inputs and to what is asked, as `Task.head` says it.
+    def set_input(
+        self,
+        input_shape: tuple[int, ...],
+        fields: Mapping[str, Any],
+        *,
+        begin: ResNetConfig | None = None,
+        one: str = "picture",
+    ) -> None:
+        """Fit stem and head to a data set's inputs and to what is asked.
 
-        Where a picture shall come out, the form begins with a network without norms.
+        Args:
+            input_shape: of one input.
+            fields: what follows from the data, as `Task.head` says it.
+            begin: the network to begin with from now on; None: the form stays as it is.
+            one: what one input is called.
         """
-        if fields.get("head") in PICTURE_HEADS and self._from_data.get("head") != fields["head"]:
-            self.form.set(**_FOR_PICTURES)
-        kept = {name: value for name, value in fields.items() if name not in _FOR_PICTURES}
-        self._input_shape, self._from_data = input_shape, kept
-        self.form.renew()
+        self._input_shape, self._one = input_shape, one
+        self._from_data = {name: value for name, value in fields.items() if name in _FROM_DATA}
+        absent = _NOT_FOR.get(self._dims, ()) + (() if self._gives_picture else _OF_PICTURES)
+        for name, field in self.form.fields.items():
+            field.fits = name not in absent
+        if begin is None:
+            self.form.renew()
+            return
+        self._begin = {
+            name: value for name, value in self._settings_of(begin).items() if value != _DEFAULTS[name]
+        }
+        if self.view.is_made:
+            with self._by_code:
+                self.family.options = self._families()
+        self.set()
+
+    @property
+    def _dims(self) -> int:
+        return int(self._from_data.get("dims", 2))
+
+    @property
+    def _gives_picture(self) -> bool:
+        return self._from_data.get("head") in PICTURE_HEADS
+
+    def _settings_of(self, config: ResNetConfig) -> dict[str, Any]:
+        """The form's values for a network."""
+        settings = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
+        if config.head not in PICTURE_HEADS:
+            settings["head"] = _DEFAULTS["head"]
+        form = config.resolved().form
+        depths = self._depths(form, config.block)
+        exact = config.depth if config.depth not in depths and config.stage_blocks is None else None
+        depth = config.depth if config.depth in depths else depths[0]
+        return settings | {"form": form, "depth": depth, "exact_depth": exact}
+
+    def _depths(self, form: str | None, block: str | None) -> tuple[int, ...]:
+        """Those that the slider offers."""
+        if self._dims == 0:
+            return TABLE
+        if form == "imagenet":
+            return IMAGENET
+        return CIFAR_BOTTLENECK if block == "bottleneck" else CIFAR_BASIC
+
+    def _families(self) -> list[str]:
+        """Those that make a network for the present data, each another one."""
+        made: dict[ResNetConfig, str] = {}
+        for name, settings in FAMILIES.items():
+            with suppress(InvalidSetting):
+                made.setdefault(self._config(_DEFAULTS | self._begin | settings).resolved(), name)
+        return list(made.values())
+
+    def _family_chosen(self, change: dict[str, Any]) -> None:
+        if not self._by_code and change["new"] is not None:
+            self.set(**FAMILIES[change["new"]])
+
+    def _config(self, values: Mapping[str, Any]) -> ResNetConfig:
+        """The network of a form's values and the data."""
+        settings = dict(values)
+        exact = settings.pop("exact_depth")
+        if exact is not None:
+            settings["depth"] = exact
+        if settings["stage_blocks"] is not None:
+            settings["depth"] = None
+        if not self._gives_picture:
+            for name in _OF_PICTURES:
+                del settings[name]
+        return ResNetConfig(**(self._from_data | settings))
 
     def _update(self) -> None:
         values = self.form.values
-        depths = _depths(values["form"], values["block"])  # that exist in the chosen form
+        depths = self._depths(values["form"], values["block"])  # that exist in the chosen form
         if self.form.fields["depth"].options != depths:
             values["depth"] = min(depths, key=lambda depth: abs(depth - values["depth"]))
             self.form.offer("depth", depths, values["depth"])
-        exact = values.pop("exact_depth")
-        if exact is not None:
-            values["depth"] = exact
-        if values["stage_blocks"] is not None:
-            values["depth"] = None
+        exact = values["exact_depth"]
         try:
-            config = ResNetConfig(**(values | self._from_data))
+            config = self._config(values)
             sheet = spec_sheet(config, self._input_shape)
         except InvalidSetting as error:
             self.config = None
@@ -142,7 +221,7 @@ class BuildPanel:
         if self.sheet is not None:
             self.drawing.show(figures.network(self.sheet, selected=self._selected))
             self.cost.show(figures.cost_by_layer(self.sheet))
-            self._sums.value = _sums_html(self.sheet)
+            self._sums.value = _sums_html(self.sheet, self._one)
 
     def _section(self, *names: str) -> Part:
         return Part(lambda: self.form.views(*names))
@@ -158,12 +237,6 @@ class BuildPanel:
             f"<b>{escape(name)}</b>: {escape(block.kind)} block, stage {block.stage}, output {shape}, "
             f"shortcut {escape(block.shortcut)}, {block.parameters:,} parameters, {_si(block.macs)} multiply-adds."
         )
-
-
-def _depths(form: str | None, block: str | None) -> tuple[int, ...]:
-    if form == "imagenet":
-        return IMAGENET
-    return CIFAR_BOTTLENECK if block == "bottleneck" else CIFAR_BASIC
 
 
 def _fields() -> dict[str, Field]:
@@ -182,6 +255,12 @@ def _fields() -> dict[str, Field]:
     number: dict[str, Any] = {"read": number_or_none, "write": text_of}
     names: dict[str, Any] = {"read": listed, "write": ", ".join}
     return {
+        "head": menu_field("Stages", "Where the stages stand: before the picture is made larger, or behind it, which "
+                           "costs as many times more as there are more pixels.",
+                           ("at the small size: EDSR", "edsr"), ("at the large size: VDSR", "vdsr")),
+        "add_input": menu_field("Input", "Whether the network learns only what is added to the enlarged input, or has "
+                                "to give the whole picture.",
+                                ("added: learns what is missing", True), ("not added: the whole picture", False)),
         "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",
                            ("CIFAR: 3 stages", "cifar"), ("ImageNet: 4 stages", "imagenet")),
         "depth": Field("Depth", w.SelectionSlider,
@@ -228,12 +307,12 @@ def _fields() -> dict[str, Field]:
     }  # fmt: skip
 
 
-def _sums_html(sheet: SpecSheet) -> str:
+def _sums_html(sheet: SpecSheet, one: str) -> str:
     sums = {
         "network": sheet.config.label,
         "parameters": f"{sheet.parameters:,}",
-        "multiply-adds, one picture": _si(sheet.macs),
-        "memory to train, one picture": _mib(sheet.activation_bytes),
+        f"multiply-adds, one {one}": _si(sheet.macs),
+        f"memory to train, one {one}": _mib(sheet.activation_bytes),
         "memory to predict": _mib(sheet.inference_bytes),
         "one output sees": f"{sheet.receptive_field} {'pixels' if sheet.config.dims > 1 else 'moments'}",
     }

@@ -1,6 +1,7 @@
 """Data: choose a set or bring your own, look at its pictures, and at what augmentation does to one of them."""
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,32 +13,20 @@ from reswork import datasets, figures
 from reswork.datasets import Augmentation, Dataset
 from reswork.datasets.progress import Progress, watched
 from reswork.errors import InvalidSetting
-from reswork.widgets.form import Field, Form, button
+from reswork.experiment.worlds import World, world_of
+from reswork.widgets.form import Field, Form, button, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import in_background
 
-MENU = {
-    "Fashion: clothes": "fashion",
-    "Digits: handwritten": "digits",
-    "Shapes: drawn": "shapes",
-    "Scenes: drawn, with masks": "scenes",
-    "Pulses: simulated signals": "pulses",
-    "Traffic: simulated, next day": "traffic",
-    "Cancer: a table": "cancer",
-    "Fraud: a simulated table": "fraud",
-    "Languages of names: texts": "languages",
-    "Photographs, made smaller": "photographs",
-    "Photographs with noise": "photographs-noisy",
-    "CIFAR-10 (download)": "cifar10",
-    "CIFAR-100 (download)": "cifar100",
-    "My own data": "own",
-}
+OWN = "own"
+ASKED = ("target", "column", "horizon", "season", "scale", "noise")  # of one's own data, by world
 EXAMPLES = 20
+_ROWS, _COLUMNS, _SIGNS = 10, 8, 80  # of a table or of texts that are shown
 
 
 class DataPanel:
-    """A menu of data sets, a path for one's own, example pictures, class counts and augmentation.
+    """A menu of a world's data sets, a path for one's own, examples, class counts and augmentation.
 
     Args:
         data: the set to begin with.
@@ -46,14 +35,16 @@ class DataPanel:
     Attributes:
         view: the widget.
         data: the chosen set; stays the former one while a new one cannot be read.
+        world: what the sets are for; that of ``data`` unless a set of another one is being read.
         augmentation: what the form says; None while it holds something impossible.
     """
 
     def __init__(self, data: Dataset, changed: Callable[[], None] = lambda: None) -> None:
         self._announce = changed
-        self.data = data
+        self.data, self.world = data, world_of(data)
         self.augmentation: Augmentation | None = Augmentation()
-        self.source = Form(_source_fields(data), self._source_changed)
+        self.source = Form(_source_fields(data, self.world), self._source_changed)
+        self._show_asked()
         self.form = Form(_augmentation_fields(), self._augmentation_changed)
         self._picture = 0
         self._told = ""  # what is being read, or that it could not be
@@ -67,26 +58,55 @@ class DataPanel:
         self.load = button(
             "Read it", "Read the data set from this path", lambda: self._read(self.source.values["path"])
         )
-        self._own = w.VBox([*self.source.views("path"), w.HBox([self.load])])
-        self._status = w.HTML()
-        another = button(
+        self._own_told = w.HTML()
+        self._own = w.VBox([*self.source.views("path", *ASKED), self._own_told, w.HBox([self.load])])
+        self._status, self._augmentation_told = w.HTML(), w.HTML()
+        self.another = button(
             "Another picture", "Show augmentation on another training picture", self._next_picture
         )
         self.examples, self.augmented, self.counts = LiveFigure(), LiveFigure(), LiveFigure()
+        self.rows = w.HTML()
         left = w.VBox(
-            [*self.source.views("name"), self._own, self._status,
-             w.HTML("<b>Augmentation</b>: each training picture is changed a little each time it is used."),
-             *self.form.views("crop_padding", "flip", "translate", "cutout"), w.HBox([another])]
+            [*self.source.views("name"), self._own, self._status, self._augmentation_told,
+             *self.form.views("crop_padding", "flip", "translate", "cutout"), w.HBox([self.another])]
         )  # fmt: skip
-        return [left, w.VBox([self.examples, self.augmented, self.counts])]
+        return [left, w.VBox([self.examples, self.rows, self.augmented, self.counts])]
 
     def set_data(self, data: Dataset) -> None:
-        """Show and use another data set."""
-        self.data = data
+        """Show and use another data set, and offer those of its world."""
+        self.data, self.world = data, world_of(data)
         self._picture = 0
+        self._offer(data.name if data.name in self.world.data.values() else OWN)
         if self.view.is_shown:
             self._draw()
         self._announce()
+
+    def choose(
+        self,
+        world: World,
+        name: str = "",
+        *,
+        otherwise: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """Offer the sets of another world, and read one of them.
+
+        Args:
+            world: that they are for.
+            name: of a set; one that comes with nothing, or nothing: the first one.
+            otherwise: called with the reason where it could not be read; what was chosen before stays.
+        """
+        self.world = world
+        self._offer(name if name in world.data.values() else next(iter(world.data.values())))
+        self._read(self.source.values["name"], otherwise)
+
+    def _offer(self, name: str) -> None:
+        """Put the sets of the present world into the menu, without reading one."""
+        self.source.offer("name", _menu(self.world), name)
+        self._show_asked()
+
+    def _show_asked(self) -> None:
+        for name in ASKED:
+            self.source.fields[name].fits = name in self.world.asks
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
         """Set the form to an augmentation."""
@@ -94,34 +114,53 @@ class DataPanel:
 
     def _source_changed(self) -> None:
         name = self.source.values["name"]
-        if name != "own":
+        if name != OWN:
             self._read(name)
         elif self.view.is_shown:
             self._draw_status()
 
-    def _read(self, name: str) -> None:
+    def _read(
+        self,
+        name: str,
+        otherwise: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         """Read a set in the background: a large zip may take a minute, and buttons must answer meanwhile."""
         self.source.clear_errors()
         if not name:
-            self.source.show_error(
-                "path", "Give the path of a folder, a zip, an npz, a CSV or a .ts file.", otherwise="path"
-            )
+            self.source.show_error("path", f"Give a path. {self.world.own}", otherwise="path")
             return
+        values = self.source.values
+        asked = {
+            key: values[key] for key in ASKED if key in self.world.asks and values[key] not in ("", None)
+        }
+        own = values["name"] == OWN
+        read = partial(self.world.read, name, **asked) if own else partial(datasets.load, name)
         self._tell(f'<span class="reswork-muted">Reading {escape(name)} ...</span>', reading=True)
         self._wanted = wanted = object()
-        in_background(lambda: self._read_now(name, wanted))
+        in_background(lambda: self._read_now(read, wanted, otherwise))
 
-    def _read_now(self, name: str, wanted: object) -> None:
+    def _read_now(
+        self,
+        read: Callable[[], Dataset],
+        wanted: object,
+        otherwise: Callable[[str], None],
+    ) -> None:
         """Read it, and show and use it unless something else was chosen meanwhile."""
         try:
             with watched(self._show_progress):
-                data = datasets.load(name)
+                data = read()
         except Exception as error:
             if wanted is not self._wanted:
                 return
-            field = "path" if self.source.values["name"] == "own" else "name"
-            self.source.show_error(field, str(error), otherwise="name")
+            field = error.field if isinstance(error, InvalidSetting) and error.field in ASKED else "path"
+            shown = field if self.source.values["name"] == OWN else "name"
+            if not self.world.fits(self.data):  # back to where we were
+                self.world = world_of(self.data)
+                self._offer(self.data.name if self.data.name in self.world.data.values() else OWN)
+                shown = "name"
+            self.source.show_error(shown, str(error), otherwise="name")
             self._tell(f"Still using: {escape(self.data.summary())}")
+            otherwise(str(error))
         else:
             if wanted is not self._wanted:
                 return
@@ -160,42 +199,59 @@ class DataPanel:
             self._draw_status()
 
     def _draw(self) -> None:
-        examples, counts = _examples(self.data), _counts(self.data)
+        examples, counts = _examples(self.data), _counts(self.data, self.world)
         for place, figure in ((self.examples, examples), (self.counts, counts)):
             place.layout.display = "none" if figure is None else None
             if figure is not None:
                 place.show(figure)
+        self.rows.value = _rows_html(self.data)
         self._draw_augmented()
         self._draw_status()
 
     def _draw_augmented(self) -> None:
-        self.augmented.layout.display = None if self.data.input_kind == "images" else "none"
-        if self.data.input_kind != "images":
-            return
-        self.augmented.show(_augmented(self.data, self.augmentation or Augmentation(), self._picture))
-
-    def _no_augmentation(self) -> str:
-        if self.data.input_kind in ("images", "signals"):
-            return ""
-        return " <i>Nothing is augmented: columns and signs have no neighbours to be moved to.</i>"
+        images = self.data.input_kind == "images"
+        for widget in (self.augmented, self.another):
+            widget.layout.display = None if images else "none"
+        if images:
+            self.augmented.show(_augmented(self.data, self.augmentation or Augmentation(), self._picture))
 
     def _draw_status(self) -> None:
-        self._own.layout.display = None if self.source.values["name"] == "own" else "none"
-        self._status.value = self._told or escape(
-            self.data.summary()
-        ) + self._no_augmentation() + _skipped_html(self.data)
+        self._own.layout.display = None if self.source.values["name"] == OWN else "none"
+        self._own_told.value = f'<span class="reswork-muted">{escape(self.world.own)}</span>'
+        self._status.value = self._told or escape(self.data.summary()) + _skipped_html(self.data)
+        kind = self.data.input_kind
+        self._augmentation_told.value = (
+            "Nothing is augmented: columns and signs have no neighbours to be moved to."
+            if kind in ("tables", "tokens")
+            else f"<b>Augmentation</b>: each training {self.world.one} is changed a little each time it is used."
+        )
+        for name, field in self.form.fields.items():
+            field.fits = kind == "images" or (kind == "signals" and name != "flip")
         self.load.disabled = self._is_reading
 
 
-def _source_fields(data: Dataset) -> dict[str, Field]:
+def _menu(world: World) -> tuple[tuple[str, str], ...]:
+    return (*world.data.items(), ("My own data", OWN))
+
+
+def _source_fields(data: Dataset, world: World) -> dict[str, Field]:
+    def asked(label: str, placeholder: str, tip: str, **how: Any) -> Field:
+        return Field(label, w.Text, tip, placeholder=placeholder, continuous_update=False, **how)
+
+    number: dict[str, Any] = {"read": number_or_none, "write": text_of}
     return {
-        "name": Field("Data set", w.Dropdown, "What to learn from.", options=tuple(MENU.items()),
-                      value=data.name if data.name in MENU.values() else "own"),
-        "path": Field("Path", w.Text,
-                      "A folder with one sub-folder for each class (or train/ and test/ with such), a zip of it, "
-                      "or an npz with images and labels; a CSV table whose last column is told, a .ts file, "
-                      "wave files.", read=str.strip,
-                      placeholder="pictures/ or pictures.zip or data.npz", continuous_update=False),
+        "name": Field("Data set", w.Dropdown, "What to learn from.", options=_menu(world),
+                      value=data.name if data.name in world.data.values() else OWN),
+        "path": Field("Path", w.Text, "Of a file or a folder on this machine.", read=str.strip,
+                      placeholder="a file or a folder", continuous_update=False),
+        "target": asked("Column", "found, or its name", "The column that is to be told.", read=str.strip),
+        "column": asked("Text column", "the longest, or its name", "The column with the texts.", read=str.strip),
+        "horizon": asked("Next steps", "none, or 24", "How many next steps of one long series are told; empty: each "
+                         "signal has a class or a value.", **number),
+        "season": asked("Season", "none, or 168", "Moments of a season: what is told is then the difference to one "
+                        "season ago.", **number),
+        "scale": asked("Times larger", "2", "2, 3 or 4 times; 1 keeps the size.", **number),
+        "noise": asked("Noise", "none, or 25", "Standard deviation of what is added, in bytes, 0 to 100.", **number),
     }  # fmt: skip
 
 
@@ -261,14 +317,37 @@ def in_colour(images: np.ndarray) -> np.ndarray:
     return images[:, :3] if images.shape[1] >= 3 else np.repeat(images[:, :1], 3, axis=1)
 
 
-def _counts(data: Dataset) -> Any:
+def _counts(data: Dataset, world: World) -> Any:
     if data.target_kind in ("values", "images"):
         return None
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},
         data.classes,
-        of="pixels" if data.target_kind == "masks" else "pictures",
+        of="pixels" if data.target_kind == "masks" else world.many,
     )
+
+
+def _rows_html(data: Dataset) -> str:
+    """The first rows of a table as a network sees them, or the first texts; nothing for pictures and signals."""
+    if data.input_kind not in ("tables", "tokens"):
+        return ""
+    split = data.train.take(slice(0, _ROWS))
+    if data.target_kind == "labels":
+        answers = [data.classes[label] for label in split.labels.tolist()]
+    else:
+        answers = [f"{value:.5g}" for value in data.in_units(split.values).reshape(len(split), -1)[:, 0]]
+    if data.input_kind == "tokens":
+        head, rows = ["text"], [[text[:_SIGNS]] for text in datasets.words_of(data, "train")[:_ROWS]]
+    else:
+        head = list(data.features[:_COLUMNS])
+        rows = [[f"{number:.4g}" for number in row[:_COLUMNS]] for row in split.inputs.tolist()]
+    told = data.classes[0] if data.target_kind == "values" else "class"
+    lines = [[*row, answer] for row, answer in zip(rows, answers, strict=True)]
+    top = "".join(f"<th>{escape(name)}</th>" for name in (*head, told))
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
+    more = len(data.features) - _COLUMNS if data.input_kind == "tables" else 0
+    note = f'<p class="reswork-muted">and {more:,} more columns</p>' if more > 0 else ""
+    return f'<table class="reswork-rows"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{note}'
 
 
 def _skipped_html(data: Dataset) -> str:

@@ -53,6 +53,7 @@ class Field:
             "layout": {"width": "100%"},
         } | settings
         self._message = ""
+        self._fits = True
         self._error: ErrorLine | None = None  # made with the first error: most fields never have one
 
     @cached_property
@@ -69,7 +70,19 @@ class Field:
         """Control and error sentence."""
         made = w.VBox([self.control], layout=w.Layout(width="100%", overflow="hidden"))
         self._show_error(made)
+        made.layout.display = None if self._fits else "none"
         return made
+
+    @property
+    def fits(self) -> bool:
+        """Whether the setting means anything for the present data; where not, the field is not on the page."""
+        return self._fits
+
+    @fits.setter
+    def fits(self, fits: bool) -> None:
+        self._fits = fits
+        if "view" in self.__dict__:
+            self.view.layout.display = None if fits else "none"
 
     @property
     def value(self) -> Any:

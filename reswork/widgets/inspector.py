@@ -37,6 +37,7 @@ PAGES = ("Feature maps", "Attributions", "Over the depth")
 METHOD_CHOICE = tuple(probes.EIGHT)
 _MOST_UPLOAD = 20 * 1024**2
 _BEST = 5
+_NO_NETWORK = "No network yet: start a training first."
 
 
 class InspectorPanel:
@@ -59,7 +60,7 @@ class InspectorPanel:
         self._layer: str | None = None
         self._maps: list[Attribution] = []
         self._worker = LatestJob(lambda error: self._error.tell(str(error)))
-        self._said = "No network yet: start a training first."
+        self._said = _NO_NETWORK
         self._offered: Dataset | None = None  # the data set whose pictures and classes stand in the controls
         self._is_behind = True  # the page shows another network than this
         self.view = Part(self._made, self._draw)
@@ -104,6 +105,13 @@ class InspectorPanel:
         self._data, self._task = data, task_for(data)
         if self.view.is_shown:
             self._draw()
+
+    def begin_anew(self, data: Dataset) -> None:
+        """Take pictures from a data set of another kind, for which the present network is none."""
+        with self._lock:
+            self.model = self._answering = None
+        self._said, self._is_behind = _NO_NETWORK, True
+        self.set_data(data)
 
     @property
     def place(self) -> int:

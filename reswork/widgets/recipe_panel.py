@@ -1,6 +1,6 @@
 """Recipe: presets that explain themselves, every setting of a training, and its schedule drawn beforehand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -9,8 +9,8 @@ import ipywidgets as w
 from reswork import figures
 from reswork.datasets import Augmentation
 from reswork.errors import InvalidSetting
-from reswork.experiment.presets import PRESETS, Preset, presets_for
-from reswork.tasks import CLASSIFICATION
+from reswork.experiment.presets import PRESETS, Preset
+from reswork.experiment.worlds import WORLDS, World
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.schedules import learning_rates
 from reswork.widgets.form import (
@@ -34,9 +34,10 @@ class RecipePanel:
     """Presets, the form, and the learning rate over the run as a picture.
 
     Args:
-        images: number of training images, which turns epochs into steps.
+        count: of the training inputs, which turns epochs into steps.
         changed: called after each change.
         preset_chosen: called with a preset's recipe, whose augmentation belongs to another panel.
+        world: whose presets are offered.
 
     Attributes:
         view: the widget.
@@ -45,17 +46,18 @@ class RecipePanel:
 
     def __init__(
         self,
-        images: int,
+        count: int,
         changed: Callable[[], None] = lambda: None,
         preset_chosen: Callable[[Recipe], None] = lambda recipe: None,
+        *,
+        world: World = WORLDS[0],
     ) -> None:
-        self._images = images
+        self._count, self._world = count, world
         self._announce = changed
         self._preset_chosen = preset_chosen
         self._augmentation = Augmentation()
         self.recipe: Recipe | None = None
-        self._presets = presets_for(CLASSIFICATION)
-        self._preset = next(iter(self._presets))
+        self._preset = world.presets[0]
         self.form = Form(_fields(), self._update)
         self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-columns")
@@ -64,8 +66,8 @@ class RecipePanel:
 
     def _made(self) -> list[w.Widget]:
         self.preset = w.ToggleButtons(
-            options=_buttons(self._presets),
-            tooltips=_tooltips(self._presets),
+            options=_buttons(self._world.recipes),
+            tooltips=_tooltips(self._world.recipes),
             value=self._preset,
             style={"button_width": "auto"},
         )  # fmt: skip
@@ -102,19 +104,17 @@ class RecipePanel:
         """Open the part of the form that names layers."""
         self._more.selected_index = len(self._more.children) - 1
 
-    def set_data(self, images: int, task: str) -> None:
-        """Fit the schedule to another number of training images, and offer the presets that fit their task."""
-        self._images = images
-        presets = presets_for(task)
-        if presets == self._presets:
+    def set_data(self, count: int, world: World) -> None:
+        """Fit the schedule to another number of training inputs, and offer the presets of their world."""
+        self._count, before, self._world = count, self._world.presets, world
+        if world.presets == before:
             self.form.renew()
             return
-        self._presets = presets
         if self.view.is_made:
-            self.preset.tooltips = _tooltips(presets)
-            self.preset.options = _buttons(presets)  # chooses the first
+            self.preset.tooltips = _tooltips(world.recipes)
+            self.preset.options = _buttons(world.recipes)  # chooses the first
         else:
-            self.use_preset(next(iter(presets)))
+            self.use_preset(world.presets[0])
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
         """The augmentation that the recipe shall hold."""
@@ -137,24 +137,24 @@ class RecipePanel:
         told = escape(PRESETS[self._preset].explanation)
         self._explanation.value = f'<span class="reswork-muted">{told}</span>'
         if self.recipe is not None:
-            planned = learning_rates(self.recipe, self._images, points=400)
+            planned = learning_rates(self.recipe, self._count, points=400)
             self.curve.show(figures.schedule(*planned, factors=self.recipe.layer_rates))
-            steps = total_steps(self.recipe, self._images)
-            per_epoch = steps_per_epoch(self.recipe, self._images)
+            steps = total_steps(self.recipe, self._count)
+            per_epoch = steps_per_epoch(self.recipe, self._count)
             self._sums.value = (
                 f'<span class="reswork-muted">{steps:,} steps in all, {per_epoch:,} in one pass over '
-                f"{self._images:,} training pictures.</span>"
+                f"{self._count:,} training {self._world.many}.</span>"
             )
 
     def _section(self, *names: str) -> Part:
         return Part(lambda: self.form.views(*names))
 
 
-def _buttons(presets: dict[str, Preset]) -> list[tuple[str, str]]:
+def _buttons(presets: Mapping[str, Preset]) -> list[tuple[str, str]]:
     return [(preset.label, name) for name, preset in presets.items()]
 
 
-def _tooltips(presets: dict[str, Preset]) -> list[str]:
+def _tooltips(presets: Mapping[str, Preset]) -> list[str]:
     return [preset.explanation for preset in presets.values()]
 
 
@@ -169,9 +169,9 @@ def _fields() -> dict[str, Field]:
         return Field(label, w.Checkbox, tip, value=False, indent=True)
 
     return {
-        "epochs": typed("Epochs", "", "Passes over all training pictures."),
+        "epochs": typed("Epochs", "", "Passes over all that is trained on."),
         "steps": typed("or steps", "as the epochs say", "Optimizer updates; replaces the epochs when given."),
-        "batch_size": typed("Batch size", "", "Pictures in one step."),
+        "batch_size": typed("Batch size", "", "How many are in one step."),
         "optimizer": menu_field("Optimizer", "How a gradient becomes a change of the weights.",
                                 ("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw")),
         "learning_rate": typed("Learning rate", "", "Length of the steps: near 0.1 for SGD, near 0.001 for Adam."),
@@ -186,7 +186,7 @@ def _fields() -> dict[str, Field]:
         "weight_decay": typed("Weight decay", "", "Pulls weights towards zero."),
         "decay_norm_and_bias": tick("Decay all", "Also norms and biases; the paper does, newer recipes don't."),
         "label_smoothing": typed("Label smoothing", "", "Share of the target given to all classes."),
-        "mixup": typed("Mixup", "", "Blends pairs of pictures; 0 is off, 0.2 is usual."),
+        "mixup": typed("Mixup", "", "Blends pairs of inputs; 0 is off, 0.2 is usual."),
         "clip_norm": typed("Clip gradient at", "off", "Largest length of the whole gradient."),
         "ema": typed("Average weights", "off, or 0.999", "Test a running average of the weights."),
         "target_score": typed("Target score", "none, or 0.9", "Note the step at which the test reaches it."),

@@ -12,6 +12,7 @@ import numpy as np
 from reswork import figures
 from reswork.diagnosis import Finding
 from reswork.errors import InvalidSetting
+from reswork.experiment.worlds import WORLDS, world_of
 from reswork.history import History
 from reswork.store import AnyRun, SavedRun
 from reswork.store.run_figures import figures_of_table
@@ -56,7 +57,7 @@ class RunView:
         self._beside: Mapping[str, History | Sequence[History]] = {}
         self._moment: int | None = None  # the step that is looked back at
         self._counted: np.ndarray | None = None  # its confusion matrix
-        self._metrics = metrics_of(CLASSIFICATION)
+        self._metrics, self._world = metrics_of(CLASSIFICATION), WORLDS[0]
         self._lock = threading.RLock()
         self._drawn_version: Any = None
         self._asked_version: Any = None  # of the record that the doctor looked at
@@ -77,7 +78,7 @@ class RunView:
             self._asked = ""
             self._moment = self._counted = None
             self._drawn_version = self._asked_version = None
-            self._metrics = run.metrics or self._metrics
+            self._metrics, self._world = run.metrics or self._metrics, world_of(run)
             self._can_go_on = self._go_on_with is not None and not run.is_live and run.can_be_resumed
             if run.is_live:
                 self.rate.value = run.recipe.learning_rate
@@ -267,7 +268,7 @@ class RunView:
         if run.state is not RunState.RUNNING:
             self._asked = ""
         self._enable(run)
-        self.status.value = _status_html(run, self._asked)
+        self.status.value = _status_html(run, self._asked, self._world.unit)
         self.unsaved.tell(problems_of(run.history))
         remarks = remarks_of(run.history)
         self.remarks.value = f'<div class="reswork-muted">{escape(remarks)}</div>' if remarks else ""
@@ -296,7 +297,7 @@ class RunView:
             else (step, self._counted)
         )
         if kept is not None:
-            self._show_tables(figures_of_table(kept[1], run.classes, run.task_kind))
+            self._show_tables(figures_of_table(kept[1], run.classes, run.task_kind, self._world.many))
 
     def _over_steps(
         self, name: str, history: History, beside: Mapping[str, History | Sequence[History]]
@@ -308,7 +309,7 @@ class RunView:
             (self.score, figures.metric_curves(curves, self._metrics)),
             (self.heat, figures.gradient_norms(history)),
             (self.rates, figures.learning_rate(history)),
-            (self.speed, figures.throughput(history)),
+            (self.speed, figures.throughput(history, of=self._world.unit)),
         )
 
     def _show_tables(self, drawn: Mapping[str, Any]) -> None:
@@ -328,7 +329,7 @@ def _until(record: History | Sequence[History], step: int) -> History | list[His
     return record.until(step) if isinstance(record, History) else [each.until(step) for each in record]
 
 
-def _status_html(run: AnyRun | None, asked: str = "") -> str:
+def _status_html(run: AnyRun | None, asked: str = "", unit: str = "images") -> str:
     if run is None:
         return '<span class="reswork-muted">Nothing has been trained yet. Press Start.</span>'
     facts = [f"<b>{escape(run.name)}</b>"]
@@ -344,7 +345,7 @@ def _status_html(run: AnyRun | None, asked: str = "") -> str:
     if (rate := last("learning_rate")) is not None:
         facts.append(f"learning rate {rate:.3g}")
     if (speed := last("images_per_second")) is not None:
-        facts.append(f"{speed:,.0f} images/s")
+        facts.append(f"{speed:,.0f} {unit}/s")
     if (memory := last("memory/bytes")) is not None:
         facts.append(f"{memory / 2**30:.2f} GiB in use")
     if run.is_live and run.state is RunState.RUNNING and run.seconds_left is not None:

@@ -73,7 +73,7 @@ class RunsPanel:
         return [
             w.HTML(
                 "<b>Runs</b>: tick some to draw their curves over the present one and to see in which settings "
-                "they differ. Score and loss are those on the test pictures; press a head to sort by it."
+                "they differ. Score and loss are those on the test split; press a head to sort by it."
             ),
             w.HBox([self.search, self._found], layout=w.Layout(align_items="center")),
             *(self.table, self._pager, self._message, self.note.view, self.delete.view),

@@ -18,6 +18,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment import processes
 from reswork.experiment.launch import train
 from reswork.experiment.looking_back import Look
+from reswork.experiment.worlds import WORLDS, World, world_named, world_of
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
 from reswork.store import AnyRun, SavedRun
@@ -25,9 +26,10 @@ from reswork.tasks import task_for
 from reswork.training.checks import check_layers
 from reswork.training.live_run import LiveRun
 from reswork.training.recipe import Recipe
-from reswork.training.run import active_runs
+from reswork.training.run import Run, active_runs
 from reswork.widgets.answers_panel import AnswersPanel
 from reswork.widgets.build_panel import BuildPanel
+from reswork.widgets.by_code import ByCode
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.debug_panel import DebugPanel
 from reswork.widgets.engine_choice import EngineChoice
@@ -41,13 +43,21 @@ from reswork.widgets.recipe_panel import FINE_TUNING, RecipePanel
 from reswork.widgets.refresh import in_background
 from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
+from reswork.widgets.simple_methods import SimpleMethods
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.transfer_panel import TransferPanel
 from reswork.widgets.tree import close_tree
 
-_IMAGES_ONLY = "Report and reasons are of pictures; for signals, tables and texts see the page Inspect."
-PAGES = ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug")
+PAGES = {  # with what is said of each on hovering
+    "Build": "The network",
+    "Data": "What it learns from",
+    "Recipe": "How it is trained",
+    "Train": "The training, live",
+    "Inside": "What happens in its layers and blocks, live",
+    "Inspect": "Single answers, and where they come from",
+    "Debug": "What the network gets wrong, and why",
+}
 
 
 class Workbench(w.VBox):
@@ -62,6 +72,10 @@ class Workbench(w.VBox):
         data: the data set to begin with; None: the built-in Fashion-MNIST.
         recipe: the settings to begin with; None: the first preset.
         first_steps: whether to say what to press first; None: until somebody has taken that away on this machine.
+        world: name of what the work is, see `rw.worlds`; None: what ``data`` is for, pictures of classes without any.
+
+    Raises:
+        InvalidSetting: there is no such world, or ``data`` belongs to another one.
 
     Example:
         >>> workbench = Workbench()                     # doctest: +SKIP
@@ -75,6 +89,7 @@ class Workbench(w.VBox):
         recipe: Recipe | None = None,
         *,
         first_steps: bool | None = None,
+        world: str | None = None,
     ) -> None:
         super().__init__()
         self._starting = threading.Lock()
@@ -82,10 +97,13 @@ class Workbench(w.VBox):
         self._listed: str | None = None  # the run that the table shows as begun
         self._still = StaticOutput()
         self._assets = PageAssets()
-        data = data if data is not None else datasets.fashion()
+        data = _data_for(world, data)
+        self._world: World | None = None  # that the forms stand for
         self.build = BuildPanel(self._show_plan)
         self.data_panel = DataPanel(data, self._data_changed)
-        self.recipe_panel = RecipePanel(len(data.train), self._show_plan, self._preset_chosen)
+        self.recipe_panel = RecipePanel(
+            len(data.train), self._show_plan, self._preset_chosen, world=world_of(data)
+        )
         self.engine = EngineChoice()
         self.transfer = TransferPanel(self.recipe_panel, lambda: self.data, self._weights_taken)
         self.run_view = RunView(
@@ -101,37 +119,53 @@ class Workbench(w.VBox):
         self._offer = w.HBox([])
         led = not first_steps_seen() if first_steps is None else first_steps
         self._first_steps = w.VBox([FirstSteps(self._take_first_steps_away)] if led else [])
-        self.pages = w.ToggleButtons(
-            options=PAGES,
-            value="Build",
-            style={"button_width": "110px"},
-            tooltips=(
-                "The network",
-                "The pictures",
-                "How it is trained",
-                "The training, live",
-                "What happens in its layers and blocks, live",
-                "One picture: answers, feature maps, attributions",
-                "What the network gets wrong, and why",
-            ),
+        self.work = w.Dropdown(
+            options=[(each.title, each.name) for each in WORLDS],
+            value=self.data_panel.world.name,
+            description="Work",
+            tooltip="What the network is for: brings its data, networks, recipes and panels",
+            style={"description_width": "40px"},
+            layout=w.Layout(width="330px", flex="0 0 auto"),
         )
-        self.pages.observe(lambda change: self._turn_to(change["new"]), names="value")
+        self.work.observe(self._work_chosen, names="value")
+        self._by_code = ByCode()
+        self._told_work = w.HTML()
+        work = w.Box([self.work, self._told_work])
+        work.add_class("reswork-work")
+        self.pages = w.ToggleButtons(
+            options=list(PAGES), tooltips=list(PAGES.values()), value="Build", style={"button_width": "110px"}
+        )
+        self.pages.observe(self._page_chosen, names="value")
         self._look_row = Part(self._made_look_row, self._look_at_newest)
         self.answers = AnswersPanel()
-        self._images_only = Part(lambda: [w.HTML(f'<span class="reswork-muted">{_IMAGES_ONLY}</span>')])
-        self._sheets = {
+        self.simple = SimpleMethods(lambda: self.data, lambda: self.run)
+        self._sheets: dict[str, tuple[Part, ...]] = {
             "Build": (self.build.view,),
             "Data": (self.data_panel.view,),
             "Recipe": (self.recipe_panel.view, self.engine.view, self.transfer.view),
             "Train": (self.run_view.plots, self.runs_panel.view),
             "Inside": (self.inside.view,),
-            "Inspect": (self.film.view, self._look_row, self.inspector.view, self.answers.view),
-            "Debug": (self.debug.view, self._images_only),
+            "Inspect": (
+                self.film.view,
+                self._look_row,
+                self.inspector.view,
+                self.answers.view,
+                self.simple.view,
+            ),
+            "Debug": (self.debug.view,),
+        }
+        self._optional: dict[str, tuple[Part, ...]] = {  # by the names in `World.panels`
+            "film": (self.film.view,),
+            "inspector": (self._look_row, self.inspector.view),
+            "debug": (self.debug.view,),
+            "answers": (self.answers.view,),
+            "simple methods": (self.simple.view,),
         }
         self.children = (
             *(
                 self._assets,
                 self._first_steps,
+                work,
                 self.run_view.bar,
                 self._plan,
                 self._offer,
@@ -142,9 +176,9 @@ class Workbench(w.VBox):
             self.time_machine.view,
         )
         self.add_class("reswork")
+        self._data_changed()
         if config is not None:
             self.build.set_config(config)
-        self._data_changed()
         if recipe is not None:
             self.recipe_panel.set(recipe)
             self.data_panel.set_augmentation(recipe.augmentation.fitting(self.data.input_kind))
@@ -161,6 +195,11 @@ class Workbench(w.VBox):
     def data(self) -> Dataset:
         """The chosen data set."""
         return self.data_panel.data
+
+    @property
+    def world(self) -> World:
+        """What the work is: the world of the chosen data set."""
+        return world_of(self.data)
 
     @property
     def config(self) -> ResNetConfig | None:
@@ -223,7 +262,7 @@ class Workbench(w.VBox):
         self._offer.children = ()
         try:
             self.run_view.watch(run)
-            self._follow(run)
+            self._bring_world_of(run)
         except InvalidSetting as error:
             self.run_view.error.tell(error.message)
         self.runs_panel.renew()
@@ -274,25 +313,67 @@ class Workbench(w.VBox):
                 elif form is self.transfer.form:
                     self.transfer.show()
 
+    def _page_chosen(self, change: dict[str, Any]) -> None:
+        if not self._by_code:
+            self._turn_to(change["new"])
+
     def _turn_to(self, page: str) -> None:
-        shown = [part for part in self._sheets[page] if self._fits(part)]
+        shown = self._parts_of(page)
         for part in chain.from_iterable(self._sheets.values()):
             if part not in shown:
                 part.hide()
         for part in shown:
             part.show()
 
-    def _fits(self, part: object) -> bool:
-        """Whether a part of a page is for what the data set holds; most parts are for everything."""
-        of_images = (self.film.view, self._look_row, self.inspector.view, self.debug.view)
-        of_others = (self.answers.view, self._images_only)
-        return part not in (of_others if self.data.input_kind == "images" else of_images)
+    def _parts_of(self, page: str) -> list[Part]:
+        """What a page has in the present world; most parts are for all of them."""
+        others = [parts for name, parts in self._optional.items() if name not in self.world.panels]
+        absent = {*chain.from_iterable(others)}
+        return [part for part in self._sheets[page] if part not in absent]
+
+    def _offer_pages(self) -> None:
+        """Offer the pages that have something to show, and stay where we are if that is one of them."""
+        offered, page = [page for page in PAGES if self._parts_of(page)], self.pages.value
+        with self._by_code:
+            if offered != list(self.pages.options):
+                self.pages.tooltips = [PAGES[each] for each in offered]
+                self.pages.options = offered  # turns to the first one
+                self.pages.value = page if page in offered else offered[0]
+        self._turn_to(self.pages.value)
+
+    def _work_chosen(self, change: dict[str, Any]) -> None:
+        """Read a set of the chosen world in the background; everything else follows from it."""
+        if self._by_code:
+            return
+        world = world_named(change["new"])
+        self._tell_work(world, f"Reading {next(iter(world.data))} ...")
+        self.data_panel.choose(world, otherwise=self._work_refused)
+
+    def _work_refused(self, reason: str) -> None:
+        self._tell_work(self.world)
+        self.run_view.error.tell(reason)
+
+    def _tell_work(self, world: World, told: str = "") -> None:
+        with self._by_code:
+            self.work.value = world.name
+        self._told_work.value = f'<span class="reswork-muted">{escape(told or world.explanation)}</span>'
+
+    def _bring_world_of(self, run: AnyRun) -> None:
+        """Let the pages have a run; where it is of another world turn to that first, with its data if it is known."""
+        world = world_of(run)
+        if world is self.world:
+            self._follow(run)
+        elif isinstance(run, Run):
+            self.data_panel.set_data(run.data)  # `_data_changed` does the rest
+        else:
+            self._tell_work(world, f"Reading {run.dataset_name} ...")
+            self.data_panel.choose(world, run.dataset_name, otherwise=self._work_refused)
 
     def _follow(self, run: AnyRun) -> None:
         """Let the pages that look inside have the run; one from disk has no moments to follow."""
         self.inside.watch(run)
         self.transfer.watch(run)
-        if self.data.input_kind != "images" or (not run.is_live and len(run.input_shape) != 3):
+        if "inspector" not in self.world.panels or world_of(run) is not self.world:
             self._follow_others(run)
             return
         self.debug.watch(run, self.data)
@@ -350,6 +431,8 @@ class Workbench(w.VBox):
         """Let the inspector look at it, if its page is open and it has done with the last one."""
         if self.time_machine.step is not None:
             return  # an earlier moment is looked at
+        if self.run is None or world_of(self.run) is not self.world:
+            return  # it takes other inputs
         self._newest = snapshot, step
         self._look_at_newest(only_a_glance=True)
 
@@ -370,22 +453,38 @@ class Workbench(w.VBox):
             self._newest = None
 
     def _data_changed(self) -> None:
-        data = self.data_panel.data
-        self.build.set_input(data.input_shape, task_for(data).head(data))
-        if hasattr(self, "_sheets"):
-            self._turn_to(self.pages.value)
-        if hasattr(self, "recipe_panel"):
-            self.recipe_panel.set_data(len(data.train), task_for(data).kind)
-            chosen = self.data_panel.augmentation or Augmentation()
-            self.recipe_panel.set_augmentation(chosen.fitting(data.input_kind))
-        if hasattr(self, "transfer"):
-            self.transfer.renew()
+        if not hasattr(self, "_optional"):
+            return  # the forms are being made
+        data, world, before = self.data, self.world, self._world
+        begin = world.config(data) if world is not before else None
+        self._world = world
+        self.build.set_input(data.input_shape, task_for(data).head(data), begin=begin, one=world.one)
+        self._tell_work(world)
+        self._offer_pages()
+        self.recipe_panel.set_data(len(data.train), world)
+        chosen = self.data_panel.augmentation or Augmentation()
+        self.recipe_panel.set_augmentation(chosen.fitting(data.input_kind))
+        self.transfer.renew()
+        if before not in (None, world):
+            self._look_at_another_world()
 
     def _weights_taken(self, config: ResNetConfig | None) -> None:
         """Show the network of the weights that were chosen, so that it can be seen and is what is trained."""
         if config is not None:
             self.build.set_config(config)
         self._show_plan()
+
+    def _look_at_another_world(self) -> None:
+        """Forget networks that take other inputs; a run of this world that is watched comes back to its pages."""
+        self._newest = None
+        if "inspector" in self.world.panels:
+            self.inspector.begin_anew(self.data)
+        run = self.run
+        if run is not None and world_of(run) is self.world:
+            try:
+                self._follow(run)
+            except InvalidSetting as error:
+                self.run_view.error.tell(error.message)
 
     def _preset_chosen(self, recipe: Recipe) -> None:
         if hasattr(self, "transfer"):
@@ -435,6 +534,21 @@ class Workbench(w.VBox):
             if run.done or began not in (None, self._listed):
                 self._listed = began
                 self.runs_panel.renew()
+
+
+def _data_for(world: str | None, data: Dataset | None) -> Dataset:
+    """What to begin with; what is refused says why."""
+    if world is None:
+        return data if data is not None else datasets.fashion()
+    chosen = world_named(world)
+    if data is None:
+        return chosen.load()
+    if not chosen.fits(data):
+        raise InvalidSetting(
+            "world",
+            f"world={world!r}, and {data.name!r} is for world={world_of(data).name!r}: leave world out",
+        )
+    return data
 
 
 def _import_ahead() -> None:

@@ -65,6 +65,43 @@ def test_npz_and_ts_hold_several_channels_and_waves_lie_by_class(tmp_path: Path)
     np.testing.assert_allclose(data.train.inputs[0, 0, :100].numpy(), np.sin(np.arange(100)), atol=1e-4)
 
 
+def test_a_set_of_the_ucr_archive_keeps_its_own_test(tmp_path: Path) -> None:
+    """Published figures are of the archive's own split; gaps and unequal lengths are filled in both alike."""
+    head = "@problemName x\n@equalLength false\n@classLabel true a b\n@data\n"
+    written(tmp_path / "x_TRAIN.ts", head + "1,2,3:a\n4,?,6,7:b\n1,2:a\n4,5,6:b\n")
+    alone = load(tmp_path / "x_TRAIN.ts")
+    assert len(alone.train) + len(alone.test) == 4
+    written(tmp_path / "x_TEST.ts", head + "9,9,9,9,9:a\n8,8:b\n")
+    data = load(tmp_path / "x_TRAIN.ts")
+    assert (len(data.train), len(data.test)) == (4, 2) and "The test is x_TEST.ts" in data.summary()
+    assert data.input_shape == (1, 5) and data.train.inputs[1, 0].tolist() == [4, 5, 6, 7, 7]
+    assert data.test.inputs[1, 0].tolist() == [8] * 5 and data.test.labels.tolist() == [0, 1]
+
+
+def test_long_wave_files_are_averaged_alike(tmp_path: Path) -> None:
+    """A second is as many moments in a short file as in a long one."""
+    for name, length in (("a", 9_000), ("b", 3_000)):
+        (tmp_path / name).mkdir()
+        for at in range(2):
+            _write_wave(tmp_path / name / f"{at}.wav", np.arange(length) // 3 % 7 * 1_000)
+    data = signals(tmp_path)
+    assert data.input_shape == (1, 3_000)
+    short = next(
+        part.inputs[part.labels == 1][0, 0] for part in (data.train, data.test) if (part.labels == 1).any()
+    )
+    np.testing.assert_allclose(short[:1_000], np.arange(1_000) % 7 * 1_000 / 2**15, atol=1e-6)
+    assert (short[1_000:] == short[999]).all()
+    _write_wave(tmp_path / "b" / "3.wav", np.arange(50), rate=44_100)
+    with pytest.raises(InvalidSetting, match="8,000 to 44,100 numbers a second"):
+        signals(tmp_path)
+
+
+def _write_wave(path: Path, numbers: np.ndarray, rate: int = 8_000, width: int = 2) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, width, rate, 0, "NONE", ""))
+        file.writeframes(numbers.astype("<i2").tobytes())
+
+
 def test_windows_tell_the_next_steps_and_the_test_is_the_end() -> None:
     series = np.arange(100.0)
     data = windows(series, 3, 10)
@@ -102,6 +139,19 @@ BROKEN = {
     "no class": ("s.csv", "label,a,b\nx,1,1\n,2,1\nx,3,1\ny,4,1\ny,5,1", {}, "1 answers are missing"),
     "no number": ("s.csv", "label,a,b\nx,,\ny,2,3\nx,3,4", {}, "has no number"),
     "too short": ("s.csv", "a\n1\n2\n3\n4", {"horizon": 3}, "too short for windows"),
+    "only words": ("s.csv", "a\nx\ny\nz", {"horizon": 1}, "s.csv has no column of numbers"),
+    "a channel of words": (
+        "s.csv",
+        "a,b\n1,x\n2,y",
+        {"horizon": 1, "target": "b"},
+        "target='b' is no column of num",
+    ),
+    "long season": (
+        "s.csv",
+        "a\n" + "1\n2\n" * 30,
+        {"horizon": 2, "season": 99},
+        "season=99 moments, and 14 are seen",
+    ),
     "no horizon": ("s.csv", "a\n1\n2\n3", {"horizon": 0}, "horizon=0"),
     "no data": ("s.ts", "@problemName x\n1,2:a", {}, "has no line @data"),
     "no colon": ("s.ts", "@data\n1,2,3", {}, "line 2 of s.ts is no signal"),
@@ -139,9 +189,29 @@ def test_broken_npz_and_waves_are_told_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="with a horizon it needs series"):
         np.savez(tmp_path / "t.npz", x=np.zeros(3))
         signals(tmp_path / "t.npz", horizon=2)
+    with pytest.raises(InvalidSetting, match="give \\(L,\\) or \\(L, C\\)"):
+        np.savez(tmp_path / "t.npz", series=np.zeros((9, 2, 2)))
+        signals(tmp_path / "t.npz", horizon=2)
+    with pytest.raises(InvalidSetting, match="too short for windows"):
+        np.savez(tmp_path / "t.npz", series=np.zeros(9))
+        signals(tmp_path / "t.npz", horizon=2)
     (tmp_path / "waves" / "a").mkdir(parents=True)
     with pytest.raises(InvalidSetting, match=r"no folders with \.wav files"):
         signals(tmp_path / "waves")
     (tmp_path / "waves" / "a" / "x.wav").write_bytes(b"RIFF")
     with pytest.raises(InvalidSetting, match="no wave file that can be read"):
+        signals(tmp_path / "waves")
+    (tmp_path / "waves" / "a" / "x.wav").write_bytes(b"not a wave file at all")
+    with pytest.raises(InvalidSetting, match="no wave file that can be read"):
+        signals(tmp_path / "waves")
+    _write_wave(tmp_path / "waves" / "a" / "x.wav", np.arange(60), width=3)
+    with pytest.raises(InvalidSetting, match="24 bits a number"):
+        signals(tmp_path / "waves")
+    _write_wave(tmp_path / "waves" / "a" / "x.wav", np.arange(60))
+    with pytest.raises(InvalidSetting, match="give at least 4"):
+        signals(tmp_path / "waves")
+    _write_wave(tmp_path / "waves" / "a" / "x.wav", np.arange(1))
+    for at in range(3):
+        _write_wave(tmp_path / "waves" / "a" / f"{at}.wav", np.arange(60))
+    with pytest.raises(InvalidSetting, match=r"a signal has 1 moment\(s\)"):
         signals(tmp_path / "waves")

@@ -37,6 +37,18 @@ def test_what_is_done_to_each_column_is_said() -> None:
     assert len(data.test) == 8 and data.class_counts("test").tolist() == [4, 4]
 
 
+def test_a_date_that_is_missing_becomes_the_middle_one_and_is_marked() -> None:
+    given = columns() | {"day": [None if k % 8 == 0 else f"{1 + k % 28:02d}.03.2026" for k in range(ROWS)]}
+    data = table(given, "y", ignore=["age", "shop", "same", "name"])
+    assert data.features == ("day (day)", "day (weekday)", "day (month)", "day is missing")
+    assert "5 missing, filled with 2026-03-" in " ".join(data.notes)
+    both = torch.cat([data.train.inputs, data.test.inputs])
+    assert both[:, 3].sum() == 5 and set(both[:, 2].tolist()) == {3.0}
+    assert len(set(both[both[:, 3] == 1, 0].tolist())) == 1
+    nowhere = table(columns() | {"day": [None] * ROWS}, "y")
+    assert not [name for name in nowhere.features if name.startswith("day")]
+
+
 def test_a_dataframe_an_array_and_a_csv_give_the_same(tmp_path: Path) -> None:
     numbers = np.random.RandomState(0).normal(size=(30, 3)).round(3)
     answers = [int(each) for each in numbers[:, 0] > 0]
@@ -102,7 +114,7 @@ def test_broken_tables_are_told_in_one_sentence(
 def test_broken_csv_files_are_told_in_one_sentence(tmp_path: Path) -> None:
     cases = {
         "twice": "a,a,y\n1,2,x\n1,2,z", "give a header": "a,y", "line 3 of": "a,y\n1,2\n1",
-        "is no text": "a\0", "line\\(s\\)": "",
+        "is no text": "a\0", "line\\(s\\)": "", "mend its quotes": 'a,y\n"' + "x" * 140_000,
     }  # fmt: skip
     for sentence, content in cases.items():
         (tmp_path / "t.csv").write_text(content)

@@ -49,6 +49,8 @@ def test_languages_of_names() -> None:
         ("text,label\na,1\nb,2", {"target": "z"}, "target='z'"),
         ("text,label\na,1\nb,2", {"column": "z"}, "column='z'"),
         ("text,label\na,1\nb", {}, "line 3"),
+        ('text,label\n"' + "x" * 140_000, {}, "mend its quotes"),
+        ("text,label\n,1\n ,2\na,", {}, r"0 text\(s\): give at least 4"),
     ],
 )
 def test_broken_texts_are_told_in_one_sentence(
@@ -59,6 +61,24 @@ def test_broken_texts_are_told_in_one_sentence(
         text(tmp_path / "t.csv", **settings)
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+def test_folders_that_hold_no_texts_of_classes_are_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"no folders with \.txt files"):
         text(tmp_path)
+    (tmp_path / "lies here.txt").write_text("in no folder")
+    with pytest.raises(InvalidSetting, match=r"no folders with \.txt files"):
+        text(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    for k in range(4):
+        (tmp_path / "a" / f"{k}.txt").write_text(f"text {k}")
+    with pytest.raises(InvalidSetting, match="all answers are 'a'"):
+        text(tmp_path)
+    (tmp_path / "b" / "0.txt").write_text("  ")  # an empty one counts as none
+    with pytest.raises(InvalidSetting, match="all answers are 'a'"):
+        text(tmp_path)
+    for k in range(2, 4):
+        (tmp_path / "a" / f"{k}.txt").unlink()
+    with pytest.raises(InvalidSetting, match=r"2 text\(s\): give at least 4"):
+        text(tmp_path)
+    with pytest.raises(InvalidSetting, match="nowhere"):
+        text(tmp_path / "nowhere")

@@ -5,6 +5,7 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from reswork.datasets import digits, pulses, table, traffic, windows
 from reswork.errors import InvalidSetting
 from reswork.tasks import baselines, cheapest, intervals, judged, mase
+from reswork.tasks.baselines import _until_known
 
 
 def test_the_nearest_neighbour_is_scikit_learns_and_metrics_are_the_tasks() -> None:
@@ -53,6 +54,28 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     with pytest.raises(InvalidSetting, match="too few"):
         short = windows(np.arange(40.0), 2, 4)
         intervals(short, np.zeros((len(short.test), 2)))
+
+
+def test_intervals_of_next_steps_follow_what_came_true_and_others_do_not() -> None:
+    """Noise that doubles: fixed widths hold too little of it, those that follow what they say."""
+    random = np.random.RandomState(0)
+    noise = random.normal(size=4_000) * np.where(np.arange(4_000) < 2_700, 1, 2)
+    data = windows(noise, 2, 4, test_fraction=0.6)
+    answers = np.zeros((len(data.test), 2))
+    fixed, followed = (intervals(data, answers, follow=follow) for follow in (False, None))
+    assert fixed.coverage < 0.65 and abs(followed.coverage - 0.9) < 0.02
+    with_peek = intervals(data, answers)
+    late = data.test.values.clone()
+    late[-1] += 100  # what is not known yet changes no width
+    object.__setattr__(data.test, "targets", late)
+    before, after = (each.high - each.answers for each in (with_peek, intervals(data, answers)))
+    assert np.array_equal(before[:-1], after[:-1])
+
+
+def test_a_window_s_truth_is_known_as_soon_as_all_its_steps_have_come() -> None:
+    series = np.random.RandomState(0).normal(size=400)
+    for stride, horizon, wanted in ((1, 6, 6), (2, 6, 3), (4, 6, 2), (8, 6, 1)):
+        assert _until_known(windows(series, horizon, 12, stride=stride)) == wanted
 
 
 def test_the_cheapest_threshold_follows_the_prices() -> None:

@@ -33,7 +33,8 @@ def test_it_trains_and_shows_what_fits(name: str, tmp_path: Path, monkeypatch: p
         assert bench.run is not None and bench.run.wait(300)
         headline = rw.tasks.task_for(data).metrics[0]
         assert np.isfinite(bench.run.history.last(headline.test))
-        for page in ("Data", "Inspect", "Debug", "Inside"):
+        assert "Debug" not in bench.pages.options  # it has nothing to show
+        for page in ("Data", "Inspect", "Inside"):
             bench.pages.value = page
         shown = {
             part for part in (bench.answers.view, bench.inspector.view, bench.debug.view) if part.is_shown

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import ipywidgets as w
 import numpy as np
@@ -152,8 +153,8 @@ def test_a_long_reading_shows_how_far_it_is(small_data, monkeypatch) -> None:
 
     monkeypatch.setattr("reswork.datasets.progress.FIRST_S", 0.0)
     monkeypatch.setattr("reswork.datasets.progress.EVERY_S", 0.0)
-    monkeypatch.setattr("reswork.widgets.data_panel.datasets.load", read_slowly)
     panel = DataPanel(small_data)
+    panel.world = replace(panel.world, read=read_slowly)
     panel.view.show()
     panel.source.fields["path"].control.value = "/large"
     panel.load.click()

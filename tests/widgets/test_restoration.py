@@ -70,7 +70,7 @@ def test_the_inspector_shows_both_pictures_and_every_page_works(data, model) -> 
 def test_the_form_builds_a_net_for_pictures_and_the_data_panel_shows_pairs(data) -> None:
     build = BuildPanel()
     head = rw.tasks.task_for(data).head(data)
-    build.set_input(data.input_shape, head)
+    build.set_input(data.input_shape, head, begin=rw.worlds()["restoration"].config(data))
     assert build.config is not None and build.config.label.startswith("EDSR x2 on ")
     assert build.config.norm == "none" and build.sheet is not None and build.sheet.output_shape == (3, 32, 32)
     build.set_input((1, 8, 8), {"in_channels": 1, "num_classes": 10, "head": "classifier"})
