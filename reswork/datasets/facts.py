@@ -18,13 +18,15 @@ def facts_of(data: Dataset) -> dict[str, Any]:
         "notes": list(data.notes),
         "value_range": None if data.value_range is None else list(data.value_range),
         "layout": data.layout,
+        "features": list(data.features),
+        "target_scale": None if data.target_scale is None else [list(each) for each in data.target_scale],
         "fingerprint": data.fingerprint,
     }
 
 
 def data_of(facts: Mapping[str, Any], train: Split, test: Split) -> Dataset:
     """The data set with these images and targets, whose fingerprint is not computed again."""
-    low_high = facts["value_range"]
+    low_high, scale = facts["value_range"], facts.get("target_scale")  # older files have none
     data = Dataset(
         str(facts["name"]),
         train,
@@ -37,6 +39,8 @@ def data_of(facts: Mapping[str, Any], train: Split, test: Split) -> Dataset:
         notes=tuple(map(str, facts["notes"])),
         value_range=None if low_high is None else (float(low_high[0]), float(low_high[1])),
         layout=str(facts["layout"]),
+        features=tuple(map(str, facts.get("features", ()))),
+        target_scale=None if scale is None else (tuple(map(float, scale[0])), tuple(map(float, scale[1]))),
     )
     data.__dict__["fingerprint"] = str(facts["fingerprint"])
     return data

@@ -266,7 +266,7 @@ def write_dataset(path: Path, data: Dataset) -> None:
     rows = {}
     for split in ("train", "test"):
         files = getattr(data, split).files
-        for index, part in enumerate(("images", "targets")):
+        for index, part in enumerate(("inputs", "targets")):
             name = f"{split}_{part}"
             if index < len(files):
                 rows[name] = asdict(files[index])
@@ -289,8 +289,8 @@ def read_dataset(path: Path) -> Dataset:
     everything = tensors | rows
     splits = []
     for split in ("train", "test"):
-        images, targets = everything[f"{split}_images"], everything[f"{split}_targets"]
-        splits.append(Split.mapped(images, targets) if isinstance(images, Rows) else Split(images, targets))
+        inputs, targets = everything[f"{split}_inputs"], everything[f"{split}_targets"]
+        splits.append(Split.mapped(inputs, targets) if isinstance(inputs, Rows) else Split(inputs, targets))
     return data_of(about["facts"], *splits)
 
 
