@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from reswork.experiment.launch import train
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.processes import ProcessRun, attach
-    from reswork.experiment.restored import restoration_scores, restore
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns, train_seeds
     from reswork.experiment.standalone import show_code
+    from reswork.experiment.whole_images import restoration_scores, restore, segment
     from reswork.experiment.worlds import worlds
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
-    from reswork.models.network import ResNet, edsr, resnet, unet, vdsr
+    from reswork.models.network import ResNet, edsr, fcn, resnet, unet, vdsr
     from reswork.models.sheet import spec_sheet
     from reswork.models.tiles import in_tiles
     from reswork.reporting.report import Report, report
@@ -106,6 +106,7 @@ __all__ = [
     "export_csv",
     "export_page",
     "export_pictures",
+    "fcn",
     "figures",
     "fine_tune",
     "fit",
@@ -132,6 +133,7 @@ __all__ = [
     "results",
     "runs",
     "seed_groups",
+    "segment",
     "serve",
     "show_code",
     "spec_sheet",
@@ -198,6 +200,7 @@ _HOMES = {
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
+    "fcn": "reswork.models.network",
     "fine_tune": "reswork.transfer.fine_tuning",
     "fit": "reswork.training.loop",
     "forgetting_view": "reswork.widgets.steps_view",
@@ -217,10 +220,11 @@ _HOMES = {
     "relatives": "reswork.experiment.branching",
     "report": "reswork.reporting.report",
     "resnet": "reswork.models.network",
-    "restoration_scores": "reswork.experiment.restored",
-    "restore": "reswork.experiment.restored",
+    "restoration_scores": "reswork.experiment.whole_images",
+    "restore": "reswork.experiment.whole_images",
     "runs": "reswork.store.run_table",
     "seed_groups": "reswork.store.seed_groups",
+    "segment": "reswork.experiment.whole_images",
     "serve": "reswork.shipping.serving",
     "show_code": "reswork.experiment.standalone",
     "spec_sheet": "reswork.models.sheet",

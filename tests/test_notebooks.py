@@ -21,6 +21,8 @@ LONGER = {
         "noise": {"recipes": ("pre-activation", "plain"), "depth": 20, "width": 4, "size": 16},
         "moons": {"steps": 4, "updates": 20},
     },
+    "14_segmentation": {"volumes": 4},
+    "15_super_resolution": {"patches": 32},
     "18_transfer": {"seeds": 1, "images": (4,), "steps": 2, "later": 1},
     "19_smaller_and_faster": {"seconds": 0.02},
     "07_time_machine": {"epochs": 6},  # it looks at step 60

@@ -10,12 +10,13 @@ from reswork.datasets.drawing import scenes, shapes
 from reswork.datasets.in_memory import arrays, npz
 from reswork.datasets.loading import NAMES, load
 from reswork.datasets.mask_folders import masks
-from reswork.datasets.photographs import photographs, whole_photographs
+from reswork.datasets.photographs import photographs, smaller, whole_photographs
 from reswork.datasets.pictures import folder, folder_layout
 from reswork.datasets.preparation import Preparation
 from reswork.datasets.signals import pulses, signals, traffic, windows
 from reswork.datasets.table import cancer, fraud, table
 from reswork.datasets.texts import languages, text, words_of
+from reswork.datasets.volumes import solids, volumes
 
 __all__ = [
     "NAMES",
@@ -49,9 +50,12 @@ __all__ = [
     "scenes",
     "shapes",
     "signals",
+    "smaller",
+    "solids",
     "table",
     "text",
     "traffic",
+    "volumes",
     "whole_photographs",
     "windows",
     "words_of",

@@ -37,8 +37,8 @@ class Augmentation:
     Where the targets are images, only ``flip`` can be used: it alone moves no pixel by less than one of the target's.
 
     A signal is shifted, mirrored and cut along its moments; what a crop shows from outside of it and what a cutout
-    covers is the mean of the channel. Columns of a table and tokens have no neighbours to be shifted to: for them
-    everything must be off.
+    covers is the mean of the channel. A volume and its mask can be mirrored only. Columns of a table and tokens have no
+    neighbours to be shifted to: for them everything must be off.
 
     Raises:
         InvalidSetting: something other than a whole number of pixels from 0 on.
@@ -86,9 +86,11 @@ class Augmentation:
         return cls(**values)
 
     def fitting(self, kind: InputKind) -> "Augmentation":
-        """What is left of it for other inputs than images: for signals without mirroring, else nothing."""
+        """What is left of it for other inputs: for signals no mirroring, for volumes nothing else, else nothing."""
         if kind == "images":
             return self
+        if kind == "volumes":
+            return Augmentation(flip=self.flip)
         return replace(self, flip=False) if kind == "signals" else Augmentation()
 
     def check(self, input_shape: Sequence[int], kind: InputKind = "images") -> None:
@@ -97,8 +99,9 @@ class Augmentation:
         Raises:
             InvalidSetting: a shift as large as the image or the signal; anything for rows of a table and tokens.
         """
-        if kind in ("tables", "tokens"):
-            for name, value in self.to_dict().items():
+        if kind in ("tables", "tokens", "volumes"):
+            refused = replace(self, flip=False) if kind == "volumes" else self
+            for name, value in refused.to_dict().items():
                 if value:
                     raise InvalidSetting(
                         name,
@@ -355,6 +358,18 @@ def augment_signals(
         index = torch.arange(length, device=signals.device)
         found = found.masked_fill((index >= first) & (index < first + augmentation.cutout), 0)
     return found
+
+
+def mirror_volumes(
+    volumes: Tensor, targets: Tensor, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Half of the volumes (N, C, D, H, W) mirrored left to right, and their masks (N, D, H, W), if they have masks."""
+    mirrored = torch.randint(0, 2, (len(volumes),), device=volumes.device, generator=generator).bool()
+
+    def each(values: Tensor) -> Tensor:
+        return torch.where(mirrored.view(-1, *(1,) * (values.dim() - 1)), values.flip(-1), values)
+
+    return each(volumes), each(targets) if targets.dim() == 4 else targets
 
 
 def _cut_out(planes: Tensor, side: int, generator: torch.Generator | None) -> None:

@@ -31,8 +31,8 @@ class Split:
     """Inputs and what shall be answered for each, both on one device.
 
     Args:
-        inputs: images, uint8, (N, C, H, W); signals, float32, (N, C, L); rows of a table, float32, (N, F); or tokens,
-            int64, (N, L): see `reswork.datasets.inputs`.
+        inputs: images, uint8, (N, C, H, W); volumes, float32, (N, C, D, H, W); signals, float32, (N, C, L); rows of a
+            table, float32, (N, F); or tokens, int64, (N, L): see `reswork.datasets.inputs`.
         targets: labels, int64, (N,), numbers of classes from 0; masks, uint8, (N, H, W), the number of a class
             for each pixel, where `IGNORED` (255) counts nowhere; values, float32, (N,) or (N, T); or images, uint8,
             (N, C, sH, sW), that shall come out.
@@ -61,7 +61,7 @@ class Split:
 
     @property
     def input_kind(self) -> InputKind:
-        """Whether the inputs are images, signals, rows of a table or tokens."""
+        """Whether the inputs are images, volumes, signals, rows of a table or tokens."""
         return input_kind(self.inputs)
 
     @property
@@ -93,7 +93,7 @@ class Split:
 
     @property
     def masks(self) -> Tensor:
-        """The targets, uint8, (N, H, W).
+        """The targets, uint8, (N, H, W), of volumes (N, D, H, W).
 
         Raises:
             InvalidSetting: they are something else.
@@ -274,12 +274,12 @@ class Dataset:
 
     @property
     def input_kind(self) -> InputKind:
-        """What its networks take in: ``"images"``, ``"signals"``, ``"tables"`` or ``"tokens"``."""
+        """What its networks take in: ``"images"``, ``"volumes"``, ``"signals"``, ``"tables"`` or ``"tokens"``."""
         return self.train.input_kind
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one input: (C, H, W) of an image, (C, L) of a signal, (F,) of a row, (L,) of a text."""
+        """Of one input: (C, H, W) of an image, (C, D, H, W) of a volume, (C, L) of a signal, (F,) or (L,)."""
         return tuple(self.train.inputs.shape[1:])
 
     @property
@@ -424,6 +424,9 @@ class Dataset:
         if self.input_kind == "images":
             colour = {1: "grey", 3: "colour"}.get(shape[0], f"{shape[0]}-channel")
             return f"images, {colour}, {shape[1]}x{shape[2]} pixels"
+        if self.input_kind == "volumes":
+            channels = f"{shape[0]} channel{'s' * (shape[0] > 1)}"
+            return f"volumes, {channels}, {shape[1]} slices of {shape[2]}x{shape[3]} pixels"
         if self.input_kind == "signals":
             return f"signals, {shape[0]} channel{'s' * (shape[0] > 1)} at {shape[1]:,} moments"
         if self.input_kind == "tables":

@@ -1,4 +1,4 @@
-"""What a network takes in: images, signals, rows of a table or tokens, and what each of them is."""
+"""What a network takes in: images, volumes, signals, rows of a table or tokens, and what each of them is."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,29 +9,33 @@ from torch import Tensor
 from reswork.datasets.mapped import in_parts
 from reswork.errors import InvalidSetting
 
-InputKind = Literal["images", "signals", "tables", "tokens"]
+InputKind = Literal["images", "volumes", "signals", "tables", "tokens"]
 
 # dtype and number of axes of each kind, and how a sentence calls its shape
 _FORMS: dict[InputKind, tuple[torch.dtype, int, str]] = {
     "images": (torch.uint8, 4, "(N, C, H, W)"),
+    "volumes": (torch.float32, 5, "(N, C, D, H, W)"),
     "signals": (torch.float32, 3, "(N, C, L)"),
     "tables": (torch.float32, 2, "(N, F)"),
     "tokens": (torch.int64, 2, "(N, L)"),
 }
-ONE: dict[InputKind, str] = {"images": "image", "signals": "signal", "tables": "row", "tokens": "text"}
+ONE: dict[InputKind, str] = {
+    "images": "image", "volumes": "volume", "signals": "signal", "tables": "row", "tokens": "text",
+}  # fmt: skip
 
 
 def input_kind(inputs: Tensor) -> InputKind:
     """Which kind of inputs these are.
 
-    =========  ========  =============  ==================================================
-    kind       dtype     shape          values
-    =========  ========  =============  ==================================================
-    images     uint8     (N, C, H, W)   0 to 255
-    signals    float32   (N, C, L)      any finite number: C channels at L moments
-    tables     float32   (N, F)         any finite number: F columns
-    tokens     int64     (N, L)         numbers of signs or words from 0, where 0 is none
-    =========  ========  =============  ==================================================
+    =========  ========  ================  ==================================================
+    kind       dtype     shape             values
+    =========  ========  ================  ==================================================
+    images     uint8     (N, C, H, W)      0 to 255
+    volumes    float32   (N, C, D, H, W)   any finite number: C channels in D slices
+    signals    float32   (N, C, L)         any finite number: C channels at L moments
+    tables     float32   (N, F)            any finite number: F columns
+    tokens     int64     (N, L)            numbers of signs or words from 0, where 0 is none
+    =========  ========  ================  ==================================================
 
     Raises:
         InvalidSetting: another type or shape.
@@ -45,18 +49,23 @@ def input_kind(inputs: Tensor) -> InputKind:
     )
 
 
+_FILLED_BY: dict[InputKind, str] = {
+    "volumes": "",
+    "signals": ", or let rw.datasets.signals do it",
+    "tables": ", or let rw.datasets.table do it",
+}
+
+
 def check_inputs(name: str, kind: InputKind, inputs: Tensor) -> None:
     """Refuse numbers that no network can take in.
 
     Raises:
         InvalidSetting: a number that is missing or infinite, a token below 0.
     """
-    if kind in ("signals", "tables") and not bool(torch.isfinite(inputs).all()):
+    if kind in _FILLED_BY and not bool(torch.isfinite(inputs).all()):
         bad = int((~torch.isfinite(inputs)).sum())
         raise InvalidSetting(
-            name,
-            f"{bad:,} numbers of the {name} split are missing or infinite: fill them, or let "
-            f"rw.datasets.{'signals' if kind == 'signals' else 'table'} do it",
+            name, f"{bad:,} numbers of the {name} split are missing or infinite: fill them{_FILLED_BY[kind]}"
         )
     if kind == "tokens" and int(inputs.min()) < 0:
         raise InvalidSetting(
@@ -92,7 +101,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def standardised(numbers: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Signals or rows ``(x - mean) / std``, float32; tokens as they are."""
+    """Volumes, signals or rows ``(x - mean) / std``, float32; tokens as they are."""
     if input_kind(numbers) == "tokens":
         return numbers
     shape = (1, -1, *(1,) * (numbers.dim() - 2))

@@ -23,6 +23,7 @@ from reswork.datasets.signals import pulses, signals, traffic
 from reswork.datasets.table import cancer, csv_table, fraud
 from reswork.datasets.targets import TargetKind
 from reswork.datasets.texts import languages
+from reswork.datasets.volumes import holds_volumes, solids, volumes
 from reswork.errors import InvalidSetting
 
 _SOURCES: dict[str, Callable[[], Dataset]] = {
@@ -30,6 +31,7 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "digits": digits,
     "shapes": shapes,
     "scenes": scenes,
+    "solids": solids,
     "photographs": photographs,
     "photographs-noisy": partial(photographs, scale=1, noise=25),
     "cifar10": cifar10,
@@ -121,6 +123,8 @@ def load(
     if suffix in (".csv", ".tsv"):
         return csv_table(path)
     if suffix == ".npz":
+        if holds_volumes(path):
+            return volumes(path)
         return signals(path) if _holds_signals(path) else npz(path)
     if labels is not None:
         return folder(path, size, labels=labels, cache=cache)

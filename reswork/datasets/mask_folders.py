@@ -38,6 +38,12 @@ class _Wish:
     encoding: str | None
     test_fraction: float
     seed: int
+    instances: bool
+
+    @property
+    def most_values(self) -> int:
+        """How many different values one mask may hold."""
+        return MOST_FOUND if self.classes is None and not self.instances else MOST_MASK_CLASSES
 
 
 def masks(
@@ -48,6 +54,7 @@ def masks(
     classes: Classes | None = None,
     ignored: int | Colour | None = None,
     suffix: str | None = None,
+    instances: bool = False,
     follow_links: bool = False,
     encoding: str | None = None,
     test_fraction: float = 0.2,
@@ -72,6 +79,9 @@ def masks(
             ``{"road": (128, 64, 128), "car": "#00008e"}``. None: every value that is found is a class, called by it.
         ignored: number or colour that counts nowhere; None: 255, unless masks hold 0 and 255 only.
         suffix: what masks' names have behind the images', such as ``_mask``; None finds it.
+        instances: masks number single objects, such as cells: every number or colour but 0 and black is one, and all
+            are one class; pixels where two touch are another, so that ``scipy.ndimage.label(mask == 1)`` tells them
+            apart.
         follow_links: see `folder`.
         encoding: see `folder`.
         test_fraction: part of the images that becomes the test split where there is none.
@@ -84,7 +94,9 @@ def masks(
     """
     check_fraction(test_fraction)
     check_encoding(encoding)
-    wish = _Wish(checked_size(size), classes, ignored, suffix, follow_links, encoding, test_fraction, seed)
+    wish = _Wish(
+        checked_size(size), classes, ignored, suffix, follow_links, encoding, test_fraction, seed, instances
+    )
     image_place = existing(images).resolve()
     mask_place = image_place if masks is None else existing(masks).resolve()
     with contextlib.ExitStack() as stack:
@@ -151,7 +163,7 @@ def _read(
     both = pairs.train + pairs.test
     survey = surveyed(image_files, [image for image, _ in both], wish.size)
     places = np.flatnonzero(survey.good)  # of the pairs that are decoded, one a row
-    decoder, most = survey.decoder, MOST_FOUND if wish.classes is None else MOST_MASK_CLASSES
+    decoder, most = survey.decoder, wish.most_values
     names = [both[place] for place in places]
     sizes = [survey.sizes[place] for place in places]
     refused = image_files.refused + (mask_files.refused if mask_files is not image_files else [])
@@ -237,7 +249,7 @@ class _Making:
             raise InvalidSetting(
                 "masks", f"none of the {count:,} masks can be used; {first_problem(self.survey.skipped)}"
             )
-        return key_of(list(raw.values()), self.wish.classes, self.wish.ignored)
+        return key_of(list(raw.values()), self.wish.classes, self.wish.ignored, instances=self.wish.instances)
 
     def order(self, pairs: np.ndarray, targets: torch.Tensor) -> _Order:
         """The splits of these pairs, with masks (N, H, W)."""

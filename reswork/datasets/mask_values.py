@@ -15,6 +15,7 @@ Classes = Sequence[str] | Mapping[str, int | Colour]
 MOST_FOUND = 64  # different values in one mask, where nobody has said which there are
 RARE = 2e-3  # part of all pixels; where most values are rarer, and yet many are in each mask, they are noise
 NO_CODE = -1
+_OBJECT = 1  # the class of objects, where each has a number of its own
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class MaskKey:
         names: of the classes.
         classes_of: number of the class, or `IGNORED`, for each value.
         notes: sentences about what was understood.
+        between: whether pixels where two objects touch are a class of their own, the third.
     """
 
     by_colour: bool
     names: tuple[str, ...]
     classes_of: dict[int, int]
     notes: list[str] = field(default_factory=list)
+    between: bool = False
 
     def applied(self, mask: RawMask) -> np.ndarray:
         """Numbers of classes, uint8, (H, W).
@@ -69,10 +72,19 @@ class MaskKey:
                     "as ignored",
                 )
             table[index] = self.classes_of[value]
-        return table[mask.places]
+        found = table[mask.places]
+        if self.between:
+            found[_touching(mask.places, found == _OBJECT)] = _OBJECT + 1
+        return found
 
 
-def key_of(masks: Sequence[RawMask], classes: Classes | None, ignored: int | Colour | None) -> MaskKey:
+def key_of(
+    masks: Sequence[RawMask],
+    classes: Classes | None,
+    ignored: int | Colour | None,
+    *,
+    instances: bool = False,
+) -> MaskKey:
     """What the values of these masks mean.
 
     Args:
@@ -80,10 +92,13 @@ def key_of(masks: Sequence[RawMask], classes: Classes | None, ignored: int | Col
         classes: names in the order of the numbers; or for each name its number or colour; None: every value that is
             found is a class.
         ignored: the number or colour that counts nowhere; None: 255, if there are other numbers than 0 and 255.
+        instances: every number or colour but 0 and black is an object of its own, all of one class.
 
     Raises:
         InvalidSetting: settings that do not fit together or to the masks, noise, too many classes.
     """
+    if instances:
+        return _key_of_objects(masks, classes, ignored)
     by_colour = _is_by_colour(masks, classes, ignored)
     wanted = _wanted(classes)
     left_out = None if ignored is None else _code(ignored)
@@ -119,6 +134,41 @@ def key_of(masks: Sequence[RawMask], classes: Classes | None, ignored: int | Col
     if left_out is not None and left_out in found:
         key.notes.append(f"Pixels with {_word(left_out, by_colour)} are ignored.")
     return key
+
+
+def _key_of_objects(
+    masks: Sequence[RawMask], classes: Classes | None, ignored: int | Colour | None
+) -> MaskKey:
+    """Background, object, and between objects where some touch, so that they can be counted apart again."""
+    if isinstance(classes, Mapping) or (classes is not None and len(classes) not in (2, 3)):
+        raise InvalidSetting(
+            "classes", "with instances=True give two or three names: background, object, between objects"
+        )
+    by_colour = _is_by_colour(masks, None, ignored)
+    rest = {} if ignored is None else {_code(ignored): IGNORED}
+    found = {int(value) for mask in masks for value in _values(mask, by_colour)} - rest.keys() - {0}
+    key = MaskKey(by_colour, (), {0: 0} | dict.fromkeys(found, _OBJECT) | rest)
+    touch = any(_touching(mask.places, key.applied(mask) == _OBJECT).any() for mask in masks)
+    key.names = tuple(map(str, classes or ("background", "object", "between objects")[: 2 + touch]))
+    key.between = len(key.names) == _OBJECT + 2
+    counts = [len({int(value) for value in _values(mask, by_colour)} - rest.keys() - {0}) for mask in masks]
+    key.notes.append(
+        f"{sum(counts):,} objects in {len(masks):,} masks, {min(counts)} to {max(counts)} in one"
+        + ("; pixels where two touch are a class of their own." if key.between else ".")
+    )
+    return key
+
+
+def _touching(numbers: np.ndarray, is_object: np.ndarray) -> np.ndarray:
+    """Pixels of objects that have a pixel of another object beside them, also across a corner, bool, (H, W)."""
+    found = np.zeros(numbers.shape, bool)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        one = slice(0, len(numbers) - down), slice(max(0, -right), numbers.shape[1] - max(0, right))
+        two = slice(down, len(numbers)), slice(max(0, right), numbers.shape[1] - max(0, -right))
+        touch = (numbers[one] != numbers[two]) & is_object[one] & is_object[two]
+        found[one] |= touch
+        found[two] |= touch
+    return found
 
 
 def _named(
@@ -181,7 +231,7 @@ def _refuse_noise(found: Counter[int], values: list[int], in_one: float, by_colo
         raise InvalidSetting(
             "masks",
             f"the masks hold {len(values):,} different {what}: at most {MOST_MASK_CLASSES} can be classes (are those "
-            "numbers of single objects?)",
+            "numbers of single objects? Then give instances=True)",
         )
 
 

@@ -12,6 +12,7 @@ from reswork.datasets.augmentation import (
     as_planes,
     augment_planes,
     augment_signals,
+    mirror_volumes,
     normalisation,
     with_edge,
 )
@@ -119,7 +120,7 @@ class Preparation:
 
 
 class NumberPreparation:
-    """What `Preparation` is for images, for signals, rows of a table and tokens.
+    """What `Preparation` is for images, for volumes, signals, rows of a table and tokens.
 
     All inputs are standardised once; tokens stay as they are.
 
@@ -127,7 +128,7 @@ class NumberPreparation:
         split: inputs and targets, on the device on which the batch is wanted.
         mean: of each channel or column.
         std: standard deviation of each channel or column.
-        augmentation: random changes of signals; none for evaluation.
+        augmentation: random changes of volumes and signals; none for evaluation.
 
     Raises:
         InvalidSetting: an augmentation that does not fit the inputs.
@@ -158,6 +159,8 @@ class NumberPreparation:
             Inputs, float32 or of tokens int64, (N, ...), and their targets.
         """
         inputs, targets = self._inputs.index_select(0, indices), self._targets.index_select(0, indices)
+        if self._augmentation != Augmentation() and inputs.dim() == 5:
+            return mirror_volumes(inputs, targets, generator)
         if self._augmentation != Augmentation():
             inputs = augment_signals(inputs, self._augmentation, generator)
         return inputs, targets

@@ -24,7 +24,7 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
     kind       dtype     shape           values
     =========  ========  ==============  ====================================================
     labels     int64     (N,)            numbers of classes, from 0
-    masks      uint8     (N, H, W)       numbers of classes, from 0; `IGNORED` is none
+    masks      uint8     (N, H, W)       numbers of classes, from 0; `IGNORED` is none; of volumes (N, D, H, W)
     values     float32   (N,), (N, T)    T numbers, standardised over the training split
     images     uint8     (N, C, sH, sW)  bytes, s times as high and wide as the inputs (1 to 4)
     =========  ========  ==============  ====================================================
@@ -34,7 +34,7 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
     """
     if targets.dtype == torch.int64 and targets.dim() == 1:
         kind: TargetKind = "labels"
-    elif targets.dtype == torch.uint8 and targets.dim() == 3:
+    elif targets.dtype == torch.uint8 and targets.dim() == (4 if inputs.dim() == 5 else 3):
         kind = "masks"
     elif targets.dtype == torch.float32 and targets.dim() in (1, 2):
         kind = "values"
@@ -52,16 +52,15 @@ def kind_of(inputs: Tensor, targets: Tensor) -> TargetKind:
             "targets",
             f"{len(targets):,} {kind} for {len(inputs):,} {ONE[input_kind(inputs)]}s: give one for each",
         )
-    if kind == "masks" and input_kind(inputs) != "images":
+    if kind == "masks" and input_kind(inputs) not in ("images", "volumes"):
         raise InvalidSetting(
-            "targets", f"masks for {input_kind(inputs)}: only images have a class for each pixel"
+            "targets", f"masks for {input_kind(inputs)}: only images and volumes have a class for each pixel"
         )
     if kind == "masks" and targets.shape[1:] != inputs.shape[2:]:
-        height, width = inputs.shape[2:]
+        sizes = ["x".join(map(str, size)) for size in (targets.shape[1:], inputs.shape[2:])]
         raise InvalidSetting(
             "targets",
-            f"masks of {targets.shape[1]}x{targets.shape[2]} pixels for images of {height}x{width}: give both one "
-            "size",
+            f"masks of {sizes[0]} pixels for {input_kind(inputs)} of {sizes[1]}: give both one size",
         )
     if kind == "images":
         if input_kind(inputs) != "images":

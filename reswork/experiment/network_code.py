@@ -6,7 +6,7 @@ from itertools import groupby
 
 from reswork.models.blocks import Bias, FixupConv2d, FixupLinear, PaddedShortcut, Scale
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import CONVS
+from reswork.models.layout import CONVS, MASK_HEADS
 from reswork.models.network import fan_mode
 from reswork.models.plan import (
     LAST_ACTIVATION,
@@ -15,6 +15,7 @@ from reswork.models.plan import (
     block_plans,
     decoder_plans,
     norm_groups,
+    score_plans,
     stem_plan,
 )
 
@@ -37,7 +38,7 @@ def network_imports(config: ResNetConfig) -> list[str]:
     if any("stochastic_depth" in plan.branch for plan in plans):
         names.append("StochasticDepth")
     padded = any(plan.shortcut == "padding" for plan in plans)
-    lines = ["import torch.nn.functional as F"] if padded or config.head == "unet" else []
+    lines = ["import torch.nn.functional as F"] if padded or config.head in MASK_HEADS else []
     lines.append("from torch import Tensor, nn")
     return [*lines, f"from torchvision.ops import {', '.join(names)}"] if names else lines
 
@@ -64,7 +65,7 @@ class _Writer:
         self.levels = decoder_plans(self.config)
         self.plans = (*self.stages, *(level.block for level in self.levels))
         self.checkpointed = checkpointed
-        self.decoded = config.head == "unet"
+        self.decoded = config.head in MASK_HEADS
         self.fixup = config.residual_scaling == "fixup"
         self.normed = config.norm != "none" or self.fixup  # Fixup has biases in the norms' places
         self.kinds = _kinds(self.plans)
@@ -76,7 +77,8 @@ class _Writer:
             parts.append(self._projection())
         parts += [self._block_class(name, plans) for name, plans in self.kinds.items()]
         if self.decoded:
-            parts += [self._merge()] * bool(self.levels) + [self._decoder()]
+            parts += [self._merge()] * bool(self.levels)
+            parts.append(self._decoder() if self.config.head == "unet" else self._scores())
         return [*parts, self._net(), self._start()]
 
     def _pieces(self) -> list[type | Callable[..., object]]:
@@ -252,6 +254,34 @@ class _Writer:
             "        return self.last(x)",
         )
 
+    def _scores(self) -> str:
+        """An FCN's head: the scores of each stage, enlarged and added up."""
+        plans = score_plans(self.config)
+        last = self._names(LAST_ACTIVATION.get(self.config.order, ()))
+        made = [
+            f"self.{name} = nn.Conv2d({conv.in_channels}, {conv.channels}, 1)" for name, conv in plans.items()
+        ]
+        finer = [name.removeprefix("score") for name in plans if name != "last"]
+        taken = ", ".join([*(f"x{place}" for place in reversed(finer)), "x"])
+        run = [f"{taken} = features" if finer else "(x,) = features"]
+        run += [f"x = self.{name}(x)" for name in (*last, "last")]
+        for place in finer:
+            enlarged = f'F.interpolate(x, size=x{place}.shape[2:], mode="nearest")'
+            run.append(f"x = {enlarged} + self.score{place}(x{place})")
+        result = "x" if self.config.stem == "cifar" else 'F.interpolate(x, size=size, mode="nearest")'
+        return _lines(
+            "class Decoder(nn.Module):",
+            '    """Scores of the stages, the finest given first, back to the size of the images."""',
+            "",
+            "    def __init__(self) -> None:",
+            "        super().__init__()",
+            *(f"        {line}" for line in (*self._last(last, self.stages[-1].channels), *made)),
+            "",
+            "    def forward(self, features: list[Tensor], size: torch.Size) -> Tensor:",
+            *(f"        {line}" for line in run),
+            f"        return {result}",
+        )
+
     def _last(self, names: Iterable[str], channels: int) -> list[str]:
         return [
             f"self.{name} = {'nn.ReLU()' if name == 'relu_last' else self._norm(str(channels))}"
@@ -384,6 +414,9 @@ class _Writer:
             classes = added[0] if len(added) == 1 else f"({', '.join(added)})"
             lines += ["    for block in model.modules():", f"        if isinstance(block, {classes}):"]
             lines += [f"            {line}" for line in self._branch_start()]
+        for name in score_plans(self.config):
+            if name != "last":
+                lines += [f"    nn.init.zeros_(model.decoder.{name}.{each})" for each in ("weight", "bias")]
         if self.fixup:
             last = "model.decoder.last" if self.decoded else "model.fc"
             lines += [f"    nn.init.zeros_({last}.weight)", f"    nn.init.zeros_({last}.bias)"]

@@ -155,9 +155,26 @@ TEXTS = Preset(
     Recipe(epochs=12, batch_size=128, optimizer="adamw", learning_rate=0.003, schedule="one_cycle"),
 )
 
+MASKS = Preset(
+    "masks",
+    "Masks",
+    "For a class of each pixel: AdamW with small batches, as each image has thousands of targets; the rate rises and "
+    "falls to nothing (one-cycle); images are mirrored at random with their masks.",
+    "about a minute for the small U-Net on 400 images of 48x48 pixels with two processor cores",
+    Recipe(
+        epochs=12,
+        batch_size=16,
+        optimizer="adamw",
+        learning_rate=0.01,
+        weight_decay=1e-4,
+        schedule="one_cycle",
+        augmentation=Augmentation(flip=True),
+    ),
+)
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
-    for preset in (QUICK_LOOK, PAPERS, FAST, FINE_TUNING, PHOTOGRAPHS, SIGNALS, NEXT_STEPS, TABLES, TEXTS)
+    for preset in (QUICK_LOOK, PAPERS, FAST, FINE_TUNING, MASKS, PHOTOGRAPHS, SIGNALS, NEXT_STEPS, TABLES, TEXTS)
 }
 
 

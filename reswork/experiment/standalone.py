@@ -8,7 +8,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
 from reswork.experiment.training_code import check_transfer, training_code, training_imports
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import PICTURE_HEADS
+from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
 from reswork.training.recipe import Recipe
 
 
@@ -30,10 +30,10 @@ def show_code(
 
     Returns:
         Source of a script that takes the path of an npz file with ``train_images`` uint8 ``(N, C, H, W)``,
-        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; of a U-Net labels are ``(N, H, W)``.
+        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; of a U-Net and an FCN labels are ``(N, H, W)``.
 
     Raises:
-        InvalidSetting: for a U-Net with a recipe that changes images and masks together, or mixes or splits them; for
+        InvalidSetting: for masks with a recipe that changes images and masks together, or mixes or splits them; for
             a network whose inputs are no images, or that gives another picture.
 
     Example:
@@ -56,7 +56,7 @@ def show_code(
         check_transfer(transfer)
     gap = " "
     labels = f"whole numbers from 0 to {config.num_classes - 1}"
-    if config.head == "unet":
+    if config.head in MASK_HEADS:
         gap = "\n"
         labels = f"(N, H, W) from 0 to {config.num_classes - 1}, or 255 where nothing counts"
     file = re.sub(r"[^a-z0-9]+", "-", config.label.lower()) + ".pt"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from reswork.errors import InvalidSetting
 from reswork.models.channel_rows import split_channels
-from reswork.models.layout import Head
+from reswork.models.layout import MASK_HEADS, Head
 from reswork.training.recipe import Recipe
 
 
@@ -37,13 +37,13 @@ def training_code(
     Args:
         recipe: of the training.
         file: name of the file into which the script puts the weights.
-        head: of the network; with ``"unet"`` the labels are masks.
+        head: of the network; with ``"unet"`` and ``"fcn"`` the labels are masks.
         transfer: how trained weights were taken over, as `check_transfer` allows; None: the weights begin anew.
 
     Raises:
-        InvalidSetting: for a U-Net, where the recipe asks for what the script does to single labels only.
+        InvalidSetting: for masks, where the recipe asks for what the script does to single labels only.
     """
-    answers = _MASKS if head == "unet" else _CLASSES
+    answers = _MASKS if head in MASK_HEADS else _CLASSES
     if answers is _MASKS:
         _check_masks(recipe)
     sections = [_learning_rate(recipe)]

@@ -19,6 +19,7 @@ _INPUTS = {
 }
 MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
 MOST_IN_STEM = 12  # layers; a network without blocks is all stem
+MOST_IN_HEAD = 4
 FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
 ROW = 62  # pixels from one stage to the next
 WRAPPED = 44  # pixels from one row of the same stage to the next
@@ -252,11 +253,22 @@ def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
 
 def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
     last = sheet.layers[-1] if sheet.layers else None
-    if len(sheet.output_shape) == 3 and last is not None:  # a picture comes out
+    if len(sheet.output_shape) >= 3 and last is not None:  # a number for each pixel, or a picture
         shape = "×".join(map(str, sheet.output_shape))
-        box = (last.name, _STEM_KINDS.get(last.kind, last.kind), _layer_hover(last.name, last), "end")
+        parts = [
+            (
+                layer.name,
+                _HEAD_WORDS.get(layer.name) or _HEAD_KINDS[layer.kind],
+                _layer_hover(layer.name, layer),
+                "end",
+            )
+            for layer in _behind_blocks(sheet)
+        ]
+        told = (
+            "a picture" if any(name == "decoder.shuffle" for name, *_ in parts) else "numbers for each pixel"
+        )
         detail = f"{sheet.blocks[-1].channels} ch → {sheet.output_shape[0]}" if sheet.blocks else shape
-        return Row("head", detail, y, _ends([box, ("output", shape, "a picture", "text")], y))
+        return Row("head", detail, y, _ends([*parts, ("output", shape, told, "text")], y))
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"
     parts = [("average", "mean", "the mean over the whole picture, one number a channel", "end")]
@@ -268,7 +280,24 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
     return Row("head", detail, y, _ends(parts, y))
 
 
-_STEM_KINDS = {"conv": "conv", "pool": "max"}  # words that fit into the boxes
+def _behind_blocks(sheet: "SpecSheet | Outline") -> list["LayerSpec"]:
+    """The layers of a head that gives something for each pixel, at most those that fit into a row."""
+    blocks = tuple(f"{block.name}." for block in sheet.blocks)
+    tail = (
+        list(takewhile(lambda layer: not layer.name.startswith(blocks), reversed(sheet.layers)))[::-1]
+        if blocks
+        else []
+    )
+    shown = [layer for layer in tail if layer.kind in _HEAD_KINDS] or [sheet.layers[-1]]
+    if len(shown) > MOST_IN_HEAD:  # what only enlarges goes first
+        shown = [layer for layer in shown if layer.kind == "conv"][-MOST_IN_HEAD:] or shown[-MOST_IN_HEAD:]
+    return [layer for layer in shown if layer.kind in _HEAD_KINDS]
+
+
+# words that fit into the boxes
+_STEM_KINDS = {"conv": "conv", "pool": "max"}
+_HEAD_KINDS = {"conv": "conv", "shuffle": "shuffle", "upsample": "up", "linear": "linear", "pool": "mean"}
+_HEAD_WORDS = {"enlarge": "+ bicubic"}  # what the shuffled pixels are added to
 
 
 def _ends(parts: Sequence[tuple[str, str, str, str]], y: float) -> tuple[Box, ...]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from reswork.errors import InvalidSetting
 from reswork.models.layout import (
     CONVS,
+    MASK_HEADS,
     PICTURE_HEADS,
     BlockKind,
     Form,
@@ -81,7 +82,8 @@ def check_dims(config: "ResNetConfig") -> None:
     """What exists for images only, and what a network for tables has instead."""
     accepted: dict[str, tuple[Any, ...]] = {}
     if config.dims != 2:
-        accepted = {"head": ("classifier",), "squeeze_excitation": (False,)}
+        heads = ("classifier", *MASK_HEADS) if config.dims == 3 else ("classifier",)
+        accepted = {"head": heads, "squeeze_excitation": (False,)}
     if config.dims != 2 and config.residual_scaling == "fixup":
         raise InvalidSetting(
             "residual_scaling", f"'fixup' is for images, and dims={config.dims}; choose 'skipinit' or 'none'"

@@ -34,6 +34,8 @@ from reswork.models.layout import (
 )
 from reswork.settings_text import settings_from
 
+_MASK_LABELS: dict[Head, str] = {"unet": "U-Net", "fcn": "FCN"}
+
 
 @dataclass(frozen=True)
 class ResNetConfig:
@@ -78,9 +80,10 @@ class ResNetConfig:
         shortcuts_off: names of blocks, such as ``"layer2.0"``, that lose their shortcut.
         branches_off: names of blocks of which only the shortcut is left.
         head: ``"classifier"``: the mean over the image and a linear layer; ``"unet"``: a decoder back to the
-            image's size, with one answer for each pixel. ``"edsr"`` and ``"vdsr"`` give another picture, ``scale``
-            times as large: the first shuffles channels into pixels behind the stages, the second enlarges its
-            input before them. Their stages neither shrink nor widen.
+            image's size, with one answer for each pixel. ``"fcn"``: the same by one 1x1 convolution on each stage,
+            enlarged and added up, on the body of a classifier. ``"edsr"`` and ``"vdsr"`` give another picture,
+            ``scale`` times as large: the first shuffles channels into pixels behind the stages, the second enlarges
+            its input before them. Their stages neither shrink nor widen.
         dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
             table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
             ``depth`` is 2n+2 and ``width`` 128 unless told.
@@ -95,7 +98,7 @@ class ResNetConfig:
     Reference:
         arXiv 1512.03385 (ResNet), 1603.05027 (order), 1605.07146 (wide), 1611.05431 (ResNeXt), 1709.01507
         (SE), 1603.09382 (stochastic depth), 1901.09321 (Fixup), 2002.10444 (SkipInit), 1812.01187 (ResNet-D),
-        2106.11959, section 3.2 (tables).
+        2106.11959, section 3.2 (tables), 1505.04597 (U-Net), 1411.4038 (FCN).
 
     Example:
         >>> config = ResNetConfig(depth=56, residual=False)
@@ -197,7 +200,11 @@ class ResNetConfig:
         if self.head in PICTURE_HEADS:
             alone = "" if self.add_input else " without the addition"
             return f"{self.head.upper()} x{self.scale} on {self._body_label}{alone}"
-        return f"U-Net on {self._body_label}" if self.head == "unet" else self._body_label
+        return (
+            f"{_MASK_LABELS[self.head]} on {self._body_label}"
+            if self.head in _MASK_LABELS
+            else self._body_label
+        )
 
     @property
     def _body_label(self) -> str:

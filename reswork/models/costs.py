@@ -231,8 +231,9 @@ class Walk:
         """The addition: no layer, but a new tensor that sees what either has seen."""
         out = branch.like()
         out.receptive_field = max(branch.receptive_field, shortcut.receptive_field)
-        if branch.reach and shortcut.reach:
-            out.reach = branch.reach.joined(shortcut.reach)
+        if branch.reach or shortcut.reach:
+            out.reach = branch.reaches().joined(shortcut.reaches())
+            out.receptive_field = out.reach.most
         self._live(branch, shortcut, out)
         return out
 

@@ -6,10 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reswork.models.blocks import FixupLinear, ResidualBlock, convolution, norm
+from reswork.models.blocks import CONVOLUTIONS, FixupLinear, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import Head
-from reswork.models.plan import LAST_ACTIVATION, LevelPlan, block_plans, decoder_plans, shuffled_conv
+from reswork.models.plan import (
+    LAST_ACTIVATION,
+    Conv,
+    LevelPlan,
+    block_plans,
+    decoder_plans,
+    score_plans,
+    shuffled_conv,
+)
 
 
 def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
@@ -42,8 +50,8 @@ class Upsample(nn.Module):
     Not bilinear, whose backward pass on a GPU adds in an order that changes from run to run.
     """
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """``(N, C, h, w)`` -> ``(N, C, *size)``."""
+    def forward(self, x: Tensor, size: tuple[int, ...]) -> Tensor:
+        """``(N, C, h, w)`` -> ``(N, C, *size)``; of volumes ``(N, C, d, h, w)``."""
         return F.interpolate(x, size=size, mode="nearest")
 
 
@@ -60,7 +68,7 @@ class Merge(nn.Module):
             else:
                 self.add_module(name, nn.ReLU() if name == "relu" else norm(plan.norm_channels, config))
 
-    def forward(self, x: Tensor, size: tuple[int, int], skip: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, size: tuple[int, ...], skip: Tensor | None = None) -> Tensor:
         """``(N, C, h, w)`` and ``(N, skip_channels, *size)`` -> ``(N, channels, *size)``."""
         x = self.upsample(x, size)
         if skip is not None:
@@ -96,19 +104,73 @@ class UNetDecoder(nn.Module):
         self.last_names = tuple(last)
         for name, layer in last.items():
             self.add_module(name, layer)
-        self.last = nn.Conv2d(channels, config.num_classes, kernel_size=1)
+        self.last = _score(Conv(channels, config.num_classes, kernel=1), config)
 
-    def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
         """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
         *skips, x = features
         for index in self.places:
             skip = skips.pop() if skips else None
-            to = size if skip is None else (skip.shape[2], skip.shape[3])
+            to = size if skip is None else tuple(skip.shape[2:])
             x = getattr(self, f"merge{index}")(x, to, skip)
             x = getattr(self, f"layer{index}")(x)
         for name in self.last_names:
             x = getattr(self, name)(x)
         return self.last(x)
+
+
+def _score(conv: Conv, config: ResNetConfig) -> nn.Conv1d | nn.Conv2d | nn.Conv3d:
+    """A 1x1 convolution that gives logits."""
+    made: nn.Conv1d | nn.Conv2d | nn.Conv3d = CONVOLUTIONS[config.dims - 1](
+        conv.in_channels, conv.channels, kernel_size=1
+    )
+    return made
+
+
+class FCNDecoder(nn.Module):
+    """Scores of each stage, enlarged and added up: what makes a classifier's body answer for each pixel.
+
+    ``last`` reads the deepest stage; what it says is made twice as large, what ``score2`` says of the stage before is
+    added, and so on. Those begin at 0, so that at first only the deepest stage speaks. It has few weights and no blocks
+    of its own: outlines are as fine as the first stage sees them.
+
+    Args:
+        config: the resolved settings of the network.
+
+    Reference:
+        arXiv 1411.4038 (FCN), section 4.2 (skips); enlarged by the nearest pixel, not by learned weights.
+    """
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        plans = score_plans(config)
+        last = last_activation(plans["last"].in_channels, config)
+        self.last_names = tuple(last)
+        for name, layer in last.items():
+            self.add_module(name, layer)
+        self.last = _score(plans.pop("last"), config)
+        self.places = tuple(name.removeprefix("score") for name in plans)
+        for place, plan in zip(self.places, plans.values(), strict=True):
+            self.add_module(f"up{place}", Upsample())
+            self.add_module(f"score{place}", _score(plan, config))
+        self.up_image = Upsample() if config.stem != "cifar" else None  # the 3x3 stem keeps the image's size
+
+    def begin(self) -> None:
+        """Start with the deepest stage's scores alone."""
+        for place in self.places:
+            for parameter in getattr(self, f"score{place}").parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
+        """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
+        *finer, x = features
+        for name in self.last_names:
+            x = getattr(self, name)(x)
+        x = self.last(x)
+        for place in self.places:
+            skip = finer.pop()
+            x = getattr(self, f"up{place}")(x, tuple(skip.shape[2:])) + getattr(self, f"score{place}")(skip)
+        return x if self.up_image is None else self.up_image(x, size)
 
 
 class Enlarge(nn.Module):
@@ -149,7 +211,7 @@ class PictureDecoder(nn.Module):
         self.last = nn.Conv2d(conv.in_channels, conv.channels, kernel_size=3, padding=1)
         self.shuffle = nn.PixelShuffle(config.scale) if config.head == "edsr" else nn.Identity()
 
-    def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
         """`ResNet.features` -> ``(N, num_classes, scale * H, scale * W)``."""
         x = features[-1]
         for name in self.last_names:
@@ -158,8 +220,9 @@ class PictureDecoder(nn.Module):
 
 
 # all called with features and size
-DECODERS: Final[dict[Head, type[UNetDecoder] | type[PictureDecoder]]] = {
+DECODERS: Final[dict[Head, type[UNetDecoder] | type[FCNDecoder] | type[PictureDecoder]]] = {
     "unet": UNetDecoder,
+    "fcn": FCNDecoder,
     "edsr": PictureDecoder,
     "vdsr": PictureDecoder,
 }

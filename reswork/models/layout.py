@@ -15,7 +15,8 @@ Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
-Head = Literal["classifier", "unet", "edsr", "vdsr"]
+Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr"]
+MASK_HEADS: tuple[Head, ...] = ("unet", "fcn")  # what comes out is a class for each pixel
 PICTURE_HEADS: tuple[Head, ...] = ("edsr", "vdsr")  # what comes out is another picture
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1

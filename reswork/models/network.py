@@ -6,9 +6,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from reswork.errors import InvalidSetting
 from reswork.models.blocks import CONVOLUTIONS, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
-from reswork.models.heads import DECODERS, Enlarge, classifier
+from reswork.models.heads import DECODERS, Enlarge, FCNDecoder, classifier
 from reswork.models.layout import PICTURE_HEADS, Head
 from reswork.models.plan import LAST_ACTIVATION, StemPlan, block_plans, stem_plan
 from reswork.models.sheet import check_fit
@@ -99,12 +100,12 @@ class ResNet(nn.Module):
         if self.gives_picture and self.config.head == "vdsr":
             x = given = self.enlarge(x)  # (N, C, scale * H, scale * W)
         elif self.decoder is not None and not self.gives_picture:
-            return self.decoder(self.features(x), (x.shape[2], x.shape[3]))
+            return self.decoder(self.features(x), tuple(x.shape[2:]))
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # as `features`, but keeps no stage's output
         for name in self.stage_names:
             x = getattr(self, name)(x)  # each stage after the first: twice the channels, half the size
         if self.decoder is not None:
-            x = self.decoder((x,), (x.shape[2], x.shape[3]))  # (N, C, scale * H, scale * W)
+            x = self.decoder((x,), tuple(x.shape[2:]))  # (N, C, scale * H, scale * W)
             if not self.config.add_input:
                 return x
             return x + (given if self.config.head == "vdsr" else self.enlarge(given))
@@ -114,7 +115,7 @@ class ResNet(nn.Module):
         return self.fc(x)
 
     @property
-    def last_layer(self) -> nn.Linear | nn.Conv2d:
+    def last_layer(self) -> nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d:
         """The layer that gives the logits."""
         return self.fc if self.decoder is None else self.decoder.last
 
@@ -132,6 +133,8 @@ class ResNet(nn.Module):
             block.scale_branch(branches, zero_norm=config.zero_init_last_norm)
         if config.head in PICTURE_HEADS:
             self._begin_with_the_input(config, blocks, branches)
+        if isinstance(self.decoder, FCNDecoder):
+            self.decoder.begin()
         if config.residual_scaling == "fixup":
             for parameter in (self.last_layer.weight, self.last_layer.bias):
                 nn.init.zeros_(parameter)  # type: ignore[arg-type]  # both last layers have a bias
@@ -196,6 +199,60 @@ def unet(
         ('U-Net on ResNet-14', (1, 7, 45, 64))
     """
     return resnet(config or SMALL_ENCODER, input_shape=input_shape, **(settings | {"head": "unet"}))
+
+
+def fcn(
+    body: ResNet | ResNetConfig | None = None,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    **settings: Any,
+) -> ResNet:
+    """A fully convolutional network: a classifier's body, and scores of its stages for each pixel.
+
+    Cheaper than `unet` and with the very body of a classifier, whose weights it takes over where one is given.
+
+    Args:
+        body: settings of the body, or a trained classifier, of which everything but the last linear layer is copied;
+            None: a small one.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``fcn(trained, num_classes=7)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network, one that does not fit ``input_shape``, or another body than
+            the classifier has.
+
+    Reference:
+        arXiv 1411.4038.
+
+    Example:
+        >>> classifier = resnet(depth=8, width=8)
+        >>> model = fcn(classifier, num_classes=7)
+        >>> model.config.label, tuple(model(torch.rand(1, 3, 45, 64)).shape)
+        ('FCN on ResNet-8', (1, 7, 45, 64))
+    """
+    config = body.config if isinstance(body, ResNet) else body or SMALL_ENCODER
+    model = resnet(config, input_shape=input_shape, **(settings | {"head": "fcn"}))
+    if isinstance(body, ResNet):
+        _take_body(model, body)
+    return model
+
+
+def _take_body(model: ResNet, classifier: ResNet) -> None:
+    """Copy what both networks have: all but the heads."""
+    given = {
+        f"decoder.{name}" if name.startswith("bn_last") else name: value
+        for name, value in classifier.state_dict().items()
+        if not name.startswith(("fc.", "decoder."))
+    }
+    own = model.state_dict()
+    wrong = [name for name, value in given.items() if name not in own or own[name].shape != value.shape]
+    if wrong:
+        raise InvalidSetting(
+            "body",
+            f"{wrong[0]} of the classifier does not fit: leave depth, width, channels and blocks as "
+            f"{classifier.config.label} has them",
+        )
+    model.load_state_dict(own | given)
 
 
 _SMALL = 1e-3  # standard deviation of a last layer's weights

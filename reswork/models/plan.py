@@ -163,6 +163,27 @@ def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
     return tuple(plans)
 
 
+def score_plans(config: ResNetConfig) -> dict[str, Conv]:
+    """The 1x1 convolutions of a resolved config's FCN head, the deepest stage's first, called ``last``.
+
+    The others, ``score2``, ``score1`` and perhaps ``score_stem``, read the stages before it; a stem's output only where
+    the stem pools.
+    """
+    if config.head != "fcn":
+        return {}
+    assert config.width is not None and config.stage_blocks is not None and config.block is not None
+    channels = {
+        f"score{stage}": stage_width(config, stage) * EXPANSION[config.block]
+        for stage in range(len(config.stage_blocks) - 1, 0, -1)
+    }
+    if stem_plan(config).pooling:
+        channels["score_stem"] = config.width
+    deepest = stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block]
+    return {
+        name: Conv(each, config.num_classes, kernel=1) for name, each in {"last": deepest, **channels}.items()
+    }
+
+
 def shuffled_conv(config: ResNetConfig) -> Conv:
     """The last convolution of a resolved config that gives another picture: a channel for each pixel of it."""
     enlarged = config.scale if config.head == "edsr" else 1

@@ -113,7 +113,7 @@ def _base(shapes: Shapes) -> ResNetConfig:
         norm=norms["bn1.running_mean" in shapes] if "bn1.weight" in shapes else "none",
         squeeze_excitation="layer1.0.se.fc1.weight" in shapes,
         stem=stem,
-        head="unet" if decoded else "classifier",
+        head="classifier" if not decoded else "fcn" if "decoder.score1.weight" in shapes else "unet",
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.costs import LayerSpec, Signal, Walk
-from reswork.models.layout import PICTURE_HEADS, BlockKind
+from reswork.models.layout import MASK_HEADS, PICTURE_HEADS, BlockKind
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
@@ -15,6 +15,7 @@ from reswork.models.plan import (
     StemPlan,
     block_plans,
     decoder_plans,
+    score_plans,
     shuffled_conv,
     stem_plan,
 )
@@ -153,7 +154,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     blocks, levels = [], []
     for plan in block_plans(full):
         if plan.name.endswith(".0"):
-            if full.head == "unet" and plan.stage > 1:
+            if full.head in MASK_HEADS and plan.stage > 1:
                 walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
@@ -176,6 +177,9 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
         walk.held = ()
         if full.add_input:
             x = walk.add(x, given)
+        receptive_field, output_shape = x.receptive_field, x.shape
+    elif full.head == "fcn":
+        x = _walk_scores(walk, x)
         receptive_field, output_shape = x.receptive_field, x.shape
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
@@ -356,6 +360,22 @@ def _walk_last_activation(walk: Walk, prefix: str, x: Signal) -> Signal:
     for name in LAST_ACTIVATION.get(walk.config.order, ()):
         x = walk.layer(prefix + name, name.removesuffix("_last"), x)
     return x
+
+
+def _walk_scores(walk: Walk, x: Signal) -> Signal:
+    """An FCN's head: scores of the deepest stage, enlarged, those of the stage before added, and so on."""
+    finer, walk.features = [*walk.features], (*walk.features, x)
+    x = _walk_last_activation(walk, "decoder.", x)
+    plans = score_plans(walk.config)
+    x = walk.conv("decoder.last", plans.pop("last"), x, in_block=False, always_bias=True)
+    for name, plan in plans.items():
+        skip = finer.pop()
+        x = walk.upsample(f"decoder.{name.replace('score', 'up')}", x, skip.size)
+        walk.held = (x,)
+        score = walk.conv(f"decoder.{name}", plan, skip, in_block=False, always_bias=True)
+        x = walk.add(x, score)
+        walk.held = ()
+    return x if walk.config.stem == "cifar" else walk.upsample("decoder.up_image", x, walk.image.size)
 
 
 def _walk_level(

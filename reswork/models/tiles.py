@@ -1,18 +1,20 @@
 """Images of any size through a network, tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from reswork.errors import InvalidSetting
 
-Network = Callable[[Tensor], Tensor]
+Network = Callable[[Any], Tensor]
 MOST_PIXELS = 512 * 512  # of an image that goes through in one piece
 
 
-def in_tiles(model: Network, images: Tensor, *, tile: int = 256, overlap: int = 32) -> Tensor:
-    """What a network gives for images that are too large for it at once: masks of logits, or larger pictures.
+def in_tiles(model: Network, images: Tensor | np.ndarray, *, tile: int = 256, overlap: int = 32) -> Tensor:
+    """What a network gives for images or volumes that are too large for it at once: logits, or larger pictures.
 
     Each tile sees so many pixels around it, which are cut off what comes out. Away from the images' edges the result
     equals that of the whole where the overlap is at least half of the network's receptive field (`spec_sheet`), and
@@ -21,12 +23,13 @@ def in_tiles(model: Network, images: Tensor, *, tile: int = 256, overlap: int = 
 
     Args:
         model: any that gives (N, K, s * H, s * W) for (N, C, H, W), with a whole number s from 1 on.
-        images: (N, C, H, W), as the network takes them.
+        images: (N, C, H, W), as ``model`` takes them; or volumes (N, C, D, H, W). An array, also one in a file
+            (``numpy.memmap``), is handed on as arrays.
         tile: side of what is kept of a tile, in pixels.
         overlap: pixels around it that the network sees besides; best a multiple of 16 for a U-Net.
 
     Returns:
-        (N, K, s * H, s * W).
+        (N, K, s * H, s * W), or of volumes (N, K, s * D, s * H, s * W).
 
     Raises:
         InvalidSetting: a tile or an overlap that makes no sense, or a network that gives another size.
@@ -39,26 +42,30 @@ def in_tiles(model: Network, images: Tensor, *, tile: int = 256, overlap: int = 
     for name, value, least in (("tile", tile, 8), ("overlap", overlap, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidSetting(name, f"{name}={value!r} pixels: choose a whole number from {least}")
-    height, width = images.shape[2:]
-    rows = []
-    for top in range(0, height, tile):
-        parts = []
-        for left in range(0, width, tile):
-            first = max(top - overlap, 0), max(left - overlap, 0)
-            seen = images[:, :, first[0] : top + tile + overlap, first[1] : left + tile + overlap]
-            found = model(seen)
-            scale = _scale(seen, found)
-            kept = []  # from which to which row, then column, of what came out
-            for begin, start, length in ((top, first[0], height), (left, first[1], width)):
-                kept.append((scale * (begin - start), scale * (min(begin + tile, length) - start)))
-            parts.append(found[:, :, slice(*kept[0]), slice(*kept[1])])
-        rows.append(torch.cat(parts, 3))
-    return torch.cat(rows, 2)
+    size, whole = images.shape[2:], None
+    for begin in product(*(range(0, length, tile) for length in size)):
+        end = [min(each + tile, length) for each, length in zip(begin, size, strict=True)]
+        first = [max(each - overlap, 0) for each in begin]
+        seen = images[_within(first, [each + overlap for each in end])]
+        found = model(seen)
+        scale = _scale(seen, found)
+        if whole is None:
+            whole = found.new_empty((*found.shape[:2], *(scale * length for length in size)))
+        inner = ([each - low for each, low in zip(ends, first, strict=True)] for ends in (begin, end))
+        whole[_within(begin, end, scale)] = found[_within(*inner, scale)]
+    assert whole is not None  # no image is empty
+    return whole
 
 
-def _scale(seen: Tensor, found: Tensor) -> int:
-    scale = found.shape[2] // seen.shape[2] if found.dim() == 4 else 0
-    if scale < 1 or found.shape[2:] != (scale * seen.shape[2], scale * seen.shape[3]):
+def _within(begin: Sequence[int], end: Sequence[int], scale: int = 1) -> tuple[Any, ...]:
+    """The part between two corners, which are so many times further apart."""
+    return (..., *(slice(scale * low, scale * high) for low, high in zip(begin, end, strict=True)))
+
+
+def _scale(seen: Tensor | np.ndarray, found: Tensor) -> int:
+    fits = found.ndim == seen.ndim and found.ndim > 2
+    scale = found.shape[2] // seen.shape[2] if fits else 0
+    if scale < 1 or found.shape[2:] != tuple(scale * length for length in seen.shape[2:]):
         raise InvalidSetting(
             "model",
             f"for images of {tuple(seen.shape)} the network gives {tuple(found.shape)}: only one that answers each "

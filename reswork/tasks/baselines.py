@@ -12,6 +12,7 @@ from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks.kinds import task_for
+from reswork.tasks.picture_baselines import mask_methods, picture_methods
 
 KERNELS = 200
 
@@ -24,7 +25,8 @@ class Baseline:
         name: in words.
         metrics: of the data's task, by name; with two classes also ``average_precision``, of the rarer one.
         seconds: to learn and to answer.
-        output: (N, K) log-probabilities or scores of classes, or (N, T) values, as the task takes them.
+        output: (N, K) log-probabilities or scores of classes, or (N, T) values, as the task takes them; of masks and
+            pictures uint8 as they are.
     """
 
     name: str
@@ -38,25 +40,29 @@ def baselines(data: Dataset, *, season: int = 24, seed: int = 0) -> list[Baselin
 
     For signals the nearest neighbour and ridge on random convolution kernels, for next steps the value of one season
     ago instead of the neighbour; for tables histogram gradient boosting and logistic regression (or ridge); for texts
-    TF-IDF of pieces of words with logistic regression.
+    TF-IDF of pieces of words with logistic regression. For masks Otsu's threshold and the class that pixels of a colour
+    mostly have; for pictures that shall come out interpolation, or a blur against noise.
 
     Args:
-        data: with signals, tables or tokens.
+        data: with signals, tables or tokens, with masks, or with pictures that shall come out.
         season: moments of a season, for next steps.
         seed: of kernels and trees.
 
     Raises:
-        InvalidSetting: for images.
+        InvalidSetting: for images with labels.
 
     Reference:
         Kernels: Dempster et al. 2020, arXiv:1910.13051 (ROCKET), here 200.
     """
     kind, values = data.input_kind, data.target_kind == "values"
-    if kind == "images":
+    own = {"masks": mask_methods, "images": picture_methods}.get(data.target_kind)
+    if kind in ("images", "volumes") and own is None:
         raise InvalidSetting(
-            "data", f"the inputs of {data.name} are images: baselines are for signals, tables, texts"
+            "data",
+            f"the inputs of {data.name} are {kind} with {data.target_kind}: baselines are for signals, tables, texts, "
+            "masks and pictures that shall come out",
         )
-    methods: dict[str, Callable[[], np.ndarray]] = {
+    methods: dict[str, Callable[[], np.ndarray]] = own(data) if own is not None else {
         "signals": {
             **({"seasonal naive": lambda: seasonal_naive(data, season)} if values and len(data.classes) > 1 else {
                 "nearest neighbour": lambda: _neighbour(data)}),
@@ -82,9 +88,15 @@ def judged(data: Dataset, output: np.ndarray) -> dict[str, float]:
 
     Args:
         data: whose test split was answered.
-        output: (N, K) logits or log-probabilities; or (N, T) values, standardised as the targets are.
+        output: (N, K) logits or log-probabilities; or (N, T) values, standardised as the targets are; or masks or
+            pictures, uint8, as the targets are.
     """
     meter = task_for(data).meter(data, torch.device("cpu"))
+    if data.target_kind in ("masks", "images"):
+        answered = torch.from_numpy(np.asarray(output, np.uint8))
+        for part, truth in zip(answered.split(100), data.test.targets.cpu().split(100), strict=True):
+            meter.update(_certain(part, data), truth)
+        return dict(meter.compute().metrics)
     meter.update(torch.from_numpy(np.asarray(output, np.float32)), data.test.targets.cpu())
     metrics = dict(meter.compute().metrics)
     if data.target_kind == "labels" and len(data.classes) == 2:
@@ -96,6 +108,14 @@ def judged(data: Dataset, output: np.ndarray) -> dict[str, float]:
             average_precision_score(truth, output[:, rare] - output[:, 1 - rare])
         )
     return metrics
+
+
+def _certain(answered: torch.Tensor, data: Dataset) -> torch.Tensor:
+    """Masks as logits (N, K, ...) that leave no doubt, pictures from 0 to 1."""
+    if data.target_kind == "images":
+        return answered.float() / 255
+    chosen = torch.nn.functional.one_hot(answered.long(), len(data.classes)).movedim(-1, 1)
+    return torch.where(chosen > 0, 0.0, -30.0)
 
 
 def seasonal_naive(data: Dataset, season: int, split: str = "test") -> np.ndarray:

@@ -18,5 +18,5 @@ def body_fields(data: Dataset) -> dict[str, Any]:
     kind = data.input_kind
     if kind == "tokens":
         return {"in_channels": EMBEDDING, "dims": 1, "vocabulary": len(data.features)}
-    axes = {"images": {}, "signals": {"dims": 1}, "tables": {"dims": 0}}
+    axes = {"images": {}, "volumes": {"dims": 3}, "signals": {"dims": 1}, "tables": {"dims": 0}}
     return {"in_channels": data.input_shape[0], **axes[kind]}

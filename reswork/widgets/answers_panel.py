@@ -1,4 +1,4 @@
-"""What a network answers to a few test signals, rows or texts, looked at while it learns."""
+"""What a network answers to a few test volumes, signals, rows or texts, looked at while it learns."""
 
 import time
 from html import escape
@@ -11,17 +11,20 @@ from torch import nn
 
 from reswork import figures
 from reswork.datasets import Dataset, normalise, words_of
+from reswork.datasets.volumes import shown_slices
 from reswork.probes.curve_map import curve_map
-from reswork.results.answers import ClassAnswers, ValueAnswers
+from reswork.results.answers import ClassAnswers, MaskAnswers, ValueAnswers
 from reswork.tasks import task_for
 from reswork.tasks.baselines import tells_differences
 from reswork.training.live_run import LiveRun
+from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
 
 INTERVAL_S = 2.0
 _SIGNALS = 5
+_VOLUMES = 4
 _ROWS = 500
 
 
@@ -93,8 +96,8 @@ class AnswersPanel:
 
 
 def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
-    """A figure of truth and answer to the first test inputs, or rows of words for texts."""
-    count = _SIGNALS if data.input_kind == "signals" else min(_ROWS, len(data.test))
+    """A figure of truth and answer to the first test inputs, or rows of words for texts; of volumes slices."""
+    count = {"signals": _SIGNALS, "volumes": _VOLUMES}.get(data.input_kind, min(_ROWS, len(data.test)))
     split = data.test.take(slice(0, count))
     device = next(model.parameters()).device
     inputs = normalise(split.inputs, data.mean, data.std).to(device)
@@ -115,6 +118,13 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
             return figures.true_class_probabilities(answers.probabilities, labels, data.classes), ""
         maps = curve_map(model, inputs, answers.classes.tolist()) if _has_stages(model) else None
         return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles, maps=maps), ""
+    if isinstance(answers, MaskAnswers):
+        images, slices = shown_slices(split.inputs.cpu(), split.masks.cpu())
+        rows = np.arange(len(split))
+        masks = [answers.masks[rows, slices], split.masks.cpu().numpy()[rows, slices]]
+        return figures.mask_overlays(images.numpy(), masks, ["answer", "truth"], data.classes), legend_html(
+            data.classes
+        )
     assert isinstance(answers, ValueAnswers)
     truth, told = data.in_units(split.values.view(answers.values.shape)), data.in_units(answers.values)
     if data.input_kind == "signals" and len(data.classes) > 1:

@@ -12,6 +12,7 @@ import torch
 from reswork import datasets, figures
 from reswork.datasets import Augmentation, Dataset
 from reswork.datasets.progress import Progress, watched
+from reswork.datasets.volumes import shown_slices
 from reswork.errors import InvalidSetting
 from reswork.experiment.worlds import World, world_of
 from reswork.widgets.form import Field, Form, button, number_or_none, text_of
@@ -275,12 +276,14 @@ def _examples(data: Dataset) -> Any:
         if data.target_kind == "labels":
             titles = [data.classes[label] for label in split.labels.tolist()]
         return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles)
-    if data.input_kind != "images":
+    if data.input_kind not in ("images", "volumes"):
         return None
     if data.target_kind == "masks":
-        images, masks = (
-            part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.masks)
-        )
+        images, masks = (part[: EXAMPLES // 2].cpu() for part in (data.train.inputs, data.train.masks))
+        if data.input_kind == "volumes":
+            images, slices = shown_slices(images, masks)
+            masks = masks[torch.arange(len(masks)), slices]
+        images, masks = images.numpy(), masks.numpy()
         pairs = np.stack([in_colour(images), figures.under_masks(images, masks)], axis=1)  # (N, 2, 3, H, W)
         titles = ["picture", "mask"] * len(images)
         return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), titles, title="Training pictures")

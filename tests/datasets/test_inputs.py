@@ -12,6 +12,7 @@ from reswork.errors import InvalidSetting
 random = torch.Generator().manual_seed(0)
 INPUTS = {
     "images": torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8, generator=random),
+    "volumes": torch.randn(20, 2, 3, 5, 4, generator=random) * 5 + 40,
     "signals": torch.randn(20, 2, 16, generator=random) * 5 + 40,
     "tables": torch.randn(20, 7, generator=random) * 3 - 2,
     "tokens": torch.randint(0, 30, (20, 12), generator=random),
@@ -30,7 +31,9 @@ def test_each_kind_is_known_and_told(kind: str) -> None:
     data = made(kind)
     assert data.input_kind == kind == input_kind(data.test.inputs)
     assert data.input_shape == tuple(INPUTS[kind].shape[1:])
-    word = {"images": "image", "signals": "signal", "tables": "row", "tokens": "text"}[kind]
+    word = {"images": "image", "volumes": "volume", "signals": "signal", "tables": "row", "tokens": "text"}[
+        kind
+    ]
     assert f"{word}s" in repr(data) and f"{word}s" in data.summary() and word in repr(data.train)
     if kind == "images":
         assert data.train.images is data.train.inputs

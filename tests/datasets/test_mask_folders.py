@@ -432,6 +432,25 @@ def test_a_folder_can_be_told_its_masks(tmp_path: Path) -> None:
         folder(tmp_path / "own" / "images", masks="truth", splits={"train": "a"})
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_numbers_of_single_objects_are_one_class_and_what_lies_between_another(tmp_path: Path, dtype) -> None:
+    numbers = np.zeros((12, 16), dtype)
+    numbers[1:5, 1:5], numbers[1:5, 5:9], numbers[8:11, 2:12] = 1, 2, 200  # the first two touch
+    for name in ("a", "b", "c"):
+        write(tmp_path, f"images/{name}.png", encoded(picture(0, 12, 16)))
+        write(tmp_path, f"masks/{name}.png", encoded(numbers))
+    data = masks(tmp_path, instances=True)
+    assert data.classes == ("background", "object", "between objects")
+    assert "9 objects in 3 masks, 3 to 3 in one; pixels where two touch" in data.summary()
+    expected = (numbers > 0).astype(np.uint8)
+    expected[1:5, 4:6] = 2
+    assert np.array_equal(data.train.masks[0].numpy(), expected)
+    two = masks(tmp_path, instances=True, classes=("ground", "cell"))
+    assert np.array_equal(two.train.masks[0].numpy(), (numbers > 0).astype(np.uint8))
+    with pytest.raises(InvalidSetting, match="two or three names"):
+        masks(tmp_path, instances=True, classes=("one",))
+
+
 def test_links_are_followed_and_names_in_a_zip_decoded_as_in_folder(tmp_path: Path) -> None:
     made(tmp_path / "far")
     (tmp_path / "own").mkdir()

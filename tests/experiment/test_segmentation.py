@@ -47,7 +47,7 @@ def test_a_stored_run_has_its_task_its_score_its_page_and_its_row(data, folder) 
     assert "iou/ground/test" in saved.history.names and saved.model().config.head == "unet"
     page = saved.export(folder / "page.html").read_text()
     assert "IoU of each class" in page and "Mean IoU" in page and 'aria-label="Accuracy"' not in page
-    assert len(saved.metrics) == 3
+    assert len(saved.metrics) == 4
 
 
 def test_it_goes_on_as_if_it_had_never_stopped(data) -> None:
@@ -105,3 +105,45 @@ def test_a_folder_of_images_and_a_folder_of_masks_from_the_command_line(data, fo
     assert shown.startswith("U-Net on ResNet-8") and "test mean IoU" in shown.splitlines()[-1]
     assert cli.main(["runs"]) == 0
     assert "mean IoU" in capsys.readouterr().out
+
+
+def test_an_image_larger_than_memory_is_segmented_in_tiles_like_the_whole(data, folder) -> None:
+    model = net()
+    large = np.memmap(folder / "large.bin", np.uint8, "w+", shape=(3, 70, 93))
+    large[:] = np.random.default_rng(0).integers(0, 256, large.shape)
+    whole = rw.segment(model, torch.from_numpy(np.array(large)), data, tile=128)
+    seen: list[tuple[int, ...]] = []
+    model.register_forward_pre_hook(lambda _module, inputs: seen.append(tuple(inputs[0].shape)))
+    half = rw.spec_sheet(model.config, (3, 70, 93)).receptive_field // 2
+    tiles = rw.segment(model, large, data, tile=32, overlap=-(-half // 4) * 4)
+    assert torch.equal(tiles, whole) and len(seen) == 9 and tiles.dtype == torch.uint8
+    assert not torch.equal(rw.segment(model, large, data, tile=32, overlap=0), whole)
+    with pytest.raises(rw.InvalidSetting, match="give bytes, uint8"):
+        rw.segment(model, torch.rand(3, 20, 20), data)
+    with pytest.raises(rw.InvalidSetting, match=r"give one with 3 channel"):
+        rw.segment(model, torch.zeros(1, 20, 20, dtype=torch.uint8), data)
+
+
+def test_volumes_train_are_stored_and_answered_in_tiles(folder) -> None:
+    data = rw.datasets.solids(train=8, test=2, size=12)
+    torch.manual_seed(0)
+    model = rw.resnet(rw.config_for(data, width=4))
+    assert model.config.label == "U-Net on 3-D ResNet-8"
+    augmentation = rw.Augmentation(flip=True)
+    run = rw.train(
+        model,
+        data,
+        rw.Recipe(epochs=2, augmentation=augmentation, **{**FIXED, "batch_size": 4}),
+        name="solid",
+    )
+    run.wait(300)
+    saved = rw.load_run("solid")
+    assert saved.headline.name == "mean_iou" and saved.model().config.dims == 3
+    assert {"boundary_f1/test", "iou/rod/test"} <= {*saved.history.names}
+    volume = torch.randn(1, 18, 15, 21)
+    whole = rw.segment(model, volume, data, tile=32)
+    assert whole.shape == (18, 15, 21)
+    half = rw.spec_sheet(model.config, (1, 18, 15, 21)).receptive_field // 2
+    assert torch.equal(rw.segment(model, volume, data, tile=8, overlap=-(-half // 4) * 4), whole)
+    with pytest.raises(rw.InvalidSetting, match="dims=3"):
+        rw.train(rw.unet(in_channels=1, num_classes=4), data, rw.Recipe(steps=1, **FIXED)).wait(300)

@@ -90,7 +90,8 @@ def _variants() -> list[dict[str, Any]]:
         for settings in found[::7]
         if settings.get("shortcut") != "B"  # does the same as A in a decoder
     ]
-    return [*found, *SINGLE, *unets, *({"head": "unet", **settings} for settings in SINGLE)]
+    fcns = [{"head": "fcn", **settings} for settings in SINGLE[2:8]]
+    return [*found, *SINGLE, *unets, *({"head": "unet", **settings} for settings in SINGLE), *fcns]
 
 
 def _names(source: str) -> dict[str, Any]:

@@ -79,7 +79,20 @@ def _unets() -> dict[str, ResNetConfig]:
     found["unet shortcut off"] = replace(off, shortcuts_off=("decoder.layer1.0",))
     found["unet branch off"] = replace(off, branches_off=("decoder.layer1.0",))
     found["unet of one stage"] = replace(off, stage_blocks=(2,))
-    return found | _pictures()
+    return found | _pictures() | _fcns()
+
+
+def _fcns() -> dict[str, ResNetConfig]:
+    """With scores of each stage."""
+    plain = replace(ResNetConfig(**TINY, stage_blocks=(2, 1, 1)), head="fcn")  # type: ignore[arg-type]
+    return {
+        "fcn": plain,
+        "fcn pre": replace(plain, order="pre", shortcut="B", stem="imagenet"),
+        "fcn fixup": replace(
+            plain, norm="none", residual_scaling="fixup", stem="resnet_d", block="bottleneck"
+        ),
+        "fcn of one stage": replace(plain, stage_blocks=(2,)),
+    }
 
 
 def _pictures() -> dict[str, ResNetConfig]:

@@ -1,4 +1,4 @@
-"""The U-Net: every size comes back, its forward written out by hand, and what the classifier keeps."""
+"""U-Net and FCN: every size comes back, their forwards written out by hand, and what the classifier keeps."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from reswork.errors import InvalidSetting
 from reswork.models.anatomy import residual_blocks
 from reswork.models.blocks import ResidualBlock
 from reswork.models.config import ResNetConfig
-from reswork.models.network import ResNet, resnet, unet
+from reswork.models.network import ResNet, fcn, resnet, unet
 from reswork.models.plan import decoder_plans
 from reswork.models.recognition import recognised
+from reswork.models.sheet import spec_sheet
 
 TINY: dict[str, Any] = {"depth": None, "form": "cifar", "stage_blocks": (1, 1, 1), "width": 4}
 
@@ -26,6 +27,73 @@ def test_every_size_comes_back(stem: str) -> None:
         width = smallest + (7 * height) % 53
         with torch.no_grad():
             assert model(torch.zeros(2, 3, height, width)).shape == (2, 6, height, width)
+
+
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+@pytest.mark.parametrize("build", [unet, fcn])
+def test_volumes_of_every_size_come_back(build: Any, stem: str) -> None:
+    model = build(**TINY, stem=stem, num_classes=3, in_channels=2, dims=3).eval()
+    for size in ((9, 9, 9), (12, 17, 10), (16, 16, 31)):
+        with torch.no_grad():
+            assert model(torch.zeros(1, 2, *size)).shape == (1, 3, *size)
+        sheet = spec_sheet(model.config, (2, *size))
+        assert sheet.output_shape == (3, *size)
+        assert sheet.parameters == sum(weight.numel() for weight in model.parameters())
+
+
+def test_slices_of_a_flat_volume_are_images() -> None:
+    """Kernels that look at their own slice alone make of each slice what the 2-D network makes of it."""
+    settings = {"depth": 8, "width": 4, "num_classes": 3, "norm": "none", "residual_scaling": "skipinit"}
+    torch.manual_seed(0)
+    flat, deep = unet(**settings).eval(), unet(**settings, dims=3).eval()
+    weights = dict(deep.named_parameters())
+    with torch.no_grad():
+        for name, weight in flat.named_parameters():
+            weight.copy_(torch.randn_like(weight) / max(1.0, weight[0].numel() ** 0.5))
+            if weights[name].dim() == 5:
+                weights[name].zero_()[:, :, weights[name].shape[2] // 2] = weight
+            else:
+                weights[name].copy_(weight)
+        image = torch.rand(1, 3, 9, 12)
+        volume = deep(image.unsqueeze(2).expand(-1, -1, 5, -1, -1))
+        torch.testing.assert_close(volume, flat(image).unsqueeze(2).expand_as(volume), atol=1e-5, rtol=1e-4)
+
+
+def test_small_fcn_by_hand_and_its_start() -> None:
+    torch.manual_seed(0)
+    model = fcn(**TINY, num_classes=3)
+    images = torch.rand(2, 3, 11, 14)
+    with torch.no_grad():
+        for name in ("score2", "score1"):
+            layer = getattr(model.decoder, name)
+            assert not layer.weight.any() and not layer.bias.any()  # at first only the deepest stage speaks
+            layer.weight.normal_(), layer.bias.normal_()
+        model = _random_statistics(model)
+        one, two, three = model.features(images.double())
+        hand = _ByHand(model)
+        x = hand.conv("decoder.last", three)
+        x = _repeated(x, 6, 7) + hand.conv("decoder.score2", two)
+        x = _repeated(x, 11, 14) + hand.conv("decoder.score1", one)
+        torch.testing.assert_close(model(images.double()), x)
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("order", ["post", "pre"])
+def test_an_fcn_takes_over_a_classifiers_body(order: str) -> None:
+    torch.manual_seed(0)
+    body = resnet(**TINY, order=order, num_classes=10)
+    model = fcn(body, num_classes=3)
+    images = torch.rand(2, 3, 16, 16)
+    body.eval(), model.eval()
+    with torch.no_grad():
+        for own, given in zip(model.features(images), body.features(images), strict=True):
+            assert torch.equal(own, given)
+    assert model.config.label.startswith("FCN on ") and recognised(_shapes(model)).head == "fcn"
+    with pytest.raises(InvalidSetting, match="does not fit: leave depth, width"):
+        fcn(body, width=8)
 
 
 def test_forms_blocks_and_depths_come_back() -> None:

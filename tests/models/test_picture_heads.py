@@ -60,7 +60,8 @@ def test_a_deep_one_without_norms_begins_near_the_picture_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [rw.edsr(scale=2, **TINY), rw.vdsr(scale=3, **TINY), rw.unet(depth=8, width=4)]
+    "model",
+    [rw.edsr(scale=2, **TINY), rw.vdsr(scale=3, **TINY), rw.unet(depth=8, width=4), rw.fcn(depth=8, width=4)],
 )
 def test_tiles_equal_the_whole_away_from_the_edges(model: rw.ResNet) -> None:
     torch.manual_seed(0)

@@ -172,6 +172,8 @@ def test_inference_bytes(any_variant: ResNetConfig) -> None:
         {"stage_blocks": (1, 1), "head": "unet", "branches_off": ("decoder.layer1.0",)},
         {"stage_blocks": (1, 1), "head": "unet", "stem": "imagenet", "order": "pre"},
         {"stage_blocks": (1, 1), "head": "unet", "stem": "resnet_d", "block": "bottleneck"},
+        {"stage_blocks": (1, 1, 1), "head": "fcn"},
+        {"stage_blocks": (1, 1), "head": "fcn", "stem": "imagenet", "order": "pre"},
     ],
     ids=str,
 )
@@ -196,7 +198,7 @@ def test_receptive_field(settings: dict[str, Any]) -> None:
             places = range(middle - 4, middle + 4) if "decoder" in layer.name else [middle]
             seen = [_rows_seen(outputs[layer.name][0, :, place, middle].sum(), images) for place in places]
             assert max(seen) == layer.receptive_field, layer.name
-    head = 0 if config.head == "unet" else 2
+    head = 2 if config.head == "classifier" else 0
     assert sheet.receptive_field == max(
         layer.receptive_field for layer in sheet.layers[: len(sheet.layers) - head]
     )

@@ -16,6 +16,7 @@ import reswork as rw
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.tasks import Classification, Segmentation, task_for
+from reswork.tasks.segmentation import boundary_counts
 from reswork.training.evaluation import evaluate
 from reswork.training.events import EpochDone, StepDone
 from reswork.training.loop import fit
@@ -88,6 +89,74 @@ def test_metrics_equal_torchmetrics_and_scikit_learn_and_ignored_pixels_count_no
     scribbled = output.clone()
     scribbled.movedim(1, -1)[~valid] = 1e6  # whatever stands in ignored pixels
     assert metered(scribbled, targets).metrics == found.metrics
+
+
+def slow_boundary_f1(answered: np.ndarray, truth: np.ndarray, classes: int, reach: int) -> list[float]:
+    """Of each class by going over all pairs of pixels."""
+
+    def edge(mask: np.ndarray, k: int) -> list[tuple[int, ...]]:
+        found = []
+        for place in np.argwhere(mask == k):
+            for axis in range(mask.ndim):
+                for step in (-1, 1):
+                    other = place.copy()
+                    other[axis] += step
+                    if 0 <= other[axis] < mask.shape[axis] and mask[tuple(other)] not in (k, 255):
+                        found.append(tuple(place))
+        return sorted(set(found))
+
+    def near(some: list, others: list) -> int:
+        return sum(
+            any(max(abs(a - b) for a, b in zip(p, q, strict=True)) <= reach for q in others) for p in some
+        )
+
+    scores = []
+    for k in range(classes):
+        hits, asked, found, true = 0, 0, 0, 0
+        for one, other in zip(answered, truth, strict=True):
+            own, right = edge(one, k), edge(other, k)
+            hits, asked = hits + near(own, right), asked + len(own)
+            found, true = found + near(right, own), true + len(right)
+        if asked + true:
+            precision, recall = hits / max(asked, 1), found / max(true, 1)
+            scores.append(2 * precision * recall / max(precision + recall, 1e-12))
+    return scores
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 9), (2, 5, 6, 7)])
+def test_boundary_f1_equals_a_slow_obvious_computation(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.randint(4, [length // 3 + 1 for length in shape[1:]], generator=generator)
+    for axis in range(coarse.dim()):
+        coarse = coarse.repeat_interleave(3, axis).narrow(axis, 0, shape[1 + axis])
+    targets = coarse.expand(shape).clone().to(torch.uint8)
+    targets[torch.rand(shape, generator=generator) < 0.1] = 255
+    output = logits(targets)
+    answered = torch.where(targets == 255, 255, output.argmax(1)).numpy()
+    dims = len(shape) - 1
+    inputs = torch.zeros(shape[0], 3, *shape[1:], dtype=torch.uint8 if dims == 2 else torch.float32)
+    split = Split(inputs, targets)
+    meter = TASK.meter(Dataset("toy", split, split, NAMES, (0.5,) * 3, (1.0,) * 3, "made up"), CPU)
+    for part, truth in zip(output.split(1), targets.split(1), strict=True):
+        meter.update(part, truth)
+    found = meter.compute().metrics
+    each = slow_boundary_f1(answered, targets.numpy(), 4, reach=1)
+    assert [found[f"boundary/{name}"] for name in NAMES] == pytest.approx(each, abs=1e-12)
+    assert found["boundary_f1"] == pytest.approx(np.mean(each), abs=1e-12) and 0.3 < found["boundary_f1"] < 1
+    assert (
+        metered(
+            logits(masks()) * 0 + F.one_hot(masks().long().clamp(max=3), 4).movedim(-1, 1), masks()
+        ).metrics["boundary_f1"]
+        == 1.0
+    )
+
+
+def test_a_boundary_may_be_off_by_more_in_a_larger_image() -> None:
+    truth = torch.zeros(1, 200, 200, dtype=torch.uint8)
+    truth[:, 100:] = 1
+    for off, share in ((0, 1.0), (2, 1.0), (4, 0.0)):  # 0.75 % of the diagonal are 2 pixels
+        counts = boundary_counts(truth.roll(off, 1).index_fill(1, torch.arange(off), 0), truth, 2)
+        assert (counts[:, 0] / counts[:, 1]).tolist() == pytest.approx([share] * 2)
 
 
 def test_a_class_in_neither_truth_nor_answer_is_left_out_and_one_that_is_only_answered_counts_as_0() -> None:

@@ -8,6 +8,7 @@ import torch
 
 import reswork as rw
 from reswork.training.controls import snapshot_of
+from reswork.widgets.answers_panel import answers_drawn
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.inspector import PAGES, InspectorPanel
@@ -109,3 +110,15 @@ def test_the_run_has_curves_and_tables_of_masks(run) -> None:
         time.sleep(0.1)
     close_tree(view.bar)
     close_tree(view.plots)
+
+
+def test_volumes_are_shown_as_slices_with_answer_and_truth() -> None:
+    data = rw.datasets.solids(train=4, test=3, size=12)
+    model = rw.resnet(rw.config_for(data, width=2))
+    figure, legend = answers_drawn(model, data)
+    assert "Images: 3, masks over each: 2" in figure.layout.meta["summary"] and "rod" in legend
+    shown = DataPanel(data, lambda: None)
+    shown.view.show()
+    assert "picture, mask, picture, mask" in shown.examples.summary
+    assert "mirrored at most" in shown._status.value
+    close_tree(shown.view)
