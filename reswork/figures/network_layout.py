@@ -295,7 +295,7 @@ def _behind_blocks(sheet: "SpecSheet | Outline") -> list["LayerSpec"]:
 
 
 # words that fit into the boxes
-_STEM_KINDS = {"conv": "conv", "pool": "max"}
+_STEM_KINDS = {"conv": "conv", "pool": "max", "upsample": "bicubic"}
 _HEAD_KINDS = {"conv": "conv", "shuffle": "shuffle", "upsample": "up", "linear": "linear", "pool": "mean"}
 _HEAD_WORDS = {"enlarge": "+ bicubic"}  # what the shuffled pixels are added to
 

@@ -50,8 +50,8 @@ def test_stem_shows_what_it_is_made_of(make_sheet):
 
 
 def test_a_head_that_gives_pictures_or_scores_says_what_it_is_made_of(make_sheet):
-    def head(**fields):
-        row = network_layout(make_sheet(depth=8, num_classes=3, **fields)).rows[-1]
+    def head(shape=(3, 32, 32), **fields):
+        row = network_layout(make_sheet(shape, depth=8, num_classes=3, **fields)).rows[-1]
         assert row.boxes[0].left >= -1e-6 and row.boxes[-1].right <= 1 + 1e-6
         return [box.text for box in row.boxes]
 
@@ -59,7 +59,7 @@ def test_a_head_that_gives_pictures_or_scores_says_what_it_is_made_of(make_sheet
     assert head(head="edsr", scale=2, add_input=False) == ["conv", "shuffle", "3×64×64"]
     assert head(head="vdsr", scale=2) == ["conv", "3×64×64"]
     assert head(head="fcn") == ["conv", "conv", "conv", "3×32×32"]
-    assert head(head="fcn", dims=3, in_channels=1, input_shape=(1, 9, 9, 9))[-1] == "3×9×9×9"
+    assert head((1, 9, 9, 9), head="fcn", dims=3, in_channels=1)[-1] == "3×9×9×9"
 
 
 def test_hover_names_shapes_and_costs(make_sheet):
