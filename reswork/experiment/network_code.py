@@ -77,7 +77,7 @@ class _Writer:
             parts.append(self._projection())
         parts += [self._block_class(name, plans) for name, plans in self.kinds.items()]
         if self.decoded:
-            parts += [self._merge()] * bool(self.levels)
+            parts += [self._merge()] if self.levels else []
             parts.append(self._decoder() if self.config.head == "unet" else self._scores())
         return [*parts, self._net(), self._start()]
 

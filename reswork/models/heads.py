@@ -169,7 +169,8 @@ class FCNDecoder(nn.Module):
         x = self.last(x)
         for place in self.places:
             skip = finer.pop()
-            x = getattr(self, f"up{place}")(x, tuple(skip.shape[2:])) + getattr(self, f"score{place}")(skip)
+            x = getattr(self, f"up{place}")(x, tuple(skip.shape[2:]))
+            x = x + getattr(self, f"score{place}")(skip)
         return x if self.up_image is None else self.up_image(x, size)
 
 

@@ -101,7 +101,7 @@ def test_missing_numbers_and_mixed_kinds_are_refused() -> None:
     with pytest.raises(InvalidSetting, match="tokens below 0"):
         tokens = Split(INPUTS["tokens"] - 5, LABELS)
         Dataset("t", tokens, tokens, ("a", "b"), (), (), "Made")
-    with pytest.raises(InvalidSetting, match="only images have a class for each pixel"):
+    with pytest.raises(InvalidSetting, match="only images and volumes have a class for each pixel"):
         Split(INPUTS["signals"], torch.zeros(20, 4, 4, dtype=torch.uint8))
 
 

@@ -145,5 +145,5 @@ def test_volumes_train_are_stored_and_answered_in_tiles(folder) -> None:
     assert whole.shape == (18, 15, 21)
     half = rw.spec_sheet(model.config, (1, 18, 15, 21)).receptive_field // 2
     assert torch.equal(rw.segment(model, volume, data, tile=8, overlap=-(-half // 4) * 4), whole)
-    with pytest.raises(rw.InvalidSetting, match="dims=3"):
+    with pytest.raises(rw.InvalidSetting, match="cannot take volumes"):
         rw.train(rw.unet(in_channels=1, num_classes=4), data, rw.Recipe(steps=1, **FIXED)).wait(300)
