@@ -284,7 +284,8 @@ def solids(train: int = 120, test: int = 40, size: int = 24, seed: int = 0) -> D
             _solid(random.permutation(len(SOLIDS)), 1 + index % MOST_SOLIDS, size, random)
             for index in range(count)
         ]
-        splits[field] = Split(*(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True)))
+        inputs, masks = (torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
+        splits[field] = Split(inputs, masks)
     return assembled("solids", splits["train"], splits["test"], ("ground", *SOLIDS), "Drawn by reswork")
 
 

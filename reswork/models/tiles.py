@@ -51,8 +51,8 @@ def in_tiles(model: Network, images: Tensor | np.ndarray, *, tile: int = 256, ov
         scale = _scale(seen, found)
         if whole is None:
             whole = found.new_empty((*found.shape[:2], *(scale * length for length in size)))
-        inner = ([each - low for each, low in zip(ends, first, strict=True)] for ends in (begin, end))
-        whole[_within(begin, end, scale)] = found[_within(*inner, scale)]
+        low, high = ([each - at for each, at in zip(ends, first, strict=True)] for ends in (begin, end))
+        whole[_within(begin, end, scale)] = found[_within(low, high, scale)]
     assert whole is not None  # no image is empty
     return whole
 

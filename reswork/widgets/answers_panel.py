@@ -120,8 +120,8 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
         return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles, maps=maps), ""
     if isinstance(answers, MaskAnswers):
         images, slices = shown_slices(split.inputs.cpu(), split.masks.cpu())
-        rows = np.arange(len(split))
-        masks = [answers.masks[rows, slices], split.masks.cpu().numpy()[rows, slices]]
+        chosen = (np.arange(len(split)), slices.numpy())
+        masks = [answers.masks[chosen], split.masks.cpu().numpy()[chosen]]
         return figures.mask_overlays(images.numpy(), masks, ["answer", "truth"], data.classes), legend_html(
             data.classes
         )

@@ -276,14 +276,14 @@ def _examples(data: Dataset) -> Any:
         if data.target_kind == "labels":
             titles = [data.classes[label] for label in split.labels.tolist()]
         return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles)
-    if data.input_kind not in ("images", "volumes"):
+    if data.input_kind != "images" and (data.input_kind, data.target_kind) != ("volumes", "masks"):
         return None
     if data.target_kind == "masks":
-        images, masks = (part[: EXAMPLES // 2].cpu() for part in (data.train.inputs, data.train.masks))
+        shown, classes = (part[: EXAMPLES // 2].cpu() for part in (data.train.inputs, data.train.masks))
         if data.input_kind == "volumes":
-            images, slices = shown_slices(images, masks)
-            masks = masks[torch.arange(len(masks)), slices]
-        images, masks = images.numpy(), masks.numpy()
+            shown, slices = shown_slices(shown, classes)
+            classes = classes[torch.arange(len(classes)), slices]
+        images, masks = shown.numpy(), classes.numpy()
         pairs = np.stack([in_colour(images), figures.under_masks(images, masks)], axis=1)  # (N, 2, 3, H, W)
         titles = ["picture", "mask"] * len(images)
         return figures.image_grid(pairs.reshape(-1, *pairs.shape[2:]), titles, title="Training pictures")
