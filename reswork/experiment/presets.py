@@ -174,7 +174,18 @@ MASKS = Preset(
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
-    for preset in (QUICK_LOOK, PAPERS, FAST, FINE_TUNING, MASKS, PHOTOGRAPHS, SIGNALS, NEXT_STEPS, TABLES, TEXTS)
+    for preset in (
+        QUICK_LOOK,
+        PAPERS,
+        FAST,
+        FINE_TUNING,
+        MASKS,
+        PHOTOGRAPHS,
+        SIGNALS,
+        NEXT_STEPS,
+        TABLES,
+        TEXTS,
+    )
 }
 
 

@@ -15,7 +15,9 @@ from reswork.models.config import ResNetConfig
 from reswork.store import AnyRun
 from reswork.tasks import CLASSIFICATION, config_for, task_for
 
-_ONE: dict[InputKind, str] = {"images": "picture", "signals": "signal", "tables": "row", "tokens": "text"}
+_ONE: dict[InputKind, str] = {
+    "images": "picture", "volumes": "volume", "signals": "signal", "tables": "row", "tokens": "text",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,11 @@ def world_of(subject: Dataset | AnyRun) -> World:
 def _inputs_of(run: AnyRun) -> InputKind:
     config = run.config
     if config is not None:
-        kinds: dict[int, InputKind] = {0: "tables", 1: "signals"}
+        kinds: dict[int, InputKind] = {0: "tables", 1: "signals", 3: "volumes"}
         return "tokens" if config.vocabulary is not None else kinds.get(config.dims, "images")
     if run.is_live:
         return run.data.input_kind
-    axes: dict[int, InputKind] = {1: "tables", 2: "signals"}
+    axes: dict[int, InputKind] = {1: "tables", 2: "signals", 4: "volumes"}
     return axes.get(len(run.input_shape), "images")
 
 
@@ -205,7 +207,26 @@ WORLDS: tuple[World, ...] = (
         own="A folder in which images/ and masks/ lie, of pictures and of masks with the same names, or a zip of it.",
         read=_with_masks,
         asks=("size", "cache"),
-        baseline="the same U-Net without shortcuts",
+        baseline="a threshold, the colour of a pixel; the same U-Net without shortcuts",
+        network={"depth": 14, "width": 8},
+        presets=("masks", "quick look", "paper's", "fast", "fine-tuning"),
+        panels=("film", "inspector", "debug", "simple methods"),
+    ),
+    World(
+        "volumes",
+        "Volumes: a class for each point",
+        "A volume goes in slice upon slice, as of a scanner; what each of its points belongs to comes out.",
+        inputs="volumes",
+        tasks=("segmentation", CLASSIFICATION),
+        data={"Solids: drawn": "solids"},
+        own="An npz with images and masks, slices by rows by columns each, or a folder of npz files, each with one "
+        "image and its mask.",
+        read=datasets.volumes,
+        asks=("size", "classes"),
+        baseline="a threshold",
+        network={"width": 8},
+        presets=("masks",),
+        panels=("answers", "simple methods"),
     ),
     World(
         "restoration",
@@ -224,6 +245,7 @@ WORLDS: tuple[World, ...] = (
         baseline="bicubic interpolation",
         network={"depth": 14, "width": 20},
         presets=("photographs",),
+        panels=("film", "inspector", "debug", "simple methods"),
     ),
     World(
         "signals",

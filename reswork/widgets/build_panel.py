@@ -11,7 +11,7 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import PICTURE_HEADS
+from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.by_code import ByCode
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
@@ -39,13 +39,16 @@ _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
     "head": "edsr",
+    "decoder": "unet",
     "exact_depth": None,
 }
+_NOT_OF_CONFIG = ("exact_depth", "decoder")
 _OF_PICTURES = ("head", "add_input")  # settings of networks that give a picture, alone
 _NOT_FOR: dict[int, tuple[str, ...]] = {  # settings that networks of so many axes do not have
     0: ("form", "block", "shortcut", "order", "widen_factor", "groups", "bottleneck_width", "residual_scaling",
         "zero_init_last_norm", "stem", "squeeze_excitation", "stage_blocks"),
     1: ("squeeze_excitation",),
+    3: ("squeeze_excitation",),
 }  # fmt: skip
 
 
@@ -94,8 +97,8 @@ class BuildPanel:
             "Switch off single shortcuts or branches": self._section("shortcuts_off", "branches_off"),
         })  # fmt: skip
         left = w.VBox(
-            [self.family, *self.form.views("head", "form", "depth", "residual", "add_input", "block", "shortcut",
-                                           "order", "widen_factor"), more]
+            [self.family, *self.form.views("decoder", "head", "form", "depth", "residual", "add_input", "block",
+                                           "shortcut", "order", "widen_factor"), more]
         )  # fmt: skip
         return [left, w.VBox([self._sums, self.drawing, self._block, self.cost])]
 
@@ -131,6 +134,7 @@ class BuildPanel:
         self._input_shape, self._one = input_shape, one
         self._from_data = {name: value for name, value in fields.items() if name in _FROM_DATA}
         absent = _NOT_FOR.get(self._dims, ()) + (() if self._gives_picture else _OF_PICTURES)
+        absent += () if self._gives_masks else ("decoder",)
         for name, field in self.form.fields.items():
             field.fits = name not in absent
         if begin is None:
@@ -152,9 +156,14 @@ class BuildPanel:
     def _gives_picture(self) -> bool:
         return self._from_data.get("head") in PICTURE_HEADS
 
+    @property
+    def _gives_masks(self) -> bool:
+        return self._from_data.get("head") in MASK_HEADS
+
     def _settings_of(self, config: ResNetConfig) -> dict[str, Any]:
         """The form's values for a network."""
-        settings = {name: getattr(config, name) for name in _DEFAULTS if name != "exact_depth"}
+        settings = {name: getattr(config, name) for name in _DEFAULTS if name not in _NOT_OF_CONFIG}
+        settings["decoder"] = config.head if config.head in MASK_HEADS else _DEFAULTS["decoder"]
         if config.head not in PICTURE_HEADS:
             settings["head"] = _DEFAULTS["head"]
         form = config.resolved().form
@@ -194,6 +203,9 @@ class BuildPanel:
         if not self._gives_picture:
             for name in _OF_PICTURES:
                 del settings[name]
+        decoder = settings.pop("decoder")
+        if self._gives_masks:
+            settings["head"] = decoder
         return ResNetConfig(**(self._from_data | settings))
 
     def _update(self) -> None:
@@ -255,6 +267,8 @@ def _fields() -> dict[str, Field]:
     number: dict[str, Any] = {"read": number_or_none, "write": text_of}
     names: dict[str, Any] = {"read": listed, "write": ", ".join}
     return {
+        "decoder": menu_field("Head", "What stands behind the stages and answers for each pixel.",
+                              ("U-Net: a decoder by depth", "unet"), ("FCN: a score of each stage", "fcn")),
         "head": menu_field("Stages", "Where the stages stand: before the picture is made larger, or behind it, which "
                            "costs as many times more as there are more pixels.",
                            ("at the small size: EDSR", "edsr"), ("at the large size: VDSR", "vdsr")),

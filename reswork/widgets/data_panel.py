@@ -227,7 +227,7 @@ class DataPanel:
             else f"<b>Augmentation</b>: each training {self.world.one} is changed a little each time it is used."
         )
         for name, field in self.form.fields.items():
-            field.fits = kind == "images" or (kind == "signals" and name != "flip")
+            field.fits = kind == "images" or (kind == "volumes") == (name == "flip")
         self.load.disabled = self._is_reading
 
 

@@ -11,6 +11,7 @@ from reswork.experiment.worlds import WORLDS, world_named, world_of
 QUICK = {
     "classification": rw.datasets.digits,
     "segmentation": lambda: rw.datasets.scenes(train=4, test=2, size=32),
+    "volumes": lambda: rw.datasets.solids(train=4, test=2, size=12),
     "restoration": lambda: rw.datasets.photographs(patches=4, patch=16),
     "signals": lambda: rw.worlds()["signals"].load("pulses"),
     "tables": lambda: rw.worlds()["tables"].load(),

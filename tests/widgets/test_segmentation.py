@@ -91,13 +91,13 @@ def test_the_form_builds_a_u_net_for_masks_and_the_data_panel_shows_them(data) -
     build.set_input(data.input_shape, head)
     assert build.config is not None and build.config.head == "unet" and build.config.num_classes == 7
     build.view.show()
-    assert build.head.layout.display is None
-    build.head.value = build.head.options[1]
+    build.form.set(decoder="fcn")
+    build.form.renew()
     assert build.config.head == "fcn" and build.config.label.startswith("FCN on ")
     build.set_config(rw.ResNetConfig(depth=14, head="unet"))
-    assert build.head.value == build.head.options[0] and build.config.label == "U-Net on ResNet-14"
+    assert build.form.values["decoder"] == "unet" and build.config.label == "U-Net on ResNet-14"
     build.set_input((1, 8, 8), {"in_channels": 1, "num_classes": 10, "head": "classifier"})
-    assert build.head.layout.display == "none" and build.config.head == "classifier"
+    assert not build.form.fields["decoder"].fits and build.config.head == "classifier"
     shown = DataPanel(data, lambda: None)
     shown.view.show()
     assert "picture, mask, picture, mask" in shown.examples.summary
@@ -128,5 +128,5 @@ def test_volumes_are_shown_as_slices_with_answer_and_truth() -> None:
     shown = DataPanel(data, lambda: None)
     shown.view.show()
     assert "picture, mask, picture, mask" in shown.examples.summary
-    assert "mirrored at most" in shown._status.value
+    assert [name for name, field in shown.form.fields.items() if field.fits] == ["flip"]
     close_tree(shown.view)
