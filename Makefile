@@ -12,7 +12,7 @@ FRONT_ENDS := $(VENV)/front-ends
 DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check docs bench notebooks gallery test-kernels test-frontends clean
+.PHONY: help lab test check docs bench test-server notebooks gallery test-kernels test-frontends clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -39,6 +39,10 @@ docs: $(VENV)/.stamp-dev  ## build the reference of all public names from the do
 
 bench: $(VENV)/.stamp-bench  ## compare the speed with other libraries (tens of minutes)
 	$(PY) -m benchmarks $(ARGS)
+
+test-server: $(VENV)/.stamp-dev  ## 300 hostile requests, and a server under load whose engine is killed (minutes)
+	$(PY) -m benchmarks hostile $(ARGS)
+	$(PY) -m benchmarks serve $(ARGS)
 
 notebooks: $(VENV)/.stamp-dev  ## run every notebook from top to bottom in a fresh kernel
 	$(BIN)/jupyter execute $(ARGS) notebooks/*.ipynb

@@ -32,6 +32,8 @@ MODULES = {
     "planted": "planted_findings",
     "file": "images_in_file",
     "serve": "serving",
+    "hostile": "hostile_requests",
+    "plans": "plans",
 }
 
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from reswork.models.network import ResNet, edsr, fcn, resnet, unet, vdsr
     from reswork.models.sheet import spec_sheet
     from reswork.models.tiles import in_tiles
+    from reswork.planning.plan import Plan, plan
+    from reswork.planning.prices import Prices, prices
+    from reswork.planning.returns import Returns, returns
     from reswork.reporting.report import Report, report
     from reswork.shipping.artefact import Artefact, open_artefact
     from reswork.shipping.check import check_artefact
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from reswork.widgets.debug_view import debug
     from reswork.widgets.microscope_view import microscope
     from reswork.widgets.operate_view import operate
+    from reswork.widgets.returns_view import returns_view
     from reswork.widgets.steps_view import forgetting_view, worth_view
 
 __version__ = "0.1.0"
@@ -75,11 +79,14 @@ __all__ = [
     "InvalidSetting",
     "LiveRun",
     "Moments",
+    "Plan",
+    "Prices",
     "ProcessRun",
     "Recipe",
     "Report",
     "ResNet",
     "ResNetConfig",
+    "Returns",
     "Run",
     "RunState",
     "SavedRun",
@@ -122,7 +129,9 @@ __all__ = [
     "open_artefact",
     "open_checkpoint",
     "operate",
+    "plan",
     "presets",
+    "prices",
     "probes",
     "recorders",
     "relatives",
@@ -131,6 +140,8 @@ __all__ = [
     "restoration_scores",
     "restore",
     "results",
+    "returns",
+    "returns_view",
     "runs",
     "seed_groups",
     "segment",
@@ -172,11 +183,14 @@ _HOMES = {
     "InvalidSetting": "reswork.errors",
     "LiveRun": "reswork.training.live_run",
     "Moments": "reswork.store.moments",
+    "Plan": "reswork.planning.plan",
+    "Prices": "reswork.planning.prices",
     "ProcessRun": "reswork.experiment.processes",
     "Recipe": "reswork.training.recipe",
     "Report": "reswork.reporting.report",
     "ResNet": "reswork.models.network",
     "ResNetConfig": "reswork.models.config",
+    "Returns": "reswork.planning.returns",
     "Run": "reswork.training.run",
     "RunState": "reswork.training.run",
     "SavedRun": "reswork.store.saved_run",
@@ -217,6 +231,8 @@ _HOMES = {
     "open_checkpoint": "reswork.store.checkpoint",
     "debug": "reswork.widgets.debug_view",
     "divergence": "reswork.experiment.divergence",
+    "plan": "reswork.planning.plan",
+    "prices": "reswork.planning.prices",
     "relatives": "reswork.experiment.branching",
     "report": "reswork.reporting.report",
     "resnet": "reswork.models.network",
@@ -237,6 +253,8 @@ _HOMES = {
     "why": "reswork.causes.why",
     "worlds": "reswork.experiment.worlds",
     "worth_view": "reswork.widgets.steps_view",
+    "returns": "reswork.planning.returns",
+    "returns_view": "reswork.widgets.returns_view",
 }
 
 

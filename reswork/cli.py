@@ -1,4 +1,4 @@
-"""The command line: ``reswork lab | worlds | train | runs | report | export | check | serve | answer | cache`` ..."""
+"""The command line: ``reswork lab | worlds | plan | train | runs | report | export | check | serve | answer`` ..."""
 
 import argparse
 import signal
@@ -12,6 +12,7 @@ from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from reswork.datasets.dataset import Dataset
+    from reswork.models.config import ResNetConfig
     from reswork.training.live_run import LiveRun
     from reswork.training.ranks import Ranks
     from reswork.training.recipe import Recipe
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _doctor(chosen)
         if chosen.command == "report":
             return _report(chosen)
+        if chosen.command == "plan":
+            return _plan(chosen)
         if chosen.command == "export":
             return _export(chosen)
         if chosen.command == "check":
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Open JupyterLab on the start notebook; other arguments go to it, such as --no-browser.",
     )
     commands.add_parser("worlds", help="list what a network can be trained for, with data sets and recipes")
+    _add_plan(commands.add_parser("plan", help="what a training will cost: time, memory, energy, money"))
     _add_train(commands.add_parser("train", help="train a network and write its run"))
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
     _add_report(
@@ -162,7 +166,15 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="of a request (10)")
 
 
-def _add_train(parser: argparse.ArgumentParser) -> None:
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    _add_training(parser)
+    parser.add_argument("--prices", metavar="FILE", help="a table of prices, as rw.prices().save writes it")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of steps that are measured (3)")
+    parser.add_argument("--csv", metavar="FILE", help="write the table (.csv)")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """What is trained on what, and how."""
     parser.add_argument(
         "--data", help="name of a data set, or a path, of a folder, zip, npz, CSV or .ts file (fashion)"
     )
@@ -228,6 +240,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument("--device", help="auto, cpu, cuda, mps ...")
     recipe.add_argument("--precision", help="auto, fp32, bf16 or fp16")
     recipe.add_argument("--compile", help="auto, on or off")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_training(parser)
     place = parser.add_argument_group("where the run is written")
     place.add_argument("--name", help="of the run's folder")
     place.add_argument("--directory", help="a folder for this run alone")
@@ -285,11 +301,7 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     world = world_of(data)
     if chosen.source is not None:
         return _fine_tuned(chosen, data, _recipe(chosen, "fine-tuning", data)), chosen.data or ""
-    recipe = _recipe(chosen, world.presets[0], data)
-    told = {"depth": chosen.depth, "width": chosen.width}
-    config = world.config(
-        data, residual=not chosen.plain, **{name: value for name, value in told.items() if value is not None}
-    )
+    config, recipe = _config(chosen, data), _recipe(chosen, world.presets[0], data)
     sheet = spec_sheet(config, data.input_shape)
     one = world.unit.removesuffix("s")
     print(
@@ -299,6 +311,31 @@ def _new_or_resumed(chosen: argparse.Namespace) -> tuple["Run", str]:
     _tell_data(data)
     run = train(resnet(config), data, recipe, directory=chosen.directory, name=chosen.name, start=False)
     return cast("Run", run), chosen.data or ""  # the engine is a thread
+
+
+def _config(chosen: argparse.Namespace, data: "Dataset") -> "ResNetConfig":
+    """The network that is asked for, of the world of the data."""
+    from reswork.experiment.worlds import world_of
+
+    told = {"depth": chosen.depth, "width": chosen.width}
+    given = {name: value for name, value in told.items() if value is not None}
+    return world_of(data).config(data, residual=not chosen.plain, **given)
+
+
+def _plan(chosen: argparse.Namespace) -> int:
+    from reswork.environment.report import plain
+    from reswork.experiment.worlds import world_of
+    from reswork.planning.plan import plan
+
+    if chosen.source is not None:
+        raise InvalidSetting("source", "--from is for reswork train: a plan is for new networks")
+    data = _loaded(chosen.data or "", _how(chosen))
+    recipe = _recipe(chosen, world_of(data).presets[0], data)
+    made = plan(_config(chosen, data), data, recipe, prices=chosen.prices, seconds=chosen.seconds)
+    print(*map(plain, str(made).splitlines()), sep="\n")
+    if chosen.csv:
+        print(plain(f"written: {made.save(chosen.csv)}"))
+    return 0
 
 
 def _fine_tuned(chosen: argparse.Namespace, data: "Dataset", recipe: "Recipe") -> "Run":

@@ -37,6 +37,7 @@ from reswork.figures.restored import restored_pictures
 from reswork.figures.robustness import robustness
 from reswork.figures.run_tree import run_tree
 from reswork.figures.separability import linear_probe
+from reswork.figures.serving import server_drift, server_load, server_times
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
 from reswork.figures.slices import slices
@@ -94,6 +95,9 @@ __all__ = [
     "robustness",
     "run_tree",
     "schedule",
+    "server_drift",
+    "server_load",
+    "server_times",
     "shortcut_attributions",
     "signal_answers",
     "slices",

@@ -20,6 +20,7 @@ from reswork.results.robustness import Robustness
 from reswork.results.run_tree import RunNode, family
 from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.seed_comparison import SeedComparison
+from reswork.results.serving import ServerLoad, ServerState
 from reswork.results.slices import Slice, Slices
 from reswork.results.study import Compared, Line, Verdict
 from reswork.results.transfer import Forgetting, Worth
@@ -69,6 +70,8 @@ __all__ = [
     "Robustness",
     "RunNode",
     "SeedComparison",
+    "ServerLoad",
+    "ServerState",
     "ShortcutShares",
     "Similarity",
     "Slice",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
-from reswork.datasets.decoder import Decoder
+from reswork.datasets.decoder import Decoder, Picture
 from reswork.errors import InvalidSetting
 from reswork.shipping.engines import Engine, Format, check_format, open_engine
 from reswork.store.atomic_files import open_regular, read_json
@@ -132,6 +132,28 @@ class Artefact:
         )
         found.name = self.folder.name
         return found
+
+    def ask(
+        self, pictures: Picture | Sequence[Picture], top: int = 3, threads: int | None = None
+    ) -> list[dict[str, Any]]:
+        """What it says about pictures, in this process; a server with the same engine says the same to the last bit.
+
+        Args:
+            pictures: one or several, each a path or the bytes of a file.
+            top: classes to be named.
+            threads: of the engine; None: as many as torch takes here.
+
+        Returns:
+            For each picture what `Server.ask` gives.
+
+        Raises:
+            InvalidSetting: no picture that can be read.
+        """
+        from reswork.shipping.answering import said
+        from reswork.tasks import task_of_kind
+
+        output = self.open(threads)(self.decoder.inputs(pictures).numpy())
+        return said(self.classes, task_of_kind(str(self.facts["task"])), output, top)[0]
 
     def inputs(self, pixels: np.ndarray) -> np.ndarray:
         """What it takes in for (N, C, H, W) uint8: float32, normalised."""

@@ -1,5 +1,6 @@
 """`check_artefact`: whether an exported folder is still what was exported, and still answers as it did."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from reswork.errors import InvalidSetting
 from reswork.shipping.artefact import EXAMPLES, FACTS, PICTURES, Artefact, open_artefact
+from reswork.shipping.engines import Engine, open_engine
 from reswork.shipping.proof import COARSE, TOLERANCE, Proof, compare
 
 
@@ -48,7 +50,12 @@ class ArtefactCheck:
         )
 
 
-def check_artefact(folder: str | Path | Artefact, *, threads: int | None = None) -> ArtefactCheck:
+def check_artefact(
+    folder: str | Path | Artefact,
+    *,
+    threads: int | None = None,
+    opens: Callable[[Path, int | None], Engine] = open_engine,
+) -> ArtefactCheck:
     """Compare every file with its hash, and the answers for the kept examples with those that were kept.
 
     A hash tells damage and change, not who made the folder: somebody who changes a file can change its hash, too.
@@ -56,6 +63,7 @@ def check_artefact(folder: str | Path | Artefact, *, threads: int | None = None)
     Args:
         folder: that `reswork.export` wrote.
         threads: for the engine; None: as many as torch takes here.
+        opens: gives the engine for a model's file, once the file is known to be what was exported.
 
     Returns:
         What was found; ``.holds`` in one word, and the files that changed in ``.changed``.
@@ -73,7 +81,7 @@ def check_artefact(folder: str | Path | Artefact, *, threads: int | None = None)
         examples = found.examples
         coarse = found.facts["precision"] == "int8"
         proof = compare(
-            found.open(threads),
+            opens(found.path, threads),
             found.inputs(examples.pixels),
             examples.outputs,
             COARSE if coarse else TOLERANCE,

@@ -18,6 +18,7 @@ from reswork.datasets.augmentation import normalise
 from reswork.errors import InvalidSetting
 from reswork.probes.inputs import answer
 from reswork.reporting.slices import wilson
+from reswork.results.answers import ClassAnswers, MaskAnswers
 from reswork.shipping.artefact import (
     CARD,
     EXAMPLE,
@@ -33,6 +34,7 @@ from reswork.shipping.artefact import (
 )
 from reswork.shipping.card import by_class, card_text
 from reswork.shipping.check import check_artefact, picture_name
+from reswork.shipping.drift import WINDOW, reference, traits
 from reswork.shipping.engines import FILES, Engine, Format, check_format, open_engine, require
 from reswork.shipping.example import example_script
 from reswork.shipping.formats import OPSET, check_opset, write_model
@@ -139,7 +141,7 @@ def _write(
         first = torch.from_numpy(inputs_of(decoder, data.test.images[:2].cpu().numpy()).repeat(2, 0))[:2]
         task.check_output(network, task.call(partial(answer, network), first), data)
     known = write_model(network, first, made / file, format, opset)
-    evaluation, outputs = _judged(subject, network)
+    evaluation, outputs, sure = _judged(subject, network)
     proved = data.test.images[:_PROVED_ON].cpu().numpy()
     proof = compare(open_engine(made / file), inputs_of(decoder, proved), outputs)
     if not proof.holds:
@@ -154,7 +156,7 @@ def _write(
         single, said = evaluation, _coarsened(made / file, subject, calibration)
         engine = open_engine(made / file)
         answered = _Answering(engine)
-        evaluation, others = _judged(subject, answered)
+        evaluation, others, sure = _judged(subject, answered)
         known["told"] += ", in whole numbers of 8 bits"
         sentence = (
             f"{(others.argmax(1) != outputs.argmax(1)).mean():.2%} of the answers to {len(proved):,} test images are "
@@ -203,6 +205,7 @@ def _write(
         },
         "interval": _interval(evaluation.metrics[headline], len(data.test)) if counted else None,
         "by_class": by_class(evaluation, data.classes),
+        "reference": _reference(subject, sure),
         "limits": list(limits),
         "licence": licence,
         "proof": {**_told(proof, len(pixels)), "sentence": sentence},
@@ -251,10 +254,21 @@ def _change(subject: Subject, before: Any, after: Any) -> str:
     return f"{metric.label} {new} instead of {old}"
 
 
-def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray]:
-    """What the test split says about a network, and its outputs for the first images."""
+def _reference(subject: Subject, sure: np.ndarray) -> dict[str, Any]:
+    """What a server compares with: training images, and how sure answers are on test images.
+
+    On training images a network is surer than it will ever be again, which would look like drift.
+    """
+    train = subject.data.train
+    pixels = subject.data.subset(train=min(WINDOW, len(train))).train.images.cpu().numpy()
+    found = {name: reference(values) for name, values in traits(pixels).items()}
+    return {**found, "confidence": reference(sure)}
+
+
+def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray, np.ndarray]:
+    """What the test split says about a network, its outputs for the first images, and how sure each answer is."""
     data, task = subject.data, subject.task
-    meter, outputs, count = task.meter(data, torch.device("cpu")), [], 0
+    meter, outputs, sure, count = task.meter(data, torch.device("cpu")), [], [], 0
     with torch.no_grad():
         for images, targets in zip(
             data.test.images.split(_BATCH), data.test.targets.split(_BATCH), strict=True
@@ -262,10 +276,13 @@ def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray]:
             inputs = normalise(images.cpu(), data.mean, data.std)
             output = task.call(network, inputs)
             meter.update(output, targets.cpu())
+            answers = task.answers(output)
+            assert isinstance(answers, ClassAnswers | MaskAnswers)  # of the tasks that are shipped
+            sure.append(answers.sure)
             if count < _PROVED_ON:
                 outputs.append(output[: _PROVED_ON - count].float().numpy())
                 count += len(outputs[-1])
-    return meter.compute(), np.concatenate(outputs)
+    return meter.compute(), np.concatenate(outputs), np.concatenate(sure)
 
 
 def _interval(share: float, count: int) -> list[float]:

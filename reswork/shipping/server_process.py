@@ -15,7 +15,6 @@ import torch
 import uvicorn
 
 from reswork.errors import InvalidSetting
-from reswork.shipping.artefact import open_artefact
 from reswork.shipping.server_settings import TOKEN, Limits, ServerSettings
 from reswork.shipping.service import Service
 
@@ -33,8 +32,7 @@ def run_server(settings: ServerSettings, token: str | None) -> int:
     listening = _listening(settings.host, settings.port)
     with listening:
         threads = settings.threads or torch.get_num_threads()
-        if open_artefact(settings.folder).format != "torch":
-            torch.set_num_threads(1)  # it only reads pictures; its threads would disturb the engine's
+        torch.set_num_threads(1)  # this process only reads pictures; its threads would disturb the engine's
         service = Service(
             Path(settings.folder),
             settings.limits,

@@ -4,10 +4,11 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from starlette.requests import ClientDisconnect
 
 from reswork.datasets.decoding import Unreadable, reason_of
 from reswork.errors import InvalidSetting
-from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.results.answers import ClassAnswers
+from reswork.shipping.answering import MOST_GRID, covered, drops, said
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.batcher import Batcher
 from reswork.shipping.check import check_artefact
+from reswork.shipping.drift import Drift, traits
+from reswork.shipping.engine_process import EngineDied, EngineProcess
 from reswork.shipping.engines import Engine
 from reswork.shipping.requests import Refused, check_picture, pictures_of
 from reswork.shipping.server_settings import Limits
@@ -40,57 +44,58 @@ _FORMS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Served:
-    """An artefact with its engine, checked and warm."""
+    """An artefact with its engine, checked and warm.
+
+    Attributes:
+        users: requests that it is answering.
+    """
 
     artefact: Artefact
+    process: EngineProcess
     engine: Engine
     task: Task
+    drift: Drift
+    users: int = 0
 
     @classmethod
-    def checked(cls, folder: Path, threads: int | None) -> "_Served":
+    def checked(cls, folder: Path, threads: int | None, restarted: Callable[[], None]) -> "_Served":
         """Open a folder.
 
         Raises:
             InvalidSetting: it is no longer what was exported, or answers otherwise.
         """
-        artefact = open_artefact(folder)
-        found = check_artefact(artefact, threads=threads)
-        if not found.holds:
-            raise InvalidSetting(
-                "folder",
-                f"{str(folder)!r} is not as it was exported and is not served: {'; '.join(found.sentences)}",
-            )
-        engine = artefact.open(threads)
-        engine(np.zeros((1, *artefact.decoder.shape), np.float32))
-        return cls(artefact, engine, task_of_kind(str(artefact.facts["task"])))
+        artefact, begun = open_artefact(folder), list[EngineProcess]()
 
-    def inputs(self, data: bytes) -> np.ndarray:
-        """(1, C, H, W) float32 of one picture's file."""
-        return self.artefact.inputs(self.artefact.decoder.pixels(data)[None])
+        def opens(path: Path, threads: int | None) -> Engine:
+            begun.append(EngineProcess(path, threads, restarted))
+            return begun[-1].engine
 
-    def answers(self, output: np.ndarray, top: int) -> tuple[list[dict[str, Any]], list[float]]:
-        """For each image what is said about it, and how sure that is."""
-        classes, found = self.artefact.classes, self.task.answers(torch.from_numpy(output))
-        if isinstance(found, ClassAnswers):
-            said = []
-            for row in found.probabilities:
-                best = np.argsort(-row, kind="stable")[:top]
-                said.append(
-                    {
-                        "top": [{"class": classes[k], "probability": float(row[k])} for k in best],
-                        "probabilities": [float(each) for each in row],
-                    }
+        try:
+            found = check_artefact(artefact, threads=threads, opens=opens)
+            if not found.holds:
+                raise InvalidSetting(
+                    "folder",
+                    f"{str(folder)!r} is not as it was exported and is not served: {'; '.join(found.sentences)}",
                 )
-            return said, [float(each) for each in found.sure]
-        assert isinstance(found, MaskAnswers)  # nothing else is exported
-        shares = [np.bincount(mask.reshape(-1), minlength=len(classes)) / mask.size for mask in found.masks]
-        said = [
-            {"shares": {classes[k]: float(row[k]) for k in np.argsort(-row, kind="stable")[:top] if row[k]}}
-            for row in shares
-        ]
-        return said, [float(each) for each in found.sure]
+            (process,) = begun
+            process.engine(np.zeros((1, *artefact.decoder.shape), np.float32))
+            task, drift = (
+                task_of_kind(str(artefact.facts["task"])),
+                Drift(artefact.facts.get("reference", {})),
+            )
+        except BaseException:
+            for each in begun:
+                each.close()
+            raise
+        return cls(artefact, process, process.engine, task, drift)
+
+
+def _error(artefact: Artefact) -> float:
+    """Share of the test images that it answers wrong; NaN where that is not known."""
+    right = artefact.facts["metrics"].get("top1")
+    return float("nan") if right is None else 1 - float(right)
 
 
 class _Metrics:
@@ -118,6 +123,22 @@ class _Metrics:
             buckets=[k / 10 for k in range(1, 11)],
             **made,
         )
+        self.restarts = Counter("reswork_engine_restarts", "Engines that died and were started again", **made)
+        drift = Gauge(
+            "reswork_drift",
+            "Population stability index of the latest 1,000 images against those it was trained and judged on",
+            ["of"],
+            **made,
+        )
+        chance = Gauge("reswork_drift_by_chance", "What it stays below in 95 of 100 cases", ["of"], **made)
+        for name in ("brightness", "contrast", "confidence"):
+            drift.labels(name).set_function(partial(service.drift, name))
+            chance.labels(name).set_function(partial(service.drift, name, by_chance=True))
+        errors = Gauge(
+            "reswork_test_error", "Share of the test images that is answered wrong", ["version"], **made
+        )
+        errors.labels("now").set_function(lambda: service.errors[0])
+        errors.labels("before").set_function(lambda: service.errors[1])
         Gauge("reswork_queue", "Images that wait or are being answered", **made).set_function(
             lambda: service.waiting
         )
@@ -147,12 +168,14 @@ class Service:
     ) -> None:  # fmt: skip
         self.limits, self.waiting, self.stopping = limits or Limits(), 0, False
         self._token, self._threads = token, threads
-        self._served = _Served.checked(folder, threads)
         self._folder = folder
-        self._reloading = asyncio.Lock()
         self._metrics = _Metrics(self)
+        self._served = _Served.checked(folder, threads, self._metrics.restarts.inc)
+        self._before: Artefact | None = None
+        self._reloading = asyncio.Lock()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="reswork-engine")
         self._decoding = ThreadPoolExecutor(2, thread_name_prefix="reswork-decode")
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="reswork-load")
         self._batcher = Batcher(most_batch, self._computing, self._metrics.batch.observe)
         self.app = self._app()
 
@@ -160,6 +183,21 @@ class Service:
     def version(self) -> str:
         """Of the artefact that answers now."""
         return self._served.artefact.version
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """Shares of the test images that this version and the one before answer wrong; NaN where that is not known.
+
+        The one before counts only where it was judged on the same images.
+        """
+        before, now = self._before, self._served.artefact
+        same = before is not None and before.facts["data"]["hash"] == now.facts["data"]["hash"]
+        return _error(now), _error(before) if before is not None and same else float("nan")
+
+    def drift(self, name: str, *, by_chance: bool = False) -> float:
+        """How far the latest images are from what is usual; NaN where that is not known."""
+        found = self._served.drift
+        return found.chance(name) if by_chance else found.index(name)
 
     async def reload(self, folder: Path | None = None) -> str:
         """Take another artefact once it is open, checked and warm; what came before is answered by the old one.
@@ -177,41 +215,68 @@ class Service:
             place = folder or self._folder
             try:
                 served = await asyncio.get_running_loop().run_in_executor(
-                    self._decoding, _Served.checked, place, self._threads
+                    self._loading, _Served.checked, place, self._threads, self._metrics.restarts.inc
                 )
             except InvalidSetting:
                 self._metrics.reloads.labels("refused").inc()
                 raise
-            self._served, self._folder = served, place
+            old, self._served, self._folder = self._served, served, place
+            self._before = old.artefact
             self._metrics.reloads.labels("done").inc()
+            self._let_go(old)
             return self.version
 
-    async def _predict(self, request: Request, top: int) -> dict[str, Any]:
-        served, loop = self._served, asyncio.get_running_loop()
-        pictures = await pictures_of(request, self.limits)
-        if self.waiting + len(pictures) > self.limits.most_waiting:
-            raise Refused(429, f"{self.waiting} images wait already; try again in a second")
-        self.waiting += len(pictures)
+    async def _predict(self, request: Request, top: int, grid: int) -> dict[str, Any]:
+        served = self._served
+        served.users += 1
         try:
-            inputs = np.concatenate(
-                [
-                    await loop.run_in_executor(self._decoding, self._read, served, data, index)
-                    for index, data in enumerate(pictures)
-                ]
-            )
-            output = await self._batcher.answer(served.engine, inputs)
-            answers, sure = served.answers(output, top)
+            pictures = await pictures_of(request, self.limits)
+            count = len(pictures) + grid * grid
+            if grid and (len(pictures) > 1 or served.artefact.facts["task"] != "classification"):
+                raise Refused(400, "explain is for one picture and a model that names classes; leave it out")
+            if self.waiting + count > self.limits.most_waiting:
+                raise Refused(429, f"{self.waiting} images wait already; try again in a second")
+            self.waiting += count
+            try:
+                return await self._answered(served, pictures, top, grid)
+            finally:
+                self.waiting -= count
         finally:
-            self.waiting -= len(pictures)
+            served.users -= 1
+            self._let_go(served)
+
+    async def _answered(self, served: _Served, pictures: list[bytes], top: int, grid: int) -> dict[str, Any]:
+        loop, classes = asyncio.get_running_loop(), served.artefact.classes
+        pixels = np.stack(
+            [
+                await loop.run_in_executor(self._decoding, self._read, served, data, index)
+                for index, data in enumerate(pictures)
+            ]
+        )
+        inputs = served.artefact.inputs(pixels)
+        output = await self._batcher.answer(served.engine, inputs)
+        answers, sure = said(classes, served.task, output, top)
+        if grid:
+            parts = await self._batcher.answer(served.engine, covered(inputs, grid))
+            found = [served.task.answers(torch.from_numpy(each)) for each in (output, parts)]
+            whole, hidden = (each.probabilities for each in found if isinstance(each, ClassAnswers))
+            answers[0]["attribution"] = drops(classes, whole[0], hidden)
         self._metrics.answers.inc(len(answers))
         for each in sure:
             self._metrics.sure.observe(each)
+        for name, values in (*traits(pixels).items(), ("confidence", np.array(sure))):
+            served.drift.see(name, values)
         return {"version": served.artefact.version, "answers": answers}
+
+    def _let_go(self, served: _Served) -> None:
+        """End the engine of a version that another one replaced, once it has answered what it began."""
+        if served is not self._served and not served.users:
+            self._loading.submit(served.process.close)
 
     def _read(self, served: _Served, data: bytes, index: int) -> np.ndarray:
         check_picture(data, self.limits, index)
         try:
-            return served.inputs(data)
+            return served.artefact.decoder.pixels(data)
         except Unreadable as error:
             raise Refused(400, f"picture {index} cannot be read: {reason_of(error)}") from error
 
@@ -233,8 +298,9 @@ class Service:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            self._computing.shutdown()
-            self._decoding.shutdown()
+            for each in (self._computing, self._decoding, self._loading):
+                each.shutdown()
+            self._served.process.close()
 
         facts = self._served.artefact.facts
         app = FastAPI(
@@ -243,17 +309,22 @@ class Service:
 
         @app.exception_handler(Refused)
         async def refused(_request: Request, error: Refused) -> JSONResponse:
-            headers = {429: {"Retry-After": "1"}, 401: {"WWW-Authenticate": "Bearer"}}.get(error.status)
+            again = {"Retry-After": "1"}
+            headers = {429: again, 503: again, 401: {"WWW-Authenticate": "Bearer"}}.get(error.status)
             return JSONResponse({"error": error.sentence}, error.status, headers)
 
         @app.post("/predict", openapi_extra={"requestBody": {"required": True, "content": _FORMS}})
-        async def predict(request: Request, top: int = Query(3, ge=1, le=1000)) -> JSONResponse:
-            """What the model says about one or several pictures."""
+        async def predict(
+            request: Request,
+            top: int = Query(3, ge=1, le=1000),
+            explain: int = Query(0, ge=0, le=MOST_GRID),
+        ) -> JSONResponse:
+            """What the model says about one or several pictures, and on request where it sees that."""
             begin, status = time.perf_counter(), 500
             try:
                 self._let_in(request)
                 async with asyncio.timeout(self.limits.timeout_s):
-                    found = await self._predict(request, top)
+                    found = await self._predict(request, top, explain)
                 status = 200
                 return JSONResponse(found)
             except Refused as error:
@@ -265,6 +336,12 @@ class Service:
             except ClientDisconnect:
                 status = 499  # nobody is there to read it
                 raise Refused(400, "the request ended in the middle") from None
+            except EngineDied:
+                status = 503
+                self._metrics.errors.inc()
+                raise Refused(
+                    503, "the engine died at this request, twice; the next ones are answered"
+                ) from None
             except Exception:
                 _LOG.exception("a request failed")
                 self._metrics.errors.inc()

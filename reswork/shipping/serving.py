@@ -15,12 +15,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from reswork.datasets.decoder import Picture
 from reswork.errors import InvalidSetting
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.engines import require
 from reswork.shipping.server_settings import TOKEN, Limits, ServerSettings, is_loopback
 
-Picture = str | os.PathLike[str] | bytes
 _PACKAGES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 _OPENER = build_opener(ProxyHandler({}))  # to this machine, whatever proxy the system has
 
@@ -66,12 +66,16 @@ class Server:
         state = "stopped" if self.process is None else f"process {self.process.pid}"
         return f"<Server {self.url}, version {self.version}, {state}>"
 
-    def ask(self, pictures: Picture | Sequence[Picture], top: int = 3) -> list[dict[str, Any]]:
+    def ask(
+        self, pictures: Picture | Sequence[Picture], top: int = 3, explain: int = 0
+    ) -> list[dict[str, Any]]:
         """What the server says about pictures.
 
         Args:
             pictures: one or several, each a path or the bytes of a file.
             top: classes to be named.
+            explain: of one picture, into so many times so many patches it is cut, up to 10: ``attribution`` then has
+                how much less probable the class is with each of them covered, which takes as many more answers.
 
         Returns:
             For each picture ``top``, a list of classes with their probabilities, and ``probabilities`` of all; of a
@@ -83,7 +87,9 @@ class Server:
         several = [pictures] if isinstance(pictures, str | bytes | os.PathLike) else list(pictures)
         files = [each if isinstance(each, bytes) else Path(each).read_bytes() for each in several]
         body = json.dumps({"images": [base64.b64encode(each).decode() for each in files]}).encode()
-        found = json.loads(self._fetch(f"/predict?top={top}", body, {"Content-Type": "application/json"}))
+        found = json.loads(
+            self._fetch(f"/predict?top={top}&explain={explain}", body, {"Content-Type": "application/json"})
+        )
         answers: list[dict[str, Any]] = found["answers"]
         return answers
 

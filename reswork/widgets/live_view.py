@@ -6,10 +6,12 @@ import ipywidgets as w
 from IPython.display import display
 
 from reswork.experiment.seed_runs import SeedRuns
+from reswork.shipping.serving import Server
 from reswork.store import AnyRun
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.run_view import RunView
 from reswork.widgets.seeds_view import SeedsView
+from reswork.widgets.server_view import ServerView
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.tree import close_tree
 
@@ -55,14 +57,18 @@ class LiveView(w.VBox):
 def live(run: AnyRun) -> LiveView: ...
 @overload
 def live(run: SeedRuns) -> SeedsView: ...
-def live(run: AnyRun | SeedRuns) -> LiveView | SeedsView:
+@overload
+def live(run: Server) -> ServerView: ...
+def live(run: AnyRun | SeedRuns | Server) -> LiveView | SeedsView | ServerView:
     """The view of one run, to be the last line of a cell: plots that move, and buttons that obey at once.
 
     Args:
         run: what `reswork.train` or `reswork.load_run` returned; of a training with several seeds it shows
-            the mean and the band.
+            the mean and the band. Of what `reswork.serve` returned it shows requests, times and drift.
 
     Example:
         >>> live(run)                                   # doctest: +SKIP
     """
+    if isinstance(run, Server):
+        return ServerView(run)
     return SeedsView(run) if isinstance(run, SeedRuns) else LiveView(run)

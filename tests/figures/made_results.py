@@ -26,6 +26,7 @@ from reswork.results.embedding_map import EmbeddingMap
 from reswork.results.latency import CallTimes, Latency, Load
 from reswork.results.robustness import Robustness
 from reswork.results.scores import ClassScores
+from reswork.results.serving import ServerLoad
 from reswork.results.slices import Slice, Slices
 from reswork.results.study import Line
 
@@ -124,6 +125,13 @@ def class_scores(classes: int = 3) -> ClassScores:
     values[-1] = np.nan  # a class without images
     counts = np.full(classes, 7)
     return ClassScores({}, values, values, values, counts, np.diag(counts), np.arange(classes))
+
+
+def server_load(looks: int = 20) -> ServerLoad:
+    """A server that refuses some requests and has a pause in the middle."""
+    at = np.arange(looks, dtype=float)
+    p95 = np.where(at == looks // 2, np.nan, 20.0 + at)
+    return ServerLoad(at + 1, 50 + at, at % 3, 0 * at, p95 / 4, p95, at % 5)
 
 
 def latency(calls: int = 200) -> Latency:
@@ -257,6 +265,9 @@ def filled(layers: int = 8) -> dict[str, Any]:
         "layer_table": table(layers),
         "latency": latency(),
         "latency_tail": latency(),
+        "server_load": server_load(),
+        "server_times": server_load(),
+        "server_drift": {"brightness": (0.4, 0.02), "contrast": (0.01, 0.02), "confidence": (np.nan, np.nan)},
     }
 
 
@@ -272,6 +283,9 @@ def empty() -> dict[str, Any]:
         "cka": similarity(0, 0),
         "layer_table": table(0),
         "latency": Latency((), (), (), (3, 32, 32), "made"),
+        "server_load": server_load(0),
+        "server_times": server_load(0),
+        "server_drift": {"brightness": (np.nan, np.nan)},
         "latency_tail": Latency((), (), (), (3, 32, 32), "made"),
     }
 

@@ -92,6 +92,79 @@ def test_of_many_requests_at_once_none_is_lost_or_mixed_up(
         list(pool.map(ask, range(40)))
 
 
+def test_a_notebook_gets_the_same_numbers_to_the_last_bit(
+    server: rw.Server, onnx_folder: Path, pictures: list[bytes]
+) -> None:
+    artefact = rw.open_artefact(onnx_folder)
+    for asked in (pictures[0], pictures[:4]):
+        assert server.ask(asked) == artefact.ask(asked, threads=1)
+
+
+def test_an_engine_that_is_killed_costs_no_request_and_comes_back(
+    client: httpx.Client, server: rw.Server, onnx_folder: Path, data: Dataset, pictures: list[bytes]
+) -> None:
+    chances, before = expected(onnx_folder, data), server.metrics()
+    assert server.process is not None
+    front = psutil.Process(server.process.pid)
+    (engine,) = front.children()
+
+    def ask(index: int) -> None:
+        if index == 20:
+            engine.kill()
+        found = client.post("/predict", content=pictures[index], headers={"Content-Type": "image/png"})
+        assert found.status_code == 200, found.text
+        np.testing.assert_allclose(found.json()["answers"][0]["probabilities"], chances[index], atol=1e-6)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(40)))
+    after = server.metrics()
+    assert after["reswork_engine_restarts_total"] == before["reswork_engine_restarts_total"] + 1
+    assert after["reswork_errors_total"] == before["reswork_errors_total"]
+    assert front.children() != [engine]
+
+
+def test_an_answer_tells_where_it_sees_that_as_captum_does(
+    client: httpx.Client, server: rw.Server, network: nn.Module, data: Dataset, pictures: list[bytes]
+) -> None:
+    from captum.attr import Occlusion
+
+    (found,) = server.ask(pictures[3], explain=4)
+    drop, named = np.array(found["attribution"]["drop"]), data.classes.index(found["attribution"]["class"])
+    assert found["attribution"]["class"] == found["top"][0]["class"]
+    inputs = rw.datasets.normalise(data.test.images[3:4], data.mean, data.std)
+    maps = Occlusion(lambda x: network(x).softmax(1)).attribute(
+        inputs, (1, 2, 2), strides=(1, 2, 2), baselines=0, target=named
+    )
+    np.testing.assert_allclose(drop, maps[0, 0, ::2, ::2].detach().numpy(), atol=1e-5)
+    several = client.post("/predict?explain=2", files=[("files", ("a.png", each)) for each in pictures[:2]])
+    assert several.status_code == 400 and "one picture" in several.json()["error"]
+
+
+def test_drift_is_told_once_enough_other_images_came(onnx_folder: Path, data: Dataset) -> None:
+    from reswork.shipping.service import Service
+
+    async def told(images: np.ndarray) -> dict[str, tuple[float, float]]:
+        service = Service(onnx_folder, Limits(most_images=64, timeout_s=300), threads=1)
+        transport = httpx.ASGITransport(service.app)
+        async with (
+            service.app.router.lifespan_context(service.app),
+            httpx.AsyncClient(transport=transport, base_url="http://test", timeout=300) as client,
+        ):
+            for _ in range(2):
+                assert np.isnan(service.drift("brightness"))
+                body = {"images": [base64.b64encode(png(each[0])).decode() for each in images]}
+                assert (await client.post("/predict", json=body)).status_code == 200
+            assert 'reswork_drift{of="contrast"}' in (await client.get("/metrics")).text
+            names = ("brightness", "contrast", "confidence")
+            return {name: (service.drift(name), service.drift(name, by_chance=True)) for name in names}
+
+    usual = data.train.images.numpy()
+    found = asyncio.run(told(usual))
+    assert found["brightness"][0] < found["brightness"][1] and found["contrast"][0] < found["contrast"][1]
+    found = asyncio.run(told(usual // 3))
+    assert all(found[name][0] > found[name][1] for name in ("brightness", "contrast"))
+
+
 def hostile(pictures: list[bytes]) -> dict[str, tuple[dict[str, object], int, str]]:
     text, good = {"Content-Type": "application/json"}, base64.b64encode(pictures[0]).decode()
     image = {"Content-Type": "image/png"}
@@ -194,6 +267,8 @@ def test_another_version_takes_over_under_load_and_a_damaged_one_does_not(
     assert set(versions) <= {old, new} and versions[-1] == new
     assert server.reload(onnx_folder) == old and ask(0) == old
     numbers = server.metrics()
+    errors = [numbers[f"reswork_test_error{{version={when}}}"] for when in ("now", "before")]
+    assert errors[0] == errors[1] == 1 - rw.open_artefact(onnx_folder).facts["metrics"]["top1"]
     assert numbers["reswork_reloads_total{result=done}"] == 2
     assert numbers["reswork_reloads_total{result=refused}"] == 1
 
@@ -250,10 +325,12 @@ def test_the_command_serves_and_a_server_ends_with_whoever_started_it(onnx_folde
         assert parent.stdout is not None
         url = parent.stdout.readline().split()[0]
         (server,) = psutil.Process(parent.pid).children()
+        (engine,) = server.children()
         assert httpx.get(f"{url}/ready", trust_env=False, timeout=300).status_code == 200
         parent.kill()  # it cannot stop it any more
-        with suppress(psutil.NoSuchProcess):
-            server.wait(300)
+        for each in (server, engine):
+            with suppress(psutil.NoSuchProcess):
+                each.wait(300)
 
 
 def test_who_may_reach_an_address() -> None:

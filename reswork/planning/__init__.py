@@ -1,0 +1,1 @@
+"""What a training costs, said before it: time, memory, energy and money; and what it brings, after it."""

@@ -1,0 +1,82 @@
+"""What an exported model says, as plain values; the same whether a server or a notebook asks."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.tasks import Task
+
+MOST_GRID = 10  # patches along a side
+
+
+def said(
+    classes: tuple[str, ...], task: Task, output: np.ndarray, top: int
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """For each image what is said about it, and how sure that is.
+
+    Args:
+        classes: their names.
+        task: that the output answers.
+        output: of the model.
+        top: classes that are named.
+    """
+    found = task.answers(torch.from_numpy(output))
+    if isinstance(found, ClassAnswers):
+        told = []
+        for row in found.probabilities:
+            best = np.argsort(-row, kind="stable")[:top]
+            told.append(
+                {
+                    "top": [{"class": classes[k], "probability": float(row[k])} for k in best],
+                    "probabilities": [float(each) for each in row],
+                }
+            )
+        return told, [float(each) for each in found.sure]
+    assert isinstance(found, MaskAnswers)  # nothing else is exported
+    shares = [np.bincount(mask.reshape(-1), minlength=len(classes)) / mask.size for mask in found.masks]
+    told = [
+        {"shares": {classes[k]: float(row[k]) for k in np.argsort(-row, kind="stable")[:top] if row[k]}}
+        for row in shares
+    ]
+    return told, [float(each) for each in found.sure]
+
+
+def covered(inputs: np.ndarray, grid: int) -> np.ndarray:
+    """An image with one patch after the other covered by the mean colour of the training images.
+
+    Args:
+        inputs: (1, C, H, W), normalised, so that the mean colour is 0.
+        grid: patches along a side.
+
+    Returns:
+        (grid * grid, C, H, W), row by row.
+    """
+    found = np.repeat(inputs, grid * grid, axis=0)
+    rows, columns = (np.linspace(0, size, grid + 1).round().astype(int) for size in inputs.shape[2:])
+    for index, each in enumerate(found):
+        i, j = divmod(index, grid)
+        each[:, rows[i] : rows[i + 1], columns[j] : columns[j + 1]] = 0
+    return found
+
+
+def drops(classes: tuple[str, ...], whole: np.ndarray, parts: np.ndarray) -> dict[str, Any]:
+    """How much less sure the answer is with each patch covered.
+
+    Needs no gradients, so that every engine can: a patch without which the class is less probable speaks for it.
+
+    Args:
+        classes: their names.
+        whole: (K,) probabilities for the image as it is.
+        parts: (grid * grid, K) those for what `covered` gave.
+
+    Returns:
+        ``class``, the one that is named, ``method``, and ``drop``: (grid, grid) of its probability, row by row.
+
+    Reference:
+        Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.2.
+    """
+    named, grid = int(whole.argmax()), round(len(parts) ** 0.5)
+    found = (whole[named] - parts[:, named]).reshape(grid, grid)
+    return {"class": classes[named], "method": "occlusion", "drop": found.tolist()}
