@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from reswork.environment.checkup import doctor
     from reswork.errors import InvalidSetting
     from reswork.experiment import presets
+    from reswork.experiment.anomaly_features import feature_distances
     from reswork.experiment.branching import branch, relatives
     from reswork.experiment.divergence import divergence
     from reswork.experiment.launch import train
+    from reswork.experiment.look_alikes import embeddings, search, verified
     from reswork.experiment.looking_back import look_back, what_changed
     from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
@@ -109,11 +111,13 @@ __all__ = [
     "divergence",
     "doctor",
     "edsr",
+    "embeddings",
     "export",
     "export_csv",
     "export_page",
     "export_pictures",
     "fcn",
+    "feature_distances",
     "figures",
     "fine_tune",
     "fit",
@@ -143,6 +147,7 @@ __all__ = [
     "returns",
     "returns_view",
     "runs",
+    "search",
     "seed_groups",
     "segment",
     "serve",
@@ -157,6 +162,7 @@ __all__ = [
     "transfer",
     "unet",
     "vdsr",
+    "verified",
     "what_changed",
     "why",
     "worlds",
@@ -210,11 +216,13 @@ _HOMES = {
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
     "edsr": "reswork.models.network",
+    "embeddings": "reswork.experiment.look_alikes",
     "export": "reswork.shipping.export",
     "export_csv": "reswork.store.export",
     "export_page": "reswork.store.export",
     "export_pictures": "reswork.store.export",
     "fcn": "reswork.models.network",
+    "feature_distances": "reswork.experiment.anomaly_features",
     "fine_tune": "reswork.transfer.fine_tuning",
     "fit": "reswork.training.loop",
     "forgetting_view": "reswork.widgets.steps_view",
@@ -239,6 +247,7 @@ _HOMES = {
     "restoration_scores": "reswork.experiment.whole_images",
     "restore": "reswork.experiment.whole_images",
     "runs": "reswork.store.run_table",
+    "search": "reswork.experiment.look_alikes",
     "seed_groups": "reswork.store.seed_groups",
     "segment": "reswork.experiment.whole_images",
     "serve": "reswork.shipping.serving",
@@ -249,6 +258,7 @@ _HOMES = {
     "train_seeds": "reswork.experiment.seed_runs",
     "unet": "reswork.models.network",
     "vdsr": "reswork.models.network",
+    "verified": "reswork.experiment.look_alikes",
     "what_changed": "reswork.experiment.looking_back",
     "why": "reswork.causes.why",
     "worlds": "reswork.experiment.worlds",

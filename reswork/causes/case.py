@@ -63,9 +63,10 @@ class Case:
             raise InvalidSetting(
                 "data", f"data is a {type(data).__name__}: give a data set, such as rw.datasets.folder(path)"
             )
-        if data.target_kind != "labels":
+        if data.target_kind != "labels" or data.task is not None:
+            kind = "identities" if data.task == "verification" else data.target_kind
             raise InvalidSetting(
-                "data", f"the targets of {data.name} are {data.target_kind}: only answers that are one "
+                "data", f"the targets of {data.name} are {kind}: only answers that are one "
                         f"class an image "
                 "can be explained; rw.inspect shows those of masks",
             )  # fmt: skip

@@ -31,6 +31,7 @@ def assembled(
     layout: str = "",
     features: Sequence[str] = (),
     target_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    task: str | None = None,
 ) -> Dataset:
     """A data set with mean and deviation of its training inputs."""
     if not len(train):
@@ -39,7 +40,7 @@ def assembled(
     mean, std = input_statistics(train.inputs)
     return Dataset(
         name, train, test, tuple(classes), mean, std, source, tuple(skipped), dict(extras or {}), tuple(notes),
-        value_range, layout, tuple(features), target_scale,
+        value_range, layout, tuple(features), target_scale, task,
     )  # fmt: skip
 
 

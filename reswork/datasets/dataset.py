@@ -193,6 +193,8 @@ class Dataset:
         features: names of a signal's channels, a table's columns or of each token; empty for images.
         target_scale: mean and standard deviation of each value in its own unit, where the targets are values; the
             targets themselves are standardised by them. `in_units` gives values back.
+        task: kind of the task that learns from it, where the targets alone do not tell: ``"verification"`` for labels
+            that are identities, ``"anomalies"`` for masks of what is not as it should be.
 
     Raises:
         InvalidSetting: targets without a class, splits of different shapes or kinds, an empty split.
@@ -217,6 +219,7 @@ class Dataset:
     layout: str = ""
     features: tuple[str, ...] = ()
     target_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    task: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 and self.train.target_kind in ("labels", "masks"):
@@ -352,7 +355,11 @@ class Dataset:
         sizes = {"train": train, "test": test}
         chosen = {split: self._choice(split, size, seed) for split, size in sizes.items()}
         splits: dict[str, Any] = {split: self._split(split).take(index) for split, index in chosen.items()}
-        extras = {name: tensor[chosen[name.split("_")[0]]] for name, tensor in self.extras.items()}
+        extras = {
+            name: tensor[chosen[name.split("_")[0]]]
+            for name, tensor in self.extras.items()
+            if not name.endswith("_pairs")  # whose images may be gone
+        }
         return replace(self, **splits, extras=extras)
 
     def of_classes(self, classes: Sequence[str | int]) -> Self:
@@ -440,6 +447,13 @@ class Dataset:
         if self.target_kind == "images":
             height, width = self.train.targets.shape[2:]
             return f"each with the image of {height}x{width} pixels that shall come out"
+        if self.task == "verification":
+            known = int(self.train.labels.unique().numel())
+            new = len(self.classes) - known
+            return f"{known:,} identities to learn from and {new:,} others to be told apart in the test"
+        if self.task == "anomalies":
+            bad = int((self.test.masks != 0).flatten(1).any(1).sum())
+            return f"all training images are good, {bad:,} of the test images are bad"
         counts = self.class_counts("train")
         low, high = int(counts.min()), int(counts.max())
         if self.target_kind == "labels":
@@ -455,8 +469,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.input_shape)
+        named = "identities" if self.task == "verification" else "classes"
         answers = {
-            "labels": f"{len(self.classes)} classes",
+            "labels": f"{len(self.classes)} {named}",
             "masks": f"{len(self.classes)} classes of pixels",
             "values": f"{len(self.classes)} value{'s' * (len(self.classes) > 1)}",
             "images": "x".join(str(n) for n in self.train.targets.shape[1:]) + " to come out",

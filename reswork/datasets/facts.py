@@ -20,6 +20,7 @@ def facts_of(data: Dataset) -> dict[str, Any]:
         "layout": data.layout,
         "features": list(data.features),
         "target_scale": None if data.target_scale is None else [list(each) for each in data.target_scale],
+        "task": data.task,
         "fingerprint": data.fingerprint,
     }
 
@@ -41,6 +42,7 @@ def data_of(facts: Mapping[str, Any], train: Split, test: Split) -> Dataset:
         layout=str(facts["layout"]),
         features=tuple(map(str, facts.get("features", ()))),
         target_scale=None if scale is None else (tuple(map(float, scale[0])), tuple(map(float, scale[1]))),
+        task=facts.get("task"),
     )
     data.__dict__["fingerprint"] = str(facts["fingerprint"])
     return data

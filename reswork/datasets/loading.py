@@ -11,7 +11,9 @@ from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cache import CacheChoice
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset
+from reswork.datasets.defects import defects, odd_fashion
 from reswork.datasets.drawing import scenes, shapes
+from reswork.datasets.faces import drawn_faces
 from reswork.datasets.files import readable
 from reswork.datasets.folder_words import role_of
 from reswork.datasets.in_memory import npz
@@ -34,6 +36,9 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "solids": solids,
     "photographs": photographs,
     "photographs-noisy": partial(photographs, scale=1, noise=25),
+    "drawn-faces": drawn_faces,
+    "defects": defects,
+    "odd-fashion": odd_fashion,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "traffic": traffic,

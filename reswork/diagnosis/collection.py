@@ -74,10 +74,9 @@ def _facts(
     **known: Any,
 ) -> Facts:
     """The parts that are known, and those that model and data give."""
-    if data is not None and data.target_kind != "labels":
-        missing |= dict.fromkeys(
-            ("signals", "answers", "data"), f"the targets are {data.target_kind}, not labels"
-        )
+    if data is not None and (data.target_kind != "labels" or data.task is not None):
+        kind = "identities" if data.task == "verification" else data.target_kind
+        missing |= dict.fromkeys(("signals", "answers", "data"), f"the targets are {kind}, not labels")
         data = None
     data = None if data is None else data.to("cpu")
     augmentation = None if recipe is None else recipe.augmentation

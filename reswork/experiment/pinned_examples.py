@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from reswork.datasets import Dataset, normalise
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
-from reswork.results.answers import ClassAnswers, Frame
-from reswork.tasks import Task, task_for
+from reswork.results.answers import ClassAnswers, Frame, IdentityAnswers
+from reswork.tasks import Task, explained_model, task_for
 
 MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
 
@@ -80,9 +80,10 @@ def frame_of(
     task = task or task_for(data)
     with torch.no_grad():
         answers = task.answers(task.call(model, images))
-    if not isinstance(answers, ClassAnswers):
+    if not isinstance(answers, ClassAnswers | IdentityAnswers):
         return Frame(step, None, answers)
-    found = attribution(model, images, method="grad_cam", target=answers.classes.tolist())
+    explained = explained_model(model, task, images)
+    found = attribution(explained, images, method="grad_cam", target=answers.classes.tolist())
     return Frame(step, found.maps, answers)
 
 
@@ -107,6 +108,9 @@ def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
     if data.target_kind == "images":
         contrast = data.test.targets.cpu().float().flatten(1).std(1)
         return tuple(contrast.argsort(descending=True)[:count].tolist())
+    if data.task == "anomalies":  # three bad ones and a good one
+        bad = (data.test.masks != 0).flatten(1).any(1).cpu()
+        return (*bad.nonzero().flatten().tolist()[: count - 1], *(~bad).nonzero().flatten().tolist()[:1])
     if data.target_kind == "masks":
         masks, found = data.test.masks.cpu(), list[int]()
         for label in range(1, len(data.classes)):  # the first is mostly the ground, and on all of them

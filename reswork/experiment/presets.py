@@ -118,6 +118,40 @@ PHOTOGRAPHS = Preset(
     ),
 )
 
+LOOK_ALIKES = Preset(
+    "look-alikes",
+    "Look-alikes",
+    "For identities: Adam with small batches, mirrored at random; the rate rises and falls to nothing (one-cycle). The "
+    "margin makes the loss large at first: it falls slowly, and what counts is the test with identities that were "
+    "never seen.",
+    "about a minute for ResNet-8 on 1,200 drawn faces with two processor cores",
+    Recipe(
+        epochs=10,
+        batch_size=32,
+        optimizer="adam",
+        learning_rate=0.003,
+        weight_decay=0.0,
+        schedule="one_cycle",
+        augmentation=Augmentation(flip=True),
+    ),
+)
+
+GOOD_ALONE = Preset(
+    "good alone",
+    "Good ones alone",
+    "For anomalies: Adam with small batches of good images; the rate rises and falls to nothing (one-cycle). Nothing "
+    "is mirrored or shifted: a mirrored thing may be just what is wrong.",
+    "about a minute for an autoencoder of depth 8 on 600 plates with two processor cores",
+    Recipe(
+        epochs=20,
+        batch_size=32,
+        optimizer="adam",
+        learning_rate=0.003,
+        weight_decay=0.0,
+        schedule="one_cycle",
+    ),
+)
+
 SIGNALS = Preset(
     "signals",
     "Signals",
@@ -181,6 +215,8 @@ PRESETS: dict[str, Preset] = {
         FINE_TUNING,
         MASKS,
         PHOTOGRAPHS,
+        LOOK_ALIKES,
+        GOOD_ALONE,
         SIGNALS,
         NEXT_STEPS,
         TABLES,

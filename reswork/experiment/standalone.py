@@ -8,7 +8,7 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
 from reswork.experiment.training_code import check_transfer, training_code, training_imports
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
+from reswork.models.layout import MASK_HEADS
 from reswork.training.recipe import Recipe
 
 
@@ -45,10 +45,11 @@ def show_code(
             "dims",
             f"the script is for networks of images, and dims={config.dims}; print(rw.resnet(config)) has the layers",
         )
-    if config.head in PICTURE_HEADS:
+    if config.head not in ("classifier", *MASK_HEADS):
+        gives = "numbers" if config.head == "embedding" else "pictures"
         raise InvalidSetting(
             "head",
-            f"the script is for networks that give classes, and head={config.head!r} gives pictures; "
+            f"the script is for networks that give classes, and head={config.head!r} gives {gives}; "
             "print(rw.resnet(config)) has the layers",
         )
     recipe = recipe or Recipe()

@@ -1,6 +1,7 @@
 """Figures: numbers in, a plotly figure out; no torch, no widgets, the same picture for the same numbers."""
 
 from reswork.figures import blocks, layers
+from reswork.figures.anomaly_maps import anomaly_maps
 from reswork.figures.answer_views import signal_answers, true_class_probabilities, value_answers
 from reswork.figures.blocks import *
 from reswork.figures.causes import carriers, parting, top_answers, turning, votes
@@ -26,6 +27,7 @@ from reswork.figures.kernels import filter_spectra, filters
 from reswork.figures.latency import latency, latency_tail
 from reswork.figures.layer_costs import layer_table
 from reswork.figures.layers import *
+from reswork.figures.look_alikes import look_alikes
 from reswork.figures.loss_planes import loss_contours, loss_surface, training_path
 from reswork.figures.map_overlays import attribution_maps
 from reswork.figures.masks import class_colours, class_iou, mask_overlays, under_masks
@@ -37,6 +39,7 @@ from reswork.figures.restored import restored_pictures
 from reswork.figures.robustness import robustness
 from reswork.figures.run_tree import run_tree
 from reswork.figures.separability import linear_probe
+from reswork.figures.separation import roc_curves, score_counts
 from reswork.figures.serving import server_drift, server_load, server_times
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
@@ -49,6 +52,7 @@ from reswork.figures.trust_meter import randomisation_curve, trust_curves
 
 __all__ = [
     "activation_histograms",
+    "anomaly_maps",
     "attribution_maps",
     "carriers",
     "changes",
@@ -79,6 +83,7 @@ __all__ = [
     "layer_table",
     "learning_rate",
     "linear_probe",
+    "look_alikes",
     "loss_contours",
     "loss_curves",
     "loss_surface",
@@ -93,8 +98,10 @@ __all__ = [
     "reliability",
     "restored_pictures",
     "robustness",
+    "roc_curves",
     "run_tree",
     "schedule",
+    "score_counts",
     "server_drift",
     "server_load",
     "server_times",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from reswork.figures.anomaly_maps import ABOUT_ANOMALIES, under_maps
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
@@ -16,7 +17,7 @@ from reswork.figures.restored import (
     enlarged_pictures,
     in_colour,
 )
-from reswork.results.answers import Frame, ImageAnswers, MaskAnswers, ValueAnswers
+from reswork.results.answers import AnomalyAnswers, Frame, ImageAnswers, MaskAnswers, ValueAnswers
 
 _TITLE = "Pinned pictures"
 _ABOUT = about(
@@ -67,7 +68,7 @@ def film_strip(
     before = ["picture"]
     if truth is not None:
         columns.append(under_masks(images, truth))
-        before.append("true mask")
+        before.append("what is wrong" if isinstance(frames[-1].answers, AnomalyAnswers) else "true mask")
     columns += [_seen(images, frame) for frame in frames]
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
     titles = [
@@ -77,6 +78,8 @@ def film_strip(
     ]
     mosaic = mosaic_of(tiles, tuple(titles), len(columns))
     explained = _ABOUT if frames[-1].maps is not None else _ABOUT_MASKS
+    if isinstance(frames[-1].answers, AnomalyAnswers):
+        explained = ABOUT_ANOMALIES
     return mosaic_figure(mosaic, title=_TITLE, summary=_summary(frames, classes), explained=explained)
 
 
@@ -104,7 +107,9 @@ def _restored(images: np.ndarray, frames: Sequence[Frame], truth: np.ndarray | N
 
 
 def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:
-    """(M, 3, H, W) uint8: the masks that were answered, or where the network looked."""
+    """(M, 3, H, W) uint8: the masks or maps that were answered, or where the network looked."""
+    if isinstance(frame.answers, AnomalyAnswers):
+        return under_maps(images, frame.answers.maps)
     if isinstance(frame.answers, MaskAnswers):
         return under_masks(images, frame.answers.masks)
     return laid_over(images, frame.maps) if frame.maps is not None else images
@@ -118,8 +123,9 @@ def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
 
 def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
     last = frames[-1]
-    if isinstance(last.answers, ValueAnswers):
-        rows = range(min(8, len(last.answers.values)))
+    if isinstance(last.answers, ValueAnswers | AnomalyAnswers):
+        count = len(last.answers.values if isinstance(last.answers, ValueAnswers) else last.answers.scores)
+        rows = range(min(8, count))
         answers = ", ".join(last.answers.told(row, classes) for row in rows)
     else:
         assert not isinstance(last.answers, ImageAnswers)  # `_restored` has its own

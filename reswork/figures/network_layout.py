@@ -156,7 +156,7 @@ def _u_shape(
         if not level.skip:
             boxes += _answer(sheet, partner.y)
         decoder.append(Row("", "", partner.y, _spread(boxes, start, room, 4 if full else 2)))
-        if level.skip:
+        if level.skip and level.joins:
             sources = [box for box in partner.boxes if box.text != _STEM_KINDS["pool"]]
             skips.append((sources[-1], decoder[-1].boxes[0]))
     if not full:

@@ -38,7 +38,15 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
     "stem": (None, *get_args(Stem)),
     "head": get_args(Head),
 }
-_WHOLE = ("in_channels", "num_classes", "widen_factor", "groups", "bottleneck_width", "scale")  # at least 1
+_WHOLE = (
+    "in_channels",
+    "num_classes",
+    "widen_factor",
+    "groups",
+    "bottleneck_width",
+    "scale",
+    "code",
+)  # at least 1
 _SWITCHES = ("residual", "zero_init_last_norm", "squeeze_excitation", "add_input")
 _CHANCES = ("dropout", "stochastic_depth")  # 0 <= p < 1
 
@@ -192,7 +200,22 @@ def check_scaling(config: "ResNetConfig") -> None:
 
 
 def check_head(config: "ResNetConfig") -> None:
-    """What goes only with a head that gives another picture."""
+    """What goes only with a head that gives another picture, with an autoencoder or with an embedding."""
+    if config.head == "embedding" and config.residual_scaling == "fixup":
+        raise InvalidSetting(
+            "residual_scaling",
+            "'fixup' begins with a last layer of zeros, which has no direction; choose 'skipinit' or 'none'",
+        )
+    if config.head != "autoencoder" and config.code != 8:
+        raise InvalidSetting(
+            "code", f"code={config.code} is for autoencoders; choose 8, or head='autoencoder'"
+        )
+    if config.head == "autoencoder" and config.num_classes != config.in_channels:
+        raise InvalidSetting(
+            "num_classes",
+            f"num_classes={config.num_classes} channels come out of an autoencoder, and in_channels="
+            f"{config.in_channels} go in: choose the same for both",
+        )
     if config.head not in PICTURE_HEADS:
         for name, usual in (("scale", 1), ("add_input", True)):
             if getattr(config, name) != usual:

@@ -34,7 +34,12 @@ from reswork.models.layout import (
 )
 from reswork.settings_text import settings_from
 
-_MASK_LABELS: dict[Head, str] = {"unet": "U-Net", "fcn": "FCN"}
+_HEAD_LABELS: dict[Head, str] = {
+    "unet": "U-Net",
+    "fcn": "FCN",
+    "autoencoder": "Autoencoder",
+    "embedding": "Embedding",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,9 @@ class ResNetConfig:
             image's size, with one answer for each pixel. ``"fcn"``: the same by one 1x1 convolution on each stage,
             enlarged and added up, on the body of a classifier. ``"edsr"`` and ``"vdsr"`` give another picture,
             ``scale`` times as large: the first shuffles channels into pixels behind the stages, the second enlarges
-            its input before them. Their stages neither shrink nor widen.
+            its input before them. Their stages neither shrink nor widen. ``"autoencoder"``: through few channels at the
+            smallest size and back to the image, with nothing beside; ``"embedding"``: 64 numbers of length 1 for an
+            image, and behind them their cosines to ``num_classes`` learned identities.
         dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
             table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
             ``depth`` is 2n+2 and ``width`` 128 unless told.
@@ -91,6 +98,7 @@ class ResNetConfig:
         scale: of a head that gives another picture: 2, 3 or 4 times; 1 keeps the size, as against noise.
         add_input: of such a head: the stages learn what is added to the input, which is enlarged by bicubic
             interpolation; False: they have to give the whole picture.
+        code: channels at the smallest size of an autoencoder: few, so that not everything comes through.
 
     Raises:
         InvalidSetting: for a value or a combination that makes no network; ``.field`` names the setting.
@@ -135,6 +143,7 @@ class ResNetConfig:
     vocabulary: int | None = None
     scale: int = 1
     add_input: bool = True
+    code: int = 8
 
     def __post_init__(self) -> None:
         for name in ("stage_blocks", "shortcuts_off", "branches_off"):
@@ -201,8 +210,8 @@ class ResNetConfig:
             alone = "" if self.add_input else " without the addition"
             return f"{self.head.upper()} x{self.scale} on {self._body_label}{alone}"
         return (
-            f"{_MASK_LABELS[self.head]} on {self._body_label}"
-            if self.head in _MASK_LABELS
+            f"{_HEAD_LABELS[self.head]} on {self._body_label}"
+            if self.head in _HEAD_LABELS
             else self._body_label
         )
 

@@ -274,15 +274,21 @@ class Walk:
         seen = x.receptive_field + (max(x.size) - 1) * x.jump
         return self._write(name, "pool", x, Signal(x.channels, (1,) * len(x.size), seen, x.jump))
 
-    def linear(self, name: str, x: Signal) -> None:
-        """The classifier."""
-        classes = self.config.num_classes
+    def linear(self, name: str, x: Signal, classes: int) -> Signal:
+        """The classifier, or the layer before an embedding."""
         kept = x.like() if self._fixup else x
         out = Signal(classes, (1,) * len(x.size), x.receptive_field, x.jump)
         macs = x.channels * classes
         parameters = macs + classes + self._fixup
         extra = kept.bytes if self._fixup else 0
-        self._write(name, "linear", x, out, parameters, macs, _keep(kept), extra, shape=(classes,))
+        return self._write(name, "linear", x, out, parameters, macs, _keep(kept), extra, shape=(classes,))
+
+    def identities(self, name: str, x: Signal, count: int) -> None:
+        """The embedding at length 1 and its cosines: keeps what goes in, the embedding and the weights at length 1."""
+        weights = x.channels * count
+        out = Signal(x.channels + count, x.size, x.receptive_field, x.jump)
+        more = x.bytes + FLOAT_BYTES * weights
+        self._write(name, "linear", x, out, weights, weights, _keep(x) + more, more, shape=(out.channels,))
 
     def _write(
         self,

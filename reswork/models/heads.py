@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reswork.models.blocks import CONVOLUTIONS, FixupLinear, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import Head
+from reswork.models.layout import EMBEDDED, Head
 from reswork.models.plan import (
     LAST_ACTIVATION,
     Conv,
@@ -23,12 +23,37 @@ from reswork.models.plan import (
 def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
     """The layers behind the last stage by torchvision's names, in the order in which they run."""
     channels = block_plans(config)[-1].channels
+    before = {**last_activation(channels, config), "avgpool": _average_pool(config.dims)}
+    if config.head == "embedding":
+        return {
+            **before,
+            "fc": nn.Linear(channels, EMBEDDED),
+            "identities": Identities(EMBEDDED, config.num_classes),
+        }
     linear = FixupLinear if config.residual_scaling == "fixup" else nn.Linear
-    return {
-        **last_activation(channels, config),
-        "avgpool": _average_pool(config.dims),
-        "fc": linear(channels, config.num_classes),
-    }
+    return {**before, "fc": linear(channels, config.num_classes)}
+
+
+class Identities(nn.Module):
+    """An embedding of length 1, and behind it its cosine to the direction of each identity that is learned.
+
+    Args:
+        embedded: numbers of the embedding.
+        count: identities.
+
+    Reference:
+        arXiv 1801.07698 (ArcFace), equation 2: weights and features of length 1, no bias.
+    """
+
+    def __init__(self, embedded: int, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(count, embedded))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, embedded)`` -> ``(N, embedded + count)``."""
+        embedding = F.normalize(x)
+        return torch.cat((embedding, F.linear(embedding, F.normalize(self.weight))), dim=1)
 
 
 def _average_pool(dims: int) -> nn.Module:
@@ -81,6 +106,8 @@ class Merge(nn.Module):
 class UNetDecoder(nn.Module):
     """From the deepest stage back to the image, a level for each size: `Merge`, then a block like the encoder's.
 
+    Of an autoencoder nothing comes over from the encoder but a ``code`` of few channels at the smallest size.
+
     Levels are called by the part of the encoder whose output they take: ``merge2`` and ``layer2`` stand at the
     size of the encoder's ``layer2``. The shortcuts inside the blocks go with ``residual=False``; what comes
     over from the encoder is concatenated, not added, and stays.
@@ -96,10 +123,14 @@ class UNetDecoder(nn.Module):
         super().__init__()
         plans = decoder_plans(config)
         self.places = tuple(plan.place for plan in plans)
+        self.joins = config.head == "unet"
+        if not self.joins:
+            self.code = nn.Conv2d(block_plans(config)[-1].channels, config.code, kernel_size=1)
         for plan in plans:
             self.add_module(f"merge{plan.place}", Merge(plan, config))
             self.add_module(f"layer{plan.place}", nn.Sequential(ResidualBlock(plan.block, config)))
-        channels = plans[-1].block.channels if plans else block_plans(config)[-1].channels
+        deepest = block_plans(config)[-1].channels if self.joins else config.code
+        channels = plans[-1].block.channels if plans else deepest
         last = last_activation(channels, config)
         self.last_names = tuple(last)
         for name, layer in last.items():
@@ -109,10 +140,12 @@ class UNetDecoder(nn.Module):
     def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
         """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
         *skips, x = features
+        if not self.joins:
+            x = self.code(x)
         for index in self.places:
             skip = skips.pop() if skips else None
             to = size if skip is None else tuple(skip.shape[2:])
-            x = getattr(self, f"merge{index}")(x, to, skip)
+            x = getattr(self, f"merge{index}")(x, to, skip if self.joins else None)
             x = getattr(self, f"layer{index}")(x)
         for name in self.last_names:
             x = getattr(self, name)(x)
@@ -224,6 +257,7 @@ class PictureDecoder(nn.Module):
 DECODERS: Final[dict[Head, type[UNetDecoder] | type[FCNDecoder] | type[PictureDecoder]]] = {
     "unet": UNetDecoder,
     "fcn": FCNDecoder,
+    "autoencoder": UNetDecoder,
     "edsr": PictureDecoder,
     "vdsr": PictureDecoder,
 }

@@ -15,9 +15,11 @@ Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
-Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr"]
+Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr", "autoencoder", "embedding"]
 MASK_HEADS: tuple[Head, ...] = ("unet", "fcn")  # what comes out is a class for each pixel
 PICTURE_HEADS: tuple[Head, ...] = ("edsr", "vdsr")  # what comes out is another picture
+U_HEADS: tuple[Head, ...] = ("unet", "autoencoder")  # a level of the decoder for each size of the stages
+EMBEDDED = 64  # numbers that an image becomes with the head "embedding"
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
     18: ("basic", (2, 2, 2, 2)),
@@ -56,12 +58,13 @@ def names_of(config: "ResNetConfig") -> tuple[str, ...]:
 
 
 def decoder_places(config: "ResNetConfig") -> tuple[str, ...]:
-    """The levels of a U-Net's decoder, deepest first: back at the size of stage "2", "1", of "_stem", "_image".
+    """The levels of a decoder, deepest first: back at the size of stage "2", "1", of "_stem", "_image".
 
+    A U-Net and an autoencoder have them.
     The 3x3 stem keeps the size of the image, which is that of the first stage; the others shrink it twice.
     Empty for a classifier.
     """
-    if config.head != "unet":
+    if config.head not in U_HEADS:
         return ()
     form = form_of(config)
     stages = range(len(layout_of(config, form)[1]) - 1, 0, -1)

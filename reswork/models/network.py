@@ -39,6 +39,7 @@ class ResNet(nn.Module):
 
     avgpool: nn.Module  # these two of a classifier only
     fc: nn.Linear
+    identities: nn.Module  # of an embedding
     enlarge: nn.Module  # of a head that gives another picture
 
     def __init__(self, config: ResNetConfig) -> None:
@@ -90,6 +91,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder.
 
+        With the head ``"embedding"`` 64 numbers and ``num_classes`` cosines, ``(N, 64 + num_classes)``.
         With the heads ``"edsr"`` and ``"vdsr"`` another picture, ``(N, C, scale * H, scale * W)``. By the config's
         ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its ``vocabulary``
         tokens, int64, ``(N, L)``.
@@ -111,8 +113,8 @@ class ResNet(nn.Module):
             return x + (given if self.config.head == "vdsr" else self.enlarge(given))
         for name in self.last_names:
             x = getattr(self, name)(x)
-        x = torch.flatten(self.avgpool(x), 1)  # (N, channels)
-        return self.fc(x)
+        x = self.fc(torch.flatten(self.avgpool(x), 1))  # (N, channels) -> (N, num_classes)
+        return self.identities(x) if self.config.head == "embedding" else x
 
     @property
     def last_layer(self) -> nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d:

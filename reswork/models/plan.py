@@ -90,7 +90,8 @@ class LevelPlan:
 
     Attributes:
         place: of `decoder_places`.
-        skip_channels: channels of what comes from the encoder; 0 where nothing does, at the size of the image.
+        skip_channels: channels of what comes from the encoder; 0 where nothing does: at the size of the image, and in
+            an autoencoder.
         merge: layers between the concatenation and the block: a convolution with norm and ReLU, in the order of
             the network's own blocks.
         norm_channels: of the norm among them.
@@ -148,13 +149,17 @@ def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
     assert config.width is not None and config.stage_blocks is not None and config.block is not None
     names = ORDERS[config.order][0].split()
     plans: list[LevelPlan] = []
-    below = stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block]
+    is_unet = config.head == "unet"
+    below = (
+        stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block] if is_unet else config.code
+    )
     for index, place in enumerate(indices, start=sum(config.stage_blocks) + 1):
         stage = int(place) if place.isdigit() else 0
         channels = stage_width(config, stage) if stage else config.width
         skip = channels * EXPANSION[config.block] if stage else channels
         if place == "_image":
             channels, skip = max(1, config.width // 2), 0
+        skip *= is_unet
         conv = Conv(below + skip, channels)
         normed = conv.in_channels if names.index("bn") < names.index("conv") else channels
         block = _block_plan(config, f"decoder.layer{place}.0", stage, channels, channels, 1, index)

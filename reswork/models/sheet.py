@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.costs import LayerSpec, Signal, Walk
-from reswork.models.layout import MASK_HEADS, PICTURE_HEADS, BlockKind
+from reswork.models.layout import EMBEDDED, MASK_HEADS, PICTURE_HEADS, BlockKind
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
@@ -51,15 +51,17 @@ class LevelSpec:
 
     Attributes:
         merge: dotted name of the part that upsamples, and mixes in what comes from the encoder.
-        skip: the part of the encoder whose output that is, ``"layer2"`` or ``"stem"``; empty where nothing comes.
+        skip: the part of the encoder whose output has that size, ``"layer2"`` or ``"stem"``; empty where none has.
         block: name of the block behind it.
         output_shape: ``(C, H, W)``.
+        joins: whether that output comes over; in an autoencoder it does not.
     """
 
     merge: str
     skip: str
     block: str
     output_shape: Shape
+    joins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +156,20 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     blocks, levels = [], []
     for plan in block_plans(full):
         if plan.name.endswith(".0"):
-            if full.head in MASK_HEADS and plan.stage > 1:
+            if full.head in (*MASK_HEADS, "autoencoder") and plan.stage > 1:
                 walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
         blocks.append(block)
-    if full.head == "classifier":
+    if full.head in ("classifier", "embedding"):
         receptive_field = x.receptive_field
         output_shape: Shape = (full.num_classes,)
         x = _walk_last_activation(walk, "", x)
-        walk.linear("fc", walk.average_pool("avgpool", x) if full.dims else x)
+        x = walk.average_pool("avgpool", x) if full.dims else x
+        x = walk.linear("fc", x, full.num_classes if full.head == "classifier" else EMBEDDED)
+        if full.head == "embedding":
+            walk.identities("identities", x, full.num_classes)
+            output_shape = (EMBEDDED + full.num_classes,)
     elif full.head in PICTURE_HEADS:
         before, walk.features = walk.features, (*walk.features, x)
         x = _walk_last_activation(walk, "decoder.", x)
@@ -183,6 +189,8 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
         receptive_field, output_shape = x.receptive_field, x.shape
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
+        if full.head == "autoencoder":
+            x = walk.conv("decoder.code", Conv(x.channels, full.code, 1), x, in_block=False, always_bias=True)
         for level_plan in decoder_plans(full):
             x, block, level = _walk_level(walk, level_plan, x, skips.pop() if skips else None)
             blocks.append(block)
@@ -291,7 +299,7 @@ def _walk_stem(walk: Walk, stem: StemPlan, x: Signal) -> Signal:
             x = walk.layer(f"conv1.{3 * index + 1}", "bn", x)
             x = walk.layer(f"conv1.{3 * index + 2}", "relu", x)
     x = walk.layer("relu", "relu", walk.layer("bn1", "bn", x))
-    if stem.pooling and walk.config.head != "classifier":
+    if stem.pooling and walk.config.head not in ("classifier", "embedding"):
         walk.features = (x,)
     return walk.max_pool("maxpool", x) if stem.pooling else x
 
@@ -384,7 +392,7 @@ def _walk_level(
     walk.held = (deep,)
     image = walk.image
     x = walk.upsample(f"{plan.merge_name}.upsample", deep, image.size if skip is None else skip.size)
-    if skip is not None:
+    if skip is not None and plan.skip_channels:
         x = walk.concatenate(skip, x)
     for name in plan.merge:
         layer = f"{plan.merge_name}.{name}"
@@ -392,4 +400,5 @@ def _walk_level(
     walk.held = ()
     x, block = _walk_block(walk, plan.block, x, x)
     part = {"_stem": "stem", "_image": ""}.get(plan.place, f"layer{plan.place}")
-    return x, block, LevelSpec(plan.merge_name, part, plan.block.name, x.shape)
+    joins = walk.config.head == "unet"
+    return x, block, LevelSpec(plan.merge_name, part, plan.block.name, x.shape, joins)

@@ -1,5 +1,7 @@
 """The shortcut against the branch: how large both are, whether they agree, and who carries the gradient."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -60,7 +62,8 @@ class _ShortcutAndBranch:
         """(5, B)."""
         try:
             with torch.enable_grad():
-                loss = task.loss(self._twin.run(model, images).float(), targets, _PLAIN)
+                output = task.call(partial(self._twin.run, model), images)
+                loss = task.loss(output, targets, _PLAIN)
             self._split_gradients(loss)
             return table(self._rows, images)
         finally:

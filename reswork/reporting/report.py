@@ -496,6 +496,13 @@ def report(
         raise InvalidSetting(
             "data", f"data is a {type(data).__name__}: give a data set, such as rw.datasets.folder(path)"
         )
+    if data.task is not None:
+        kinds = {"verification": "identities", "anomalies": "masks of what is wrong"}
+        raise InvalidSetting(
+            "data",
+            f"the targets of {data.name} are {kinds.get(data.task, data.task)}: a report is about classes; rw.verified "
+            "and rw.tasks.anomaly_metrics judge the others",
+        )
     network = model_of(model)
     subject = Subject(
         data.classes, len(data.test), model=network, data=data, train_images=data.train.images.cpu().numpy(),

@@ -107,7 +107,65 @@ class ImageAnswers:
         return float(np.abs(off).mean()) > _OFF
 
 
-Answers = ClassAnswers | MaskAnswers | ValueAnswers | ImageAnswers
+@dataclass(frozen=True, eq=False)
+class IdentityAnswers:
+    """Where each image lies among others: the nearer two lie, the more likely they show the same.
+
+    Attributes:
+        embeddings: (N, E) float32, of length 1.
+        similarities: (N, K) float32, the cosine to each identity that was learned, -1 to 1.
+    """
+
+    embeddings: np.ndarray
+    similarities: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray:
+        """(N,) int64, the most alike identity that was learned, which need not be the one that is shown."""
+        found: np.ndarray = self.similarities.argmax(axis=1)
+        return found
+
+    @property
+    def sure(self) -> np.ndarray:
+        """(N,) float32, how alike that one is, from 0 to 1."""
+        found: np.ndarray = self.similarities.max(axis=1).clip(0, 1)
+        return found
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """The most alike identity that was learned."""
+        return f"like {_name(int(self.classes[row]), names)}"
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model finds another identity most alike."""
+        return not isinstance(other, IdentityAnswers) or bool(self.classes[row] != other.classes[row])
+
+
+@dataclass(frozen=True, eq=False)
+class AnomalyAnswers:
+    """Where each image is unlike the good ones, and how much.
+
+    Attributes:
+        maps: (N, H, W) float32, from 0.
+        scores: (N,) float32, from 0.
+        restored: (N, C, H, W) float32, what an autoencoder gave back, in the unit of what went in.
+    """
+
+    maps: np.ndarray
+    scores: np.ndarray
+    restored: np.ndarray
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """The score."""
+        return f"score {float(self.scores[row]):.3g}"
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model's score is more than a tenth higher or lower."""
+        if not isinstance(other, AnomalyAnswers):
+            return True
+        return abs(float(self.scores[row] / max(float(other.scores[row]), 1e-12)) - 1) > _ANOTHER
+
+
+Answers = ClassAnswers | MaskAnswers | ValueAnswers | ImageAnswers | IdentityAnswers | AnomalyAnswers
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.tasks.kinds import task_for
+from reswork.tasks.likeness_baselines import anomaly_methods, look_alike_methods
 from reswork.tasks.picture_baselines import mask_methods, picture_methods
 
 KERNELS = 200
@@ -26,7 +28,7 @@ class Baseline:
         metrics: of the data's task, by name; with two classes also ``average_precision``, of the rarer one.
         seconds: to learn and to answer.
         output: (N, K) log-probabilities or scores of classes, or (N, T) values, as the task takes them; of masks and
-            pictures uint8 as they are.
+            pictures uint8 as they are; embeddings (N, E) for identities, maps (N, H, W) for anomalies.
     """
 
     name: str
@@ -41,10 +43,11 @@ def baselines(data: Dataset, *, season: int = 24, seed: int = 0) -> list[Baselin
     For signals the nearest neighbour and ridge on random convolution kernels, for next steps the value of one season
     ago instead of the neighbour; for tables histogram gradient boosting and logistic regression (or ridge); for texts
     TF-IDF of pieces of words with logistic regression. For masks Otsu's threshold and the class that pixels of a colour
-    mostly have; for pictures that shall come out interpolation, or a blur against noise.
+    mostly have; for pictures that shall come out interpolation, or a blur against noise; for identities and anomalies
+    pixels and principal components.
 
     Args:
-        data: with signals, tables or tokens, with masks, or with pictures that shall come out.
+        data: with signals, tables or tokens, with masks, with pictures that shall come out, identities or anomalies.
         season: moments of a season, for next steps.
         seed: of kernels and trees.
 
@@ -54,13 +57,15 @@ def baselines(data: Dataset, *, season: int = 24, seed: int = 0) -> list[Baselin
     Reference:
         Kernels: Dempster et al. 2020, arXiv:1910.13051 (ROCKET), here 200.
     """
+    if data.task in _OF_IMAGES:
+        return [_timed(name, method) for name, method in _OF_IMAGES[data.task](data, seed).items()]
     kind, values = data.input_kind, data.target_kind == "values"
     own = {"masks": mask_methods, "images": picture_methods}.get(data.target_kind)
     if kind in ("images", "volumes") and own is None:
         raise InvalidSetting(
             "data",
             f"the inputs of {data.name} are {kind} with {data.target_kind}: baselines are for signals, tables, texts, "
-            "masks and pictures that shall come out",
+            "masks, pictures that shall come out, identities and anomalies",
         )
     methods: dict[str, Callable[[], np.ndarray]] = own(data) if own is not None else {
         "signals": {
@@ -74,13 +79,21 @@ def baselines(data: Dataset, *, season: int = 24, seed: int = 0) -> list[Baselin
         },
         "tokens": {"TF-IDF, logistic regression": lambda: _linear(data, *_tfidf(data))},
     }[kind]  # fmt: skip
-    found = []
-    for name, method in methods.items():
-        begin = time.perf_counter()
+
+    def told(method: Callable[[], np.ndarray]) -> tuple[np.ndarray, dict[str, float]]:
         output = method()
-        seconds = time.perf_counter() - begin
-        found.append(Baseline(name, judged(data, output), seconds, output))
-    return found
+        return output, judged(data, output)
+
+    return [_timed(name, partial(told, method)) for name, method in methods.items()]
+
+
+_OF_IMAGES = {"verification": look_alike_methods, "anomalies": anomaly_methods}
+
+
+def _timed(name: str, method: Callable[[], tuple[np.ndarray, dict[str, float]]]) -> Baseline:
+    begin = time.perf_counter()
+    output, metrics = method()
+    return Baseline(name, metrics, time.perf_counter() - begin, output)
 
 
 def judged(data: Dataset, output: np.ndarray) -> dict[str, float]:

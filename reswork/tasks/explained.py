@@ -35,7 +35,7 @@ def explained_model(model: nn.Module, task: Task, inputs: Tensor) -> nn.Module:
         reference = task.call(copied, inputs)
 
     def forward(self: nn.Module, *images: Tensor) -> Any:
-        output = kind.forward(self, *images)
+        output = task.call(lambda inputs: kind.forward(self, inputs), *images)
         fits = len(reference) in (1, len(output))
         return task.explained(output, reference if fits else None)
 

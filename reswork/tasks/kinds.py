@@ -6,15 +6,25 @@ from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.results.metrics import Metric
+from reswork.tasks.anomalies import Anomalies
 from reswork.tasks.classification import Classification
 from reswork.tasks.regression import Regression
 from reswork.tasks.restoration import Restoration
 from reswork.tasks.segmentation import Segmentation
 from reswork.tasks.task import Task
+from reswork.tasks.verification import Verification
 
 CLASSIFICATION = "classification"  # what runs learned that were stored before there were tasks
 TASKS: dict[str, Task] = {
-    task.kind: task for task in (Classification(), Segmentation(), Regression(), Restoration())
+    task.kind: task
+    for task in (
+        Classification(),
+        Segmentation(),
+        Regression(),
+        Restoration(),
+        Verification(),
+        Anomalies(),
+    )
 }
 _BY_TARGETS: dict[str, Task] = {
     "labels": TASKS[CLASSIFICATION],
@@ -25,14 +35,14 @@ _BY_TARGETS: dict[str, Task] = {
 
 
 def task_for(data: Dataset) -> Task:
-    """What is to be learned from a data set, by its targets.
+    """What is to be learned from a data set: its own task where it has one, else by its targets.
 
     Example:
         >>> from reswork.datasets import digits
         >>> task_for(digits()).kind
         'classification'
     """
-    return _BY_TARGETS[data.target_kind]
+    return _BY_TARGETS[data.target_kind] if data.task is None else task_of_kind(data.task)
 
 
 def task_of_kind(kind: str) -> Task:

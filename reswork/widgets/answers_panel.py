@@ -1,4 +1,4 @@
-"""What a network answers to a few test volumes, signals, rows or texts, looked at while it learns."""
+"""What a network answers to a few test volumes, signals, rows, texts or faces, looked at while it learns."""
 
 import time
 from html import escape
@@ -12,6 +12,7 @@ from torch import nn
 from reswork import figures
 from reswork.datasets import Dataset, normalise, words_of
 from reswork.datasets.volumes import shown_slices
+from reswork.experiment.look_alikes import embeddings
 from reswork.probes.curve_map import curve_map
 from reswork.results.answers import ClassAnswers, MaskAnswers, ValueAnswers
 from reswork.tasks import task_for
@@ -26,10 +27,11 @@ INTERVAL_S = 2.0
 _SIGNALS = 5
 _VOLUMES = 4
 _ROWS = 500
+_GALLERY, _ASKED, _LIKE = 600, 5, 6  # images that are compared, looked for, and shown for each
 
 
 class AnswersPanel:
-    """Truth and answer where inputs are no images, from snapshots of the run every two seconds.
+    """Truth and answer where inputs are no images, and who is like whom, from snapshots of the run every two seconds.
 
     Attributes:
         view: the part of the page.
@@ -102,6 +104,8 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
     device = next(model.parameters()).device
     inputs = normalise(split.inputs, data.mean, data.std).to(device)
     task = task_for(data)
+    if data.task == "verification":
+        return look_alikes_drawn(model, data)
     with torch.no_grad():
         answers = task.answers(task.call(model.eval(), inputs))
     titles = [f"test {row}: {answers.told(row, data.classes)}" for row in range(len(split))]
@@ -136,3 +140,28 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
 
 def _has_stages(model: nn.Module) -> bool:
     return hasattr(model, "layer1")
+
+
+def look_alikes_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
+    """Some test images, each with those that are most like it, and how often the first shows the same identity."""
+    step = -(-len(data.test) // _GALLERY)
+    split = data.test.take(slice(0, None, step))
+    images, labels = split.images.cpu(), split.labels.cpu()
+    unit = embeddings(model, images, data)
+    alike = unit @ unit.T
+    alike.fill_diagonal_(-2)
+    asked = torch.linspace(0, len(images) - 1, min(_ASKED, len(images))).round().long()
+    best = alike[asked].topk(min(_LIKE, len(images) - 1), dim=1)
+    same = labels[best.indices] == labels[asked, None]
+    first = float((labels[alike.argmax(1)] == labels).float().mean())
+    figure = figures.look_alikes(
+        images[asked].numpy(),
+        images[best.indices].numpy(),
+        best.values.numpy(),
+        same.numpy(),
+        [data.classes[label] for label in labels[asked].tolist()],
+    )
+    return figure, (
+        f"Of {len(images):,} test images {first:.1%} have one of the same identity first. Nobody of the test was seen "
+        "in training."
+    )

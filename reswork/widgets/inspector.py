@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import chain
 from typing import Any, cast
@@ -22,7 +22,13 @@ from reswork.figures.text import shortened
 from reswork.probes import BASELINES, METHODS, Difference
 from reswork.probes.attribution_methods import Name
 from reswork.results import Attribution, Trust
-from reswork.results.answers import ClassAnswers, ImageAnswers, MaskAnswers
+from reswork.results.answers import (
+    AnomalyAnswers,
+    ClassAnswers,
+    IdentityAnswers,
+    ImageAnswers,
+    MaskAnswers,
+)
 from reswork.tasks import explained_model, task_for
 from reswork.widgets.block_values import QUANTITIES, block_values
 from reswork.widgets.form import ErrorLine, menu_field
@@ -258,7 +264,12 @@ class InspectorPanel:
         return [controls, more, self.attributions, self.verdicts, self.trust, stages, self.stages]
 
     def _offer_classes(self) -> None:
-        classes = [(shortened(name, 40), k) for k, name in enumerate(self._data.classes)]
+        names = self._data.classes
+        if self._data.task is not None:  # what is explained: identities that were learned, or one score
+            names = (
+                names[: int(self._data.train.targets.max()) + 1] if self._data.target_kind == "labels" else ()
+            )
+        classes = [(shortened(name, 40), k) for k, name in enumerate(names)]
         self._target.options = [("what it answers", -1), *classes]
         self._against.options = [("nothing", -1), *classes]
         self._target.value = self._against.value = -1
@@ -348,6 +359,23 @@ class InspectorPanel:
                 true = None if truth is None else int(truth)
                 table = torch.from_numpy(answers.probabilities[0])
                 self._answer.value = answer_html(table, self._data.classes, true)
+                return
+            if isinstance(answers, IdentityAnswers):
+                self._answer.value = identities_html(answers, self._data.classes)
+                return
+            if isinstance(answers, AnomalyAnswers):
+                truths = None if truth is None else truth[None].numpy()
+                self.masks.show(
+                    figures.anomaly_maps(
+                        self._sketch.picture[None],
+                        [answers.maps],
+                        ["score"],
+                        scores=answers.scores,
+                        truth=truths,
+                        restored=as_pictures(answers.restored, self._data.mean, self._data.std),
+                    )
+                )
+                self._answer.value = score_html(answers)
                 return
             if isinstance(answers, ImageAnswers):
                 truths = None if truth is None else truth[None].numpy()
@@ -464,7 +492,7 @@ class InspectorPanel:
         """(1, K) or (1, K, H, W) logits."""
         assert self._answering is not None
         with probes.watched(self._answering, []) as seen:
-            answer = seen(self._input())
+            answer = self._task.call(seen, self._input())
         pixels = self._data.target_kind in ("masks", "images")
         dimensions, what = (4, "pixel") if pixels else (2, "picture")
         if not isinstance(answer, Tensor) or answer.dim() != dimensions:
@@ -482,10 +510,10 @@ class InspectorPanel:
         """The class that it answers; of masks the one with most pixels besides the first, mostly the ground."""
         with self._lock:
             answers = self._task.answers(self._output())
-        if isinstance(answers, ClassAnswers):
+        if isinstance(answers, ClassAnswers | IdentityAnswers):
             return int(answers.classes[0])
-        if isinstance(answers, ImageAnswers):
-            return 0  # the detail in the middle, the one number that is explained
+        if isinstance(answers, ImageAnswers | AnomalyAnswers):
+            return 0  # the detail in the middle, or the score: the one number that is explained
         assert isinstance(answers, MaskAnswers)
         counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
         return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
@@ -600,6 +628,35 @@ def picture_html(score: str) -> str:
         f"<div>{told}</div><div>Attributions explain how much detail comes out in the middle: which pixels that go in "
         "the network used for it.</div>"
     )
+
+
+def identities_html(answers: IdentityAnswers, classes: tuple[str, ...]) -> str:
+    """The identities that were learned and are most alike, as bars of their cosines."""
+    alike = answers.similarities[0]
+    rows = [
+        f"<span>{escape(_name(int(k), classes))}</span>"
+        f'<i><b style="width:{100 * max(float(alike[k]), 0):.1f}%"></b></i><span>{alike[k]:.2f}</span>'
+        for k in np.argsort(-alike, kind="stable")[:_BEST]
+    ]
+    return (
+        "<div>Most like these, of those that were learned; nobody of the test is among them. Attributions explain the "
+        f'first.</div><div class="reswork-answer">{"".join(rows)}</div>'
+    )
+
+
+def score_html(answers: AnomalyAnswers) -> str:
+    """How unlike the good ones a picture is, and what attributions explain of it."""
+    return (
+        f"<div>Score <b>{answers.scores[0]:.3g}</b>, the higher the less like the good ones.</div>"
+        "<div>Attributions explain the score: which pixels that go in raise it.</div>"
+    )
+
+
+def as_pictures(inputs: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Normalised images (N, C, H, W) as bytes."""
+    shape = (1, -1, 1, 1)
+    plain = inputs * np.reshape(std, shape) + np.reshape(mean, shape)
+    return np.clip(255 * plain, 0, 255).round().astype(np.uint8)
 
 
 def verdicts_html(maps: list[Attribution], checked: list[Trust], doing: str = "") -> str:

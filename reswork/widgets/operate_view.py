@@ -20,7 +20,13 @@ from reswork.models.sheet import Outline, SpecSheet
 from reswork.probes.outline import as_built, as_operated
 from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
-from reswork.results.answers import ClassAnswers, ImageAnswers, MaskAnswers
+from reswork.results.answers import (
+    AnomalyAnswers,
+    ClassAnswers,
+    IdentityAnswers,
+    ImageAnswers,
+    MaskAnswers,
+)
 from reswork.results.contrast import ChangedAnswers
 from reswork.surgery import (
     Copy,
@@ -37,7 +43,14 @@ from reswork.surgery import (
 from reswork.surgery.operation import Part, block_of
 from reswork.tasks import task_for
 from reswork.widgets.form import button, listed_numbers
-from reswork.widgets.inspector import answer_html, first_layer, mask_html, picture_html
+from reswork.widgets.inspector import (
+    answer_html,
+    first_layer,
+    identities_html,
+    mask_html,
+    picture_html,
+    score_html,
+)
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.tree import close_tree
@@ -378,11 +391,15 @@ class OperateView(WorkingView):
         target, told = self._data.test.targets[self.index.value].cpu(), []
         for title, each in (("Now", model), ("Before", self.operations.original)):
             with probes.watched(each, []) as seen:
-                output = seen(self._input()).float()
+                output = self._task.call(seen, self._input())
             answers = self._task.answers(output)
             if isinstance(answers, ClassAnswers):
                 table = torch.from_numpy(answers.probabilities[0])
                 shown = answer_html(table, self._data.classes, int(target))
+            elif isinstance(answers, IdentityAnswers):
+                shown = identities_html(answers, self._data.classes)
+            elif isinstance(answers, AnomalyAnswers):
+                shown = score_html(answers)
             elif isinstance(answers, ImageAnswers):
                 score = float(self._task.score(output.cpu(), target[None]))
                 shown = picture_html(self._task.metrics[0].told(score))

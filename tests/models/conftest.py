@@ -103,6 +103,10 @@ def _pictures() -> dict[str, ResNetConfig]:
         "edsr alone": replace(plain, head="edsr", scale=3, add_input=False),
         "vdsr": replace(plain, head="vdsr", scale=2, residual=False),
         "vdsr of one size": replace(plain, head="vdsr", norm="none", residual_scaling="skipinit"),
+        "autoencoder": replace(plain, head="autoencoder", code=3),
+        "autoencoder pooled": replace(
+            plain, head="autoencoder", residual=False, stem="imagenet", norm="none"
+        ),
     }
 
 

@@ -1,0 +1,111 @@
+"""The panels with identities and with anomalies."""
+
+import numpy as np
+import pytest
+import torch
+
+import reswork as rw
+from reswork.experiment.pinned_examples import PinnedExamples
+from reswork.widgets.answers_panel import answers_drawn
+from reswork.widgets.build_panel import BuildPanel
+from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.inspector import PAGES, InspectorPanel, as_pictures
+from reswork.widgets.tree import close_tree
+
+Data = rw.datasets.Dataset
+
+
+@pytest.fixture(scope="module")
+def faces() -> Data:
+    return rw.datasets.drawn_faces(identities=4, test_identities=3, images=4, size=24)
+
+
+@pytest.fixture(scope="module")
+def plates() -> Data:
+    return rw.datasets.defects(train=16, test=12, size=24)
+
+
+def net(data: Data) -> rw.ResNet:
+    torch.manual_seed(0)
+    return rw.resnet(rw.config_for(data, depth=8, width=2)).eval()
+
+
+def settle(panel: InspectorPanel) -> None:
+    assert panel._worker.wait(300)
+    assert panel._error.layout.display == "none", panel._error.value
+
+
+@pytest.mark.parametrize("kind", ["faces", "plates"])
+def test_the_inspector_says_what_the_task_says_and_every_page_works(kind, request) -> None:
+    data = request.getfixturevalue(kind)
+    panel = InspectorPanel(data)
+    panel.look_at(net(data), "")
+    panel.view.show()
+    settle(panel)
+    if kind == "faces":
+        assert "Most like these" in panel._answer.value and panel.masks.layout.display == "none"
+    else:
+        assert panel.masks.layout.display is None and "pictures" in panel.masks.summary
+        assert "Score <b>" in panel._answer.value
+    for page in PAGES:
+        panel.pages.value = page
+        settle(panel)
+    assert len(panel._target.options) == (
+        5 if kind == "faces" else 1
+    )  # those that were learned, and its answer
+    panel._explain.click()
+    settle(panel)
+    assert panel._maps and all(np.isfinite(one.maps).all() for one in panel._maps)
+    panel.close()
+    close_tree(panel.view)
+
+
+def test_the_strip_shows_maps_of_bad_plates_and_where_faces_are_looked_at(faces, plates) -> None:
+    film = PinnedExamples(plates)
+    bad = (plates.test.masks[list(film.pictures)] != 0).flatten(1).any(1)
+    assert bad.tolist() == [True, True, True, False]
+    model = net(plates)
+    for step in (0, 5):
+        film.shoot(model, step)
+    strip = rw.figures.film_strip(film.images.numpy(), film.frames, plates.classes, truth=film.truth.numpy())
+    words = [each.text for each in strip.layout.annotations]
+    assert (
+        words[1] == "what is wrong"
+        and words[2].startswith("0: score")
+        and "score" in strip.layout.meta["summary"]
+    )
+    looked = PinnedExamples(faces)
+    looked.shoot(net(faces), 3)
+    assert looked.frames[0].maps.shape == (3, 24, 24)
+    strip = rw.figures.film_strip(looked.images.numpy(), looked.frames, faces.classes)
+    assert "like face" in strip.layout.meta["summary"]
+
+
+def test_faces_are_shown_with_those_that_are_most_like_them(faces) -> None:
+    model = net(faces)
+    figure, words = answers_drawn(model, faces)
+    unit = rw.embeddings(model, faces.test.images, faces)
+    alike = unit @ unit.T
+    alike.fill_diagonal_(-2)
+    first = (faces.test.labels[alike.argmax(1)] == faces.test.labels).float().mean()
+    assert f"{float(first):.1%}" in words and "shown are the same" in figure.layout.meta["summary"]
+
+
+def test_the_form_builds_both_and_the_data_panel_shows_them(faces, plates) -> None:
+    build = BuildPanel()
+    for data, label, shape in ((faces, "Embedding on ", (68,)), (plates, "Autoencoder on ", (1, 24, 24))):
+        build.set_input(data.input_shape, rw.tasks.task_for(data).head(data))
+        assert build.config is not None and build.config.label.startswith(label)
+        assert build.sheet is not None and build.sheet.output_shape == shape
+        figure = rw.figures.network(build.sheet)
+        assert "blocks" in figure.layout.meta["summary"]
+        shown = DataPanel(data, lambda: None)
+        shown.view.show()
+        assert shown.examples.summary
+        close_tree(shown.view)
+    close_tree(build.view)
+
+
+def test_normalised_images_come_back_as_bytes(faces) -> None:
+    inputs = rw.datasets.normalise(faces.test.images[:2], faces.mean, faces.std).numpy()
+    assert (as_pictures(inputs, faces.mean, faces.std) == faces.test.images[:2].numpy()).all()
