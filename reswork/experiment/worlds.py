@@ -248,6 +248,39 @@ WORLDS: tuple[World, ...] = (
         panels=("film", "inspector", "debug", "simple methods"),
     ),
     World(
+        "verification",
+        "Pictures: the same one or another",
+        "Two pictures go in, and how alike they are comes out, also of identities that were never seen. What it must "
+        "not be used for stands in docs/look-alikes.md.",
+        inputs="images",
+        tasks=("verification",),
+        data={"Faces: drawn": "drawn-faces"},
+        own="A folder with one sub-folder for each identity (or train/ and test/ with such), or a zip of it; whole "
+        "identities are kept for the test.",
+        read=datasets.identities,
+        asks=("size",),
+        baseline="pixels, principal components",
+        network={"depth": 8},
+        presets=("look-alikes",),
+        panels=("film", "inspector", "answers"),
+    ),
+    World(
+        "anomalies",
+        "Pictures: good, or not",
+        "Good pictures alone are learned; of any other one a map comes out that says where it is unlike them. "
+        "Distances in the features of a trained network (rw.feature_distances) are often better, and need no training.",
+        inputs="images",
+        tasks=("anomalies",),
+        data={"Defects: drawn plates": "defects", "Fashion without bags": "odd-fashion"},
+        own="A folder with good/, bad/ and perhaps masks/ in it, or as MVTec AD has it, or a zip of it.",
+        read=datasets.anomalies,
+        asks=("size",),
+        baseline="the nearest good picture, principal components",
+        network={"depth": 8},
+        presets=("good alone",),
+        panels=("film", "inspector"),
+    ),
+    World(
         "signals",
         "Signals: a class, a value, the next steps",
         "A curve of one or several channels goes in; a class, a value or its next steps come out. Random convolution "

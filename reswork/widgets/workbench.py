@@ -376,6 +376,8 @@ class Workbench(w.VBox):
         if "inspector" not in self.world.panels or world_of(run) is not self.world:
             self._follow_others(run)
             return
+        if "answers" in self.world.panels:
+            self._follow_others(run)
         self.debug.watch(run, self.data)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)

@@ -13,6 +13,8 @@ QUICK = {
     "segmentation": lambda: rw.datasets.scenes(train=4, test=2, size=32),
     "volumes": lambda: rw.datasets.solids(train=4, test=2, size=12),
     "restoration": lambda: rw.datasets.photographs(patches=4, patch=16),
+    "verification": lambda: rw.datasets.drawn_faces(identities=3, test_identities=2, images=2, size=24),
+    "anomalies": lambda: rw.datasets.defects(train=4, test=8, size=24),
     "signals": lambda: rw.worlds()["signals"].load("pulses"),
     "tables": lambda: rw.worlds()["tables"].load(),
     "text": lambda: rw.worlds()["text"].load(""),
