@@ -102,7 +102,7 @@ def metric_curves(
     Args:
         runs: one history, or several by name, or groups as in `loss_curves`.
         metrics: of the task, such as ``run.metrics``, the headline first; the second one is drawn too where there is
-            one run only.
+            one run only and both are counted alike (shares, or both in one unit).
 
     Returns:
         Figure with the traces of each run in the order: every step, smoothed, test, and the second metric; bands
@@ -116,7 +116,7 @@ def metric_curves(
         >>> metric_curves(history, [iou]).layout.meta["summary"]
         'Test mean IoU 25 % at step 5.'
     """
-    headline, more = metrics[0], metrics[1:2]
+    headline, more = metrics[0], [each for each in metrics[1:2] if each.form == metrics[0].form]
     factor = 100.0 if headline.is_share else 1.0
     info = _runs_info(runs, headline.name, more=more[0].test if more else None, factor=factor)
     return _metric_figure(info, headline, more[0].label if more else "")

@@ -258,7 +258,7 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
         parts = [
             (
                 layer.name,
-                _HEAD_WORDS.get(layer.name) or _HEAD_KINDS[layer.kind],
+                _head_word(sheet, layer),
                 _layer_hover(layer.name, layer),
                 "end",
             )
@@ -294,10 +294,16 @@ def _behind_blocks(sheet: "SpecSheet | Outline") -> list["LayerSpec"]:
     return [layer for layer in shown if layer.kind in _HEAD_KINDS]
 
 
+def _head_word(sheet: "SpecSheet | Outline", layer: "LayerSpec") -> str:
+    """What a layer of such a head does, in a word that fits."""
+    if layer.kind == "shuffle":
+        return f"×{layer.output_shape[1] // sheet.input_shape[1]}"
+    return "+" if layer.name == "enlarge" else _HEAD_KINDS[layer.kind]  # the enlarged input, which is added
+
+
 # words that fit into the boxes
 _STEM_KINDS = {"conv": "conv", "pool": "max", "upsample": "bicubic"}
 _HEAD_KINDS = {"conv": "conv", "shuffle": "shuffle", "upsample": "up", "linear": "linear", "pool": "mean"}
-_HEAD_WORDS = {"enlarge": "+ bicubic"}  # what the shuffled pixels are added to
 
 
 def _ends(parts: Sequence[tuple[str, str, str, str]], y: float) -> tuple[Box, ...]:

@@ -4,7 +4,7 @@ import pytest
 from reswork.figures import loss_curves, metric_curves
 from reswork.figures.curves import _loss_figure, _Points, _Run, _runs_info
 from reswork.history import History
-from reswork.tasks import Classification
+from reswork.tasks import Classification, Restoration
 
 METRICS = Classification.metrics
 
@@ -127,3 +127,10 @@ def test_the_test_loss_can_be_left_out(make_history, count):
     assert all(len(trace.y) == 3 for trace in both.data[2 * count :])
     assert figure.layout.yaxis.title.text == "training loss"
     assert "test loss 0.5" in figure.layout.meta["summary"]
+
+
+def test_a_second_metric_in_another_unit_is_not_drawn_on_the_same_axis():
+    history = History()
+    history.record(5, {"psnr/test": 30.0, "ssim/test": 0.9})
+    names = [trace.name for trace in metric_curves(history, Restoration.metrics).data]
+    assert "test" in names and not any("SSIM" in name for name in names)

@@ -55,8 +55,8 @@ def test_a_head_that_gives_pictures_or_scores_says_what_it_is_made_of(make_sheet
         assert row.boxes[0].left >= -1e-6 and row.boxes[-1].right <= 1 + 1e-6
         return [box.text for box in row.boxes]
 
-    assert head(head="edsr", scale=2) == ["conv", "shuffle", "+ bicubic", "3×64×64"]
-    assert head(head="edsr", scale=2, add_input=False) == ["conv", "shuffle", "3×64×64"]
+    assert head(head="edsr", scale=2) == ["conv", "×2", "+", "3×64×64"]
+    assert head(head="edsr", scale=2, add_input=False) == ["conv", "×2", "3×64×64"]
     assert head(head="vdsr", scale=2) == ["conv", "3×64×64"]
     assert head(head="fcn") == ["conv", "conv", "conv", "3×32×32"]
     assert head((1, 9, 9, 9), head="fcn", dims=3, in_channels=1)[-1] == "3×9×9×9"
