@@ -4,10 +4,17 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from reswork.models.blocks import Bias, FixupConv2d, FixupLinear, PaddedShortcut, Scale
+from reswork.models.blocks import (
+    Bias,
+    FixupConv2d,
+    FixupLinear,
+    PaddedShortcut,
+    PaddedSignalShortcut,
+    Scale,
+)
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import CONVS, MASK_HEADS
-from reswork.models.network import fan_mode
+from reswork.models.layout import CONVS, MASK_HEADS, PICTURE_HEADS
+from reswork.models.network import SMALL, fan_mode
 from reswork.models.plan import (
     LAST_ACTIVATION,
     BlockPlan,
@@ -16,6 +23,7 @@ from reswork.models.plan import (
     decoder_plans,
     norm_groups,
     score_plans,
+    shuffled_conv,
     stem_plan,
 )
 
@@ -27,6 +35,10 @@ CHANNELS = {  # what a convolution of a block is called with: input and output c
         "conv3": ("inner", "channels"),
     },
 }
+_LINEARS = {
+    "linear1": "in_channels, 2 * channels",
+    "linear2": "2 * channels, channels",
+}  # of a row of a table
 
 
 def network_imports(config: ResNetConfig) -> list[str]:
@@ -38,7 +50,9 @@ def network_imports(config: ResNetConfig) -> list[str]:
     if any("stochastic_depth" in plan.branch for plan in plans):
         names.append("StochasticDepth")
     padded = any(plan.shortcut == "padding" for plan in plans)
-    lines = ["import torch.nn.functional as F"] if padded or config.head in MASK_HEADS else []
+    enlarged = config.head in PICTURE_HEADS and config.scale > 1
+    needs_functions = padded or config.head in MASK_HEADS or enlarged
+    lines = ["import torch.nn.functional as F"] if needs_functions else []
     lines.append("from torch import Tensor, nn")
     return [*lines, f"from torchvision.ops import {', '.join(names)}"] if names else lines
 
@@ -65,7 +79,9 @@ class _Writer:
         self.levels = decoder_plans(self.config)
         self.plans = (*self.stages, *(level.block for level in self.levels))
         self.checkpointed = checkpointed
+        self.dims = config.dims
         self.decoded = config.head in MASK_HEADS
+        self.gives_picture = config.head in PICTURE_HEADS
         self.fixup = config.residual_scaling == "fixup"
         self.normed = config.norm != "none" or self.fixup  # Fixup has biases in the norms' places
         self.kinds = _kinds(self.plans)
@@ -79,7 +95,11 @@ class _Writer:
         if self.decoded:
             parts += [self._merge()] if self.levels else []
             parts.append(self._decoder() if self.config.head == "unet" else self._scores())
-        return [*parts, self._net(), self._start()]
+        if self.gives_picture:
+            parts += [_ENLARGED.replace("SCALE", str(self.config.scale))] * (self.config.scale > 1) + [
+                self._picture_decoder()
+            ]
+        return [*parts, self._net(), *[self._start()] * (self.dims > 0)]
 
     def _pieces(self) -> list[type | Callable[..., object]]:
         """Small layers of this package that the network uses; their source stands for itself."""
@@ -87,7 +107,7 @@ class _Writer:
         if self.config.norm == "group":
             pieces.append(norm_groups)
         if any(plan.shortcut == "padding" for plan in self.plans):
-            pieces.append(PaddedShortcut)
+            pieces += [PaddedShortcut] + [PaddedSignalShortcut] * (self.dims != 2)
         if any("scale" in plan.branch for plan in self.plans):
             pieces.append(Scale)
         if self.fixup:
@@ -102,13 +122,13 @@ class _Writer:
         if self.fixup and in_block:
             return f"FixupConv2d({', '.join(settings)})"
         settings += [] if self.config.norm == "none" and not self.fixup else ["bias=False"]
-        return f"nn.Conv2d({', '.join(settings)})"
+        return f"nn.Conv{self.dims}d({', '.join(settings)})"
 
     def _norm(self, channels: str) -> str:
         if self.fixup:
             return "Bias()"
         group = f"nn.GroupNorm(norm_groups({channels}), {channels})"
-        return f"nn.BatchNorm2d({channels})" if self.config.norm == "batch" else group
+        return f"nn.BatchNorm{max(1, self.dims)}d({channels})" if self.config.norm == "batch" else group
 
     def _projection(self) -> str:
         normed = any(plan.normed_projection for plan in self.plans)
@@ -165,6 +185,8 @@ class _Writer:
             divides = strided and name == ("conv1" if plan.kind == "basic" else "conv2")
             sizes = ", ".join(CHANNELS[plan.kind][name])
             return self._conv(sizes, conv.kernel, "stride" if divides else "1", conv.groups)
+        if kind == "linear":
+            return f"nn.Linear({_LINEARS[name]})"
         if kind == "bn":
             channels = "in_channels"  # as the convolution before it calls them, or the block's input
             for layer in plan.layer_names[: plan.layer_names.index(name)]:
@@ -297,29 +319,43 @@ class _Writer:
             body += [f"self.layer{stage} = nn.Sequential(", *self._stage(plans), ")"]
         channels, last = self.stages[-1].channels, LAST_ACTIVATION.get(self.config.order, ())
         linear = "FixupLinear" if self.fixup else "nn.Linear"
-        if self.decoded:
+        if self.decoded or self.gives_picture:
             body.append("self.decoder = Decoder()")
         else:
+            pool = "AdaptiveAvgPool2d((1, 1))" if self.dims == 2 else f"AdaptiveAvgPool{self.dims}d(1)"
             body += self._last(self._names(last), channels)
-            body.append("self.avgpool = nn.AdaptiveAvgPool2d((1, 1))")
+            body += [f"self.avgpool = nn.{pool}"] * (self.dims > 0)
             body.append(f"self.fc = {linear}({channels}, {self.config.num_classes})")
-        answer = f"{self.config.num_classes}, H, W" if self.decoded else f"{self.config.num_classes}"
         return _lines(
             "class ResNet(nn.Module):",
-            f'    """{self.config.label}: images (N, {self.config.in_channels}, H, W) -> logits '
-            f'(N, {answer})."""',
+            f'    """{self.config.label.removesuffix(" without the addition")}: {self._in_and_out()}."""',
             "",
             "    def __init__(self) -> None:",
             "        super().__init__()",
             *(f"        {line}" for line in body),
-            "        initialise(self)",
+            *["        initialise(self)"] * (self.dims > 0),
             "",
             "    def forward(self, x: Tensor) -> Tensor:",
             *(f"        {line}" for line in self._net_forward(list(stages), last)),
         )
 
+    def _in_and_out(self) -> str:
+        """Shapes of what goes in and of what comes out, for the docstring."""
+        channels, answers = self.config.in_channels, self.config.num_classes
+        if self.gives_picture:
+            side = "" if self.config.scale == 1 else f"{self.config.scale} * "
+            return f"pictures (N, {channels}, H, W) -> (N, {answers}, {side}H, {side}W)"
+        if self.config.vocabulary is not None:
+            return f"tokens, int64, (N, L) -> (N, {answers})"
+        if self.dims != 2:
+            shape = {0: f"rows (N, {channels})", 1: f"signals (N, {channels}, L)"}
+            return f"{shape.get(self.dims, f'volumes (N, {channels}, D, H, W)')} -> (N, {answers})"
+        return f"images (N, {channels}, H, W) -> logits (N, {answers}{', H, W' * self.decoded})"
+
     def _stem(self) -> list[str]:
         stem = stem_plan(self.config)
+        if not self.dims:
+            return [f"self.conv1 = nn.Linear({stem.convs[0].in_channels}, {stem.convs[0].channels})"]
         convs: list[str] = []
         for conv in stem.convs:
             if convs:
@@ -329,13 +365,18 @@ class _Writer:
                 convs += ["nn.ReLU()"]
             sizes = f"{conv.in_channels}, {conv.channels}"
             convs.append(self._conv(sizes, conv.kernel, str(conv.stride), in_block=False))
-        body = [f"self.conv1 = {convs[0]}"]
-        if len(convs) > 1:
-            body = ["self.conv1 = nn.Sequential(", *(f"    {layer}," for layer in convs), ")"]
+        body = []
+        if self.config.vocabulary is not None:
+            sizes = f"{self.config.vocabulary}, {self.config.in_channels}"
+            body.append(f"self.embedding = nn.Embedding({sizes}, padding_idx=0)")
+        if len(convs) == 1:
+            body.append(f"self.conv1 = {convs[0]}")
+        else:
+            body += ["self.conv1 = nn.Sequential(", *(f"    {layer}," for layer in convs), ")"]
         body += [f"self.bn1 = {self._norm(str(stem.convs[-1].channels))}"] * self.normed + [
             "self.relu = nn.ReLU()"
         ]
-        return body + ["self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)"] * stem.pooling
+        return body + [f"self.maxpool = nn.MaxPool{self.dims}d(3, stride=2, padding=1)"] * stem.pooling
 
     def _stage(self, plans: Sequence[BlockPlan]) -> list[str]:
         """Equal blocks on one line."""
@@ -357,11 +398,12 @@ class _Writer:
         name = next(name for name, plans in self.kinds.items() if plan in plans)
         arguments = [str(plan.in_channels)] * bool(plan.branch or plan.shared)
         if plan.branch:
-            arguments += [str(plan.channels)] + [str(plan.convs["conv2"].channels)] * (
-                plan.kind == "bottleneck"
-            )
+            arguments.append(str(plan.channels))
+            if plan.kind == "bottleneck":
+                arguments.append(str(plan.convs["conv2"].channels))
             arguments += [f"stride={plan.stride}"] if plan.stride > 1 else []
-        make = {"padding": "PaddedShortcut", "projection": "projection"}.get(plan.shortcut)
+        padded = "PaddedShortcut" if self.dims == 2 else "PaddedSignalShortcut"
+        make = {"padding": padded, "projection": "projection"}.get(plan.shortcut)
         if make:
             arguments.append(f"downsample={make}({plan.in_channels}, {plan.channels}, {plan.stride})")
         if "stochastic_depth" in plan.branch:
@@ -370,7 +412,10 @@ class _Writer:
 
     def _net_forward(self, stages: Sequence[int], last: tuple[str, ...]) -> list[str]:
         stem = ["conv1"] + ["bn1"] * self.normed + ["relu"] + ["maxpool"] * stem_plan(self.config).pooling
+        stem = stem if self.dims else ["conv1"]
         lines = [f"x = self.{name}(x)" for name in stem]
+        if self.config.vocabulary is not None:
+            lines.insert(0, "x = self.embedding(x).transpose(1, 2)  # (N, L) -> (N, C, L)")
         if self.decoded:
             return self._decoded_forward(lines, stages)
         if self.checkpointed:
@@ -378,8 +423,43 @@ class _Writer:
             lines += [f"for block in [{layers}]:", "    x = checkpoint(block, x, use_reentrant=False)"]
         else:
             lines += [f"x = self.layer{stage}(x)" for stage in stages]
+        if self.gives_picture:
+            return self._picture_forward(lines)
         lines += [f"x = self.{name}(x)" for name in self._names(last)]
-        return [*lines, "return self.fc(torch.flatten(self.avgpool(x), 1))"]
+        return [
+            *lines,
+            "return self.fc(torch.flatten(self.avgpool(x), 1))" if self.dims else "return self.fc(x)",
+        ]
+
+    def _picture_forward(self, body: list[str]) -> list[str]:
+        larger = "enlarged(x)" if self.config.scale > 1 else "x"
+        if self.config.head == "vdsr":
+            added = " + given" * self.config.add_input
+            return [f"x = given = {larger}", *body, f"return self.decoder(x){added}"]
+        if not self.config.add_input:
+            return [*body, "return self.decoder(x)"]
+        given = larger.replace("(x)", "(given)") if self.config.scale > 1 else "given"
+        return ["given = x", *body, f"return self.decoder(x) + {given}  # learns what is missing"]
+
+    def _picture_decoder(self) -> str:
+        conv = shuffled_conv(self.config)
+        last = self._names(LAST_ACTIVATION.get(self.config.order, ()))
+        shuffled = self.config.head == "edsr"
+        body = self._last(last, conv.in_channels)
+        body.append(f"self.last = nn.Conv2d({conv.in_channels}, {conv.channels}, 3, padding=1)")
+        body += [f"self.shuffle = nn.PixelShuffle({self.config.scale})"] * shuffled
+        return _lines(
+            "class Decoder(nn.Module):",
+            f'    """The last convolution{", and its channels shuffled into pixels" * shuffled}."""',
+            "",
+            "    def __init__(self) -> None:",
+            "        super().__init__()",
+            *(f"        {line}" for line in body),
+            "",
+            "    def forward(self, x: Tensor) -> Tensor:",
+            *(f"        x = self.{name}(x)" for name in last),
+            f"        return {'self.shuffle(self.last(x))' if shuffled else 'self.last(x)'}",
+        )
 
     def _decoded_forward(self, stem: list[str], stages: Sequence[int]) -> list[str]:
         """Keeps the output of each stage, and of a stem that pools the one before its pooling."""
@@ -402,7 +482,8 @@ class _Writer:
             "def initialise(model: ResNet) -> None:",
             '    """He\'s initialisation."""',
             "    for module in model.modules():",
-            f"        if isinstance(module, nn.Conv2d){' and module is not model.decoder.last' * self.decoded}:",
+            f"        if isinstance(module, nn.Conv{self.dims}d)"
+            f"{' and module is not model.decoder.last' * (self.decoded or self.gives_picture)}:",
             f'            nn.init.kaiming_normal_(module.weight, mode="{fan_mode(self.config)}", nonlinearity="relu")',
             "            if module.bias is not None:",
             "                nn.init.zeros_(module.bias)",
@@ -417,10 +498,29 @@ class _Writer:
         for name in score_plans(self.config):
             if name != "last":
                 lines += [f"    nn.init.zeros_(model.decoder.{name}.{each})" for each in ("weight", "bias")]
+        if self.gives_picture:
+            lines += self._picture_start(added)
         if self.fixup:
-            last = "model.decoder.last" if self.decoded else "model.fc"
+            last = "model.decoder.last" if self.decoded or self.gives_picture else "model.fc"
             lines += [f"    nn.init.zeros_({last}.weight)", f"    nn.init.zeros_({last}.bias)"]
         return _lines(*lines)
+
+    def _picture_start(self, added: Sequence[str]) -> list[str]:
+        """Little is added to the input at first."""
+        lines = [
+            f"    nn.init.normal_(model.decoder.last.weight, std={SMALL!r})  # little is added at first",
+            "    nn.init.zeros_(model.decoder.last.bias)",
+        ]
+        if added and self.config.norm == "none" and self.config.residual_scaling == "none":
+            branches = sum(plan.shortcut != "none" and bool(plan.branch) for plan in self.plans)
+            last = 2  # in both kinds of blocks the last convolution that is no 1x1
+            classes = added[0] if len(added) == 1 else f"({', '.join(added)})"
+            lines += [
+                "    for block in model.modules():",
+                f"        if isinstance(block, {classes}):",
+                f"            block.conv{last}.weight.mul_({branches}**-0.5)",
+            ]
+        return lines
 
     def _branch_start(self) -> list[str]:
         last = CONVS[self.plans[0].kind]
@@ -432,6 +532,12 @@ class _Writer:
             *scaled,
             f"nn.init.zeros_(block.conv{last}.weight)  # Fixup (arXiv 1901.09321), rules 1 and 2",
         ]
+
+
+_ENLARGED = '''def enlarged(x: Tensor) -> Tensor:
+    """Larger by bicubic interpolation, with the kernel of the papers (antialias=True)."""
+    size = [x.shape[2] * SCALE, x.shape[3] * SCALE]
+    return F.interpolate(x, size=size, mode="bicubic", antialias=True, align_corners=False)'''
 
 
 def _kinds(plans: Sequence[BlockPlan]) -> dict[str, list[BlockPlan]]:

@@ -1,19 +1,24 @@
 """A network and its training as one script that needs PyTorch and no reswork."""
 
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from reswork.errors import InvalidSetting
 from reswork.experiment.network_code import network_code, network_imports
-from reswork.experiment.training_code import check_transfer, training_code, training_imports
+from reswork.experiment.training_code import check_transfer, training_code, training_imports, work_of
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import MASK_HEADS
 from reswork.training.recipe import Recipe
 
 
 def show_code(
-    config: ResNetConfig, recipe: Recipe | None = None, *, transfer: Mapping[str, Any] | None = None
+    config: ResNetConfig,
+    recipe: Recipe | None = None,
+    *,
+    transfer: Mapping[str, Any] | None = None,
+    values: bool = False,
 ) -> str:
     """A stand-alone PyTorch script that rebuilds this network and this training.
 
@@ -27,50 +32,52 @@ def show_code(
         recipe: the training; None: the defaults.
         transfer: of a run that began with trained weights, its ``transfer`` (`SavedRun.transfer`): the script then
             takes a file of the source's weights besides, under names as they are here.
+        values: whether the network tells values and no classes (``data.target_kind == "values"``).
 
     Returns:
         Source of a script that takes the path of an npz file with ``train_images`` uint8 ``(N, C, H, W)``,
-        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; of a U-Net and an FCN labels are ``(N, H, W)``.
+        ``train_labels`` ``(N,)``, ``test_images`` and ``test_labels``; with masks labels are ``(N, H, W)``, of a
+        network that gives pictures these, uint8. For signals, rows of a table and tokens they are called
+        ``train_inputs``, ``train_targets`` and so on, and are what `Split.inputs` and `Split.targets` hold.
 
     Raises:
-        InvalidSetting: for masks with a recipe that changes images and masks together, or mixes or splits them; for
-            a network whose inputs are no images, or that gives another picture.
+        InvalidSetting: for a recipe that does to inputs and targets what the script does to images and labels only,
+            such as changing an image and its mask together; for a U-Net of volumes, and one that gives numbers.
 
     Example:
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
         \"\"\"ResNet-20 and its training, in plain PyTorch.
     """
-    if config.dims != 2:
+    if config.head == "embedding" or (config.head in MASK_HEADS and config.dims != 2):
+        setting, value = ("head", config.head) if config.head == "embedding" else ("dims", config.dims)
         raise InvalidSetting(
-            "dims",
-            f"the script is for networks of images, and dims={config.dims}; print(rw.resnet(config)) has the layers",
-        )
-    if config.head not in ("classifier", *MASK_HEADS):
-        gives = "numbers" if config.head == "embedding" else "pictures"
-        raise InvalidSetting(
-            "head",
-            f"the script is for networks that give classes, and head={config.head!r} gives {gives}; "
-            "print(rw.resnet(config)) has the layers",
+            setting,
+            f"{setting}={value!r} is not written out; print(rw.resnet(config)) has the layers",
         )
     recipe = recipe or Recipe()
     if transfer is not None:
         check_transfer(transfer)
-    gap = " "
-    labels = f"whole numbers from 0 to {config.num_classes - 1}"
-    if config.head in MASK_HEADS:
-        gap = "\n"
-        labels = f"(N, H, W) from 0 to {config.num_classes - 1}, or 255 where nothing counts"
+    work = work_of(config, values=values)
+    words = {
+        "int64 labels (N,)": f"whole numbers from 0 to {config.num_classes - 1}",
+        "int64 labels (N, H, W)": f"(N, H, W) from 0 to {config.num_classes - 1}, or 255 where nothing counts",
+    }
+    told = words.get(work.targets, work.targets)
+    given = work.inputs.replace("images ", "").replace("(N, C,", f"(N, {config.in_channels},")
     file = re.sub(r"[^a-z0-9]+", "-", config.label.lower()) + ".pt"
-    header = (
-        f'"""{config.label} and its training, in plain PyTorch.\n\n'
-        f"    python this_file.py data.npz{' weights.safetensors' * (transfer is not None)}\n\n"
-        f"data.npz holds train_images and test_images, uint8 (N, {config.in_channels}, H, W), and train_labels and\n"
-        f"test_labels, {labels}; the trained weights go to{gap}{file}.\n"
-        '"""'
+    inputs, targets = work.words
+    holds = (
+        f"data.npz holds train_{inputs} and test_{inputs}, {given}, and train_{targets} and test_{targets}, {told}; "
+        f"the trained weights go to {file}."
     )
+    weights = " weights.safetensors" if transfer is not None else ""
+    header = "\n".join([
+        f'"""{config.label} and its training, in plain PyTorch.', "", f"    python this_file.py data.npz{weights}", "",
+        *textwrap.wrap(holds, 108, break_on_hyphens=False), '"""',
+    ])  # fmt: skip
     model = network_code(config, checkpointed=recipe.checkpoint_activations)
     lines = {*training_imports(recipe), *network_imports(config)}
     own = lines & {"import copy", "import math", "import sys"}  # Python's own modules first
     others = sorted(lines - own, key=lambda line: (line.startswith("from"), line))
     imports = "\n\n".join("\n".join(part) for part in (sorted(own), others))
-    return f"{header}\n\n{imports}\n\n\n{model}\n\n{training_code(recipe, file, config.head, transfer)}"
+    return f"{header}\n\n{imports}\n\n\n{model}\n\n{training_code(recipe, file, config, transfer, values=values)}"

@@ -5,18 +5,28 @@ from typing import Any, NamedTuple
 
 from reswork.errors import InvalidSetting
 from reswork.models.channel_rows import split_channels
-from reswork.models.layout import MASK_HEADS, Head
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
 from reswork.training.recipe import Recipe
 
 
-class _Answers(NamedTuple):
-    """What the labels are, and what tells how many are right."""
+class _Work(NamedTuple):
+    """What goes in, what shall come out, and what tells how good that is."""
 
-    shape: str
-    ignored: str  # setting of the loss
+    inputs: str  # in words, with their shape
+    targets: str
+    loss: str  # of ``logits`` and ``labels``
     score: str
     function: str
     source: str
+    mean: str  # line that gives mean and deviation of what goes in; none where it stays as it is
+    words: tuple[str, str] = ("images", "labels")  # what the script calls both
+
+    def named(self, code: str) -> str:
+        """Code in which both are called by their words."""
+        for usual, word in zip(("images", "labels"), self.words, strict=True):
+            code = code.replace(usual, word)
+        return code
 
 
 def training_imports(recipe: Recipe) -> list[str]:
@@ -29,23 +39,59 @@ def training_imports(recipe: Recipe) -> list[str]:
     return lines
 
 
+def work_of(config: ResNetConfig, *, values: bool = False) -> "_Work":
+    """What a network does.
+
+    Args:
+        config: of the network.
+        values: whether it tells values, where it could tell classes too.
+    """
+    if config.head in PICTURE_HEADS:
+        return _PICTURES
+    if config.head in MASK_HEADS:
+        return _MASKS
+    if config.vocabulary is not None:
+        inputs, mean = "tokens, int64, (N, L)", ""
+    elif config.dims == 2:
+        inputs, mean = _CLASSES.inputs, _CLASSES.mean
+    else:
+        shape = {0: f"rows (N, {config.in_channels})", 1: f"signals (N, {config.in_channels}, L)"}
+        inputs = f"float32 {shape.get(config.dims, f'volumes (N, {config.in_channels}, D, H, W)')}"
+        axes = ", ".join(map(str, (0, *range(2, config.dims + 2))))
+        axes += "," * (not config.dims)
+        mean = f"std, mean = torch.std_mean(train_images, ({axes}), correction=0, keepdim=True)"
+    usual = _VALUES._replace(inputs=_CLASSES.inputs, mean=_CLASSES.mean) if values else _CLASSES
+    if config.dims == 2:
+        return usual
+    seen = "part" if not mean else "(part - mean) / std"
+    source = usual.source.replace("(part.float() - mean) / std", seen)
+    if not mean:
+        source = source.replace(", mean: Tensor, std: Tensor", "")
+    return usual._replace(inputs=inputs, mean=mean, source=source, words=("inputs", "targets"))
+
+
 def training_code(
-    recipe: Recipe, file: str, head: Head = "classifier", transfer: Mapping[str, Any] | None = None
+    recipe: Recipe,
+    file: str,
+    config: ResNetConfig,
+    transfer: Mapping[str, Any] | None = None,
+    *,
+    values: bool = False,
 ) -> str:
-    """Functions that train a model as the recipe says: ``train(model, images and labels)`` and what it uses.
+    """Functions that train a model as the recipe says: ``train(model, inputs and targets)`` and what it uses.
 
     Args:
         recipe: of the training.
         file: name of the file into which the script puts the weights.
-        head: of the network; with ``"unet"`` and ``"fcn"`` the labels are masks.
+        config: of the network.
         transfer: how trained weights were taken over, as `check_transfer` allows; None: the weights begin anew.
+        values: whether it tells values, where it could tell classes too.
 
     Raises:
-        InvalidSetting: for masks, where the recipe asks for what the script does to single labels only.
+        InvalidSetting: where the recipe asks for what the script does to images and single labels only.
     """
-    answers = _MASKS if head in MASK_HEADS else _CLASSES
-    if answers is _MASKS:
-        _check_masks(recipe)
+    work = work_of(config, values=values)
+    _check_work(recipe, work)
     sections = [_learning_rate(recipe)]
     if recipe.augmentation.crop_padding or recipe.augmentation.translate:
         sections.append(_SHIFTED)
@@ -64,9 +110,9 @@ def training_code(
         sections.append(_REESTIMATE)
     if transfer is not None:
         sections.append(_begin(transfer))
-    sections += [_train(recipe, answers, reestimates), answers.source, _LOAD.replace("(N,)", answers.shape)]
+    sections += [_train(recipe, work, reestimates), work.source, _load(work)]
     sections.append(_main(file, begins=transfer is not None))
-    return "\n\n\n".join(section.strip("\n") for section in sections) + "\n"
+    return work.named("\n\n\n".join(section.strip("\n") for section in sections) + "\n")
 
 
 def check_transfer(transfer: Mapping[str, Any]) -> None:
@@ -84,19 +130,24 @@ def check_transfer(transfer: Mapping[str, Any]) -> None:
             )
 
 
-def _check_masks(recipe: Recipe) -> None:
-    """What the script does to images and single labels, but not to masks."""
+def _check_work(recipe: Recipe, work: _Work) -> None:
+    """What the script does to images and single labels, but not to others."""
+    if work == _CLASSES:
+        return
+    classes = work.function == "accuracy"
     asked = {
         "augmentation": recipe.augmentation != type(recipe.augmentation)(),
         "mixup": bool(recipe.mixup),
-        "accumulate": recipe.accumulate > 1,
-        "class_weights": recipe.class_weights is not None,
+        "accumulate": recipe.accumulate > 1 and not classes,
+        "class_weights": recipe.class_weights is not None and not classes,
+        "label_smoothing": bool(recipe.label_smoothing) and work.function not in ("accuracy", "mean_iou"),
     }
+    told = work.inputs if classes else work.targets
     for name, wanted in asked.items():
         if wanted:
             raise InvalidSetting(
                 name,
-                f"{name}={getattr(recipe, name)!r} is not written out for masks; take the script without it "
+                f"{name}={getattr(recipe, name)!r} is not written out for {told}; take the script without it "
                 f"(Recipe({name}={getattr(Recipe(), name)!r})) and add it by hand",
             )
 
@@ -228,7 +279,7 @@ def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
     for name, weight in model.named_parameters():
         weight.requires_grad_(not stands_still(name))
     for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train({stays})
 '''
 
@@ -259,17 +310,18 @@ _KEEP = '''
 def freeze(model: nn.Module, done: int, per_epoch: int) -> None:
     """Let all norms keep the statistics that they came with."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
 '''
 
 
-def _train(recipe: Recipe, answers: _Answers, reestimates: bool = False) -> str:
+def _train(recipe: Recipe, work: _Work, reestimates: bool = False) -> str:
+    normed = ", mean, std" if work.mean else ""
     evaluated = "model" if recipe.ema is None else "average"
     lines = [
-        f'"""Train on uint8 images (N, C, H, W) with int64 labels {answers.shape}; '
-        f'print the test {answers.score} each epoch."""',
-        *_setup(recipe),
+        f'"""Train on {work.inputs} with {work.targets};',
+        f'print the test {work.score} each epoch."""',
+        *_setup(recipe, work),
         *["reestimate(model, train_images, mean, std)"] * reestimates,
         "",
         "step = 0",
@@ -279,12 +331,12 @@ def _train(recipe: Recipe, answers: _Answers, reestimates: bool = False) -> str:
         f"    for chosen in order.split({recipe.batch_size})[:per_epoch]:",
         "        if step == total:",
         "            break",
-        *(f"        {line}" for line in _batch(recipe)),
-        *(f"        {line}" for line in _update(recipe, answers)),
+        *(f"        {line}" for line in _batch(recipe, work)),
+        *(f"        {line}" for line in _update(recipe, work)),
         "        step += 1",
-        f"    right = {answers.function}({evaluated}, test_images, test_labels, mean, std)",
+        f"    right = {work.function}({evaluated}, test_images, test_labels{normed})",
         '    print(f"step {step} of {total}: loss {loss.item():.4f}, '
-        f'test {answers.score} {{right:.4f}}", flush=True)',
+        f'test {work.score} {{right:.4f}}", flush=True)',
     ]
     if recipe.ema is not None:
         lines.append("model.load_state_dict(average.state_dict())")
@@ -296,7 +348,8 @@ def _train(recipe: Recipe, answers: _Answers, reestimates: bool = False) -> str:
     ])  # fmt: skip
 
 
-def _setup(recipe: Recipe) -> list[str]:
+def _setup(recipe: Recipe, work: _Work) -> list[str]:
+    of_images = "H, W" in work.inputs and "D, H" not in work.inputs
     lines = [f"torch.manual_seed({recipe.seed})"]
     lines += [f"random = np.random.default_rng({recipe.seed})"] * bool(recipe.mixup)
     lines += ["torch.use_deterministic_algorithms(True)"] * recipe.deterministic
@@ -309,17 +362,17 @@ def _setup(recipe: Recipe) -> list[str]:
     if recipe.precision == "auto":
         able = "torch.cuda.is_bf16_supported(including_emulation=False)"
         lines.append(f'bf16 = device.type == "cuda" and {able}')
-    if recipe.channels_last == "auto":
+    if of_images and recipe.channels_last == "auto":
         lines.append('layout = torch.contiguous_format if device.type == "mps" else torch.channels_last')
-    else:
+    elif of_images:
         lines.append(f"layout = torch.{'channels_last' if recipe.channels_last else 'contiguous_format'}")
     lines += [
-        "model.to(device, memory_format=layout)",
+        f"model.to(device{', memory_format=layout' * of_images})",
         "train_images, train_labels, test_images, test_labels = (",
         "    tensor.to(device) for tensor in (train_images, train_labels, test_images, test_labels)",
         ")",
-        "std, mean = torch.std_mean(train_images.float(), (0, 2, 3), correction=0, keepdim=True)  # (1, C, 1, 1)",
-        "std = std.clamp(min=0.5)  # of 255; for a channel that never changes",
+        *work.mean.splitlines(),
+        *["std = torch.where(std > 0, std, 1.0)"] * ("std_mean" in work.mean and not of_images),
         *_optimizer(recipe),
     ]
     lines += ["scaler = torch.amp.GradScaler(device.type)"] * (recipe.precision == "fp16")
@@ -384,13 +437,17 @@ def _class_weights(recipe: Recipe) -> list[str]:
     ]
 
 
-def _batch(recipe: Recipe) -> list[str]:
+def _batch(recipe: Recipe, work: _Work) -> list[str]:
+    if not work.mean:
+        return ["images, labels = train_images[chosen], train_labels[chosen]"]
+    layout = ".contiguous(memory_format=layout)" if work.words == ("images", "labels") else ""
+    normed = f"({'((images - mean) / std)' if layout else '(images - mean) / std'}{layout})"
     raw = "train_images[chosen].float()"
     if recipe.augmentation != type(recipe.augmentation)():
         raw = f"augmented({raw})"
     lines = [
         f"images, labels = {raw}, train_labels[chosen]",
-        "images = ((images - mean) / std).contiguous(memory_format=layout)",
+        f"images = {normed[1:-1]}",
     ]
     if recipe.mixup:
         alpha = repr(recipe.mixup)
@@ -401,11 +458,11 @@ def _batch(recipe: Recipe) -> list[str]:
     return lines
 
 
-def _update(recipe: Recipe, answers: _Answers) -> list[str]:
+def _update(recipe: Recipe, work: _Work) -> list[str]:
     scaled = recipe.precision == "fp16"
     parts = recipe.accumulate > 1
     lines = ["freeze(model, step, per_epoch)"] * _keeps_something(recipe)
-    lines += _gradients_of_parts(recipe, answers) if parts else _gradients(recipe, answers)
+    lines += _gradients_of_parts(recipe, work) if parts else _gradients(recipe, work)
     if _frozen_channels(recipe):
         lines += [
             "for tensor, rows, _ in kept:",
@@ -432,10 +489,10 @@ def _update(recipe: Recipe, answers: _Answers) -> list[str]:
     return lines + ["follow(average, model, step + 1)"] * (recipe.ema is not None)
 
 
-def _gradients_of_parts(recipe: Recipe, answers: _Answers) -> list[str]:
+def _gradients_of_parts(recipe: Recipe, work: _Work) -> list[str]:
     names = "images, labels, others" if recipe.mixup else "images, labels"
     cut = [] if recipe.class_weights is not None else ["loss = loss * len(images) / batch"]
-    weighted = _gradients(recipe, answers, *cut, "whole += loss.detach()")
+    weighted = _gradients(recipe, work, *cut, "whole += loss.detach()")
     return [
         *["weight = class_weights[labels].sum()"] * (recipe.class_weights is not None),
         f"parts = max(1, min({recipe.accumulate}, len(images) // 2))  # their gradients add up",
@@ -446,7 +503,7 @@ def _gradients_of_parts(recipe: Recipe, answers: _Answers) -> list[str]:
     ]
 
 
-def _gradients(recipe: Recipe, answers: _Answers, *more: str) -> list[str]:
+def _gradients(recipe: Recipe, work: _Work, *more: str) -> list[str]:
     """Loss and backward pass; ``more`` is done to the loss between them."""
     dtype = {"bf16": "bfloat16", "fp16": "float16", "auto": "bfloat16"}.get(recipe.precision)
     lines = ["logits = forward(images)"]
@@ -454,13 +511,12 @@ def _gradients(recipe: Recipe, answers: _Answers, *more: str) -> list[str]:
         when = ", enabled=bf16" if recipe.precision == "auto" else ""
         lines = [f"with torch.autocast(device.type, torch.{dtype}{when}):", "    logits = forward(images)"]
     smooth = f", label_smoothing={recipe.label_smoothing!r}" if recipe.label_smoothing else ""
-    smooth += answers.ignored
     after = ""
     if recipe.class_weights is not None:
         smooth += ", weight=class_weights"
         if recipe.accumulate > 1:  # a part's share of the weighted mean
             smooth, after = f'{smooth}, reduction="sum"', " / weight"
-    lines.append(f"loss = F.cross_entropy(logits.float(), labels{smooth}){after}")
+    lines.append(f"loss = {work.loss.replace('SMOOTH', smooth)}{after}")
     if recipe.mixup:
         lines += [
             f"other = F.cross_entropy(logits.float(), others{smooth}){after}",
@@ -497,16 +553,60 @@ def mean_iou(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std
     return (shared[either > 0] / either[either > 0]).mean().item()
 '''
 
-_CLASSES = _Answers("(N,)", "", "accuracy", "accuracy", _ACCURACY)
-_MASKS = _Answers("(N, H, W)", ", ignore_index=255", "mean IoU", "mean_iou", _MEAN_IOU)
+_R2 = '''
+@torch.no_grad()
+def r2(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std: Tensor) -> float:
+    """The share of the values' variance that the answers explain, the mean over the values, in evaluation mode."""
+    model.eval()
+    answers = torch.cat([model((part.float() - mean) / std).float() for part in images.split(500)])
+    truth = labels.view_as(answers)
+    return (1 - (answers - truth).square().sum(0) / (truth - truth.mean(0)).square().sum(0)).mean().item()
+'''
 
-_LOAD = '''
+_PSNR = '''
+@torch.no_grad()
+def psnr(model: nn.Module, images: Tensor, labels: Tensor, mean: Tensor, std: Tensor) -> float:
+    """Peak signal to noise ratio over all pixels and colours in dB, in evaluation mode."""
+    model.eval()
+    squares = 0.0
+    for part, truth in zip(images.split(50), labels.split(50)):
+        found = model((part.float() - mean) / std).float().clamp(0, 1)
+        squares += (found - truth / 255).square().flatten(1).mean(1).sum().item()
+    return -10 * float(np.log10(squares / len(images)))
+'''
+
+_MEAN = (
+    "std, mean = torch.std_mean(train_images.float(), (0, 2, 3), correction=0, keepdim=True)  # (1, C, 1, 1)\n"
+    "std = std.clamp(min=0.5)  # of 255; for a channel that never changes"
+)
+_CLASSES = _Work(
+    "uint8 images (N, C, H, W)", "int64 labels (N,)", "F.cross_entropy(logits.float(), labelsSMOOTH)",
+    "accuracy", "accuracy", _ACCURACY, _MEAN,
+)  # fmt: skip
+_MASKS = _Work(
+    "uint8 images (N, C, H, W)", "int64 labels (N, H, W)",
+    "F.cross_entropy(logits.float(), labelsSMOOTH, ignore_index=255)", "mean IoU", "mean_iou", _MEAN_IOU, _MEAN,
+)  # fmt: skip
+_VALUES = _Work(
+    "", "float32 values (N, T)", "F.mse_loss(logits.float(), labels.view_as(logits))", "R2", "r2", _R2, "",
+)  # fmt: skip
+_PICTURES = _Work(
+    "uint8 pictures (N, C, H, W)", "uint8 pictures (N, C, sH, sW) as they shall be",
+    "F.l1_loss(logits.float(), labels / 255)", "PSNR", "psnr", _PSNR,
+    "mean, std = torch.zeros((), device=device), torch.tensor(255.0, device=device)",
+)  # fmt: skip
+
+
+def _load(work: _Work) -> str:
+    """Reads the four arrays; what is a class becomes int64."""
+    more = [".long()"] * 2 if work.targets.startswith("int64") else ["", ""]
+    return f'''
 def load(path: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images uint8 (N, C, H, W) and labels (N,) from an npz file with these four arrays."""
+    """{work.inputs[0].upper()}{work.inputs[1:]} and {work.targets} from an npz file."""
     with np.load(path) as file:
         names = "train_images", "train_labels", "test_images", "test_labels"
         images, labels, more_images, more_labels = (torch.from_numpy(file[name]) for name in names)
-    return images, labels.long(), more_images, more_labels.long()
+    return images, labels{more[0]}, more_images, more_labels{more[1]}
 '''
 
 

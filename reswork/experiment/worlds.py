@@ -282,7 +282,7 @@ WORLDS: tuple[World, ...] = (
     ),
     World(
         "signals",
-        "Signals: a class, a value, the next steps",
+        "Signals: a class, a value, next steps",
         "A curve of one or several channels goes in; a class, a value or its next steps come out. Random convolution "
         "kernels with one linear layer are often as good, and train in a second.",
         inputs="signals",
@@ -303,7 +303,7 @@ WORLDS: tuple[World, ...] = (
         "look at them first.",
         inputs="tables",
         tasks=(CLASSIFICATION, "regression"),
-        data={"Cancer: cells, 30 numbers each": "cancer", "Fraud: simulated payments": "fraud"},
+        data={"Cancer: cells": "cancer", "Fraud: simulated payments": "fraud"},
         own="A CSV with a header; words, dates and gaps become numbers, and what was done is said. The last column is "
         "told unless another is named.",
         read=csv_table,
@@ -319,7 +319,7 @@ WORLDS: tuple[World, ...] = (
         "are few.",
         inputs="tokens",
         tasks=(CLASSIFICATION,),
-        data={"Languages: of which is a name?": "languages"},
+        data={"Languages of names": "languages"},
         own="A CSV with a column of texts and one of classes, or a folder of .txt files for each class.",
         read=datasets.text,
         asks=("target", "column"),

@@ -110,7 +110,7 @@ def _stage_figure(info: _Costs) -> go.Figure:
         title="Cost of each stage",
         summary=info.summary,
         explained=_ABOUT,
-        x=axis("from picture to answer", type="category", showgrid=False),
+        x=axis("from input to answer", type="category", showgrid=False),
         y=axis("share of the whole, %", rangemode="tozero"),
         height=260,
         bargap=0.25,

@@ -146,7 +146,7 @@ class ResNet(nn.Module):
 
         Without norms each addition would double the variance, and what comes out would be far from any picture.
         """
-        nn.init.normal_(self.last_layer.weight, std=_SMALL)
+        nn.init.normal_(self.last_layer.weight, std=SMALL)
         nn.init.zeros_(self.last_layer.bias)  # type: ignore[arg-type]  # it has one
         if config.norm == "none" and config.residual_scaling == "none":
             for block in blocks:
@@ -257,7 +257,7 @@ def _take_body(model: ResNet, classifier: ResNet) -> None:
     model.load_state_dict(own | given)
 
 
-_SMALL = 1e-3  # standard deviation of a last layer's weights
+SMALL = 1e-3  # standard deviation of a last layer's weights
 SMALL_ENCODER = ResNetConfig(depth=14, width=8)
 
 

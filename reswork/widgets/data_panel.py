@@ -345,12 +345,15 @@ def _rows_html(data: Dataset) -> str:
         head = list(data.features[:_COLUMNS])
         rows = [[f"{number:.4g}" for number in row[:_COLUMNS]] for row in split.inputs.tolist()]
     told = data.classes[0] if data.target_kind == "values" else "class"
-    lines = [[*row, answer] for row, answer in zip(rows, answers, strict=True)]
-    top = "".join(f"<th>{escape(name)}</th>" for name in (*head, told))
+    lines = [[answer, *row] for row, answer in zip(rows, answers, strict=True)]
+    top = "".join(f"<th>{escape(name)}</th>" for name in (told, *head))
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
     more = len(data.features) - _COLUMNS if data.input_kind == "tables" else 0
     note = f'<p class="reswork-muted">and {more:,} more columns</p>' if more > 0 else ""
-    return f'<table class="reswork-rows"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{note}'
+    kind = " reswork-words" if data.input_kind == "tokens" else ""
+    return (
+        f'<table class="reswork-rows{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{note}'
+    )
 
 
 def _skipped_html(data: Dataset) -> str:

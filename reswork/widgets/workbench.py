@@ -125,7 +125,7 @@ class Workbench(w.VBox):
             description="Work",
             tooltip="What the network is for: brings its data, networks, recipes and panels",
             style={"description_width": "40px"},
-            layout=w.Layout(width="330px", flex="0 0 auto"),
+            layout=w.Layout(width="370px", flex="0 0 auto"),
         )
         self.work.observe(self._work_chosen, names="value")
         self._by_code = ByCode()

@@ -4,6 +4,7 @@ import itertools
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
+from reswork.datasets import languages, photographs, pulses, table, windows
 from reswork.datasets.augmentation import Augmentation
 from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 from reswork.experiment.standalone import show_code
 from reswork.models.config import ResNetConfig
 from reswork.models.network import resnet
+from reswork.tasks import config_for
 from reswork.training.events import StepDone
 from reswork.training.loop import fit
 from reswork.training.recipe import Recipe
@@ -132,6 +135,51 @@ def test_network_is_the_same_to_the_bit(settings: dict[str, Any]) -> None:
         assert torch.equal(*logits)
 
 
+PICTURES = {"num_classes": 3, "norm": "none", "order": "pre", "head": "edsr", "scale": 2}
+OTHERS: tuple[dict[str, Any], ...] = (
+    {"dims": 1},
+    {"dims": 1, "order": "pre", "shortcut": "B", "norm": "group", "block": "bottleneck"},
+    {"dims": 1, "norm": "none", "residual_scaling": "skipinit", "dropout": 0.3, "stochastic_depth": 0.5},
+    {"dims": 1, "stem": "imagenet", "zero_init_last_norm": True},
+    {"dims": 1, "vocabulary": 20},
+    {"dims": 3, "residual": False, "stem": "resnet_d"},
+    {"dims": 0, "stage_blocks": (3,), "dropout": 0.2, "stochastic_depth": 0.5},
+    {"dims": 0, "stage_blocks": (2,), "residual": False, "norm": "none"},
+    {"dims": 0, "stage_blocks": (2,), "branches_off": ("layer1.0",)},
+    PICTURES,
+    {**PICTURES, "head": "vdsr", "scale": 3},
+    {**PICTURES, "head": "vdsr", "scale": 1, "residual": False},
+    {**PICTURES, "add_input": False, "block": "bottleneck", "norm": "batch"},
+    {**PICTURES, "scale": 1, "order": "post", "stochastic_depth": 0.5},
+    {**PICTURES, "residual_scaling": "fixup"},
+)
+
+
+@pytest.mark.parametrize("settings", OTHERS, ids=lambda settings: " ".join(map(str, settings.values())))
+def test_a_network_of_other_inputs_or_outputs_is_the_same_to_the_bit(settings: dict[str, Any]) -> None:
+    config = ResNetConfig(**(TINY | settings))
+    source = show_code(config)
+    assert "reswork" not in source and max(map(len, source.splitlines())) <= 110
+    names = _names(source)
+    torch.manual_seed(0)
+    ours = resnet(config)
+    torch.manual_seed(0)
+    theirs = names["ResNet"]()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert all(
+        map(torch.equal, theirs.state_dict().values(), ours.state_dict().values())
+    )  # from the same seed
+    inputs = torch.randn(4, config.in_channels, *[12] * config.dims)
+    if config.vocabulary is not None:
+        inputs = torch.randint(0, config.vocabulary, (4, 12))
+    for mode in (True, False):
+        found = []
+        for model in (ours, theirs):
+            torch.manual_seed(1)
+            found.append(model.train(mode)(inputs))
+        assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("depth", [20, 50, 1202])
 def test_source_stays_short(depth: int) -> None:
     assert len(show_code(ResNetConfig(depth=depth)).splitlines()) < 220
@@ -165,6 +213,48 @@ def test_training_is_the_same_arithmetic(name: str) -> None:
     assert losses[-1] < losses[0] or name == "constant"
     for key, value in ours.state_dict().items():
         torch.testing.assert_close(theirs.state_dict()[key], value, rtol=2e-3, atol=2e-4, msg=key)
+
+
+WORLDS: dict[str, Callable[[], Dataset]] = {
+    "signals": lambda: pulses(train=24, test=8, length=16),
+    "next steps": lambda: windows(np.sin(np.arange(60.0)), 2, 8),
+    "table": lambda: table({"a": np.arange(30.0), "b": np.arange(30) % 4, "y": [*"no", *"no!"] * 6}, "y"),
+    "value": lambda: table({"a": np.arange(30.0), "b": np.arange(30) % 3, "y": np.arange(30.0) ** 2}, "y"),
+    "text": lambda: languages().subset(train=32, test=16),
+    "pictures": lambda: photographs(scale=2, patches=8, patch=8),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_training_of_other_worlds_is_the_same_arithmetic(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = WORLDS[name]()
+    whole = {"batch_size": len(data.train), "device": "cpu", "precision": "fp32", "compile": "off"}
+    recipe = Recipe(steps=3, seed=3, learning_rate=0.01, **whole)
+    config = config_for(data, depth=8, width=4)
+    names = _names(show_code(config, recipe, values=data.target_kind == "values"))
+    torch.manual_seed(0)
+    ours, theirs = resnet(config), names["ResNet"]()
+    theirs.load_state_dict(ours.state_dict())
+    losses = [float(event.loss) for event in fit(ours, data, recipe) if isinstance(event, StepDone)]
+    names["train"](theirs, data.train.inputs, data.train.targets, data.test.inputs, data.test.targets)
+    assert float(capsys.readouterr().out.split("loss ")[-1].split(",")[0]) == pytest.approx(
+        losses[-1], rel=2e-3, abs=1e-4
+    )
+    for key, value in ours.state_dict().items():
+        torch.testing.assert_close(theirs.state_dict()[key], value, rtol=2e-3, atol=2e-4, msg=key)
+
+
+def test_what_is_not_written_out_for_other_worlds_says_so() -> None:
+    signals = ResNetConfig(depth=8, dims=1)
+    with pytest.raises(InvalidSetting, match=r"mixup=0.2 is not written out for float32 signals"):
+        show_code(signals, Recipe(mixup=0.2))
+    with pytest.raises(
+        InvalidSetting, match="class_weights='balanced' is not written out for float32 values"
+    ):
+        show_code(signals, Recipe(class_weights="balanced"), values=True)
+    assert "targets" in show_code(signals, Recipe(class_weights="balanced"))
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle"])
@@ -269,6 +359,6 @@ def test_script_of_a_u_net_learns_masks(
 )
 def test_what_the_script_does_not_do_to_masks_is_told(settings: dict[str, Any]) -> None:
     (name,) = settings
-    with pytest.raises(InvalidSetting, match="is not written out for masks") as caught:
+    with pytest.raises(InvalidSetting, match="is not written out for int64 labels \\(N, H, W\\)") as caught:
         show_code(ResNetConfig(**TINY, head="unet"), Recipe(**settings))
     assert caught.value.field == name
