@@ -34,7 +34,7 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale")
+_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale", "code")
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",

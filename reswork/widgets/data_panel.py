@@ -278,6 +278,8 @@ def _examples(data: Dataset) -> Any:
         return figures.signal_answers(split.inputs[:, 0].cpu().numpy(), titles)
     if data.input_kind != "images" and (data.input_kind, data.target_kind) != ("volumes", "masks"):
         return None
+    if data.task == "anomalies":
+        return _good_and_bad(data)
     if data.target_kind == "masks":
         shown, classes = (part[: EXAMPLES // 2].cpu() for part in (data.train.inputs, data.train.masks))
         if data.input_kind == "volumes":
@@ -293,12 +295,26 @@ def _examples(data: Dataset) -> Any:
         )
         return figures.restored_pictures(given[:3], truth[:3])
     labels = data.train.labels.cpu().numpy()
-    rounds = -(-EXAMPLES // len(data.classes))
-    by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(len(data.classes))]
+    few = (
+        min(len(data.classes), 5) if data.task == "verification" else len(data.classes)
+    )  # each several times
+    rounds = -(-EXAMPLES // few)
+    by_class = [np.flatnonzero(labels == c)[:rounds] for c in range(few)]
     chosen = [indices[r] for r in range(rounds) for indices in by_class if r < len(indices)][:EXAMPLES]
     images = data.train.images[torch.as_tensor(chosen, device=data.train.images.device)].cpu().numpy()
     titles = [data.classes[labels[i]] for i in chosen]
     return figures.image_grid(images, titles, title="Training pictures")
+
+
+def _good_and_bad(data: Dataset) -> Any:
+    """Training pictures, which are all good, and bad ones of the test with what is wrong with them."""
+    bad = (data.test.masks.cpu() != 0).flatten(1).any(1).nonzero().flatten()[: EXAMPLES // 3]
+    wrong, masks = data.test.images.cpu()[bad].numpy(), data.test.masks.cpu()[bad].numpy()
+    good = data.train.images[: EXAMPLES // 3].cpu().numpy()
+    rows = [(good, "good"), (wrong, "bad"), (figures.under_masks(wrong, masks), "what is wrong")]
+    pictures = np.concatenate([in_colour(images) for images, _ in rows])
+    titles = [title for images, title in rows for _ in images]
+    return figures.image_grid(pictures, titles, columns=EXAMPLES // 3, title="Good and bad pictures")
 
 
 def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
@@ -321,8 +337,8 @@ def in_colour(images: np.ndarray) -> np.ndarray:
 
 
 def _counts(data: Dataset, world: World) -> Any:
-    if data.target_kind in ("values", "images"):
-        return None
+    if data.target_kind in ("values", "images") or data.task is not None:
+        return None  # identities are in one split each, and nothing bad is in the training split
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},
         data.classes,
