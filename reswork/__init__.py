@@ -16,8 +16,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reswork import datasets, figures, probes, recorders, results, studies, surgery, tasks, transfer
+    from reswork import (
+        compression,
+        datasets,
+        figures,
+        probes,
+        recorders,
+        results,
+        studies,
+        surgery,
+        tasks,
+        transfer,
+    )
     from reswork.causes.why import Why, why
+    from reswork.compression.search import Smaller, smaller
     from reswork.contrast.comparison import compare_models
     from reswork.datasets.augmentation import Augmentation
     from reswork.diagnosis import diagnose
@@ -94,6 +106,7 @@ __all__ = [
     "SavedRun",
     "SeedRuns",
     "Server",
+    "Smaller",
     "Why",
     "Workbench",
     "active_runs",
@@ -104,6 +117,7 @@ __all__ = [
     "compare_seeds",
     "compare_settings",
     "compare_view",
+    "compression",
     "config_for",
     "datasets",
     "debug",
@@ -152,6 +166,7 @@ __all__ = [
     "segment",
     "serve",
     "show_code",
+    "smaller",
     "spec_sheet",
     "spec_table",
     "studies",
@@ -170,6 +185,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "compression": "reswork.compression",
     "datasets": "reswork.datasets",
     "figures": "reswork.figures",
     "presets": "reswork.experiment.presets",
@@ -202,6 +218,7 @@ _HOMES = {
     "SavedRun": "reswork.store.saved_run",
     "SeedRuns": "reswork.experiment.seed_runs",
     "Server": "reswork.shipping.serving",
+    "Smaller": "reswork.compression.search",
     "Why": "reswork.causes.why",
     "Workbench": "reswork.widgets",
     "active_runs": "reswork.training.run",
@@ -252,6 +269,7 @@ _HOMES = {
     "segment": "reswork.experiment.whole_images",
     "serve": "reswork.shipping.serving",
     "show_code": "reswork.experiment.standalone",
+    "smaller": "reswork.compression.search",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",
     "train": "reswork.experiment.launch",

@@ -1,9 +1,10 @@
-"""The command line: ``reswork lab | worlds | plan | train | runs | report | export | check | serve | answer`` ..."""
+"""The command line: ``reswork lab | worlds | plan | train | runs | report | smaller | export | check`` ..."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _report(chosen)
         if chosen.command == "plan":
             return _plan(chosen)
+        if chosen.command == "smaller":
+            return _smaller(chosen)
         if chosen.command == "export":
             return _export(chosen)
         if chosen.command == "check":
@@ -75,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_runs(commands.add_parser("runs", help="list the runs in a folder"))
     _add_report(
         commands.add_parser("report", help="say what a trained model gets wrong, as a page or as numbers")
+    )
+    _add_smaller(
+        commands.add_parser("smaller", help="make a trained network smaller in several ways, and compare them")
     )
     _add_export(
         commands.add_parser("export", help="write a trained network as a folder that needs no reswork")
@@ -132,6 +138,18 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--fail-if", action="append", default=[], metavar="RULE",
         help="such as 'top1<0.9' or 'ece>0.05': the exit status is then 1; may be given several times",
     )  # fmt: skip
+
+
+def _add_smaller(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a run by its name or folder, or a file of weights")
+    parser.add_argument("folder", metavar="FOLDER", help="for the exported folders and weights of all that is tried")
+    parser.add_argument("--data", help="what it learned from, as for export")
+    parser.add_argument(
+        "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
+    )
+    parser.add_argument("--max-megabytes", type=float, metavar="MB", help="largest file")
+    parser.add_argument("--max-ms", type=float, metavar="MS", help="largest middle time of a call with one image")
+    parser.add_argument("--epochs", type=int, help="of training after something was taken (2)")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -537,6 +555,28 @@ def _opened(model: str) -> Any:
     from reswork.store.saved_run import load_run
 
     return open_checkpoint(model) if Path(model).is_file() else load_run(model)
+
+
+def _smaller(chosen: argparse.Namespace) -> int:
+    from reswork import datasets
+    from reswork.compression.search import Search
+    from reswork.compression.tuning import TUNING
+    from reswork.environment.report import plain
+
+    search = Search(
+        _opened(chosen.model),
+        datasets.load(chosen.data, chosen.size) if chosen.data else None,
+        max_megabytes=chosen.max_megabytes,
+        max_ms=chosen.max_ms,
+        recipe=None if chosen.epochs is None else replace(TUNING, epochs=chosen.epochs),
+        folder=chosen.folder,
+    )
+    print(f"about {search.seconds():.0f} s", flush=True)
+    for said in search.steps():
+        if said and not said.endswith("%"):
+            print(plain(said), flush=True)
+    print(*map(plain, str(search.found).splitlines()), sep="\n")
+    return 0 if search.found.best is not None else 1
 
 
 def _export(chosen: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from reswork.models.plan import (
 
 CHANNELS = {  # what a convolution of a block is called with: input and output channels
     "basic": {"conv1": ("in_channels", "channels"), "conv2": ("channels", "channels")},
+    "pruned": {"conv1": ("in_channels", "inner"), "conv2": ("inner", "channels")},
     "bottleneck": {
         "conv1": ("in_channels", "inner"),
         "conv2": ("inner", "inner"),
@@ -85,6 +86,13 @@ class _Writer:
         self.fixup = config.residual_scaling == "fixup"
         self.normed = config.norm != "none" or self.fixup  # Fixup has biases in the norms' places
         self.kinds = _kinds(self.plans)
+        self.pruned = config.inner_channels is not None
+
+    def _channels(self, plan: BlockPlan) -> dict[str, tuple[str, str]]:
+        return CHANNELS["pruned" if self.pruned and plan.kind == "basic" else plan.kind]
+
+    def _has_inner(self, plan: BlockPlan) -> bool:
+        return bool(plan.branch) and (plan.kind == "bottleneck" or self.pruned)
 
     def sections(self) -> list[str]:
         """Functions and classes, each after what it uses."""
@@ -147,7 +155,7 @@ class _Writer:
         strided = any(each.stride > 1 for each in plans)
         required = ["in_channels: int"] * bool(plan.branch or plan.shared)
         required += ["channels: int"] * bool(plan.branch)
-        required += ["inner: int"] * (plan.kind == "bottleneck" and bool(plan.branch))
+        required += ["inner: int"] * self._has_inner(plan)
         required += ["downsample: nn.Module"] * all(downsampled)
         optional = ["stride: int = 1"] * (strided and bool(plan.branch))
         optional += ["downsample: nn.Module | None = None"] * (any(downsampled) and not all(downsampled))
@@ -183,14 +191,15 @@ class _Writer:
         if kind == "conv":
             conv = plan.convs[name]
             divides = strided and name == ("conv1" if plan.kind == "basic" else "conv2")
-            sizes = ", ".join(CHANNELS[plan.kind][name])
+            sizes = ", ".join(self._channels(plan)[name])
             return self._conv(sizes, conv.kernel, "stride" if divides else "1", conv.groups)
         if kind == "linear":
-            return f"nn.Linear({_LINEARS[name]})"
+            sizes = _LINEARS[name]
+            return f"nn.Linear({sizes.replace('2 * channels', 'inner') if self.pruned else sizes})"
         if kind == "bn":
             channels = "in_channels"  # as the convolution before it calls them, or the block's input
             for layer in plan.layer_names[: plan.layer_names.index(name)]:
-                channels = CHANNELS[plan.kind].get(layer, ("", channels))[1]
+                channels = self._channels(plan).get(layer, ("", channels))[1]
             return self._norm(channels)
         scale = 0.0 if self.config.residual_scaling == "skipinit" and plan.shortcut != "none" else 1.0
         return {
@@ -399,8 +408,8 @@ class _Writer:
         arguments = [str(plan.in_channels)] * bool(plan.branch or plan.shared)
         if plan.branch:
             arguments.append(str(plan.channels))
-            if plan.kind == "bottleneck":
-                arguments.append(str(plan.convs["conv2"].channels))
+            if self._has_inner(plan):
+                arguments.append(str(next(iter(plan.convs.values())).channels))
             arguments += [f"stride={plan.stride}"] if plan.stride > 1 else []
         padded = "PaddedShortcut" if self.dims == 2 else "PaddedSignalShortcut"
         make = {"padding": padded, "projection": "projection"}.get(plan.shortcut)

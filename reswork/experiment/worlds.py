@@ -41,7 +41,8 @@ class World:
         network: settings of `ResNetConfig` to begin with, besides those that follow from the data.
         presets: names of recipes, the first to begin with.
         panels: parts of the workbench that not every world has: ``"film"``, pinned pictures while it learns;
-            ``"inspector"``, one picture and the network's inside; ``"debug"``, report and reasons; ``"answers"``, truth
+            ``"inspector"``, one picture and the network's inside; ``"debug"``, report and reasons; ``"ship"``, made smaller and
+            exported; ``"answers"``, truth
             and answer to some test inputs, for those that have no inspector; ``"simple methods"``, what those reach on
             the same split. See `reswork.widgets.workbench`.
     """
@@ -58,7 +59,7 @@ class World:
     baseline: str
     network: Mapping[str, Any] = field(default_factory=dict)
     presets: tuple[str, ...] = ("quick look", "paper's", "fast", "fine-tuning")
-    panels: tuple[str, ...] = ("film", "inspector", "debug")
+    panels: tuple[str, ...] = ("film", "inspector", "debug", "ship")
 
     @property
     def one(self) -> str:
@@ -243,6 +244,7 @@ WORLDS: tuple[World, ...] = (
         read=datasets.photographs,
         asks=("scale", "noise"),
         baseline="bicubic interpolation",
+        panels=("film", "inspector", "debug"),
         network={"depth": 14, "width": 20},
         presets=("photographs",),
         panels=("film", "inspector", "debug", "simple methods"),

@@ -44,6 +44,7 @@ from reswork.figures.serving import server_drift, server_load, server_times
 from reswork.figures.shortcut_bars import shortcut_attributions
 from reswork.figures.similarity import cka
 from reswork.figures.slices import slices
+from reswork.figures.smaller import block_worth, deletions, pareto
 from reswork.figures.study_bars import study_bars
 from reswork.figures.study_lines import study_lines
 from reswork.figures.trade_off import trade_off
@@ -54,6 +55,7 @@ __all__ = [
     "activation_histograms",
     "anomaly_maps",
     "attribution_maps",
+    "block_worth",
     "carriers",
     "changes",
     "channel_examples",
@@ -66,6 +68,7 @@ __all__ = [
     "confusion_matrix",
     "cost_by_layer",
     "coverage",
+    "deletions",
     "distances",
     "embedding_map",
     "evidence",
@@ -92,6 +95,7 @@ __all__ = [
     "network",
     "noise_scale",
     "over_depth",
+    "pareto",
     "parting",
     "randomisation_curve",
     "receptive_field",

@@ -166,6 +166,27 @@ def check_layout(config: "ResNetConfig") -> None:
         )
 
 
+def check_inner(config: "ResNetConfig") -> None:
+    """Channels inside of each block."""
+    inner = config.inner_channels
+    if inner is None:
+        return
+    _, stage_blocks = layout_of(config, form_of(config))
+    if not isinstance(inner, tuple) or len(inner) != sum(stage_blocks):
+        raise InvalidSetting(
+            "inner_channels",
+            f"inner_channels={inner!r} must be {sum(stage_blocks)} numbers, one for each block of the stages",
+        )
+    for count in inner:
+        _check_whole("inner_channels", count)
+    for name, normal in (("groups", 1), ("bottleneck_width", 64)):
+        if getattr(config, name) != normal:
+            raise InvalidSetting(
+                "inner_channels",
+                f"inner_channels do not go with {name}={getattr(config, name)}; choose {name}={normal}",
+            )
+
+
 def check_scaling(config: "ResNetConfig") -> None:
     """Settings that act on a branch before it is added."""
     scaling, order = config.residual_scaling, config.order

@@ -10,6 +10,7 @@ from reswork.models.checks import (
     check_dims,
     check_fields,
     check_head,
+    check_inner,
     check_layout,
     check_scaling,
     check_switched_off,
@@ -82,6 +83,8 @@ class ResNetConfig:
         stochastic_depth: chance that the last branch is dropped in a step; falls linearly towards the input.
         squeeze_excitation: weighs a branch's channels by their means, through a sixteenth as many.
         stem: ``"cifar"``: 3x3; ``"imagenet"``: 7x7, stride 2, max pooling; ``"resnet_d"``: three 3x3 instead.
+        inner_channels: channels between the convolutions of each block of the stages, in their order, as pruning
+            leaves them; with bottlenecks of both inner ones. Automatic: as many as the block has.
         shortcuts_off: names of blocks, such as ``"layer2.0"``, that lose their shortcut.
         branches_off: names of blocks of which only the shortcut is left.
         head: ``"classifier"``: the mean over the image and a linear layer; ``"unet"``: a decoder back to the
@@ -136,6 +139,7 @@ class ResNetConfig:
     stochastic_depth: float = 0.0
     squeeze_excitation: bool = False
     stem: Stem | None = None
+    inner_channels: tuple[int, ...] | None = None
     shortcuts_off: tuple[str, ...] = ()
     branches_off: tuple[str, ...] = ()
     head: Head = "classifier"
@@ -146,12 +150,13 @@ class ResNetConfig:
     code: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("stage_blocks", "shortcuts_off", "branches_off"):
+        for name in ("stage_blocks", "inner_channels", "shortcuts_off", "branches_off"):
             if isinstance(getattr(self, name), list):  # as JSON has it
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         check_fields(self)
         check_dims(self)
         check_layout(self)
+        check_inner(self)
         check_scaling(self)
         check_head(self)
         check_switched_off(self)
@@ -209,11 +214,8 @@ class ResNetConfig:
         if self.head in PICTURE_HEADS:
             alone = "" if self.add_input else " without the addition"
             return f"{self.head.upper()} x{self.scale} on {self._body_label}{alone}"
-        return (
-            f"{_HEAD_LABELS[self.head]} on {self._body_label}"
-            if self.head in _HEAD_LABELS
-            else self._body_label
-        )
+        body = self._body_label if self.inner_channels is None else f"pruned {self._body_label}"
+        return f"{_HEAD_LABELS[self.head]} on {body}" if self.head in _HEAD_LABELS else body
 
     @property
     def _body_label(self) -> str:

@@ -209,9 +209,12 @@ def _block_plan(
     total = sum(config.stage_blocks or ()) + len(decoder_places(config))
     drop = config.stochastic_depth * number / total  # linear, 1603.09382 eq. 4
     shortcut = _shortcut(config, name, changes=stride > 1 or in_channels != channels)
+    inner = None
+    if config.inner_channels is not None and not name.startswith("decoder."):
+        inner = config.inner_channels[number - 1]
     if config.dims == 0:
-        return _table_block(config, name, channels, shortcut, drop)
-    convs = _convs(config, kind, in_channels, channels, stride)
+        return _table_block(config, name, channels, shortcut, drop, inner or 2 * channels)
+    convs = _convs(config, kind, in_channels, channels, stride, inner)
     branch, after = _layer_names(config.order, kind)
     if name == "layer1.0" and config.order in LAST_ACTIVATION:
         branch = branch[branch.index("conv1") :]  # the stem's norm and ReLU are this block's pre-activation
@@ -233,15 +236,15 @@ def _block_plan(
 
 
 def _table_block(
-    config: ResNetConfig, name: str, channels: int, shortcut: ShortcutKind, drop: float
+    config: ResNetConfig, name: str, channels: int, shortcut: ShortcutKind, drop: float, inner: int
 ) -> BlockPlan:
     """Norm, linear, ReLU, dropout, linear, dropout, added (arXiv 2106.11959, section 3.2)."""
     dropped = config.dropout > 0
     branch = ("bn1", "linear1", "relu1", *["dropout1"] * dropped, "linear2", *["dropout2"] * dropped)
     branch += ("stochastic_depth",) * (shortcut != "none" and drop > 0)
     convs = {
-        "linear1": Conv(channels, 2 * channels, kernel=1),
-        "linear2": Conv(2 * channels, channels, kernel=1),
+        "linear1": Conv(channels, inner, kernel=1),
+        "linear2": Conv(inner, channels, kernel=1),
     }
     if name in config.branches_off:
         branch, convs = (), {}
@@ -260,12 +263,13 @@ def _shortcut(config: ResNetConfig, name: str, *, changes: bool) -> ShortcutKind
 
 
 def _convs(
-    config: ResNetConfig, kind: BlockKind, in_channels: int, channels: int, stride: int
+    config: ResNetConfig, kind: BlockKind, in_channels: int, channels: int, stride: int, inner: int | None
 ) -> dict[str, Conv]:
     if kind == "basic":
-        return {"conv1": Conv(in_channels, channels, stride=stride), "conv2": Conv(channels, channels)}
+        inner = inner or channels
+        return {"conv1": Conv(in_channels, inner, stride=stride), "conv2": Conv(inner, channels)}
     per_group = max(1, int(channels // EXPANSION[kind] * (config.bottleneck_width / 64)))
-    inner = per_group * config.groups  # torchvision's formula
+    inner = inner or per_group * config.groups  # torchvision's formula
     return {
         "conv1": Conv(in_channels, inner, kernel=1),
         "conv2": Conv(

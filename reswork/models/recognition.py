@@ -110,11 +110,19 @@ def _base(shapes: Shapes) -> ResNetConfig:
         widen_factor=stage_width // width,
         groups=groups,
         bottleneck_width=round(inner / groups * 64 / stage_width) if block == "bottleneck" else 64,
+        inner_channels=_inner(shapes, stage_blocks) if block == "basic" else None,
         norm=norms["bn1.running_mean" in shapes] if "bn1.weight" in shapes else "none",
         squeeze_excitation="layer1.0.se.fc1.weight" in shapes,
         stem=stem,
         head="classifier" if not decoded else "fcn" if "decoder.score1.weight" in shapes else "unet",
     )
+
+
+def _inner(shapes: Shapes, stage_blocks: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Channels between the two convolutions of each block; None: as many as behind them."""
+    names = [f"layer{stage}.{k}" for stage, count in enumerate(stage_blocks, start=1) for k in range(count)]
+    inner, outer = (tuple(shapes[f"{name}.conv{k}.weight"][0] for name in names) for k in (1, 2))
+    return None if inner == outer else inner
 
 
 def _stage_blocks(shapes: Shapes) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from reswork.results.scores import ClassScores, Mistakes
 from reswork.results.seed_comparison import SeedComparison
 from reswork.results.serving import ServerLoad, ServerState
 from reswork.results.slices import Slice, Slices
+from reswork.results.smaller import BlockWorth, Sized, SizedTable
 from reswork.results.study import Compared, Line, Verdict
 from reswork.results.transfer import Forgetting, Worth
 
@@ -29,6 +30,7 @@ __all__ = [
     "ActivationHistograms",
     "AlikeClasses",
     "Attribution",
+    "BlockWorth",
     "Calibration",
     "CallTimes",
     "Carriers",
@@ -74,6 +76,8 @@ __all__ = [
     "ServerState",
     "ShortcutShares",
     "Similarity",
+    "Sized",
+    "SizedTable",
     "Slice",
     "Slices",
     "TopAnswers",

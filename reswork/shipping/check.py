@@ -79,7 +79,7 @@ def check_artefact(
     proof, problem = None, ""
     try:
         examples = found.examples
-        coarse = found.facts["precision"] == "int8"
+        coarse = found.facts["precision"] != "fp32"
         proof = compare(
             opens(found.path, threads),
             found.inputs(examples.pixels),

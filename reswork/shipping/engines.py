@@ -13,7 +13,10 @@ from reswork.errors import InvalidSetting
 Format = Literal["torch", "onnx"]
 FILES: dict[Format, str] = {"torch": "model.pt2", "onnx": "model.onnx"}
 INPUT, OUTPUT = "images", "logits"
-_EXTRA = dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx")  # all others: serve
+_EXTRA = {
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    "torch_pruning": "prune",
+}  # others: serve
 
 
 @dataclass(frozen=True)

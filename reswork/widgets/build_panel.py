@@ -91,7 +91,8 @@ class BuildPanel:
             '<span class="reswork-muted">Click a block in the drawing to see its numbers.</span>'
         )
         more = accordion({
-            "Sizes": self._section("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width"),
+            "Sizes": self._section("exact_depth", "stage_blocks", "width", "stem", "groups", "bottleneck_width",
+                                   "inner_channels"),
             "Norm and regularisation": self._section("norm", "residual_scaling", "zero_init_last_norm", "dropout",
                                                      "stochastic_depth", "squeeze_excitation"),
             "Switch off single shortcuts or branches": self._section("shortcuts_off", "branches_off"),
@@ -307,6 +308,10 @@ def _fields() -> dict[str, Field]:
                            ("7x7, stride 2, pooling", "imagenet"), ("ResNet-D: three 3x3", "resnet_d")),
         "groups": whole("Groups", 1, "Groups of the 3x3 layer (ResNeXt)."),
         "bottleneck_width": whole("Bottleneck width", 64, "Channels of one group, for 64 channels of the stage."),
+        "inner_channels": text("Inner channels", "as the block has; or: 12, 16, 8",
+                               "Channels inside of each block, as pruning leaves them.",
+                               read=lambda text: listed_numbers(text) or None,
+                               write=lambda v: ", ".join(map(str, v or ()))),
         "norm": menu_field("Norm", "How activations are normalised.", ("batch norm", "batch"), ("group norm", "group"),
                            "none"),
         "residual_scaling": menu_field("Branch scaling", "Ways to train without norm: the branch starts at zero.",

@@ -79,7 +79,7 @@ class DebugPanel:
         run = self._run
         assert run is not None
         steps = run.steps_done
-        found = report(run, self._data_of(run))
+        found = report(run, data_of(run, self._data))
         yield
         self._replace(run, found)
         after = f"after {steps:,} steps" if run.is_live and not run.done else "as it ended"
@@ -96,14 +96,14 @@ class DebugPanel:
         if before is not None:
             before.close()
 
-    def _data_of(self, run: AnyRun) -> Dataset:
-        """The chosen data set where it is the run's, else its own."""
-        chosen = self._data
-        if chosen is not None:
-            same = (chosen.name, chosen.classes) == (run.dataset_name, run.classes)
-            if same and (run.is_live or chosen.input_shape == run.input_shape):
-                return chosen
-        return run.data if run.is_live else run.load_data()
-
     def _failed(self, error: Exception) -> None:
         self._error.tell(str(error))
+
+
+def data_of(run: AnyRun, chosen: Dataset | None) -> Dataset:
+    """The chosen data set where it is the run's, else its own."""
+    if chosen is not None:
+        same = (chosen.name, chosen.classes) == (run.dataset_name, run.classes)
+        if same and (run.is_live or chosen.input_shape == run.input_shape):
+            return chosen
+    return run.data if run.is_live else run.load_data()

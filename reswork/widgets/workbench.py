@@ -43,6 +43,7 @@ from reswork.widgets.recipe_panel import FINE_TUNING, RecipePanel
 from reswork.widgets.refresh import in_background
 from reswork.widgets.run_view import RunView
 from reswork.widgets.runs_panel import RunsPanel
+from reswork.widgets.ship_panel import ShipPanel
 from reswork.widgets.simple_methods import SimpleMethods
 from reswork.widgets.static_output import StaticOutput
 from reswork.widgets.time_machine import TimeMachine
@@ -57,6 +58,7 @@ PAGES = {  # with what is said of each on hovering
     "Inside": "What happens in its layers and blocks, live",
     "Inspect": "Single answers, and where they come from",
     "Debug": "What the network gets wrong, and why",
+    "Ship": "Made smaller, exported, timed, served",
 }
 
 
@@ -113,6 +115,7 @@ class Workbench(w.VBox):
         self.inspector = InspectorPanel(data)
         self.film = FilmPanel(self._snapshot_taken)
         self.debug = DebugPanel()
+        self.ship = ShipPanel()
         self.runs_panel = RunsPanel(self.run_view.draw_beside, self.watch)
         self.time_machine = TimeMachine(data, self._turned_back, self._moment_seen, self.watch)
         self._plan = w.HTML()
@@ -153,11 +156,13 @@ class Workbench(w.VBox):
                 self.simple.view,
             ),
             "Debug": (self.debug.view,),
+            "Ship": (self.ship.view,),
         }
         self._optional: dict[str, tuple[Part, ...]] = {  # by the names in `World.panels`
             "film": (self.film.view,),
             "inspector": (self._look_row, self.inspector.view),
             "debug": (self.debug.view,),
+            "ship": (self.ship.view,),
             "answers": (self.answers.view,),
             "simple methods": (self.simple.view,),
         }
@@ -276,6 +281,7 @@ class Workbench(w.VBox):
         self.time_machine.close()
         self.inspector.close()
         self.debug.close()
+        self.ship.close()
         self.transfer.close()
         if self.comm is not None:
             close_tree(self)
@@ -379,6 +385,7 @@ class Workbench(w.VBox):
         if "answers" in self.world.panels:
             self._follow_others(run)
         self.debug.watch(run, self.data)
+        self.ship.watch(run, self.data)
         self.time_machine.set_data(self.data)
         self.time_machine.watch(run)
         if run.is_live:

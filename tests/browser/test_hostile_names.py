@@ -90,7 +90,7 @@ def test_no_name_runs_in_any_panel_or_picture_or_repr(bench: Any) -> None:
     click(panels, "Start")
     wait_state(page, "running")
     wait_step(page, 60)
-    for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Debug", "Inspect"):
+    for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Debug", "Ship", "Inspect"):
         click(panels, sheet)
         wait_drawn(page, sheet)
     until(page, lambda: panels.locator(".reswork-answer span").count() >= 6)

@@ -195,7 +195,7 @@ def test_every_page_is_legible_and_accessible_in_both_themes_at_both_widths(work
         choose_theme(page, theme)
         for width in (1280, 1920):
             page.set_viewport_size({"width": width, "height": 1600})
-            for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug"):
+            for sheet in ("Build", "Data", "Recipe", "Train", "Inside", "Inspect", "Debug", "Ship"):
                 press(page, sheet)
                 page.wait_for_function(FITS)
                 until_is(page, lambda: page.evaluate(EMPTY_MENUS), 0, f"number of empty menus on {sheet}")

@@ -48,6 +48,8 @@ SINGLE: tuple[dict[str, Any], ...] = (
     {"branches_off": ("layer1.1", "layer2.0"), "order": "pre", "shortcut": "B"},
     {"branches_off": ("layer1.0",), "shortcuts_off": ("layer2.1",), "block": "bottleneck", "order": "pre"},
     {"branches_off": ("layer1.0", "layer1.1", "layer2.0", "layer2.1"), "shortcut": "B"},
+    {"inner_channels": (3, 8, 5, 7), "order": "pre"},
+    {"inner_channels": (3, 8, 5, 7), "block": "bottleneck", "shortcut": "B"},
 )
 RECIPES: dict[str, Recipe] = {
     "sgd": Recipe(),

@@ -38,6 +38,8 @@ SINGLE = (
     *({"stem": stem, "order": order} for stem in ("imagenet", "resnet_d") for order in ORDERS),
     *({"stem": stem, "norm": "none", "residual_scaling": "fixup"} for stem in ("imagenet", "resnet_d")),
     {"stem": "resnet_d", "norm": "none"},
+    {"inner_channels": (3, 8, 5)},
+    {"inner_channels": (3, 1, 5), "block": "bottleneck", "order": "pre", "squeeze_excitation": True},
     {"form": "imagenet", "stage_blocks": (1, 1, 1, 1), "block": "bottleneck"},
 )
 

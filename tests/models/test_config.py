@@ -83,6 +83,13 @@ REFUSED: tuple[tuple[dict[str, Any], str, str], ...] = (
         "shortcuts_off",
         "'layer4.0' is not a block .* from layer1.0 to layer3.2",
     ),
+    ({"inner_channels": (4, 4)}, "inner_channels", "must be 9 numbers, one for each block"),
+    ({"depth": 8, "inner_channels": (4, 0, 4)}, "inner_channels", "0 is not accepted"),
+    (
+        {"depth": 29, "groups": 2, "inner_channels": (4,) * 9},
+        "inner_channels",
+        "do not go with groups=2",
+    ),
     ({"shortcuts_off": "layer1.0"}, "shortcuts_off", "must be a list of block names"),
     ({"branches_off": (1,)}, "branches_off", "must be a list of block names"),
     ({"branches_off": ("layer1.0",), "shortcuts_off": ("layer1.0",)}, "branches_off", "has no shortcut"),

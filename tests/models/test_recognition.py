@@ -26,6 +26,7 @@ TOLD = [
     ResNetConfig(depth=None, stage_blocks=(2, 1, 3)),
     ResNetConfig(depth=None, stage_blocks=(1, 2, 1, 1), block="bottleneck"),
     ResNetConfig(depth=18, stem="resnet_d"),
+    ResNetConfig(depth=8, inner_channels=(3, 8, 5)),
     ResNetConfig(depth=34, num_classes=3, stem="cifar"),
     ResNetConfig(depth=50, groups=32, bottleneck_width=4),
     ResNetConfig(depth=101, bottleneck_width=128),

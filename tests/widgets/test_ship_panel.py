@@ -1,0 +1,124 @@
+"""The page Ship: each button on the run at hand, and each refusal beside its field."""
+
+import numpy as np
+import pytest
+
+import reswork as rw
+from reswork.compression import Way, search
+from reswork.results.latency import CallTimes, EngineCost, Latency
+from reswork.widgets import ship_panel
+from reswork.widgets.ship_panel import ShipPanel
+from reswork.widgets.tree import close_tree
+
+RECIPE = rw.Recipe(steps=2, batch_size=16, device="cpu", compile="off", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rw.datasets.digits().subset(60, 40)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    net = rw.resnet(depth=8, width=4, in_channels=1)
+    made = rw.train(net, data, RECIPE, directory=tmp_path_factory.mktemp("runs") / "run", moments_bytes=0)
+    made.wait()
+    return made
+
+
+@pytest.fixture
+def panel(run, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = ShipPanel()
+    made.watch(run, data)
+    made.view.show()
+    yield made
+    made.close()
+    close_tree(made.view)
+
+
+def timed(named, _shape=None, batch_sizes=(1,), **_settings) -> Latency:
+    names = named if isinstance(named, dict) else {"onnxruntime": named}
+    times = tuple(CallTimes(name, size, np.full(20, 0.001)) for name in names for size in batch_sizes)
+    costs = tuple(EngineCost(name, "an engine", 1, 10, 1.0, 0.5, 0.2, 0.3, 2**20) for name in names)
+    return Latency(times, costs, (), (1, 8, 8), "a machine")
+
+
+def test_nothing_is_made_before_it_is_opened_and_nothing_done_without_a_run() -> None:
+    made = ShipPanel()
+    assert not made.view.children
+    made.view.show()
+    assert "Train a network" in made._about.value and made.smaller.disabled and made.export.disabled
+    close_tree(made.view)
+
+
+def test_it_is_exported_checked_and_timed_and_refusals_stand_beside_their_fields(
+    panel, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr(ship_panel, "latency", timed)
+    assert "about 5 s" in panel.costs["export"].value
+    panel.check.click()
+    assert panel.wait() and "no exported model" in panel.form.fields["folder"].error
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("mine")
+    panel.form.set(folder="taken")
+    panel.export.click()
+    assert panel.wait() and "holds other files" in panel.form.fields["folder"].error
+    panel.form.set(folder="shipped", format="torch", precision="int8")
+    panel.export.click()
+    assert panel.wait() and "int8" in panel.form.fields["precision"].error
+    panel.form.set(precision="fp32")
+    assert panel.form.fields["precision"].error == ""
+    panel.export.click()
+    assert not panel.stop.disabled or panel.wait()
+    assert panel.wait() and "equal to the network" in panel.result.value and not panel.export.disabled
+    panel.check.click()
+    assert panel.wait() and "is as it was exported" in panel.result.value
+    panel.form.set(batch_sizes="1, many")
+    panel.time.click()
+    assert panel.wait() and "'1, many' are no numbers" in panel.form.fields["batch_sizes"].error
+    panel.form.set(batch_sizes="1, 8")
+    panel.time.click()
+    assert panel.wait() and "onnxruntime" in panel.result.value and panel.times.numbers
+
+
+@pytest.mark.slow
+def test_forms_are_made_and_one_of_them_is_exported(panel, monkeypatch, run) -> None:
+    monkeypatch.setattr(search, "latency", timed)
+    monkeypatch.setattr(search, "usual_ways", lambda *_given: (Way(blocks=1), Way(depth=4000)))
+    panel.form.set(max_megabytes=-1)
+    panel.smaller.click()
+    assert panel.wait() and "max_megabytes=-1" in panel.form.fields["max_megabytes"].error
+    panel.form.set(max_megabytes=1.0, epochs=1)
+    panel.smaller.click()
+    assert panel.wait(), panel.said.value
+    assert panel.error.value == "" and "About" in panel.costs["smaller"].value
+    assert "1 block less" in panel.table.value and "depth 4000" in panel.table.value
+    assert "Within 1 MB" in panel.table.value or "is within 1 MB" in panel.table.value
+    assert panel.worth.numbers and panel.deletions.numbers
+    before = dict(panel.pareto.frame["layout"]["xaxis"]["title"])
+    panel.against.value = "operations"
+    assert panel.pareto.frame["layout"]["xaxis"]["title"] != before
+    panel.form.set(form="1 block less", format="torch")
+    assert "1 block less" in panel._told_changed.value
+    panel.export.click()
+    assert panel.wait() and "equal to the network" in panel.result.value
+    assert "without layer" in rw.open_artefact("shipped").facts["origin"]
+
+
+def test_a_server_is_started_and_ended(panel, monkeypatch) -> None:
+    class Stub:
+        url, version = "http://127.0.0.1:1", "abc"
+        stopped = 0
+
+        def stop(self) -> int:
+            Stub.stopped += 1
+            return 0
+
+    monkeypatch.setattr(panel, "_folder", lambda: "a folder")
+    monkeypatch.setattr(ship_panel, "serve", lambda folder, port: Stub())
+    panel.start.click()
+    assert panel.wait() and "http://127.0.0.1:1" in panel.address.value
+    assert panel.start.disabled and not panel.end.disabled
+    panel.end.click()
+    assert panel.wait() and Stub.stopped == 1 and "status 0" in panel.address.value and panel.end.disabled
