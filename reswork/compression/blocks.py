@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +62,7 @@ def block_worth(model: Any, data: Dataset, *, images: int = 500, most: int | Non
 
 def judge_blocks(
     model: Any, data: Dataset, *, images: int = 500, most: int | None = None
-) -> Iterator[str]:  # a generator that returns a BlockWorth
+) -> Generator[str, None, BlockWorth]:
     """As `block_worth`, as a generator that yields what comes next, and can be given up there."""
     network = unwrapped(model_of(model))
     names = [each.name for each in residual_blocks(network) if each.has_shortcut and each.branch is not None]
@@ -100,7 +100,7 @@ def judge_blocks(
         best = max(last, key=lambda each: (last[each], costs.get(each, 0)))
         order.append(best)
         after.append(last.pop(best))
-    return BlockWorth(  # type: ignore[return-value]
+    return BlockWorth(
         tuple(names),
         whole,
         np.array(alone),

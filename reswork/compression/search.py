@@ -1,8 +1,10 @@
 """`smaller`: several ways to make a network smaller, tried, exported, proved, timed and laid beside each other."""
 
 import re
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -98,10 +100,9 @@ class Smaller:
     """
 
     def __init__(self, max_megabytes: float | None, max_ms: float | None, folder: str | Path | None) -> None:
-        self._temporary = (
-            None if folder is not None else tempfile.TemporaryDirectory(prefix="reswork-smaller-")
-        )
-        self.folder = Path(folder if folder is not None else self._temporary.name)  # type: ignore[union-attr]
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="reswork-smaller-"))
+        if folder is None:
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.forms: tuple[Form, ...] = ()
         self.worth: BlockWorth | None = None
         self.skipped: tuple[str, ...] = ()
@@ -351,7 +352,7 @@ class Search:
     def _judged_blocks(self) -> Iterator[str]:
         most = max(way.blocks for way in self.ways)
         if self.found.worth is None:
-            self.found.worth = yield from judge_blocks(self._subject.network, self._data, most=most)  # type: ignore[misc]
+            self.found.worth = yield from judge_blocks(self._subject.network, self._data, most=most)
 
     def _pruned(self, network: nn.Module, way: Way) -> nn.Module:
         if way.channels or way.trunk:

@@ -61,8 +61,8 @@ def weighted_layers(model: nn.Module) -> list[nn.Module]:
 
 def zeros(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Each weight that has zeros, and where the others are."""
-    found = [(each.weight, each.weight != 0) for each in weighted_layers(model)]
-    return [(weight, rest) for weight, rest in found if not bool(rest.all())]  # type: ignore[arg-type, union-attr]
+    weights = [each.weight for each in weighted_layers(model) if isinstance(each.weight, Tensor)]
+    return [(weight, weight != 0) for weight in weights if bool((weight == 0).any())]
 
 
 @torch.no_grad()

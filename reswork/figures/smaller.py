@@ -61,15 +61,9 @@ def pareto(table: SizedTable, cost: Cost = "megabytes") -> go.Figure:
         )
         for number, each in _numbered(table)
     ]
-    costs, worth = (
-        (
-            np.array([float(each) for each in row])
-            for row in zip(*((_cost(each, cost), each.value) for each in table.forms), strict=True)
-        )
-        if table.forms
-        else ((), ())
-    )
-    names = [table.forms[k].name for k in front(costs, worth)] if len(table.forms) else []
+    costs = np.array([_cost(each, cost) for each in table.forms])
+    worth = np.array([each.value for each in table.forms])
+    names = [table.forms[k].name for k in front(costs, worth)]
     figure = trade_off(
         points,
         title=title,

@@ -134,8 +134,8 @@ class SizedTable:
     @property
     def sentence(self) -> str:
         """What the budget costs."""
-        limits = [f"{self.max_megabytes:g} MB"] * (self.max_megabytes is not None)
-        limits += [f"{self.max_ms:g} ms"] * (self.max_ms is not None)
+        given = ((self.max_megabytes, "MB"), (self.max_ms, "ms"))
+        limits = [f"{limit:g} {unit}" for limit, unit in given if limit is not None]
         if not limits:
             return f"{len(self.forms)} forms were compared on {self.images:,} test images."
         budget, best = " and ".join(limits), self.best

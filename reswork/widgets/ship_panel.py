@@ -89,7 +89,12 @@ class ShipPanel:
 
     def _made(self) -> list[w.Widget]:
         wide = {"width": "100%", "max_width": "520px"}
-        number = {"read": number_or_none, "write": text_of, "layout": wide, "continuous_update": False}
+        number: dict[str, Any] = {
+            "read": number_or_none,
+            "write": text_of,
+            "layout": wide,
+            "continuous_update": False,
+        }
         self.form = Fields(
             {
                 "max_megabytes": Field("Largest file, MB", w.Text, "The budget of the file; nothing means any size",
@@ -98,7 +103,8 @@ class ShipPanel:
                                 "machine; nothing means any time", placeholder="any", **number),
                 "epochs": Field("Epochs after", w.BoundedIntText, "Training after something was taken away",
                                 value=TUNING.epochs, min=1, max=1000, layout=wide),
-                "form": menu_field("Form", "What is exported", _AS_IT_IS, layout=wide),
+                "form": Field("Form", w.Dropdown, "What is exported", options=(_AS_IT_IS,),
+                              value=_AS_IT_IS, layout=wide),
                 "format": menu_field("Format", "What the folder is written in", *get_args(Format), layout=wide),
                 "precision": menu_field("Precision", "Of the numbers in the file", *get_args(Precision), layout=wide),
                 "folder": Field("Folder", w.Text, "A new folder, or an export to be replaced, checked, timed and "

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import reswork as rw
-from reswork.compression import Search, Smaller, Way
+from reswork.compression import Search, Smaller, Way, search
 from reswork.datasets.dataset import Dataset
 from reswork.figures import deletions, pareto
 from reswork.results.latency import CallTimes
 from reswork.results.smaller import Sized, SizedTable
+from tests.compression.timing import timed
 
 RECIPE = rw.Recipe(steps=2, batch_size=16, device="cpu", compile="off", precision="fp32", learning_rate=0.02)
 
@@ -26,11 +27,17 @@ def found(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Smaller:
     torch.manual_seed(0)
     net = rw.resnet(depth=None, stage_blocks=(2, 1), width=8, in_channels=1)
     net(torch.randn(16, 1, 8, 8))
-    ways = (Way(blocks=1, channels=0.5), Way(precision="fp16"), Way(depth=4000), Way(channels=0.1))
-    return rw.smaller(
-        net.eval(), data, ways=ways, recipe=RECIPE, folder=tmp_path_factory.mktemp("smaller"), seconds=0.02,
-        max_megabytes=0.03,
-    )  # fmt: skip
+    ways = (Way(blocks=1, channels=0.5), Way(depth=4000), Way(channels=0.1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "latency", timed)
+        return rw.smaller(
+            net.eval(),
+            data,
+            ways=ways,
+            recipe=RECIPE,
+            folder=tmp_path_factory.mktemp("smaller"),
+            max_megabytes=0.02,
+        )
 
 
 @pytest.mark.slow
@@ -38,7 +45,7 @@ def test_each_form_is_there_as_file_and_as_weights_that_say_how_it_was_made(
     found: Smaller, data: Dataset
 ) -> None:
     names = [each.numbers.name for each in found.forms]
-    assert names == ["as it was", "1 block less, channels 50 % less", "fp16"]
+    assert names == ["as it was", "1 block less, channels 50 % less"]
     assert [each.partition(":")[0] for each in found.skipped] == ["depth 4000, taught", "channels 10 % less"]
     small = found["1 block less, channels 50 % less"]
     opened = small.checkpoint
@@ -57,11 +64,7 @@ def test_each_form_is_there_as_file_and_as_weights_that_say_how_it_was_made(
     assert small.numbers.changed is not None
     assert np.array_equal(small.numbers.changed.different, answers != original)
     assert "How" not in small.artefact.facts["origin"] and "operated on" in small.artefact.facts["origin"]
-    assert (
-        rw.check_artefact(small.artefact.folder).holds
-        and rw.check_artefact(found["fp16"].artefact.folder).holds
-    )
-    assert found["fp16"].numbers.megabytes < 0.8 * found["as it was"].numbers.megabytes
+    assert rw.check_artefact(small.artefact.folder).holds
 
 
 @pytest.mark.slow
@@ -120,8 +123,8 @@ def test_a_budget_that_is_none_and_ways_that_are_none_are_refused(data) -> None:
         Way(depth=8, channels=0.5)
     with pytest.raises(rw.InvalidSetting, match="precision='int4'"):
         Way(precision="int4")
-    search = Search(net, data)
-    assert search.seconds() > 0 and len(search.ways) > 4
+    made = Search(net, data)
+    assert made.seconds() > 0 and len(made.ways) > 4
 
 
 def test_blocks_taken_out_are_drawn(small_data) -> None:

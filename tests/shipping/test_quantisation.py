@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,20 @@ def test_wrong_settings_are_told_and_leave_nothing(network: nn.Module, data: Dat
     with pytest.raises(InvalidSetting, match="give 2 or more"):
         write_int8(tmp_path / "a", tmp_path / "b", np.zeros((1, 1, 8, 8), np.float32), np.zeros((1, 10)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_16_bits_take_half_and_are_told_as_not_equal(network, data, tmp_path) -> None:
+    half = rw.export(network, tmp_path / "half", data=data, format="torch", precision="bf16")
+    weights = torch.export.load(half.path).state_dict
+    assert {each.dtype for each in weights.values() if each.is_floating_point()} == {torch.bfloat16}
+    assert (
+        "numbers of 16 bits (bf16)" in half.facts["told"]
+        and "In single precision" in half.facts["proof"]["sentence"]
+    )
+    assert rw.check_artefact(tmp_path / "half").holds
+    inputs = half.inputs(data.test.images.numpy())
+    with torch.no_grad():
+        wanted = copy.deepcopy(network).bfloat16()(torch.from_numpy(inputs).bfloat16()).float().numpy()
+    np.testing.assert_allclose(half.open()(inputs), wanted, atol=0.05)
+    with pytest.raises(rw.InvalidSetting, match="'bf16' with format='torch'"):
+        rw.export(network, tmp_path / "other", data=data, precision="bf16")

@@ -1,14 +1,13 @@
 """The page Ship: each button on the run at hand, and each refusal beside its field."""
 
-import numpy as np
 import pytest
 
 import reswork as rw
 from reswork.compression import Way, search
-from reswork.results.latency import CallTimes, EngineCost, Latency
 from reswork.widgets import ship_panel
 from reswork.widgets.ship_panel import ShipPanel
 from reswork.widgets.tree import close_tree
+from tests.compression.timing import timed
 
 RECIPE = rw.Recipe(steps=2, batch_size=16, device="cpu", compile="off", precision="fp32")
 
@@ -35,13 +34,6 @@ def panel(run, data, tmp_path, monkeypatch):
     yield made
     made.close()
     close_tree(made.view)
-
-
-def timed(named, _shape=None, batch_sizes=(1,), **_settings) -> Latency:
-    names = named if isinstance(named, dict) else {"onnxruntime": named}
-    times = tuple(CallTimes(name, size, np.full(20, 0.001)) for name in names for size in batch_sizes)
-    costs = tuple(EngineCost(name, "an engine", 1, 10, 1.0, 0.5, 0.2, 0.3, 2**20) for name in names)
-    return Latency(times, costs, (), (1, 8, 8), "a machine")
 
 
 def test_nothing_is_made_before_it_is_opened_and_nothing_done_without_a_run() -> None:
