@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("report", help="say what a trained model gets wrong, as a page or as numbers")
     )
     _add_smaller(
-        commands.add_parser("smaller", help="make a trained network smaller in several ways, and compare them")
+        commands.add_parser(
+            "smaller", help="make a trained network smaller in several ways, and compare them"
+        )
     )
     _add_export(
         commands.add_parser("export", help="write a trained network as a folder that needs no reswork")
@@ -142,13 +144,17 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 def _add_smaller(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run by its name or folder, or a file of weights")
-    parser.add_argument("folder", metavar="FOLDER", help="for the exported folders and weights of all that is tried")
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="for the exported folders and weights of all that is tried"
+    )
     parser.add_argument("--data", help="what it learned from, as for export")
     parser.add_argument(
         "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
     )
     parser.add_argument("--max-megabytes", type=float, metavar="MB", help="largest file")
-    parser.add_argument("--max-ms", type=float, metavar="MS", help="largest middle time of a call with one image")
+    parser.add_argument(
+        "--max-ms", type=float, metavar="MS", help="largest middle time of a call with one image"
+    )
     parser.add_argument("--epochs", type=int, help="of training after something was taken (2)")
 
 
