@@ -41,10 +41,9 @@ class World:
         network: settings of `ResNetConfig` to begin with, besides those that follow from the data.
         presets: names of recipes, the first to begin with.
         panels: parts of the workbench that not every world has: ``"film"``, pinned pictures while it learns;
-            ``"inspector"``, one picture and the network's inside; ``"debug"``, report and reasons; ``"ship"``, made smaller and
-            exported; ``"answers"``, truth
-            and answer to some test inputs, for those that have no inspector; ``"simple methods"``, what those reach on
-            the same split. See `reswork.widgets.workbench`.
+            ``"inspector"``, one picture and the network's inside; ``"debug"``, report and reasons; ``"ship"``, made
+            smaller, exported, served; ``"answers"``, truth and answer to some test inputs, for those that have no
+            inspector; ``"simple methods"``, what those reach on the same split. See `reswork.widgets.workbench`.
     """
 
     name: str
