@@ -210,7 +210,7 @@ WORLDS: tuple[World, ...] = (
         baseline="a threshold, the colour of a pixel; the same U-Net without shortcuts",
         network={"depth": 14, "width": 8},
         presets=("masks", "quick look", "paper's", "fast", "fine-tuning"),
-        panels=("film", "inspector", "debug", "simple methods"),
+        panels=("film", "inspector", "debug", "ship", "simple methods"),
     ),
     World(
         "volumes",
@@ -243,7 +243,6 @@ WORLDS: tuple[World, ...] = (
         read=datasets.photographs,
         asks=("scale", "noise"),
         baseline="bicubic interpolation",
-        panels=("film", "inspector", "debug"),
         network={"depth": 14, "width": 20},
         presets=("photographs",),
         panels=("film", "inspector", "debug", "simple methods"),

@@ -32,6 +32,7 @@ from reswork.widgets.form import Form as Fields
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
+from reswork.widgets.server_view import ServerView
 from reswork.widgets.working_view import note
 
 _NOTHING = (
@@ -53,7 +54,7 @@ class ShipPanel:
         view: the part of the page.
         found: the forms that were made; None before there are any.
         server: that answers; None: none.
-        dashboard: what shows a server live is put here.
+        dashboard: shows the server live.
     """
 
     def __init__(self) -> None:
@@ -81,9 +82,15 @@ class ShipPanel:
         """End what is done, and the server."""
         self._worker.cancel()
         self._worker.wait(10)
+        self._close_dashboard()
         if self.server is not None:
             self.server.stop()
             self.server = None
+
+    def _close_dashboard(self) -> None:
+        views, self.dashboard.children = self.dashboard.children, ()
+        for each in views:
+            each.close()
 
     # --- what is on the page ---------------------------------------------------------------------
 
@@ -389,6 +396,7 @@ class ShipPanel:
             f"Answers at <code>{url}</code> with version {escape(self.server.version)}. "
             f"<code>curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' {url}/predict</code>"
         )
+        self.dashboard.children = (ServerView(self.server),)
         yield
 
     def _end_server(self) -> None:
@@ -399,6 +407,7 @@ class ShipPanel:
         self._set_said("answers what has come, then ends")
         yield
         if server is not None:
+            self._close_dashboard()
             status = server.stop()
             self.address.value = f"The server ended with status {status}."
         yield

@@ -1,5 +1,6 @@
 """The page Ship: each button on the run at hand, and each refusal beside its field."""
 
+import ipywidgets as w
 import pytest
 
 import reswork as rw
@@ -109,8 +110,10 @@ def test_a_server_is_started_and_ended(panel, monkeypatch) -> None:
 
     monkeypatch.setattr(panel, "_folder", lambda: "a folder")
     monkeypatch.setattr(ship_panel, "serve", lambda folder, port: Stub())
+    monkeypatch.setattr(ship_panel, "ServerView", lambda server: w.HTML(server.url))
     panel.start.click()
     assert panel.wait() and "http://127.0.0.1:1" in panel.address.value
-    assert panel.start.disabled and not panel.end.disabled
+    assert panel.start.disabled and not panel.end.disabled and len(panel.dashboard.children) == 1
     panel.end.click()
     assert panel.wait() and Stub.stopped == 1 and "status 0" in panel.address.value and panel.end.disabled
+    assert not panel.dashboard.children
