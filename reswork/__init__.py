@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reswork.experiment import presets
     from reswork.experiment.anomaly_features import feature_distances
     from reswork.experiment.branching import branch, relatives
+    from reswork.experiment.cloud_job import cloud_job
     from reswork.experiment.divergence import divergence
     from reswork.experiment.launch import train
     from reswork.experiment.look_alikes import embeddings, search, verified
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from reswork.planning.returns import Returns, returns
     from reswork.reporting.report import Report, report
     from reswork.shipping.artefact import Artefact, open_artefact
+    from reswork.shipping.bundle import bundle
     from reswork.shipping.check import check_artefact
     from reswork.shipping.export import export
     from reswork.shipping.latency import latency
@@ -112,7 +114,9 @@ __all__ = [
     "active_runs",
     "attach",
     "branch",
+    "bundle",
     "check_artefact",
+    "cloud_job",
     "compare_models",
     "compare_seeds",
     "compare_settings",
@@ -224,7 +228,9 @@ _HOMES = {
     "active_runs": "reswork.training.run",
     "attach": "reswork.experiment.processes",
     "branch": "reswork.experiment.branching",
+    "bundle": "reswork.shipping.bundle",
     "check_artefact": "reswork.shipping.check",
+    "cloud_job": "reswork.experiment.cloud_job",
     "compare_models": "reswork.contrast.comparison",
     "compare_seeds": "reswork.experiment.seed_comparison",
     "compare_settings": "reswork.store.differences",

@@ -25,7 +25,9 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = _parser()
-    chosen, rest = parser.parse_known_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    mark = given.index("--") if given[:1] == ["job"] and "--" in given else len(given)
+    chosen, rest = parser.parse_known_args(given[:mark])
     if rest and chosen.command != "lab":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
@@ -48,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _export(chosen)
         if chosen.command == "check":
             return _check(chosen)
+        if chosen.command == "bundle":
+            return _bundle(chosen)
+        if chosen.command == "job":
+            return _cloud_job(chosen, given[mark + 1 :])
         if chosen.command == "serve":
             return _serve(chosen)
         if chosen.command == "cache":
@@ -91,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="look whether an exported folder is still as it was; the exit status is 1 if it is not"
     )
     check.add_argument("folder", metavar="FOLDER", help="that reswork export wrote")
+    _add_bundle(commands.add_parser("bundle", help="write what it takes to run an exported folder elsewhere"))
+    _add_job(commands.add_parser("job", help="write a training in several processes as a job of a cloud"))
     _add_serve(commands.add_parser("serve", help="answer over HTTP with a trained network, until Ctrl+C"))
     answer = commands.add_parser("answer", help="what the network of a run says about pictures")
     answer.add_argument("run", metavar="RUN", help="name or folder of a run")
@@ -161,7 +169,9 @@ def _add_smaller(parser: argparse.ArgumentParser) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run by its name or folder, or a file of weights")
     parser.add_argument("folder", metavar="FOLDER", help="to be written; an older export in it is replaced")
-    parser.add_argument("--format", default="onnx", help="onnx or torch (onnx)")
+    parser.add_argument(
+        "--format", default="onnx", help="onnx, torch, script, keras, tensorflow or litert (onnx)"
+    )
     parser.add_argument(
         "--data",
         help="name of a data set, or a folder, zip or npz; a run knows its own if it is a built-in one",
@@ -171,6 +181,29 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--opset", type=int, default=20, help="of ONNX, from 18 (20)")
     parser.add_argument("--licence", metavar="TEXT", help="what the model card says of it")
+
+
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artefact", metavar="EXPORTED", help="a folder that reswork export wrote, as onnx")
+    parser.add_argument("folder", metavar="FOLDER", help="to be written; an older bundle in it is replaced")
+    parser.add_argument("--target", required=True, help="container, vertex, azure or mlflow")
+    parser.add_argument("--name", help="of model and endpoint (by network and data)")
+    parser.add_argument("--image", help="address of the container's image, once it is built")
+    parser.add_argument("--instance", help="kind of machine (a small one)")
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="to be written; an older job in it is replaced")
+    parser.add_argument("cloud", metavar="CLOUD", help="azure or vertex")
+    parser.add_argument("--ranks", type=int, default=1, help="processes, one for each GPU (1)")
+    parser.add_argument("--name", default="train", help="of job and run (train)")
+    parser.add_argument(
+        "--data-in", metavar="ADDRESS", help="azureml:... or gs://..., in the cloud's storage"
+    )
+    parser.add_argument("--machine", help="Azure's compute target, or Vertex AI's kind of machine")
+    parser.add_argument("--image", help="address of the container's image, for Vertex AI")
+    parser.add_argument("--bucket", default="BUCKET", help="of Google Cloud Storage that gets the run")
+    parser.epilog = "Behind -- stand the arguments of reswork train, such as -- --depth 20 --epochs 30."
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -601,6 +634,43 @@ def _export(chosen: argparse.Namespace) -> int:
     )
     print(plain(f"written: {made.folder}: {made.facts['told']}"))
     print(plain(made.facts["proof"]["sentence"]))
+    return 0
+
+
+def _bundle(chosen: argparse.Namespace) -> int:
+    from reswork.environment.report import plain
+    from reswork.shipping.bundle import bundle
+
+    made = bundle(
+        chosen.artefact,
+        chosen.folder,
+        target=chosen.target,
+        name=chosen.name,
+        image=chosen.image,
+        instance=chosen.instance,
+    )
+    print(plain(f"written: {made.folder} for {made.target}; README.md says what to do with it"))
+    return 0
+
+
+def _cloud_job(chosen: argparse.Namespace, arguments: list[str]) -> int:
+    from reswork.environment.report import plain
+    from reswork.experiment.cloud_job import cloud_job
+
+    _parser().parse_args(["train", *arguments])  # says what is wrong with them, and ends
+    made = cloud_job(
+        chosen.folder,
+        chosen.cloud,
+        arguments,
+        ranks=chosen.ranks,
+        name=chosen.name,
+        data=chosen.data_in,
+        machine=chosen.machine,
+        image=chosen.image,
+        bucket=chosen.bucket,
+    )
+    print(plain(f"written: {made.folder} for {made.cloud}; README.md says what to do with it"))
+    print(plain(f"it runs: {made.command}"))
     return 0
 
 

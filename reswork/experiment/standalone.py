@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from reswork.errors import InvalidSetting
-from reswork.experiment.network_code import network_code, network_imports
 from reswork.experiment.training_code import check_transfer, training_code, training_imports, work_of
 from reswork.models.config import ResNetConfig
 from reswork.models.layout import MASK_HEADS
+from reswork.models.network_code import network_code, network_imports
 from reswork.training.recipe import Recipe
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reswork.shipping.engines import CHANNELS_LAST
 from reswork.tasks import Evaluation, metrics_of
 
 _BY_CLASS = {"classification": "found (recall)", "segmentation": "IoU"}
@@ -50,14 +51,19 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield "`reswork check FOLDER` compares every file with its hash, and every kept answer with a new one."
     yield ""
     (height, width), colour = decoder["size"], "grey" if decoder["channels"] == 1 else "colour"
-    yield f"Input `images`: float32 (N, {decoder['channels']}, {height}, {width}), N of any size."
+    last, classes, *sides = facts["format"] in CHANNELS_LAST, *map(str, facts["output_shape"][1:])
+    of_image = (
+        f"{height}, {width}, {decoder['channels']}" if last else f"{decoder['channels']}, {height}, {width}"
+    )
+    yield f"Input `images`: float32 (N, {of_image}){', channels last' if last else ''}, N of any size."
     yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour},"
     yield f"scaled until it covers {height}x{width} pixels (bicubic) and cut around its centre; then, for each channel,"
     yield f"(pixel / 255 - mean) / std with mean {_numbers(decoder['mean'])} and std {_numbers(decoder['std'])}."
     if decoder["value_range"] is not None:
         low, high = decoder["value_range"]
         yield f"Numbers that are no bytes are scaled from {low:,.6g} ... {high:,.6g} to 0 ... 255 first."
-    yield f"Output `logits`: float32 ({', '.join(map(str, facts['output_shape']))}), before softmax over the classes."
+    of_answer = ", ".join(("N", *sides, classes) if last else ("N", classes, *sides))
+    yield f"Output `logits`: float32 ({of_answer}), before softmax over the classes."
     yield "The same stands in `model.json`, for programs."
     yield ""
     yield "## Data"

@@ -73,8 +73,10 @@ def check_artefact(
     """
     found = folder if isinstance(folder, Artefact) else open_artefact(folder)
     changed = found.changed()
-    needed = (found.path.name, EXAMPLES, FACTS)
-    if any(each.split(" ")[0] in needed for each in changed):  # it is not run: it is something else
+    needed = (found.path.name, EXAMPLES, FACTS)  # the first may be a folder
+    if any(
+        each.split(" ")[0].partition("/")[0] in needed for each in changed
+    ):  # it is something else: not run
         return ArtefactCheck(str(found.folder), found.version, changed, "", None)
     proof, problem = None, ""
     try:

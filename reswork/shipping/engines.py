@@ -1,22 +1,41 @@
-"""What computes an exported model: onnxruntime, or torch for an exported program."""
+"""What computes an exported model: onnxruntime, torch, Keras, TensorFlow or LiteRT."""
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from reswork.errors import InvalidSetting
 
-Format = Literal["torch", "onnx"]
-FILES: dict[Format, str] = {"torch": "model.pt2", "onnx": "model.onnx"}
+Format = Literal["onnx", "torch", "script", "keras", "tensorflow", "litert"]
+FILES: dict[Format, str] = {  # two of them are folders
+    "onnx": "model.onnx", "torch": "model.pt2", "script": "script", "keras": "model.keras", "tensorflow": "saved_model",
+    "litert": "model.tflite",
+}  # fmt: skip
+PACKAGES: dict[Format, tuple[str, ...]] = {  # that write it
+    "onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": (), "script": (), "keras": ("keras",),
+    "tensorflow": ("keras", "tensorflow"), "litert": ("keras", "tensorflow", "ai_edge_litert"),
+}  # fmt: skip
+CHANNELS_LAST: frozenset[Format] = frozenset(
+    ("keras", "tensorflow", "litert")
+)  # each in a process of its own
+BACKENDS = ("tensorflow", "jax", "torch")  # of Keras
+SCRIPT, STATE = "network.py", "weights.pt"  # in the folder of a script
 INPUT, OUTPUT = "images", "logits"
-_EXTRA = {
-    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
-    "torch_pruning": "prune",
-}  # others: serve
+_RUNS: dict[Format, str] = {  # what computes it
+    "onnx": "onnxruntime", "torch": "torch", "script": "torch", "keras": "keras", "tensorflow": "tensorflow",
+    "litert": "ai_edge_litert",
+}  # fmt: skip
+_EXTRA = {  # all others: serve
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"), "keras": "keras", "tensorflow": "tensorflow",
+    "ai_edge_litert": "litert", "mlflow": "mlflow", "pandas": "mlflow", "torch_pruning": "prune",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,32 @@ def check_format(format: str) -> Format:
         if format == known:
             found: Format = known
             return found
-    raise InvalidSetting("format", f"format={format!r} is none that can be written; choose 'torch' or 'onnx'")
+    *most, last = map(repr, get_args(Format))
+    raise InvalidSetting(
+        "format", f"format={format!r} is none that can be written; choose {', '.join(most)} or {last}"
+    )
+
+
+def format_of(path: Path) -> Format:
+    """Of a model's file or folder, by its name."""
+    if path.suffix in (
+        known := {Path(name).suffix: format for format, name in FILES.items() if Path(name).suffix}
+    ):
+        return known[path.suffix]
+    return "script" if (path / SCRIPT).is_file() else "tensorflow"
+
+
+def backends() -> tuple[str, ...]:
+    """What Keras can compute with here; the one in ``KERAS_BACKEND`` first."""
+    wanted = os.environ.get("KERAS_BACKEND", "")
+    return tuple(sorted((name for name in BACKENDS if find_spec(name)), key=lambda name: name != wanted))
+
+
+def load_package(path: Path) -> None:
+    """Import what computes a model, so that its time can be told from opening."""
+    if format_of(path) == "keras":
+        os.environ["KERAS_BACKEND"] = backends()[0]
+    import_module(_RUNS[format_of(path)])
 
 
 def require(field: str, *packages: str) -> None:
@@ -79,23 +123,31 @@ def require(field: str, *packages: str) -> None:
         )
 
 
-def open_engine(path: Path, threads: int | None = None) -> Engine:
+def open_engine(path: Path, threads: int | None = None, backend: str | None = None) -> Engine:
     """Open a model's file on the processor.
 
-    A ``.pt2`` file may run code when it is opened, as every file of ``torch.save`` may: open only what you made or
-    trust. An ``.onnx`` file runs none.
+    A program of torch, a script and a file of Keras may run code when they are opened: open only what you made or
+    trust. An ``.onnx`` file runs none. Keras, TensorFlow and LiteRT get a process of their own where torch is in this
+    one, as they crash each other.
 
     Args:
-        path: ``.onnx`` or ``.pt2``.
-        threads: for one call; None: as many as torch takes here.
+        path: as it lies in an exported folder.
+        threads: for one call; None: as many as the engine takes here.
+        backend: of Keras; None: the first one that is installed.
 
     Raises:
         InvalidSetting: a file that cannot be opened, or a package that is missing.
     """
-    if path.suffix == ".onnx":
-        require("format", "onnxruntime")
+    format = format_of(path)
+    require("format", _RUNS[format])
     try:
-        return _onnx(path, threads) if path.suffix == ".onnx" else _torch(path, threads)
+        if format == "onnx":
+            return _onnx(path, threads)
+        if format == "torch":
+            return _torch(path, threads)
+        if format == "script":
+            return _script(path, threads)
+        return _channels_last(path, threads, backend or backends()[0])
     except Exception as error:  # whatever the engine comes up with
         raise InvalidSetting(
             "path", f"{path.name} cannot be opened: {first_line(error)}; export the model again"
@@ -143,3 +195,41 @@ def _torch(path: Path, threads: int | None) -> Engine:
         return found
 
     return Engine("torch", torch.__version__, torch.get_num_threads(), answer)
+
+
+def _script(path: Path, threads: int | None) -> Engine:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    space: dict[str, Any] = {"__name__": "network"}
+    exec(compile((path / SCRIPT).read_text(encoding="utf-8"), str(path / SCRIPT), "exec"), space)
+    network = space["ResNet"]().eval()
+    network.load_state_dict(torch.load(path / STATE, weights_only=True))
+
+    def answer(inputs: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            found: np.ndarray = network(torch.tensor(inputs)).numpy()
+        return found
+
+    return Engine("torch", torch.__version__, torch.get_num_threads(), answer)
+
+
+def _channels_last(path: Path, threads: int | None, backend: str) -> Engine:
+    answer: Callable[[np.ndarray], np.ndarray]
+    if "torch" in sys.modules:
+        from reswork.shipping.keras_process import KerasProcess
+
+        process = KerasProcess(path, threads, backend)
+        name, version, threads, answer = process.name, process.version, process.threads, process.answer
+    else:
+        from reswork.shipping.keras_worker import opened
+
+        os.environ["KERAS_BACKEND"] = backend
+        name, version, threads, answer = opened(path, threads)
+
+    def turned(inputs: np.ndarray) -> np.ndarray:
+        found = answer(np.ascontiguousarray(inputs.transpose(0, 2, 3, 1)))
+        return np.ascontiguousarray(np.moveaxis(found, -1, 1))
+
+    return Engine(name, version, threads, turned)

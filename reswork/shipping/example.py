@@ -2,16 +2,50 @@
 
 from reswork.shipping.engines import Format
 
-_LOADS = {
+_LAST = "inputs.transpose(0, 2, 3, 1)"  # channels last
+_LOADS: dict[Format, tuple[str, str, str]] = {  # the package to install, how it is imported, how it answers
     "onnx": (
         "onnxruntime",
+        "import onnxruntime",
         'session = onnxruntime.InferenceSession(here / "model.onnx", providers=["CPUExecutionProvider"])\n'
         'output = session.run(None, {"images": inputs})[0][0]',
     ),
     "torch": (
         "torch",
+        "import torch",
         'model = torch.export.load(here / "model.pt2").module()  # may run code: open only what you trust\n'
         "output = model(torch.from_numpy(inputs)).detach().numpy()[0]",
+    ),
+    "script": (
+        "torch",
+        "import torch",
+        'sys.path.insert(0, str(here / "script"))\n'
+        "from network import ResNet\n"
+        "model = ResNet().eval()\n"
+        'model.load_state_dict(torch.load(here / "script" / "weights.pt", weights_only=True))\n'
+        "output = model(torch.from_numpy(inputs)).detach().numpy()[0]",
+    ),
+    "keras": (
+        "keras and a backend",
+        "import keras",
+        'model = keras.saving.load_model(here / "model.keras", compile=False)\n'
+        f"output = keras.ops.convert_to_numpy(model({_LAST}, training=False))[0]\n"
+        "output = np.moveaxis(output, -1, 0)  # channels first again",
+    ),
+    "tensorflow": (
+        "tensorflow",
+        "import tensorflow as tf",
+        'model = tf.saved_model.load(str(here / "saved_model"))\n'
+        f"output = np.moveaxis(model.serve(tf.constant({_LAST})).numpy()[0], -1, 0)",
+    ),
+    "litert": (
+        "ai-edge-litert",
+        "from ai_edge_litert.interpreter import Interpreter",
+        'model = Interpreter(str(here / "model.tflite"))\n'
+        "model.allocate_tensors()\n"
+        f'model.set_tensor(model.get_input_details()[0]["index"], np.ascontiguousarray({_LAST}))\n'
+        "model.invoke()\n"
+        'output = np.moveaxis(model.get_tensor(model.get_output_details()[0]["index"])[0], -1, 0)',
     ),
 }
 _ANSWERS = {
@@ -30,9 +64,9 @@ _ANSWERS = {
 
 def example_script(format: Format, task_kind: str) -> str:
     """Source of ``example.py``: a picture's file to an answer, read as the data set's own decoder reads it."""
-    package, load = _LOADS[format]
+    package, imported, load = _LOADS[format]
     answer = _ANSWERS.get(task_kind, "print(output)")
-    first, second = sorted((f"import {package}", "import numpy as np"), key=lambda line: line.split()[1])
+    first, second = sorted((imported, "import numpy as np"), key=lambda line: line.split()[1])
     return f'''"""What the model says about a picture: python example.py picture.jpg; needs numpy, pillow, {package}."""
 import json, sys
 from pathlib import Path

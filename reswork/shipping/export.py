@@ -1,10 +1,6 @@
 """`export`: a trained network as a folder that needs no reswork, proved equal before it is there."""
 
 import copy
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -36,12 +32,22 @@ from reswork.shipping.artefact import (
 from reswork.shipping.card import by_class, card_text
 from reswork.shipping.check import check_artefact, picture_name
 from reswork.shipping.drift import WINDOW, reference, traits
-from reswork.shipping.engines import FILES, Engine, Format, check_format, open_engine, require
+from reswork.shipping.engines import (
+    FILES,
+    PACKAGES,
+    Engine,
+    Format,
+    backends,
+    check_format,
+    open_engine,
+    require,
+)  # fmt: skip
 from reswork.shipping.example import example_script
 from reswork.shipping.formats import OPSET, check_opset, write_model
 from reswork.shipping.proof import Proof, compare
 from reswork.shipping.subject import Subject, subject_of
-from reswork.store.atomic_files import synchronise, write_json, write_text
+from reswork.shipping.whole_folder import free_place, whole
+from reswork.store.atomic_files import write_json, write_text
 from reswork.store.description import versions
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -79,7 +85,10 @@ def export(
             normalised, and returns one tensor. It stays as it was.
         folder: a new one; an older export in its place is replaced.
         format: ``"onnx"``, for onnxruntime and what else reads it, needs the extra ``onnx``; ``"torch"``, a program of
-            ``torch.export``, which needs torch to run.
+            ``torch.export``, which needs torch to run; ``"script"``, plain PyTorch code with its weights; ``"keras"``,
+            a file of Keras 3, proved on every backend that is installed; ``"tensorflow"``, a SavedModel;
+            ``"litert"``, for phones and small devices. These three take images with channels last, and each needs
+            the extra of its name.
         data: what the network learned from, with its test split; None: the run's own, where it can be loaded again.
         opset: of ONNX, from 18.
         examples: test images that are kept, 1 to 64, of all classes in turn.
@@ -100,33 +109,24 @@ def export(
     """
     format = check_format(format)
     check_opset(opset)
-    if format == "onnx":
-        require("format", "onnx", "onnxscript", "onnxruntime")
-    only = {"int8": "onnx", "bf16": "torch"}.get(precision, format)  # onnxruntime has no convolution in bf16
-    if precision not in get_args(Precision) or only != format:
+    require("format", *PACKAGES[format])
+    # onnxruntime has no convolution in bf16, and what Keras writes is not halved
+    takes = {"int8": ("onnx",), "bf16": ("torch",), "fp16": ("onnx", "torch")}.get(precision, (format,))
+    if precision not in get_args(Precision) or format not in takes:
         raise InvalidSetting(
             "precision",
-            f"precision={precision!r} as {format}: choose 'fp32' or 'fp16', 'int8' with format='onnx', or 'bf16' with "
-            "format='torch'",
+            f"precision={precision!r} as {format}: choose 'fp32', 'int8' with format='onnx', 'bf16' with format='torch', "
+            "or 'fp16' with either",
         )
     if isinstance(examples, bool) or not isinstance(examples, int) or not 1 <= examples <= 64:
         raise InvalidSetting("examples", f"examples={examples!r} cannot be kept; choose 1 to 64")
-    place = _free(Path(folder))
+    place = free_place(folder, FACTS, MANIFEST)
     subject = subject_of(model, data)
-    try:
-        with _whole(place) as made:
-            _write(
-                made, subject, format, opset, examples, licence or _UNSTATED, limits, precision, calibration
-            )
-            checked = check_artefact(made)  # the files themselves, as somebody else will
-            if not checked.holds:
-                raise InvalidSetting(
-                    "format", f"the written files do not hold: {'; '.join(checked.sentences)}"
-                )
-    except OSError as error:
-        raise InvalidSetting(
-            "folder", f"{str(place)!r} cannot be written: {error.strerror or error}"
-        ) from error
+    with whole(place) as made:
+        _write(made, subject, format, opset, examples, licence or _UNSTATED, limits, precision, calibration)
+        checked = check_artefact(made)  # the files themselves, as somebody else will
+        if not checked.holds:
+            raise InvalidSetting("format", f"the written files do not hold: {'; '.join(checked.sentences)}")
     return open_artefact(place)
 
 
@@ -150,7 +150,11 @@ def _write(
     known = write_model(network, first, made / file, format, opset)
     evaluation, outputs, sure = _judged(subject, network)
     proved = data.test.images[:_PROVED_ON].cpu().numpy()
-    proof = compare(open_engine(made / file), inputs_of(decoder, proved), outputs)
+    proofs = [
+        compare(open_engine(made / file, backend=each), inputs_of(decoder, proved), outputs)
+        for each in (backends() if format == "keras" else (None,))
+    ]
+    proof = max(proofs, key=lambda each: (not each.holds, each.largest))
     if not proof.holds:
         raise InvalidSetting(
             "format",
@@ -158,7 +162,7 @@ def _write(
             "batch also at rest does this",
         )
     kept = data.subset(test=min(examples, len(data.test))).test
-    pixels, answered, sentence = kept.images.cpu().numpy(), network, proof.sentence
+    pixels, answered, sentence = kept.images.cpu().numpy(), network, "; ".join(p.sentence for p in proofs)
     if precision != "fp32":
         single = evaluation
         if precision == "int8":
@@ -331,51 +335,3 @@ def _told(proof: Proof, kept: int) -> dict[str, Any]:
 def _files(made: Path) -> dict[str, dict[str, Any]]:
     found = sorted(path for path in made.rglob("*") if path.is_file())
     return {path.relative_to(made).as_posix(): fingerprint(path) for path in found}
-
-
-def _free(folder: Path) -> Path:
-    """A place that is empty or has an older export.
-
-    Raises:
-        InvalidSetting: something else lies there.
-    """
-    try:
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise InvalidSetting("folder", f"{str(folder)!r} is a file or a link; name a new folder")
-        older = (folder / FACTS).is_file() and (folder / MANIFEST).is_file()
-        if folder.is_dir() and not older and any(folder.iterdir()):
-            raise InvalidSetting(
-                "folder",
-                f"{str(folder)!r} holds other files, which an export would replace; name a new folder",
-            )
-    except OSError as error:
-        raise InvalidSetting(
-            "folder", f"{str(folder)!r} cannot be used: {error.strerror or error}"
-        ) from error
-    return folder
-
-
-@contextmanager
-def _whole(place: Path) -> Iterator[Path]:
-    """A folder beside a place that takes it when the body succeeds, and is gone when it does not."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    made, old = (place.with_name(f".{place.name}.{kind}.{os.getpid()}") for kind in ("new", "old"))
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    try:
-        yield made
-        for path in (*made.rglob("*"), made):
-            synchronise(path)
-        if place.is_dir():
-            place.rename(old)
-        try:
-            made.rename(place)
-        except OSError:
-            if old.is_dir():
-                old.rename(place)
-            raise
-        with suppress(OSError):
-            synchronise(place.parent)
-    finally:
-        for each in (made, old):
-            shutil.rmtree(each, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""How a network becomes a file: a program of ``torch.export``, or ONNX."""
+"""How a network becomes a file: ONNX, a program of ``torch.export``, plain PyTorch, or what Keras writes."""
 
 import logging
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
-from reswork.shipping.engines import INPUT, OUTPUT, Format, first_line, require
+from reswork.models.config import ResNetConfig
+from reswork.models.layout import MASK_HEADS
+from reswork.models.network_code import network_code, network_imports
+from reswork.shipping.engines import (
+    CHANNELS_LAST,
+    INPUT,
+    OUTPUT,
+    PACKAGES,
+    SCRIPT,
+    STATE,
+    Format,
+    backends,
+    first_line,
+    require,
+)  # fmt: skip
 
 OLDEST_OPSET = 18  # torch's exporter writes none that is older, whatever it is asked for
 OPSET = 20
+_WRITTEN = ("classifier", *MASK_HEADS)  # heads of which there is code
 _OPERATOR = re.compile(r"OpOverload\(op='([\w.]+)'")
 _FIXED = "Constraints violated"  # torch's words where a dimension that should be free is not
 
@@ -39,7 +55,7 @@ def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, 
     Args:
         network: at rest, on the processor.
         inputs: (N, C, H, W) with N of at least 2, as it will be called.
-        path: the file.
+        path: the file, or the folder of a script or a SavedModel.
         format: of it.
         opset: of ONNX.
 
@@ -49,11 +65,14 @@ def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, 
     Raises:
         InvalidSetting: the network cannot be exported, with the operator or the reason.
     """
-    if format == "onnx":
-        require("format", "onnx", "onnxscript", "onnxruntime")
+    require("format", *PACKAGES[format])
+    if format == "script":
+        return _write_script(network, path)
     # a slice is saved with the memory of the whole that it is a part of
     example = inputs.detach().clone(memory_format=torch.contiguous_format)
     try:
+        if format in CHANNELS_LAST:
+            return {"told": _built(network, example, path, format)}
         with _quietly(), torch.no_grad():
             shapes = ({0: torch.export.Dim("batch")},)
             program = torch.export.export(network, (example,), dynamic_shapes=shapes)
@@ -72,6 +91,39 @@ def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, 
             "opset", f"opset={opset} was asked for and {found} was written; choose opset={found}"
         )
     return {"told": f"ONNX, opset {found}", "opset": found}
+
+
+def _built(network: nn.Module, example: Tensor, path: Path, format: Format) -> str:
+    """By Keras, in a process of its own; what wrote it, in words."""
+    from reswork.shipping.keras_process import build_elsewhere
+    from reswork.shipping.layer_files import write_layers
+    from reswork.shipping.layer_list import layers_of
+
+    backend = backends()[0] if format == "keras" else "tensorflow"
+    with tempfile.TemporaryDirectory(prefix="reswork-keras-") as folder:
+        with _quietly():
+            layers = layers_of(network, example)
+        channels, height, width = example.shape[1:]
+        write_layers(Path(folder), layers, (height, width, channels))
+        return build_elsewhere(Path(folder), path, backend)
+
+
+def _write_script(network: nn.Module, path: Path) -> dict[str, Any]:
+    config = getattr(network, "config", None)
+    if not isinstance(config, ResNetConfig) or config.dims != 2 or config.head not in _WRITTEN:
+        raise InvalidSetting(
+            "format",
+            f"format='script' writes out networks of rw.resnet and rw.unet, and this is a {type(network).__name__}: "
+            "choose 'onnx' or 'torch'",
+        )
+    imports = "\n".join(
+        sorted({"import torch", *network_imports(config)}, key=lambda line: (line[0] == "f", line))
+    )
+    path.mkdir()
+    told = f'"""{config.label} in plain PyTorch, from its settings; weights.pt has what it learned."""'
+    (path / SCRIPT).write_text(f"{told}\n\n{imports}\n\n\n{network_code(config)}", encoding="utf-8")
+    torch.save({name: value.clone() for name, value in network.state_dict().items()}, path / STATE)
+    return {"told": f"plain PyTorch {torch.__version__}: its code and a state_dict"}
 
 
 def _opset_of(path: Path) -> int:
@@ -102,12 +154,12 @@ def _refusal(network: nn.Module, format: Format, error: BaseException) -> str:
     chain = [error]
     while (cause := chain[-1].__cause__) is not None and cause not in chain:
         chain.append(cause)
-    reason = first_line(chain[-1])
+    reason = first_line(chain[-1]).removesuffix(".")
     if reason.startswith(_FIXED):
         reason = "what it computes is fixed to one number of images in a batch"
     named = next((found for each in chain if (found := _OPERATOR.search(str(each)))), None)
     what = f"its operator {named.group(1)} is not known there" if named and format == "onnx" else reason
-    other = ", or export it as format='torch'" if format == "onnx" else ""
+    other = "" if format == "torch" else ", or export it as format='torch'"
     return (
         f"this {type(network).__name__} cannot be exported as {format}: {what}; replace the layer that does this by "
         f"plain operations on tensors{other}"

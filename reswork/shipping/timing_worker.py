@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reswork.shipping.engines import Engine, open_engine
+from reswork.shipping.engines import Engine, load_package, open_engine
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> int:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     begin = time.perf_counter()
-    import_module("onnxruntime" if path.suffix == ".onnx" else "torch")
+    load_package(path)
     imported = time.perf_counter()
     engine = open_engine(path, threads)
     opened = time.perf_counter()

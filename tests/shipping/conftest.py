@@ -35,3 +35,10 @@ def torch_folder(network: torch.nn.Module, data: Dataset, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("shipped") / "torch"
     rw.export(network, folder, data=data, format="torch")
     return folder
+
+
+@pytest.fixture(scope="session")
+def script_folder(network: torch.nn.Module, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shipped") / "script"
+    rw.export(network, folder, data=data, format="script")
+    return folder

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def answers(network: nn.Module, data: Dataset, pictures: Tensor) -> np.ndarray:
         return network(rw.datasets.normalise(pictures, data.mean, data.std)).numpy()
 
 
-@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder"])
+@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder", "script_folder"])
 def test_the_file_answers_as_the_network_at_any_batch_size(
     folder: str, network: nn.Module, data: Dataset, request: pytest.FixtureRequest
 ) -> None:
@@ -78,7 +79,7 @@ def test_the_card_has_data_numbers_by_class_limits_licence_and_hashes(
     assert all(each["sha256"] in card for name, each in manifest.items() if name != "README.md")
 
 
-@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder"])
+@pytest.mark.parametrize("folder", ["onnx_folder", "torch_folder", "script_folder"])
 def test_the_example_needs_no_reswork_and_reads_pictures_as_the_data_set_does(
     folder: str, network: nn.Module, data: Dataset, request: pytest.FixtureRequest, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
@@ -106,11 +107,11 @@ def test_the_example_needs_no_reswork_and_reads_pictures_as_the_data_set_does(
     assert said.splitlines() == [f"{data.classes[int(k)]}: {chances[k]:.4f}" for k in best]
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize("format", get_args(engines.Format))
 def test_the_example_is_short_and_plain_python(format: engines.Format) -> None:
     for kind in ("classification", "segmentation", "another"):
         script = example_script(format, kind)
-        assert len([line for line in script.splitlines() if line.strip()]) <= 24
+        assert len([line for line in script.splitlines() if line.strip()]) <= 26
         compile(script, "example.py", "exec")
 
 
@@ -203,6 +204,7 @@ class Random(nn.Module):
         (Branching(), "torch", "cannot be exported as torch"),
         (Fixed(), "torch", "fixed to one number of images in a batch"),
         (Random(), "torch", "NOT equal"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), "script", "writes out networks of rw.resnet"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), "torch", "has 10 classes"),
         (nn.Sequential(nn.Flatten(), nn.Linear(65, 10)), "torch", "cannot take inputs of shape"),
         ("a text", "torch", "model is a str"),
@@ -231,7 +233,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"format": "keras"}, "choose 'torch' or 'onnx'"),
+        ({"format": "tf"}, "choose 'onnx', 'torch', .* or 'litert'"),
         ({"opset": 17}, "choose 18 or a later one"),
         ({"examples": 0}, "choose 1 to 64"),
         ({"data": None}, "give data="),
