@@ -115,8 +115,8 @@ def export(
     if precision not in get_args(Precision) or format not in takes:
         raise InvalidSetting(
             "precision",
-            f"precision={precision!r} as {format}: choose 'fp32', 'int8' with format='onnx', 'bf16' with format='torch', "
-            "or 'fp16' with either",
+            f"precision={precision!r} as {format}: choose 'fp32', 'int8' with format='onnx', 'bf16' with "
+            "format='torch', or 'fp16' with either",
         )
     if isinstance(examples, bool) or not isinstance(examples, int) or not 1 <= examples <= 64:
         raise InvalidSetting("examples", f"examples={examples!r} cannot be kept; choose 1 to 64")
