@@ -46,13 +46,14 @@ if TYPE_CHECKING:
     from reswork.experiment.processes import ProcessRun, attach
     from reswork.experiment.seed_comparison import compare_seeds
     from reswork.experiment.seed_runs import SeedRuns, train_seeds
+    from reswork.experiment.sliding_window import sliding_window
     from reswork.experiment.standalone import show_code
     from reswork.experiment.whole_images import restoration_scores, restore, segment
     from reswork.experiment.worlds import worlds
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
-    from reswork.models.network import ResNet, edsr, fcn, resnet, unet, vdsr
+    from reswork.models.network import ResNet, detector, edsr, fcn, resnet, unet, vdsr
     from reswork.models.sheet import spec_sheet
     from reswork.models.tiles import in_tiles
     from reswork.planning.plan import Plan, plan
@@ -125,6 +126,7 @@ __all__ = [
     "config_for",
     "datasets",
     "debug",
+    "detector",
     "diagnose",
     "divergence",
     "doctor",
@@ -170,6 +172,7 @@ __all__ = [
     "segment",
     "serve",
     "show_code",
+    "sliding_window",
     "smaller",
     "spec_sheet",
     "spec_table",
@@ -236,6 +239,7 @@ _HOMES = {
     "compare_settings": "reswork.store.differences",
     "compare_view": "reswork.widgets.compare_view",
     "config_for": "reswork.tasks.kinds",
+    "detector": "reswork.models.network",
     "diagnose": "reswork.diagnosis",
     "doctor": "reswork.environment.checkup",
     "edsr": "reswork.models.network",
@@ -275,6 +279,7 @@ _HOMES = {
     "segment": "reswork.experiment.whole_images",
     "serve": "reswork.shipping.serving",
     "show_code": "reswork.experiment.standalone",
+    "sliding_window": "reswork.experiment.sliding_window",
     "smaller": "reswork.compression.search",
     "spec_sheet": "reswork.models.sheet",
     "spec_table": "reswork.models.comparison",

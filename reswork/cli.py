@@ -255,7 +255,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--labels", metavar="FILE", help="table of files and classes of a folder or a zip, such as labels.csv"
     )
     parser.add_argument(
-        "--targets", help="labels or masks: what to read a folder or a zip for that has both (found)"
+        "--targets",
+        help="labels, masks or boxes: what to read a folder or a zip for that has several (found)",
     )
     network = parser.add_argument_group("network")
     network.add_argument(

@@ -1,14 +1,22 @@
 """Data sets as tensors, and what is done to their inputs before a network sees them."""
 
 from reswork.datasets.anomaly_folders import anomalies
-from reswork.datasets.augmentation import Augmentation, augment, augment_with_masks, normalise, preview
+from reswork.datasets.augmentation import (
+    Augmentation,
+    augment,
+    augment_with_boxes,
+    augment_with_masks,
+    normalise,
+    preview,
+)
+from reswork.datasets.boxes import boxes
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cache import cached, clear_cache
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset, Skipped, Split
 from reswork.datasets.decoder import Decoder
 from reswork.datasets.defects import DEFECTS, defects, odd_fashion
-from reswork.datasets.drawing import scenes, shapes
+from reswork.datasets.drawing import scattered, scenes, shapes
 from reswork.datasets.faces import drawn_faces
 from reswork.datasets.identities import identities
 from reswork.datasets.in_memory import arrays, npz
@@ -34,7 +42,9 @@ __all__ = [
     "anomalies",
     "arrays",
     "augment",
+    "augment_with_boxes",
     "augment_with_masks",
+    "boxes",
     "cached",
     "cancer",
     "cifar10",
@@ -57,6 +67,7 @@ __all__ = [
     "photographs",
     "preview",
     "pulses",
+    "scattered",
     "scenes",
     "shapes",
     "signals",

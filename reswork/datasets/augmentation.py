@@ -1,6 +1,6 @@
 """Random changes to training images, for a whole batch at once, on the device where the images are.
 
-Where each pixel of the result comes from is drawn once and applied to the images and to their masks alike.
+Where each pixel of the result comes from is drawn once and applied to the images and to their masks or boxes alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reswork.datasets.inputs import InputKind, standardised
-from reswork.datasets.targets import IGNORED
+from reswork.datasets.targets import IGNORED, NO_BOX
 from reswork.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GREY = 128  # what cutout fills with
 BLACK = 0  # what a crop shows outside of the image; of a mask, `IGNORED`
+LEAST_LEFT = 0.3  # of a box's area within a crop; with less of it nobody would say what it is
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Augmentation:
     A mask is shifted and mirrored like its image. Where a crop shows black from outside of the image, it is ignored.
     Behind a cutout it stays, as a label does: the network has to tell from what is around the square.
     Where the targets are images, only ``flip`` can be used: it alone moves no pixel by less than one of the target's.
+    Boxes move with their image, and go where less than 0.3 of one is left; ``translate`` is not for them, as what it
+    mirrors in has no box.
 
     A signal is shifted, mirrored and cut along its moments; what a crop shows from outside of it and what a cutout
     covers is the mean of the channel. A volume and its mask can be mirrored only. Columns of a table and tokens have no
@@ -172,6 +175,29 @@ def augment_with_masks(
     return as_images(moved[0]), as_images(moved[1]).squeeze(1)
 
 
+def augment_with_boxes(
+    images: Tensor, boxes: Tensor, augmentation: Augmentation, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Images as `augment` gives them, and their boxes shifted, cut and mirrored by the same random numbers.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        boxes: float32, (N, M, 5), see `reswork.datasets.targets`.
+        augmentation: what to do, without ``translate``; cutout leaves boxes as they are.
+        generator: of the random numbers, on the images' device.
+
+    Returns:
+        uint8, (N, C, H, W) and float32, (N, M, 5); `NO_BOX` where too little of a box is left.
+
+    Raises:
+        InvalidSetting: a shift as large as the image.
+    """
+    augmentation.check(images.shape)
+    planes = with_edge(as_planes(images), augmentation, BLACK)
+    planes, boxes = augment_planes_with_boxes(planes, boxes, _size(images), augmentation, generator)
+    return as_images(planes), boxes
+
+
 def normalise(
     images: Tensor,
     mean: Sequence[float],
@@ -279,11 +305,42 @@ def augment_planes(
     One table says for each row of the result from which row it comes, one the same for columns; both together
     are one gather, however many changes there are.
     """
-    origins = _origins(size, len(planes[0]), augmentation, planes[0].device, generator)
+    origins = within(_origins(size, len(planes[0]), augmentation, planes[0].device, generator), size)
     results = [_gathered(each, _enlarged(origins, each.shape[3] // planes[0].shape[3])) for each in planes]
     if augmentation.cutout:
         _cut_out(results[0], augmentation.cutout, generator)
     return results
+
+
+def augment_planes_with_boxes(
+    planes: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    augmentation: Augmentation,
+    generator: torch.Generator | None,
+) -> tuple[Tensor, Tensor]:
+    """Planes of images with their edge for a crop, and boxes (N, M, 5), moved alike."""
+    origins = _origins(size, len(planes), augmentation, planes.device, generator)
+    moved = _gathered(planes, within(origins, size))
+    if augmentation.cutout:
+        _cut_out(moved, augmentation.cutout, generator)
+    return moved, _moved_boxes(boxes, origins, size)
+
+
+def _moved_boxes(boxes: Tensor, origins: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Where boxes lie after pixels came from these rows and columns (N, H), (N, W), which go straight up or down."""
+    ends = []
+    for low, table, length in ((1, origins[0], size[0]), (0, origins[1], size[1])):
+        first, is_mirrored = table[:, :1], table[:, :1] > table[:, 1:2]  # (N, 1)
+        begin, end = boxes[..., low], boxes[..., low + 2]  # (N, M)
+        begins = torch.where(is_mirrored, first + 1 - end, begin - first).clamp(0, length)
+        finishes = torch.where(is_mirrored, first + 1 - begin, end - first).clamp(0, length)
+        ends.append((begins, finishes))
+    (top, bottom), (left, right) = ends
+    before = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    stays = (boxes[..., 4] != NO_BOX) & ((right - left) * (bottom - top) >= LEAST_LEFT * before)
+    edges = [torch.where(stays, edge, 0.0) for edge in (left, top, right, bottom)]
+    return torch.stack([*edges, torch.where(stays, boxes[..., 4], float(NO_BOX))], dim=2)
 
 
 def _enlarged(origins: Sequence[Tensor], scale: int) -> Sequence[Tensor]:
@@ -318,7 +375,7 @@ def _origins(
     device: torch.device,
     generator: torch.Generator | None,
 ) -> list[Tensor]:
-    """From which row and column each comes, int64, (N, H) and (N, W); the one behind the last is the edge."""
+    """From which row and column each comes, int64, (N, H) and (N, W); a crop's may lie outside of the image."""
 
     def draw(low: int, high: int, *shape: int) -> Tensor:
         return torch.randint(low, high + 1, shape, device=device, generator=generator)
@@ -337,11 +394,15 @@ def _origins(
     if padding:
         corners = draw(-padding, padding, len(size), count, 1)
         tables = [table + corner for table, corner in zip(tables, corners, strict=True)]
-        tables = [
-            torch.where((table >= 0) & (table < length), table, length)
-            for table, length in zip(tables, size, strict=True)
-        ]
     return tables
+
+
+def within(origins: Sequence[Tensor], size: Sequence[int]) -> list[Tensor]:
+    """The same rows and columns; for one outside of the image the one behind the last, which is the edge."""
+    return [
+        torch.where((table >= 0) & (table < length), table, length)
+        for table, length in zip(origins, size, strict=True)
+    ]
 
 
 def augment_signals(
@@ -349,7 +410,8 @@ def augment_signals(
 ) -> Tensor:
     """Standardised signals (N, C, L) after random changes along their moments, each signal its own."""
     count, channels, length = signals.shape
-    moments = _origins((length,), count, augmentation, signals.device, generator)[0].unsqueeze(1)  # (N, 1, L)
+    origins = within(_origins((length,), count, augmentation, signals.device, generator), (length,))
+    moments = origins[0].unsqueeze(1)  # (N, 1, L)
     edged = functional.pad(signals, (0, 1)) if augmentation.crop_padding else signals  # 0 is the mean
     found = edged.gather(2, moments.expand(-1, channels, -1))
     if augmentation.cutout:

@@ -47,8 +47,8 @@ def assembled(
 def split_off(inputs: Tensor, targets: Tensor, test_fraction: float, seed: int) -> tuple[Split, Split]:
     """A training and a test split with the classes in the same proportions; both keep the inputs' order.
 
-    A class of two inputs or more has at least one in each. Masks are balanced by the rarest class that each shows,
-    and there is at least one in the test split.
+    A class of two inputs or more has at least one in each. Masks and boxes are balanced by the rarest class that
+    each shows, and there is at least one in the test split.
     """
     whole = Split(inputs, targets)
     chosen = torch.from_numpy(held_out(whole.target_kind, targets, test_fraction, seed))
@@ -61,7 +61,7 @@ def held_out(kind: TargetKind, targets: Tensor, test_fraction: float, seed: int)
     numbers = strata(kind, targets, MOST_MASK_CLASSES)
     is_test = np.zeros(len(numbers), bool)
     order = stratified_order(numbers, seed)
-    if kind == "masks":
+    if kind in ("masks", "boxes"):
         is_test[order[: max(1, round(len(order) * test_fraction))]] = len(order) > 1
     else:
         for label in np.unique(numbers):

@@ -34,8 +34,8 @@ class Split:
         inputs: images, uint8, (N, C, H, W); volumes, float32, (N, C, D, H, W); signals, float32, (N, C, L); rows of a
             table, float32, (N, F); or tokens, int64, (N, L): see `reswork.datasets.inputs`.
         targets: labels, int64, (N,), numbers of classes from 0; masks, uint8, (N, H, W), the number of a class
-            for each pixel, where `IGNORED` (255) counts nowhere; values, float32, (N,) or (N, T); or images, uint8,
-            (N, C, sH, sW), that shall come out.
+            for each pixel, where `IGNORED` (255) counts nowhere; values, float32, (N,) or (N, T); images, uint8,
+            (N, C, sH, sW), that shall come out; or boxes, float32, (N, M, 5): see `reswork.datasets.targets`.
         files: where images and masks are read from as they are needed; nothing: they are in memory.
         place: where batches of images in a file are wanted; None: where the images are.
 
@@ -79,7 +79,7 @@ class Split:
 
     @property
     def target_kind(self) -> TargetKind:
-        """Whether the targets are labels, masks or values."""
+        """Whether the targets are labels, masks, values, images or boxes."""
         return kind_of(self.inputs, self.targets)
 
     @property
@@ -108,6 +108,15 @@ class Split:
             InvalidSetting: they are something else.
         """
         return self._only("values")
+
+    @property
+    def boxes(self) -> Tensor:
+        """The targets, float32, (N, M, 5): left, top, right, bottom in pixels, class, `NO_BOX` where there is none.
+
+        Raises:
+            InvalidSetting: they are something else.
+        """
+        return self._only("boxes")
 
     @property
     def scale(self) -> int:
@@ -272,7 +281,7 @@ class Dataset:
 
     @property
     def target_kind(self) -> TargetKind:
-        """What is known of each input: ``"labels"``, ``"masks"``, one for each pixel; ``"values"``; ``"images"``."""
+        """What is known of each input: ``"labels"``, ``"masks"``, ``"values"``, ``"images"`` or ``"boxes"``."""
         return self.train.target_kind
 
     @property
@@ -342,7 +351,7 @@ class Dataset:
     def subset(self, train: int | None = None, test: int | None = None, seed: int = 0) -> Self:
         """Fewer inputs, with the classes in the same proportions; mean and deviation stay those of the whole.
 
-        For masks, the images are balanced by the rarest class that each shows.
+        For masks and boxes, the images are balanced by the rarest class that each shows.
 
         Args:
             train: how many training images; None keeps all.
@@ -459,6 +468,9 @@ class Dataset:
         if self.target_kind == "labels":
             each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
             return f"{len(self.classes)} classes with {each} training {ONE[self.input_kind]}s each"
+        if self.target_kind == "boxes":
+            each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            return f"up to {self.train.boxes.shape[1]:,} boxes in each, {len(self.classes)} classes with {each} of them"
         pixels = self.train.targets.numel()
         text = (
             f"{len(self.classes)} classes of pixels, from {low / pixels:.1%} ({self.classes[counts.argmin()]}) to "
@@ -475,6 +487,7 @@ class Dataset:
             "masks": f"{len(self.classes)} classes of pixels",
             "values": f"{len(self.classes)} value{'s' * (len(self.classes) > 1)}",
             "images": "x".join(str(n) for n in self.train.targets.shape[1:]) + " to come out",
+            "boxes": f"boxes of {len(self.classes)} classes",
         }[self.target_kind]
         return (
             f"Dataset({self.name!r}, {len(self.train):,} + {len(self.test):,} {ONE[self.input_kind]}s {shape}, "

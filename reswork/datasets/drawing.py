@@ -10,11 +10,13 @@ from torch.nn import functional
 
 from reswork.datasets.conversion import assembled
 from reswork.datasets.dataset import Dataset, Split
+from reswork.datasets.targets import NO_BOX
 from reswork.errors import InvalidSetting
 
 CLASSES = ("circle", "square", "triangle", "cross", "ring", "star")
 NOTHING = -1  # in the place of a label
 MOST_SHAPES = 4  # in one scene
+LEAST_SEEN = 1 / 3  # of a shape that has a box
 ALONE, AMONG_OTHERS = (0.22, 0.42), (0.14, 0.28)  # least and largest radius, as parts of the picture
 
 
@@ -81,11 +83,49 @@ def scenes(train: int = 800, test: int = 200, size: int = 64, seed: int = 0) -> 
     random = np.random.RandomState(seed)
     splits = {}
     for name, count in (("train", train), ("test", test)):
-        layers = [random.permutation(np.arange(count) % len(CLASSES)) for _ in range(MOST_SHAPES)]
-        how_many = random.permutation(np.arange(count) % MOST_SHAPES + 1)
-        labels = np.where(np.arange(MOST_SHAPES) < how_many[:, None], np.stack(layers, 1), NOTHING)
-        splits[name] = Split(*_drawn(labels, size, AMONG_OTHERS, random))
+        splits[name] = Split(*_drawn(_several(count, random), size, AMONG_OTHERS, random))
     return assembled("scenes", splits["train"], splits["test"], ("ground", *CLASSES), "Drawn by reswork")
+
+
+def scattered(train: int = 400, test: int = 100, size: int = 48, seed: int = 0) -> Dataset:
+    """Several shapes in one picture, each with the box around it and its class: for detection.
+
+    The pictures are drawn as those of `scenes`, one to four shapes in each. A box is around the whole shape, also where
+    another one lies before it; a shape of which less than a third can be seen has none.
+
+    Args:
+        train: training images.
+        test: test images.
+        size: height and width in pixels, 16 to 256.
+        seed: equal seeds draw equal pictures.
+
+    Returns:
+        Images 3 x size x size with up to four boxes of six classes.
+
+    Raises:
+        InvalidSetting: too few images or an impossible size.
+
+    Example:
+        >>> data = scattered(train=8, test=4)
+        >>> data.train.boxes.shape, data.classes[:2]
+        (torch.Size([8, 4, 5]), ('circle', 'square'))
+    """
+    _check(train, test, size)
+    random = np.random.RandomState(seed)
+    splits = {}
+    for name, count in (("train", train), ("test", test)):
+        labels = _several(count, random)
+        boxes = torch.empty(count, MOST_SHAPES, 5)
+        images, _ = _drawn(labels, size, AMONG_OTHERS, random, boxes)
+        splits[name] = Split(images, boxes)
+    return assembled("scattered", splits["train"], splits["test"], CLASSES, "Drawn by reswork")
+
+
+def _several(count: int, random: np.random.RandomState) -> np.ndarray:
+    """Classes of one to four shapes for each picture, (N, 4), `NOTHING` behind them."""
+    layers = [random.permutation(np.arange(count) % len(CLASSES)) for _ in range(MOST_SHAPES)]
+    how_many = random.permutation(np.arange(count) % MOST_SHAPES + 1)
+    return np.where(np.arange(MOST_SHAPES) < how_many[:, None], np.stack(layers, 1), NOTHING)
 
 
 def _check(train: int, test: int, size: int) -> None:
@@ -110,11 +150,16 @@ def boxes_around(masks: Tensor) -> Tensor:
 
 
 def _drawn(
-    labels: np.ndarray, size: int, reach: tuple[float, float], random: np.random.RandomState
+    labels: np.ndarray,
+    size: int,
+    reach: tuple[float, float],
+    random: np.random.RandomState,
+    boxes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Images, uint8 (N, 3, H, W), and masks, uint8 (N, H, W), 0 or one more than the label of the shape in front.
 
-    Labels are (N, shapes in one picture), those in front last, `NOTHING` for no shape.
+    Labels are (N, shapes in one picture), those in front last, `NOTHING` for no shape. Boxes, (N, shapes, 5), are
+    filled where they are given.
     """
     images = torch.empty(len(labels), 3, size, size, dtype=torch.uint8)
     masks = torch.zeros(len(labels), size, size, dtype=torch.uint8)
@@ -125,7 +170,22 @@ def _drawn(
         for layer, cover in zip(labels[part].T, covers, strict=True):
             number = torch.from_numpy((layer + 1).astype(np.uint8)).view(-1, 1, 1)
             masks[part] = torch.where(cover > 0.5, number, masks[part])
+        if boxes is not None:
+            _fill_boxes(boxes[part], labels[part], covers)
     return images, masks
+
+
+def _fill_boxes(boxes: Tensor, labels: np.ndarray, covers: Sequence[Tensor]) -> None:
+    """The box around each shape, (N, shapes, 5), and none where the shapes before it leave too little of it."""
+    before = torch.zeros_like(covers[0], dtype=torch.bool)  # what lies in front of the shapes so far
+    for layer in range(len(covers) - 1, -1, -1):
+        solid = covers[layer] > 0.5
+        seen = (solid & ~before).flatten(1).sum(1) / solid.flatten(1).sum(1).clamp(min=1)
+        is_there = torch.from_numpy(labels[:, layer] != NOTHING) & (seen >= LEAST_SEEN)
+        label = torch.from_numpy(labels[:, layer].astype(np.float32))
+        boxes[:, layer, :4] = torch.where(is_there[:, None], boxes_around(solid).float(), 0.0)
+        boxes[:, layer, 4] = torch.where(is_there, label, float(NO_BOX))
+        before |= solid
 
 
 def _cover(

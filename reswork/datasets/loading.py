@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from reswork.datasets.boxes import box_format, boxes
 from reswork.datasets.builtin import digits, fashion
 from reswork.datasets.cache import CacheChoice
 from reswork.datasets.cifar import cifar10, cifar100
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.defects import defects, odd_fashion
-from reswork.datasets.drawing import scenes, shapes
+from reswork.datasets.drawing import scattered, scenes, shapes
 from reswork.datasets.faces import drawn_faces
 from reswork.datasets.files import readable
 from reswork.datasets.folder_words import role_of
@@ -34,6 +35,7 @@ _SOURCES: dict[str, Callable[[], Dataset]] = {
     "shapes": shapes,
     "scenes": scenes,
     "solids": solids,
+    "scattered": scattered,
     "photographs": photographs,
     "photographs-noisy": partial(photographs, scale=1, noise=25),
     "drawn-faces": drawn_faces,
@@ -76,14 +78,15 @@ def load(
     A CSV file is a table whose last column is told, a .ts file and folders of wave files are signals; with other wishes
     call `table`, `signals` or `text`.
 
-    A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation.
+    A folder in which ``images`` and ``masks`` lie (or alike, see `masks`) is one for segmentation; one with files of
+    boxes where their format has them (see `boxes`) is one for detection.
 
     Args:
         name: one of `NAMES`, or some classes of one by their numbers, such as ``digits-6-7-8-9``; or a path;
             ``./digits`` for a folder that is called like a set.
         size: height and width of the images of a folder or a zip, or one number for both; None: see `folder`.
-        targets: ``"labels"`` or ``"masks"``, what a folder or a zip shall be read for; None finds it and tells it
-            where both can be meant.
+        targets: ``"labels"``, ``"masks"`` or ``"boxes"``, what a folder or a zip shall be read for; None finds it and
+            tells it where several can be meant.
         labels: a table of files and classes, see `folder`.
         cache: where decoded images of a folder or a zip are kept, see `folder`.
 
@@ -96,8 +99,8 @@ def load(
         'digits'
     """
     text = os.fspath(name).strip()
-    if targets not in (None, "labels", "masks"):
-        raise InvalidSetting("targets", f"targets={targets!r}: choose 'labels', 'masks' or None")
+    if targets not in (None, "labels", "masks", "boxes"):
+        raise InvalidSetting("targets", f"targets={targets!r}: choose 'labels', 'masks', 'boxes' or None")
     if is_built_in(text) or text.lower().endswith(".npz"):
         given = {
             "size": size,
@@ -133,6 +136,8 @@ def load(
         return signals(path) if _holds_signals(path) else npz(path)
     if labels is not None:
         return folder(path, size, labels=labels, cache=cache)
+    if targets == "boxes" or (targets is None and box_format(path) is not None):
+        return boxes(path, size)
     parents = mask_parents(path) if targets is None else None
     if targets != "masks" and parents is None:
         return folder(path, size, cache=cache)

@@ -1,4 +1,4 @@
-"""Batches cut straight from the data set: chosen, augmented and normalised by a few operations, masks with images."""
+"""Batches cut straight from the data set: chosen, augmented with their masks or boxes, and normalised."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from reswork.datasets.augmentation import (
     as_images,
     as_planes,
     augment_planes,
+    augment_planes_with_boxes,
     augment_signals,
     mirror_volumes,
     normalisation,
@@ -69,6 +70,7 @@ class Preparation:
         self._source = self._laid_out(split.images) if self._ready else split.images
         self._has_masks = split.target_kind == "masks"
         self._are_images = split.target_kind == "images"
+        self._are_boxes = split.target_kind == "boxes"
         self._targets = split.targets
         if self._has_masks and self._ready:
             self._targets = self._mask_planes(split.targets)
@@ -96,7 +98,8 @@ class Preparation:
 
         Returns:
             Images (N, C, H, W), normalised; and labels, int64, (N,), or masks, uint8, (N, H, W), shifted and
-            mirrored with their images, `IGNORED` (255) where nothing is known; or images, uint8, mirrored as well.
+            mirrored with their images, `IGNORED` (255) where nothing is known; images, uint8, mirrored as well; or
+            boxes, moved.
         """
         if self._split.files:
             rows = indices.to(self._source.device)
@@ -108,7 +111,11 @@ class Preparation:
         if not self._ready:
             planes = self._laid_out(planes)
             targets = self._mask_planes(targets) if self._has_masks else targets
-        if self._augmentation != Augmentation():
+        if self._augmentation != Augmentation() and self._are_boxes:
+            planes, targets = augment_planes_with_boxes(
+                planes, targets, self._size, self._augmentation, generator
+            )
+        elif self._augmentation != Augmentation():
             together = [planes, targets] if self._has_masks else [planes]
             if self._are_images:
                 together.append(targets.unsqueeze(-1))

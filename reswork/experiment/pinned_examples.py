@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reswork.datasets import Dataset, normalise
+from reswork.datasets.targets import NO_BOX
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
 from reswork.results.answers import ClassAnswers, Frame, IdentityAnswers
@@ -50,7 +51,7 @@ class PinnedExamples:
 
     @property
     def truth(self) -> Tensor | None:
-        """(M, H, W) uint8, their true masks, or (M, C, H, W) uint8, as they were; None for labels."""
+        """(M, H, W) uint8, their true masks, (M, C, H, W) uint8, as they were, or (M, B, 5) boxes; None for labels."""
         return pinned_truth(self.data, self.pictures)
 
     def shoot(self, snapshot: nn.Module, step: int) -> None:
@@ -88,8 +89,9 @@ def frame_of(
 
 
 def pinned_truth(data: Dataset, pictures: tuple[int, ...]) -> Tensor | None:
-    """What should have come out for pictures of the test split, where that is a picture itself."""
-    return data.test.targets[list(pictures)].cpu() if data.target_kind in ("masks", "images") else None
+    """What should have come out for pictures of the test split, where that can be drawn."""
+    is_drawn = data.target_kind in ("masks", "images", "boxes")
+    return data.test.targets[list(pictures)].cpu() if is_drawn else None
 
 
 def _check_places(images: tuple[int, ...], data: Dataset) -> None:
@@ -103,8 +105,11 @@ def _check_places(images: tuple[int, ...], data: Dataset) -> None:
 def first_of_each_class(data: Dataset, count: int = 4) -> tuple[int, ...]:
     """Places of the first test picture of each of the first classes; of masks, of the first ones that show each.
 
-    Of images as targets those with most contrast.
+    Of images as targets those with most contrast, of boxes those with most of them.
     """
+    if data.target_kind == "boxes":
+        counts = (data.test.boxes[..., 4] != NO_BOX).sum(1).cpu()
+        return tuple(counts.argsort(descending=True, stable=True)[:count].tolist())
     if data.target_kind == "images":
         contrast = data.test.targets.cpu().float().flatten(1).std(1)
         return tuple(contrast.argsort(descending=True)[:count].tolist())

@@ -206,6 +206,23 @@ MASKS = Preset(
     ),
 )
 
+BOXES = Preset(
+    "boxes",
+    "Boxes",
+    "For detection: Adam with small batches, images shifted by up to 4 pixels and mirrored at random, boxes with them; "
+    "the rate rises and falls to nothing (one-cycle). Things are found after a few passes; tight boxes take more.",
+    "half a minute for the small detector on 400 pictures of 48 pixels with two processor cores",
+    Recipe(
+        epochs=12,
+        batch_size=16,
+        optimizer="adam",
+        learning_rate=0.005,
+        weight_decay=0.0,
+        schedule="one_cycle",
+        augmentation=Augmentation(crop_padding=4, flip=True),
+    ),
+)
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
@@ -214,6 +231,7 @@ PRESETS: dict[str, Preset] = {
         FAST,
         FINE_TUNING,
         MASKS,
+        BOXES,
         PHOTOGRAPHS,
         LOOK_ALIKES,
         GOOD_ALONE,

@@ -48,8 +48,9 @@ def show_code(
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
         \"\"\"ResNet-20 and its training, in plain PyTorch.
     """
-    if config.head == "embedding" or (config.head in MASK_HEADS and config.dims != 2):
-        setting, value = ("head", config.head) if config.head == "embedding" else ("dims", config.dims)
+    has_no_script = config.head in ("embedding", "boxes")
+    if has_no_script or (config.head in MASK_HEADS and config.dims != 2):
+        setting, value = ("head", config.head) if has_no_script else ("dims", config.dims)
         raise InvalidSetting(
             setting,
             f"{setting}={value!r} is not written out; print(rw.resnet(config)) has the layers",

@@ -229,6 +229,20 @@ WORLDS: tuple[World, ...] = (
         panels=("answers", "simple methods"),
     ),
     World(
+        "detection",
+        "Pictures: boxes around things",
+        "A picture goes in; what is in it and a box around each come out.",
+        inputs="images",
+        tasks=("detection",),
+        data={"Scattered: drawn, with boxes": "scattered"},
+        own="A folder or a zip of pictures with COCO's JSON, PASCAL VOC's XML files or YOLO's text files.",
+        read=datasets.boxes,
+        asks=("size", "format"),
+        baseline="a classifier slid over the picture (rw.sliding_window)",
+        network={"depth": 14, "width": 8},
+        presets=("boxes",),
+    ),
+    World(
         "restoration",
         "Pictures: larger, or without noise",
         "A small or noisy photograph goes in, the photograph as it was comes out; the network learns only what "

@@ -4,6 +4,7 @@ from reswork.figures import blocks, layers
 from reswork.figures.anomaly_maps import anomaly_maps
 from reswork.figures.answer_views import signal_answers, true_class_probabilities, value_answers
 from reswork.figures.blocks import *
+from reswork.figures.boxes import box_colours, box_overlays, in_boxes, things
 from reswork.figures.causes import carriers, parting, top_answers, turning, votes
 from reswork.figures.changes import changes
 from reswork.figures.channels import channel_examples, feature_maps
@@ -47,6 +48,7 @@ from reswork.figures.slices import slices
 from reswork.figures.smaller import block_worth, deletions, pareto
 from reswork.figures.study_bars import study_bars
 from reswork.figures.study_lines import study_lines
+from reswork.figures.text_evidence import text_evidence
 from reswork.figures.trade_off import trade_off
 from reswork.figures.transfer import feature_pairs, forgetting, transfer_worth
 from reswork.figures.trust_meter import randomisation_curve, trust_curves
@@ -56,6 +58,8 @@ __all__ = [
     "anomaly_maps",
     "attribution_maps",
     "block_worth",
+    "box_colours",
+    "box_overlays",
     "carriers",
     "changes",
     "channel_examples",
@@ -80,6 +84,7 @@ __all__ = [
     "forgetting",
     "gradient_covariance",
     "image_grid",
+    "in_boxes",
     "initialisation",
     "latency",
     "latency_tail",
@@ -114,6 +119,8 @@ __all__ = [
     "slices",
     "study_bars",
     "study_lines",
+    "text_evidence",
+    "things",
     "throughput",
     "top_answers",
     "trade_off",

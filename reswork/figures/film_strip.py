@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.anomaly_maps import ABOUT_ANOMALIES, under_maps
+from reswork.figures.boxes import ABOUT_BOXES, in_boxes
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
 from reswork.figures.map_overlays import laid_over
@@ -17,7 +18,14 @@ from reswork.figures.restored import (
     enlarged_pictures,
     in_colour,
 )
-from reswork.results.answers import AnomalyAnswers, Frame, ImageAnswers, MaskAnswers, ValueAnswers
+from reswork.results.answers import (
+    AnomalyAnswers,
+    BoxAnswers,
+    Frame,
+    ImageAnswers,
+    MaskAnswers,
+    ValueAnswers,
+)
 
 _TITLE = "Pinned pictures"
 _ABOUT = about(
@@ -53,7 +61,7 @@ def film_strip(
         frames: from ``experiment.film.PinnedExamples``, oldest first.
         classes: names of the classes.
         truth: (M, H, W) uint8, the true masks, for answers that are masks; they stand before the moments. For answers
-            that are images (M, C, H, W) uint8, as they were; they stand behind.
+            that are images (M, C, H, W) uint8, as they were; they stand behind. For boxes (M, B, 5); they stand before.
 
     Returns:
         Figure with one picture made of all.
@@ -64,6 +72,8 @@ def film_strip(
         return mosaic_figure(mosaic, title=_TITLE, summary="No moments yet.", explained=_ABOUT)
     if isinstance(frames[-1].answers, ImageAnswers):
         return _restored(images, frames, truth)
+    if isinstance(frames[-1].answers, BoxAnswers):
+        return _boxed(images, frames, classes, truth)
     columns = [images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)]
     before = ["picture"]
     if truth is not None:
@@ -81,6 +91,26 @@ def film_strip(
     if isinstance(frames[-1].answers, AnomalyAnswers):
         explained = ABOUT_ANOMALIES
     return mosaic_figure(mosaic, title=_TITLE, summary=_summary(frames, classes), explained=explained)
+
+
+def _boxed(
+    images: np.ndarray, frames: Sequence[Frame], classes: Sequence[str], truth: np.ndarray | None
+) -> go.Figure:
+    """Of a network that gives boxes: the true ones, then those of all moments."""
+    moments = [(frame.step, frame.answers) for frame in frames if isinstance(frame.answers, BoxAnswers)]
+    columns = [in_boxes(images, answers.boxes) for _, answers in moments]
+    words = [
+        [f"{step}: {answers.told(row, classes)}" for step, answers in moments] for row in range(len(images))
+    ]
+    if truth is not None:
+        columns.insert(0, in_boxes(images, truth))
+        words = [["true boxes", *each] for each in words]
+    tiles = np.stack(columns, axis=1).reshape(-1, 3, *columns[0].shape[2:])  # row by row
+    mosaic = mosaic_of(tiles, tuple(word for each in words for word in each), len(columns))
+    step, last = moments[-1]
+    told = "; ".join(last.told(row, classes) for row in range(min(8, len(images))))
+    summary = f"{len(moments)} moments up to step {step}; now it finds {told}."
+    return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=ABOUT_BOXES)
 
 
 def _restored(images: np.ndarray, frames: Sequence[Frame], truth: np.ndarray | None) -> go.Figure:
@@ -128,7 +158,9 @@ def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
         rows = range(min(8, count))
         answers = ", ".join(last.answers.told(row, classes) for row in rows)
     else:
-        assert not isinstance(last.answers, ImageAnswers)  # `_restored` has its own
+        assert not isinstance(
+            last.answers, ImageAnswers | BoxAnswers
+        )  # `_restored` and `_boxed` have their own
         answers = ", ".join(
             f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
             for row, sure in enumerate(last.answers.sure[:8])

@@ -164,6 +164,14 @@ def _u_shape(
     return Layout(tuple(rows), -y + LOFT + 8, round(slots / share), tuple(decoder), tuple(skips))
 
 
+_BOXES = "at every fourth pixel a box: distances to its edges, nearness to its middle, one number a class"
+
+
+def _gives_boxes(sheet: "SpecSheet | Outline") -> bool:
+    """Whether what comes out is drawn on a coarser grid than the image."""
+    return len(sheet.output_shape) == 3 and sheet.output_shape[1] < sheet.input_shape[1]
+
+
 def _spread(boxes: Sequence[Box], start: float, room: float, slots: int) -> tuple[Box, ...]:
     """Boxes side by side in one half."""
     slot = room / slots
@@ -197,7 +205,7 @@ def _level(sheet: "SpecSheet | Outline", level: "LevelSpec", y: float) -> tuple[
 
 def _answer(sheet: "SpecSheet | Outline", y: float) -> tuple[Box, Box]:
     last, shape = sheet.layers[-1], "×".join(map(str, sheet.output_shape))
-    told = "for each pixel one number a class: classes × height × width"
+    told = _BOXES if _gives_boxes(sheet) else "for each pixel one number a class: classes × height × width"
     return (
         Box(last.name, "conv", _layer_hover(last.name, last), 0, y, 0, 0, kind="end"),
         Box("output", shape, told, 0, y, 0, 0, kind="text"),
@@ -268,6 +276,7 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
             "a picture" if any(name == "decoder.shuffle" for name, *_ in parts) else "numbers for each pixel"
         )
         detail = f"{sheet.blocks[-1].channels} ch → {sheet.output_shape[0]}" if sheet.blocks else shape
+        told = _BOXES if _gives_boxes(sheet) else told
         return Row("head", detail, y, _ends([*parts, ("output", shape, told, "text")], y))
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from reswork.errors import InvalidSetting
 from reswork.models.layout import (
+    BOX_STRIDE,
     CONVS,
     MASK_HEADS,
     PICTURE_HEADS,
@@ -15,6 +16,7 @@ from reswork.models.layout import (
     Scaling,
     Shortcut,
     Stem,
+    box_stage,
     form_of,
     layout_of,
     names_of,
@@ -221,7 +223,7 @@ def check_scaling(config: "ResNetConfig") -> None:
 
 
 def check_head(config: "ResNetConfig") -> None:
-    """What goes only with a head that gives another picture, with an autoencoder or with an embedding."""
+    """What goes only with a head that gives another picture, with an autoencoder, an embedding or boxes."""
     if config.head == "embedding" and config.residual_scaling == "fixup":
         raise InvalidSetting(
             "residual_scaling",
@@ -237,6 +239,14 @@ def check_head(config: "ResNetConfig") -> None:
             f"num_classes={config.num_classes} channels come out of an autoencoder, and in_channels="
             f"{config.in_channels} go in: choose the same for both",
         )
+    if config.head == "boxes":
+        stages = len(layout_of(config, form_of(config))[1])
+        if stages < box_stage(config):
+            raise InvalidSetting(
+                "stage_blocks",
+                f"{stages} stage(s) with a 3x3 stem stay finer than the {BOX_STRIDE} pixels at which head='boxes' "
+                f"answers: choose {box_stage(config)} stages or more, such as (2, 2, 2)",
+            )
     if config.head not in PICTURE_HEADS:
         for name, usual in (("scale", 1), ("add_input", True)):
             if getattr(config, name) != usual:

@@ -40,6 +40,7 @@ _HEAD_LABELS: dict[Head, str] = {
     "fcn": "FCN",
     "autoencoder": "Autoencoder",
     "embedding": "Embedding",
+    "boxes": "Detector",
 }
 
 
@@ -93,7 +94,8 @@ class ResNetConfig:
             ``scale`` times as large: the first shuffles channels into pixels behind the stages, the second enlarges
             its input before them. Their stages neither shrink nor widen. ``"autoencoder"``: through few channels at the
             smallest size and back to the image, with nothing beside; ``"embedding"``: 64 numbers of length 1 for an
-            image, and behind them their cosines to ``num_classes`` learned identities.
+            image, and behind them their cosines to ``num_classes`` learned identities. ``"boxes"``: at every
+            fourth pixel the distances to the edges of a box, how near its middle it is, and a logit for each class.
         dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
             table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
             ``depth`` is 2n+2 and ``width`` 128 unless told.

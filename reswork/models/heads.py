@@ -8,15 +8,17 @@ from torch import Tensor, nn
 
 from reswork.models.blocks import CONVOLUTIONS, FixupLinear, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import EMBEDDED, Head
+from reswork.models.layout import BOX_STRIDE, EMBEDDED, Head
 from reswork.models.plan import (
     LAST_ACTIVATION,
     Conv,
     LevelPlan,
+    answered_channels,
     block_plans,
     decoder_plans,
     score_plans,
     shuffled_conv,
+    tower_convs,
 )
 
 
@@ -123,7 +125,7 @@ class UNetDecoder(nn.Module):
         super().__init__()
         plans = decoder_plans(config)
         self.places = tuple(plan.place for plan in plans)
-        self.joins = config.head == "unet"
+        self.joins = config.head != "autoencoder"
         if not self.joins:
             self.code = nn.Conv2d(block_plans(config)[-1].channels, config.code, kernel_size=1)
         for plan in plans:
@@ -135,10 +137,16 @@ class UNetDecoder(nn.Module):
         self.last_names = tuple(last)
         for name, layer in last.items():
             self.add_module(name, layer)
-        self.last = _score(Conv(channels, config.num_classes, kernel=1), config)
+        if tower := _tower(config):
+            self.tower = nn.Sequential(*tower)
+        self.last = _score(Conv(channels, answered_channels(config), kernel=1), config)
 
     def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
         """`ResNet.features` and height and width of the images -> logits ``(N, num_classes, H, W)``."""
+        return self.last(self.finest(features, size))
+
+    def finest(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
+        """`ResNet.features` and height and width of the images -> what the last level gives."""
         *skips, x = features
         if not self.joins:
             x = self.code(x)
@@ -149,7 +157,33 @@ class UNetDecoder(nn.Module):
             x = getattr(self, f"layer{index}")(x)
         for name in self.last_names:
             x = getattr(self, name)(x)
-        return self.last(x)
+        return x
+
+
+def _tower(config: ResNetConfig) -> list[nn.Module]:
+    """The layers before the last one of a head that gives boxes; none with another head."""
+    layers: list[nn.Module] = []
+    for conv in tower_convs(config):
+        layers += [convolution(conv, config, in_block=False), norm(conv.channels, config), nn.ReLU()]
+    return layers
+
+
+class BoxDecoder(UNetDecoder):
+    """From the deepest stage back to a quarter of the image's size, as `UNetDecoder`, and there a box at each place.
+
+    A place answers with the distances to the left, top, right and bottom edge of the box that it lies in, in pixels,
+    how near it is to the box's middle, and a logit for each class; where it lies in none, all logits are low. There is
+    one level of places, as in CenterNet, and what they learn is that of FCOS.
+
+    Reference:
+        arXiv 1904.01355 (FCOS), 1904.07850 (CenterNet).
+    """
+
+    def forward(self, features: tuple[Tensor, ...], size: tuple[int, ...]) -> Tensor:
+        """`ResNet.features` -> ``(N, 5 + num_classes, H / 4, W / 4)``, rounded up."""
+        x = self.last(self.tower(self.finest(features, size)))
+        distances = BOX_STRIDE * F.softplus(x[:, :4])  # above 0, and near one place at the start
+        return torch.cat((distances, x[:, 4:]), dim=1)
 
 
 def _score(conv: Conv, config: ResNetConfig) -> nn.Conv1d | nn.Conv2d | nn.Conv3d:
@@ -258,6 +292,7 @@ DECODERS: Final[dict[Head, type[UNetDecoder] | type[FCNDecoder] | type[PictureDe
     "unet": UNetDecoder,
     "fcn": FCNDecoder,
     "autoencoder": UNetDecoder,
+    "boxes": BoxDecoder,
     "edsr": PictureDecoder,
     "vdsr": PictureDecoder,
 }

@@ -15,11 +15,12 @@ Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
-Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr", "autoencoder", "embedding"]
+Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr", "autoencoder", "embedding", "boxes"]
 MASK_HEADS: tuple[Head, ...] = ("unet", "fcn")  # what comes out is a class for each pixel
 PICTURE_HEADS: tuple[Head, ...] = ("edsr", "vdsr")  # what comes out is another picture
 U_HEADS: tuple[Head, ...] = ("unet", "autoencoder")  # a level of the decoder for each size of the stages
 EMBEDDED = 64  # numbers that an image becomes with the head "embedding"
+BOX_STRIDE = 4  # pixels of the image between two places at which the head "boxes" answers
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
     18: ("basic", (2, 2, 2, 2)),
@@ -60,15 +61,23 @@ def names_of(config: "ResNetConfig") -> tuple[str, ...]:
 def decoder_places(config: "ResNetConfig") -> tuple[str, ...]:
     """The levels of a decoder, deepest first: back at the size of stage "2", "1", of "_stem", "_image".
 
-    A U-Net and an autoencoder have them.
+    A U-Net and an autoencoder have them, back to the image; the head "boxes" goes back to a quarter of its size.
     The 3x3 stem keeps the size of the image, which is that of the first stage; the others shrink it twice.
     Empty for a classifier.
     """
+    if config.head == "boxes":
+        form = form_of(config)
+        return tuple(map(str, range(len(layout_of(config, form)[1]) - 1, box_stage(config) - 1, -1)))
     if config.head not in U_HEADS:
         return ()
     form = form_of(config)
     stages = range(len(layout_of(config, form)[1]) - 1, 0, -1)
     return (*map(str, stages), *(("_stem", "_image") if (config.stem or form) != "cifar" else ()))
+
+
+def box_stage(config: "ResNetConfig") -> int:
+    """The stage whose size is a quarter of the image's, where the head "boxes" answers; stages count from 1."""
+    return 3 if (config.stem or form_of(config)) == "cifar" else 1
 
 
 def _fits(depth: int | None, block: BlockKind | None) -> bool:

@@ -1,5 +1,6 @@
 """The whole network: stem, stages of blocks, head."""
 
+import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from reswork.models.blocks import CONVOLUTIONS, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
 from reswork.models.heads import DECODERS, Enlarge, FCNDecoder, classifier
 from reswork.models.layout import PICTURE_HEADS, Head
-from reswork.models.plan import LAST_ACTIVATION, StemPlan, block_plans, stem_plan
+from reswork.models.plan import BOX_NUMBERS, LAST_ACTIVATION, StemPlan, block_plans, stem_plan
 from reswork.models.sheet import check_fit
 
 _POOLS = (nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)  # by axes
@@ -92,7 +93,8 @@ class ResNet(nn.Module):
         """Images ``(N, C, H, W)`` -> logits ``(N, num_classes)``, or ``(N, num_classes, H, W)`` with a decoder.
 
         With the head ``"embedding"`` 64 numbers and ``num_classes`` cosines, ``(N, 64 + num_classes)``.
-        With the heads ``"edsr"`` and ``"vdsr"`` another picture, ``(N, C, scale * H, scale * W)``. By the config's
+        With the heads ``"edsr"`` and ``"vdsr"`` another picture, ``(N, C, scale * H, scale * W)``; with ``"boxes"``
+        ``(N, 5 + num_classes, H / 4, W / 4)``. By the config's
         ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its ``vocabulary``
         tokens, int64, ``(N, L)``.
         """
@@ -140,6 +142,11 @@ class ResNet(nn.Module):
         if config.residual_scaling == "fixup":
             for parameter in (self.last_layer.weight, self.last_layer.bias):
                 nn.init.zeros_(parameter)  # type: ignore[arg-type]  # both last layers have a bias
+        if (
+            config.head == "boxes"
+        ):  # nearly all places lie in no box (RetinaNet, arXiv 1708.02002, section 4.1)
+            with torch.no_grad():
+                self.last_layer.bias[BOX_NUMBERS:] = -math.log((1 - _RARE) / _RARE)  # type: ignore[index]
 
     def _begin_with_the_input(self, config: ResNetConfig, blocks: list[ResidualBlock], branches: int) -> None:
         """A start at which little is added to the input, and that learns: not at 0, with branches that sum up to 1.
@@ -258,7 +265,35 @@ def _take_body(model: ResNet, classifier: ResNet) -> None:
 
 
 SMALL = 1e-3  # standard deviation of a last layer's weights
+_RARE = 0.01  # probability of each class at the start of a head that gives boxes
 SMALL_ENCODER = ResNetConfig(depth=14, width=8)
+
+
+def detector(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, ...] | None = None, **settings: Any
+) -> ResNet:
+    """A network that finds things and says where they are, with fresh weights: any ResNet as its body.
+
+    Where the stages go below a quarter of the image's size, a decoder as that of `unet` leads back to it; there each
+    place answers with a box. `reswork.tasks.Detection` turns that into boxes without double ones.
+
+    Args:
+        config: settings of the body; None: a small one, 62,000 weights with its head.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``detector(depth=20, residual=False, num_classes=6)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network, or one that does not fit ``input_shape``.
+
+    Example:
+        >>> model = detector(num_classes=6)
+        >>> model.config.label, tuple(model(torch.rand(1, 3, 45, 64)).shape)
+        ('Detector on ResNet-14', (1, 11, 12, 16))
+    """
+    return resnet(config or SMALL_BODY, input_shape=input_shape, **(settings | {"head": "boxes"}))
+
+
+SMALL_BODY = ResNetConfig(depth=14, width=8)
 
 
 def edsr(

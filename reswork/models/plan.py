@@ -149,17 +149,15 @@ def decoder_plans(config: ResNetConfig) -> tuple[LevelPlan, ...]:
     assert config.width is not None and config.stage_blocks is not None and config.block is not None
     names = ORDERS[config.order][0].split()
     plans: list[LevelPlan] = []
-    is_unet = config.head == "unet"
-    below = (
-        stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block] if is_unet else config.code
-    )
+    joins = config.head != "autoencoder"
+    below = stage_width(config, len(config.stage_blocks)) * EXPANSION[config.block] if joins else config.code
     for index, place in enumerate(indices, start=sum(config.stage_blocks) + 1):
         stage = int(place) if place.isdigit() else 0
         channels = stage_width(config, stage) if stage else config.width
         skip = channels * EXPANSION[config.block] if stage else channels
         if place == "_image":
             channels, skip = max(1, config.width // 2), 0
-        skip *= is_unet
+        skip *= joins
         conv = Conv(below + skip, channels)
         normed = conv.in_channels if names.index("bn") < names.index("conv") else channels
         block = _block_plan(config, f"decoder.layer{place}.0", stage, channels, channels, 1, index)
@@ -187,6 +185,23 @@ def score_plans(config: ResNetConfig) -> dict[str, Conv]:
     return {
         name: Conv(each, config.num_classes, kernel=1) for name, each in {"last": deepest, **channels}.items()
     }
+
+
+BOX_NUMBERS = 5  # besides the classes: distances to left, top, right, bottom, and nearness to the middle
+
+
+def tower_convs(config: ResNetConfig) -> tuple[Conv, ...]:
+    """The 3x3 convolutions between a resolved config's last level and its boxes; none with another head."""
+    if config.head != "boxes":
+        return ()
+    levels = decoder_plans(config)
+    channels = levels[-1].block.channels if levels else block_plans(config)[-1].channels
+    return (Conv(channels, channels), Conv(channels, channels))
+
+
+def answered_channels(config: ResNetConfig) -> int:
+    """Of what a U-Net's decoder gives for each pixel, or the head "boxes" for every fourth one."""
+    return config.num_classes + (BOX_NUMBERS if config.head == "boxes" else 0)
 
 
 def shuffled_conv(config: ResNetConfig) -> Conv:

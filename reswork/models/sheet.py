@@ -13,11 +13,13 @@ from reswork.models.plan import (
     LevelPlan,
     ShortcutKind,
     StemPlan,
+    answered_channels,
     block_plans,
     decoder_plans,
     score_plans,
     shuffled_conv,
     stem_plan,
+    tower_convs,
 )
 
 Shape = tuple[int, ...]
@@ -79,7 +81,8 @@ class SpecSheet:
             convolutions and pooling windows; may be larger than the image. Means over the whole image (group
             norm, squeeze-and-excitation) are left out. With a decoder what one pixel of the answer sees, of a picture
             that is enlarged first in pixels of the larger one.
-        output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder, enlarged where it enlarges.
+        output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder, enlarged where it enlarges; of
+            boxes ``(5 + num_classes, H / 4, W / 4)``.
         layers: every layer in the order in which they run, the projection behind its branch.
         blocks: every block, those of a decoder behind those of the stages.
         levels: of a decoder, deepest first; empty for a classifier.
@@ -156,7 +159,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     blocks, levels = [], []
     for plan in block_plans(full):
         if plan.name.endswith(".0"):
-            if full.head in (*MASK_HEADS, "autoencoder") and plan.stage > 1:
+            if full.head in (*MASK_HEADS, "autoencoder", "boxes") and plan.stage > 1:
                 walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
@@ -196,8 +199,12 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
             blocks.append(block)
             levels.append(level)
         x = _walk_last_activation(walk, "decoder.", x)
+        for index, conv in enumerate(tower_convs(full)):
+            x = walk.conv(f"decoder.tower.{3 * index}", conv, x, in_block=False)
+            x = walk.layer(f"decoder.tower.{3 * index + 1}", "bn", x)
+            x = walk.layer(f"decoder.tower.{3 * index + 2}", "relu", x)
         x = walk.conv(
-            "decoder.last", Conv(x.channels, full.num_classes, 1), x, in_block=False, always_bias=True
+            "decoder.last", Conv(x.channels, answered_channels(full), 1), x, in_block=False, always_bias=True
         )
         receptive_field, output_shape = x.receptive_field, x.shape
     return SpecSheet(
@@ -400,5 +407,5 @@ def _walk_level(
     walk.held = ()
     x, block = _walk_block(walk, plan.block, x, x)
     part = {"_stem": "stem", "_image": ""}.get(plan.place, f"layer{plan.place}")
-    joins = walk.config.head == "unet"
+    joins = walk.config.head != "autoencoder"
     return x, block, LevelSpec(plan.merge_name, part, plan.block.name, x.shape, joins)

@@ -20,6 +20,7 @@ from reswork.probes.separability import linear_probe
 from reswork.probes.shortcut_paths import shortcut_shares
 from reswork.probes.similarity import cka
 from reswork.probes.targets import Difference, Top
+from reswork.probes.text_evidence import text_evidence
 
 __all__ = [
     "BASELINES",
@@ -47,6 +48,7 @@ __all__ = [
     "receptive_field",
     "shortcut_shares",
     "stage_attributions",
+    "text_evidence",
     "trust",
     "watched",
 ]

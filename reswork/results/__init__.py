@@ -24,6 +24,7 @@ from reswork.results.serving import ServerLoad, ServerState
 from reswork.results.slices import Slice, Slices
 from reswork.results.smaller import BlockWorth, Sized, SizedTable
 from reswork.results.study import Compared, Line, Verdict
+from reswork.results.text_evidence import TextEvidence
 from reswork.results.transfer import Forgetting, Worth
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "SizedTable",
     "Slice",
     "Slices",
+    "TextEvidence",
     "TopAnswers",
     "Trust",
     "Turning",

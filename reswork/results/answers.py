@@ -165,7 +165,35 @@ class AnomalyAnswers:
         return abs(float(self.scores[row] / max(float(other.scores[row]), 1e-12)) - 1) > _ANOTHER
 
 
-Answers = ClassAnswers | MaskAnswers | ValueAnswers | ImageAnswers | IdentityAnswers | AnomalyAnswers
+@dataclass(frozen=True, eq=False)
+class BoxAnswers:
+    """Boxes around the things in each image.
+
+    Attributes:
+        boxes: of each image (D, 6) float32: left, top, right, bottom in pixels, class, score from 0 to 1; the best
+            first.
+    """
+
+    boxes: tuple[np.ndarray, ...]
+
+    def told(self, row: int, names: Sequence[str]) -> str:
+        """Which things are in one image, and how many of each."""
+        labels, counts = np.unique(self.boxes[row][:, 4].astype(int), return_counts=True)
+        return (
+            ", ".join(f"{n} {_name(int(k), names)}" for k, n in zip(labels, counts, strict=True)) or "nothing"
+        )
+
+    def differs(self, other: "Answers", row: int) -> bool:
+        """Whether another model finds other things in an image."""
+        if not isinstance(other, BoxAnswers):
+            return True
+        own, others = (np.sort(each.boxes[row][:, 4]) for each in (self, other))
+        return not np.array_equal(own, others)
+
+
+Answers = (
+    ClassAnswers | MaskAnswers | ValueAnswers | ImageAnswers | IdentityAnswers | AnomalyAnswers | BoxAnswers
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +203,7 @@ class Frame:
     Attributes:
         step: updates so far.
         maps: (M, H, W) float32, where the network looked for its own answer (Grad-CAM); None for
-            answers that are masks or images.
+            answers that are masks, images or boxes.
         answers: what it said.
     """
 

@@ -3,6 +3,7 @@
 from reswork.tasks.anomalies import Alarms, Anomalies, alarms, anomaly_metrics
 from reswork.tasks.baselines import Baseline, baselines, cheapest, intervals, judged, mase
 from reswork.tasks.classification import Classification
+from reswork.tasks.detection import Detection
 from reswork.tasks.explained import explained_model
 from reswork.tasks.kinds import CLASSIFICATION, TASKS, config_for, metrics_of, task_for, task_of_kind
 from reswork.tasks.regression import Regression
@@ -19,6 +20,7 @@ __all__ = [
     "Anomalies",
     "Baseline",
     "Classification",
+    "Detection",
     "Evaluation",
     "Meter",
     "Regression",

@@ -15,7 +15,8 @@ def explained_model(model: nn.Module, task: Task, inputs: Tensor) -> nn.Module:
 
     For classification that is the model itself. For masks it is a copy that gives of each class the mean logit within
     the pixels that the unchanged inputs are answered with it, so that a method which covers parts of an image asks
-    about the same pixels all the time. Hand it to ``rw.probes.attribution`` and the like, with these inputs.
+    about the same pixels all the time; for boxes the logit of each class at the place of its best box. Hand it to
+    ``rw.probes.attribution`` and the like, with these inputs.
 
     Args:
         model: of the task; not changed.

@@ -8,6 +8,7 @@ from reswork.models.config import ResNetConfig
 from reswork.results.metrics import Metric
 from reswork.tasks.anomalies import Anomalies
 from reswork.tasks.classification import Classification
+from reswork.tasks.detection import Detection
 from reswork.tasks.regression import Regression
 from reswork.tasks.restoration import Restoration
 from reswork.tasks.segmentation import Segmentation
@@ -24,6 +25,7 @@ TASKS: dict[str, Task] = {
         Restoration(),
         Verification(),
         Anomalies(),
+        Detection(),
     )
 }
 _BY_TARGETS: dict[str, Task] = {
@@ -31,6 +33,7 @@ _BY_TARGETS: dict[str, Task] = {
     "masks": TASKS["segmentation"],
     "values": TASKS["regression"],
     "images": TASKS["restoration"],
+    "boxes": TASKS["detection"],
 }
 
 

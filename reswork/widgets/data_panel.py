@@ -294,6 +294,12 @@ def _examples(data: Dataset) -> Any:
             part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.targets)
         )
         return figures.restored_pictures(given[:3], truth[:3])
+    if data.target_kind == "boxes":
+        images, boxes = (
+            part[: EXAMPLES // 2].cpu().numpy() for part in (data.train.images, data.train.boxes)
+        )
+        told = [figures.things(each, data.classes) for each in boxes]
+        return figures.image_grid(figures.in_boxes(images, boxes), told, title="Training pictures")
     labels = data.train.labels.cpu().numpy()
     few = (
         min(len(data.classes), 5) if data.task == "verification" else len(data.classes)
@@ -326,6 +332,15 @@ def _augmented(data: Dataset, augmentation: Augmentation, image: int) -> Any:
         drawn = figures.under_masks(torch.cat([one, images]).numpy(), torch.cat([mask, masks]).numpy())
         titles = ["original"] + ["augmented"] * 8
         return figures.image_grid(drawn, titles, title="Augmentation of one picture")
+    if data.target_kind == "boxes":
+        one, boxes = (part[image : image + 1].cpu() for part in (data.train.images, data.train.boxes))
+        all_boxes = boxes.expand(8, -1, -1)
+        images, moved = datasets.augment_with_boxes(
+            one.expand(8, -1, -1, -1), all_boxes, augmentation, torch.Generator().manual_seed(0)
+        )
+        drawn = figures.in_boxes(torch.cat([one, images]).numpy(), torch.cat([boxes, moved]).numpy())
+        titles = ["original"] + ["augmented"] * 8
+        return figures.image_grid(drawn, titles, title="Augmentation of one picture")
     images = datasets.preview(data, augmentation, picture=image, n=9)
     titles = ["original"] + ["augmented"] * (len(images) - 1)
     return figures.image_grid(images.numpy(), titles, title="Augmentation of one picture")
@@ -342,7 +357,7 @@ def _counts(data: Dataset, world: World) -> Any:
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},
         data.classes,
-        of="pixels" if data.target_kind == "masks" else world.many,
+        of={"masks": "pixels", "boxes": "boxes"}.get(data.target_kind, world.many),
     )
 
 

@@ -15,7 +15,7 @@ from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import Field, picture_numbers
-from reswork.widgets.legend import legend_html
+from reswork.widgets.legend import legend_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
@@ -144,4 +144,4 @@ class FilmPanel:
             return
         truth = None if film.truth is None else film.truth.numpy()
         self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
-        self._legend.value = legend_html(film.data.classes) if film.data.target_kind == "masks" else ""
+        self._legend.value = legend_of(film.data)

@@ -17,6 +17,7 @@ from reswork.causes import Why, why
 from reswork.datasets import Dataset, normalise
 from reswork.datasets.decoder import Decoder
 from reswork.datasets.decoding import Unreadable
+from reswork.datasets.targets import NO_BOX
 from reswork.errors import InvalidSetting
 from reswork.figures.text import shortened
 from reswork.probes import BASELINES, METHODS, Difference
@@ -24,6 +25,7 @@ from reswork.probes.attribution_methods import Name
 from reswork.results import Attribution, Trust
 from reswork.results.answers import (
     AnomalyAnswers,
+    BoxAnswers,
     ClassAnswers,
     IdentityAnswers,
     ImageAnswers,
@@ -44,6 +46,7 @@ METHOD_CHOICE = tuple(probes.EIGHT)
 _MOST_UPLOAD = 20 * 1024**2
 _BEST = 5
 _NO_NETWORK = "No network yet: start a training first."
+_DRAWN = ("masks", "images", "boxes")  # targets, and answers to them, that are drawn beside the picture
 
 
 class InspectorPanel:
@@ -346,8 +349,8 @@ class InspectorPanel:
         yield from self._paged()
 
     def _show_answer(self) -> None:
-        """The five best answers, or the mask beside the true one, from a copy that no job looks at meanwhile."""
-        self.masks.layout.display = None if self._data.target_kind in ("masks", "images") else "none"
+        """The five best answers, or mask or boxes beside the true ones, from a copy that no job looks at meanwhile."""
+        self.masks.layout.display = None if self._data.target_kind in _DRAWN else "none"
         if self.model is None:
             return
         self._error.tell("")
@@ -382,6 +385,10 @@ class InspectorPanel:
                 self.masks.show(figures.restored_pictures(self._sketch.picture[None], answers.images, truths))
                 score = None if truth is None else float(self._task.score(output.cpu(), truth[None]))
                 self._answer.value = picture_html(self._task.metrics[0].told(score))
+                return
+            if isinstance(answers, BoxAnswers):
+                self.masks.show(box_figure(self._sketch.picture, answers, self._data.classes, truth))
+                self._answer.value = boxes_html(answers, self._data.classes, truth)
                 return
             assert isinstance(answers, MaskAnswers)
             shown = [answers.masks] if truth is None else [answers.masks, truth[None].numpy()]
@@ -493,7 +500,7 @@ class InspectorPanel:
         assert self._answering is not None
         with probes.watched(self._answering, []) as seen:
             answer = self._task.call(seen, self._input())
-        pixels = self._data.target_kind in ("masks", "images")
+        pixels = self._data.target_kind in _DRAWN
         dimensions, what = (4, "pixel") if pixels else (2, "picture")
         if not isinstance(answer, Tensor) or answer.dim() != dimensions:
             raise InvalidSetting(
@@ -507,13 +514,15 @@ class InspectorPanel:
         return explained_model(self.model, self._task, self._input())
 
     def _answered(self) -> int:
-        """The class that it answers; of masks the one with most pixels besides the first, mostly the ground."""
+        """The class that it answers; of masks the one with most pixels besides the first, of boxes that of the best."""
         with self._lock:
             answers = self._task.answers(self._output())
         if isinstance(answers, ClassAnswers | IdentityAnswers):
             return int(answers.classes[0])
         if isinstance(answers, ImageAnswers | AnomalyAnswers):
             return 0  # the detail in the middle, or the score: the one number that is explained
+        if isinstance(answers, BoxAnswers):
+            return int(answers.boxes[0][0, 4]) if len(answers.boxes[0]) else 0
         assert isinstance(answers, MaskAnswers)
         counts = np.bincount(answers.masks[0].reshape(-1), minlength=2)
         return int(counts[1:].argmax()) + 1 if counts[1:].any() else 0
@@ -618,6 +627,31 @@ def mask_html(answers: MaskAnswers, classes: tuple[str, ...], score: str) -> str
     return (
         f"<div>{told}</div>{legend_html(classes)}<div>Share of the pixels that it calls so:</div>"
         f'<div class="reswork-answer">{"".join(rows)}</div>'
+    )
+
+
+def box_figure(
+    picture: np.ndarray, answers: BoxAnswers, classes: tuple[str, ...], truth: Tensor | None
+) -> Any:
+    """The boxes that are answered, beside the true ones where they are known."""
+    shown: list[Any] = [answers.boxes] if truth is None else [answers.boxes, truth[None].numpy()]
+    return figures.box_overlays(picture[None], shown, ["answer", "true boxes"][: len(shown)], classes)
+
+
+def boxes_html(answers: BoxAnswers, classes: tuple[str, ...], truth: Tensor | None) -> str:
+    """The best boxes with their scores, and what attributions explain of them."""
+    rows = [
+        f'<span>{escape(_name(int(box[4]), classes))}</span><i><b style="width:{100 * box[5]:.1f}%"></b></i>'
+        f"<span>{100 * box[5]:.0f} %</span>"
+        for box in answers.boxes[0][:_BEST]
+    ]
+    told = "A picture of your own."
+    if truth is not None:
+        count = int((truth[:, 4] != NO_BOX).sum())
+        told = f"It is sure of <b>{len(answers.boxes[0])}</b> boxes, and {count} {'is' if count == 1 else 'are'} true."
+    return (
+        f"<div>{told}</div>{legend_html(('', *classes))}<div>Score of each box; attributions explain the best one of a "
+        f'class:</div><div class="reswork-answer">{"".join(rows)}</div>'
     )
 
 

@@ -22,6 +22,7 @@ from reswork.reporting.answers import first_seconds
 from reswork.reporting.contents import small
 from reswork.results.answers import (
     AnomalyAnswers,
+    BoxAnswers,
     ClassAnswers,
     IdentityAnswers,
     ImageAnswers,
@@ -45,6 +46,7 @@ from reswork.tasks import task_for
 from reswork.widgets.form import button, listed_numbers
 from reswork.widgets.inspector import (
     answer_html,
+    boxes_html,
     first_layer,
     identities_html,
     mask_html,
@@ -400,6 +402,8 @@ class OperateView(WorkingView):
                 shown = identities_html(answers, self._data.classes)
             elif isinstance(answers, AnomalyAnswers):
                 shown = score_html(answers)
+            elif isinstance(answers, BoxAnswers):
+                shown = boxes_html(answers, self._data.classes, target)
             elif isinstance(answers, ImageAnswers):
                 score = float(self._task.score(output.cpu(), target[None]))
                 shown = picture_html(self._task.metrics[0].told(score))

@@ -417,8 +417,8 @@ def test_classes_with_images_and_masks_in_each_are_told_and_can_be_read_as_class
     for split, name in (("ill", "train"), ("well", "test")):
         (tmp_path / split).rename(tmp_path / name)
     assert not any("Taken for" in note for note in load(tmp_path).notes)
-    with pytest.raises(InvalidSetting, match="choose 'labels', 'masks' or None"):
-        load(tmp_path, targets="boxes")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match="choose 'labels', 'masks', 'boxes' or None"):
+        load(tmp_path, targets="values")  # type: ignore[arg-type]
 
 
 def test_a_folder_can_be_told_its_masks(tmp_path: Path) -> None:

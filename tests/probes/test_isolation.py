@@ -51,9 +51,9 @@ PROBES = {
     "outline": lambda model, x: probes.outline(model, x),
 }
 NO_PROBES = {  # names and settings; watched is what probes look with; fresh networks are made for initialisation;
-    # curve_map takes signals and is asked the same in test_curve_map.py
+    # curve_map takes signals and text_evidence texts: both are asked the same in their own files
     "BASELINES", "curve_map", "Difference", "EIGHT", "METHODS", "MethodSpec", "Options", "Top", "block_names",
-    "forecast", "initialisation", "layer_names", "watched",
+    "forecast", "initialisation", "layer_names", "text_evidence", "watched",
 }  # fmt: skip
 
 
