@@ -7,7 +7,8 @@ TABS = "() => [...document.querySelectorAll('.reswork .widget-toggle-buttons but
 
 
 def work(page) -> str:
-    return str(page.get_by_label("Work", exact=True).evaluate("e => e.selectedOptions[0].innerText"))
+    shown = str(page.get_by_label("Work", exact=True).evaluate("e => e.selectedOptions[0].innerText"))
+    return shown.replace("\xa0", " ")
 
 
 def test_one_choice_turns_the_page_and_a_reload_keeps_it(bench) -> None:
