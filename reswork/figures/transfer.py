@@ -20,8 +20,8 @@ _WORTH = about(
 _FORGETTING = about(
     "While the network learns what is new, how often it still names rightly what it knew (solid), and how often "
     "the new (dashed). Bars: smallest and largest of all seeds.",
-    "With the new images alone the old ones are forgotten within an epoch. Replaying some old images keeps most of "
-    "them; lower rates and frozen stages forget later, and learn less.",
+    "With the new images alone the old ones are forgotten within an epoch. Replaying some old images brings a "
+    "part of them back; where the new are other classes, lower rates and frozen stages save nothing.",
     "Replay one image of a class instead of twenty.",
 )
 _FEATURES = about(
