@@ -73,11 +73,17 @@ class DataPanel:
         )  # fmt: skip
         return [left, w.VBox([self.examples, self.rows, self.augmented, self.counts])]
 
-    def set_data(self, data: Dataset) -> None:
-        """Show and use another data set, and offer those of its world."""
+    def set_data(self, data: Dataset, name: str | None = None) -> None:
+        """Show and use another data set, and offer those of its world.
+
+        Args:
+            data: the set.
+            name: what the menu calls it; None: as it calls itself.
+        """
         self.data, self.world = data, world_of(data)
         self._picture = 0
-        self._offer(data.name if data.name in self.world.data.values() else OWN)
+        name = name or data.name
+        self._offer(name if name in self.world.data.values() else OWN)
         if self.view.is_shown:
             self._draw()
         self._announce()
@@ -138,13 +144,14 @@ class DataPanel:
         read = partial(self.world.read, name, **asked) if own else partial(datasets.load, name)
         self._tell(f'<span class="reswork-muted">Reading {escape(name)} ...</span>', reading=True)
         self._wanted = wanted = object()
-        in_background(lambda: self._read_now(read, wanted, otherwise))
+        in_background(lambda: self._read_now(read, wanted, otherwise, values["name"]))
 
     def _read_now(
         self,
         read: Callable[[], Dataset],
         wanted: object,
         otherwise: Callable[[str], None],
+        name: str,
     ) -> None:
         """Read it, and show and use it unless something else was chosen meanwhile."""
         try:
@@ -166,7 +173,7 @@ class DataPanel:
             if wanted is not self._wanted:
                 return
             try:
-                self.set_data(data)
+                self.set_data(data, name)
             finally:
                 self._tell("")
 
@@ -227,7 +234,8 @@ class DataPanel:
             else f"<b>Augmentation</b>: each training {self.world.one} is changed a little each time it is used."
         )
         for name, field in self.form.fields.items():
-            field.fits = kind == "images" or (kind == "volumes") == (name == "flip")
+            mirrored, moved = kind in ("images", "volumes"), kind in ("images", "signals")
+            field.fits = mirrored if name == "flip" else moved
         self.load.disabled = self._is_reading
 
 

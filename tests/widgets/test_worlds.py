@@ -47,6 +47,7 @@ def test_one_choice_brings_data_network_recipes_and_pages(bench) -> None:
     assert bench.build.family.options == ("ResNet (He 2015)", "Plain: no shortcuts")
     assert bench.build.form.fields["form"].view.layout.display == "none"
     bench.pages.value = "Data"
+    assert not any(field.fits for field in bench.data_panel.form.fields.values())  # nothing is augmented
     assert "<th>mean radius</th>" in bench.data_panel.rows.value and "22 more" in bench.data_panel.rows.value
     bench.pages.value = "Inspect"
     assert bench.answers.view.is_shown and not bench.inspector.view.is_shown
@@ -85,6 +86,14 @@ def test_a_run_of_another_world_from_the_table_turns_the_page_to_it(bench) -> No
     wait_for(lambda: not bench.simple.button.disabled)
     told = bench.simple._table.value
     assert "logistic regression" in told and "the network, 2 steps" in told and told.count("%") == 3
+
+
+def test_a_set_that_calls_itself_otherwise_is_shown_as_it_was_chosen(bench, monkeypatch) -> None:
+    data = photographs(scale=2, patches=8, patch=16)
+    monkeypatch.setattr("reswork.widgets.data_panel.datasets.load", lambda name: data)
+    bench.work.value = "restoration"
+    wait_for(lambda: bench.data is data and not bench.data_panel._is_reading)
+    assert data.name != "photographs" and bench.data_panel.source.values["name"] == "photographs"
 
 
 def test_a_second_workbench_turns_to_the_world_of_a_run_that_goes_on(small_data) -> None:
