@@ -103,7 +103,7 @@ def block_worth(worth: BlockWorth, sheet: "SpecSheet | Outline") -> go.Figure:
     lost = {
         name: 100 * float(value - worth.whole) for name, value in zip(worth.names, worth.alone, strict=True)
     }
-    return network(sheet, lost, change_of=f"{worth.metric}, points, without a block"[:31])
+    return network(sheet, lost, change_of=f"change of {worth.metric}, points"[:31])
 
 
 def deletions(worth: BlockWorth) -> go.Figure:

@@ -95,7 +95,7 @@ class ShipPanel:
     # --- what is on the page ---------------------------------------------------------------------
 
     def _made(self) -> list[w.Widget]:
-        wide = {"width": "100%", "max_width": "520px"}
+        wide = {"width": "97%", "max_width": "520px"}
         number: dict[str, Any] = {
             "read": number_or_none,
             "write": text_of,
@@ -112,7 +112,7 @@ class ShipPanel:
                                 value=TUNING.epochs, min=1, max=1000, layout=wide),
                 "form": Field("Form", w.Dropdown, "What is exported", options=(_AS_IT_IS,),
                               value=_AS_IT_IS, layout=wide),
-                "format": menu_field("Format", "What the folder is written in", *get_args(Format), layout=wide),
+                "format": menu_field("Format", "What the folder is written in", *get_args(Format), value="onnx", layout=wide),
                 "precision": menu_field("Precision", "Of the numbers in the file", *get_args(Precision), layout=wide),
                 "folder": Field("Folder", w.Text, "A new folder, or an export to be replaced, checked, timed and "
                                 "served", value="shipped", layout=wide, continuous_update=False),

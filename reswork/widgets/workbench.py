@@ -136,7 +136,7 @@ class Workbench(w.VBox):
         work = w.Box([self.work, self._told_work])
         work.add_class("reswork-work")
         self.pages = w.ToggleButtons(
-            options=list(PAGES), tooltips=list(PAGES.values()), value="Build", style={"button_width": "110px"}
+            options=list(PAGES), tooltips=list(PAGES.values()), value="Build", style={"button_width": "98px"}
         )
         self.pages.observe(self._page_chosen, names="value")
         self._look_row = Part(self._made_look_row, self._look_at_newest)
