@@ -26,7 +26,13 @@ def test_mlflow_loads_and_serves_it(onnx_folder: Path, tmp_path: Path) -> None:
     assert "torch" not in (made.folder / "requirements.txt").read_text()
     port = free_port()
     command = ["mlflow", "models", "serve", "--model-uri", ".", "--env-manager", "local", "--port", str(port)]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = (
+        tmp_path / "bin"
+    )  # MLflow starts uvicorn by its name, and that lies in the environment below this one
+    own.mkdir()
+    (own / "uvicorn").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uvicorn "$@"\n')
+    (own / "uvicorn").chmod(0o755)
+    path = f"{own}{os.pathsep}{os.environ['PATH']}"
     url = f"http://127.0.0.1:{port}"
     with served(
         [sys.executable, "-m", *command], made.folder, plain_environment(PATH=path), url, "/ping"
