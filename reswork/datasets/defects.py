@@ -17,8 +17,8 @@ GOOD_AND_BAD = ("good", "bad")
 def defects(train: int = 600, test: int = 200, size: int = 32, seed: int = 0) -> Dataset:
     """Simulated plates with holes, drawn by code; half of those in the test have a scratch, a stain or a wrong hole.
 
-    Place, light and noise of a plate change, and its grain lies anywhere. `extras` says which defect a test image has:
-    ``test_defects``, int64 (N,), 0 where it is good, else one more than the place in `DEFECTS`.
+    A plate lies anywhere under the camera; light, noise and where its grain lies change. `extras` says which defect a
+    test image has: ``test_defects``, int64 (N,), 0 where it is good, else one more than the place in `DEFECTS`.
 
     Args:
         train: good images to learn from, 2 to 100,000.
@@ -110,13 +110,15 @@ def _plates(kinds: np.ndarray, size: int, random: np.random.RandomState) -> tupl
     masks = np.zeros((len(kinds), size, size), np.uint8)
     place = (np.arange(size) + 0.5) / size
     for row, kind in enumerate(kinds):
-        x, y = place[None, :] + random.uniform(-0.03, 0.03), place[:, None] + random.uniform(-0.03, 0.03)
+        x, y = np.broadcast_arrays(place[None, :], place[:, None])
+        across, down = random.uniform(0, 1 / 3, 2)  # the plate lies anywhere under the camera
         grain = np.sin(2 * np.pi * (11 * y + 0.6 * np.sin(2 * np.pi * x)) + random.uniform(0, 6.3))
         plate = 0.62 + 0.05 * grain + random.uniform(-0.12, 0.12) * (x - 0.5) + random.uniform(-0.05, 0.05)
         wrong = np.zeros((size, size))
-        odd = random.randint(9) if kind >= 3 else -1
-        for hole in range(9):
-            left, top = 0.2 + 0.3 * (hole % 3), 0.2 + 0.3 * (hole // 3)
+        holes = [(across + i / 3, down + j / 3) for j in range(-1, 4) for i in range(-1, 4)]
+        inner = [at for at, hole in enumerate(holes) if min(hole) > 0.15 and max(hole) < 0.85]
+        odd = random.choice(inner) if kind >= 3 else -1
+        for hole, (left, top) in enumerate(holes):
             there = _disc(x, y, left, top, 0.075, size)
             if hole == odd and kind == 3:
                 wrong = there
@@ -128,12 +130,12 @@ def _plates(kinds: np.ndarray, size: int, random: np.random.RandomState) -> tupl
             plate = plate + there * (0.15 - plate)
         if kind == 1:
             wrong = _scratch(x, y, size, random)
-            plate = plate + wrong * random.choice([-0.3, 0.3])
+            plate = plate + wrong * random.choice([-0.25, 0.25])
         elif kind == 2:
             left, top = random.uniform(0.2, 0.8, 2)
             wrong = _disc(x, y, left, top, random.uniform(0.07, 0.13), size)
-            plate = plate + wrong * random.choice([-0.22, 0.22])
-        noisy = plate + random.normal(size=plate.shape) * 0.025
+            plate = plate + wrong * random.choice([-0.15, 0.15])
+        noisy = plate + random.normal(size=plate.shape) * 0.035
         images[row, 0] = (np.clip(noisy, 0, 1) * 255).round()
         masks[row] = wrong > 0.5
     return torch.from_numpy(images), torch.from_numpy(masks)
