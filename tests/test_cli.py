@@ -33,6 +33,19 @@ def test_train_prints_progress_and_writes_a_run(capsys: pytest.CaptureFixture[st
     assert load_run("mine").recipe.epochs == 1
 
 
+def test_plan_tells_what_a_training_costs_and_trains_nothing(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    network = ["--data", "digits", "--depth", "8", "--width", "4", *PLAIN]
+    table = tmp_path / "plan.csv"
+    assert cli.main(["plan", *network, "--steps", "20", "--seconds", "0.01", "--csv", str(table)]) == 0
+    shown = capsys.readouterr().out
+    assert "ResNet-8 on digits: 20 steps" in shown and "as planned" in shown and "none was measured" in shown
+    assert table.read_text().startswith("way,seconds,") and not folder.exists()
+    assert cli.main(["plan", *network, "--prices", "nowhere.json"]) == 2
+    assert "nowhere.json" in capsys.readouterr().err
+
+
 def test_train_takes_a_size_for_a_folder_and_tells_what_was_done(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
