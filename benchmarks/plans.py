@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,7 @@ def measure(options: argparse.Namespace) -> Report:
         errors.append(abs(told / taken - 1))
         times = f"{told:.1f}", f"{taken:.1f}", f"{errors[-1]:.0%}", f"{loads[-1]:.1f}"
         rows.append((*_words(name, config, recipe), *times))
+        print("  ".join(rows[-1]), file=sys.stderr, flush=True)
     missed = work.left_out_errors(works, seconds)
     if options.law:
         _write_law(works, seconds, missed)
