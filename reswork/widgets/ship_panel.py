@@ -112,7 +112,8 @@ class ShipPanel:
                                 value=TUNING.epochs, min=1, max=1000, layout=wide),
                 "form": Field("Form", w.Dropdown, "What is exported", options=(_AS_IT_IS,),
                               value=_AS_IT_IS, layout=wide),
-                "format": menu_field("Format", "What the folder is written in", *get_args(Format), value="onnx", layout=wide),
+                "format": menu_field("Format", "What the folder is written in", *get_args(Format), value="onnx",
+                                     layout=wide),
                 "precision": menu_field("Precision", "Of the numbers in the file", *get_args(Precision), layout=wide),
                 "folder": Field("Folder", w.Text, "A new folder, or an export to be replaced, checked, timed and "
                                 "served", value="shipped", layout=wide, continuous_update=False),
