@@ -46,6 +46,9 @@ import functools
 import reswork as rw
 rw.datasets.fashion = rw.datasets.digits
 rw.datasets.shapes = functools.partial(rw.datasets.shapes, train=240, test=60)
+rw.datasets.scattered = functools.partial(rw.datasets.scattered, train=32, test=8, size=32)
+rw.datasets.drawn_faces = functools.partial(rw.datasets.drawn_faces, 8, 4, 4)
+rw.datasets.languages = functools.partial(rw.datasets.languages().subset, 320, 160)
 """
 EMPTIED = """
 import os
