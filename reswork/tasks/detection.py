@@ -144,15 +144,18 @@ class Detection:
         return BoxMeter(data.classes)
 
     def answers(self, output: Tensor) -> BoxAnswers:
-        """The boxes that it is sure of."""
+        """The boxes that it is sure of, one for each thing."""
         found = detections(output.detach())
         rows = torch.cat([found.boxes, found.labels.unsqueeze(2), found.scores.unsqueeze(2)], 2).cpu().numpy()
-        return BoxAnswers(tuple(np.asarray(row[row[:, 5] >= SURE], np.float32) for row in rows))
+        chosen = _sure(found).cpu().numpy()
+        return BoxAnswers(
+            tuple(np.asarray(row[of], np.float32) for row, of in zip(rows, chosen, strict=True))
+        )
 
     def right(self, output: Tensor, targets: Tensor) -> Tensor:
         """Whether the boxes it is sure of are as many as the true ones, each of its class and with an IoU of .5."""
         found = detections(output)
-        sure = found.scores >= SURE
+        sure = _sure(found)
         hits = matched(found.boxes, found.labels, targets)[..., _HALF] & sure
         truths = (targets[..., 4] != NO_BOX).sum(1)
         return (hits.sum(1) == truths) & (sure.sum(1) == truths)
@@ -265,6 +268,12 @@ def detections(output: Tensor) -> Detections:
     boxes = torch.stack((x, y), 3).flatten(2)  # left, top, right, bottom again
     stays = without_doubles(boxes, labels, MOST_IOU) & (best.values >= LEAST_SCORE)
     return chosen_boxes(boxes, labels, torch.where(stays, best.values, 0.0))
+
+
+def _sure(found: Detections) -> Tensor:
+    """Which boxes are shown, (N, D) bool: of those of several classes around the same thing the best alone."""
+    anything = torch.zeros_like(found.labels)
+    return (found.scores >= SURE) & without_doubles(found.boxes, anything, MOST_IOU)
 
 
 def chosen_boxes(boxes: Tensor, labels: Tensor, scores: Tensor) -> Detections:
