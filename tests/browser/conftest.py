@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +176,14 @@ def pages_of(browser: Any, lab: Lab) -> Iterator[Any]:
     context.set_default_timeout(1000 * LONG_S)
     context.said = []  # on the consoles of its pages
     context.on("console", lambda message: context.said.append(f"{message.type}: {message.text[:300]}"))
+    context.on("page", _asked_seldom)
     yield context
     context.close()
+
+
+def _asked_seldom(page: Any) -> None:
+    """Ask every tenth of a second, not in each frame: that makes Chromium draw sixty times a second while it waits."""
+    page.wait_for_function = partial(page.wait_for_function, polling=100)
 
 
 @pytest.fixture(scope="session")
