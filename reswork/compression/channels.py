@@ -52,7 +52,7 @@ def prune_channels(
         >>> net.config.width, net.config.inner_channels
         (12, (8, 8, 8, 16, 16, 16, 32, 32, 32))
         >>> sum(each.numel() for each in net.parameters())
-        106054
+        101902
     """
     for name, value in (("share", share), ("trunk", trunk)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:

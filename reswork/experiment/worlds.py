@@ -127,7 +127,7 @@ def worlds() -> dict[str, World]:
 
     Example:
         >>> list(worlds())[:3]
-        ['classification', 'segmentation', 'restoration']
+        ['classification', 'segmentation', 'volumes']
     """
     return {world.name: world for world in WORLDS}
 

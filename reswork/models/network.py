@@ -115,7 +115,8 @@ class ResNet(nn.Module):
             return x + (given if self.config.head == "vdsr" else self.enlarge(given))
         for name in self.last_names:
             x = getattr(self, name)(x)
-        x = self.fc(torch.flatten(self.avgpool(x), 1))  # (N, channels) -> (N, num_classes)
+        x = torch.flatten(self.avgpool(x), 1)  # (N, channels); the maps are let go
+        x = self.fc(x)  # (N, num_classes)
         return self.identities(x) if self.config.head == "embedding" else x
 
     @property

@@ -35,6 +35,7 @@ def in_tiles(model: Network, images: Tensor | np.ndarray, *, tile: int = 256, ov
         InvalidSetting: a tile or an overlap that makes no sense, or a network that gives another size.
 
     Example:
+        >>> import torch
         >>> double = torch.nn.Upsample(scale_factor=2)
         >>> in_tiles(double, torch.rand(1, 3, 70, 50), tile=32, overlap=4).shape
         torch.Size([1, 3, 140, 100])

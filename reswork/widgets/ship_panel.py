@@ -33,6 +33,7 @@ from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.server_view import ServerView
+from reswork.widgets.tree import close_tree
 from reswork.widgets.working_view import note
 
 _NOTHING = (
@@ -86,6 +87,7 @@ class ShipPanel:
         if self.server is not None:
             self.server.stop()
             self.server = None
+        close_tree(self.dashboard)
 
     def _close_dashboard(self) -> None:
         views, self.dashboard.children = self.dashboard.children, ()

@@ -86,5 +86,5 @@ def test_what_is_for_classes_says_so() -> None:
         rw.report(rw.resnet(rw.config_for(plates, depth=8, width=2)), plates)
     with pytest.raises(InvalidSetting, match="'verification' cannot be exported yet"):
         rw.export(model, "there", data=faces)
-    with pytest.raises(InvalidSetting, match="head='embedding' gives numbers"):
+    with pytest.raises(InvalidSetting, match="head='embedding' is not written out"):
         rw.show_code(model.config)

@@ -90,5 +90,3 @@ def test_whole_photographs_are_restored_in_tiles_and_scored_beside_bicubic(own) 
         rw.restoration_scores(model, own, scale=3)
     with pytest.raises(InvalidSetting, match="give a picture as torch"):
         rw.restore(model, photograph.float())
-    with pytest.raises(InvalidSetting, match="gives pictures"):
-        rw.show_code(model.config)

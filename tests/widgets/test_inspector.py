@@ -289,7 +289,7 @@ def test_of_two_that_answer_at_once_the_newest_picture_is_shown(panel, monkeypat
             assert goes_on.wait(300)
         return answers(output)
 
-    monkeypatch.setattr(panel, "_task", SimpleNamespace(answers=answered))
+    monkeypatch.setattr(panel, "_task", SimpleNamespace(answers=answered, call=panel._task.call))
     film = threading.Thread(target=panel._show_answer)
     film.start()
     assert held.wait(300)

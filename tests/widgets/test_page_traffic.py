@@ -57,7 +57,7 @@ def test_a_page_is_made_when_it_is_first_opened_and_nothing_entered_in_it_is_los
     def made() -> int:
         return sum(kind == "comm_open" for kind, _ in sent)
 
-    for page in ("Data", "Recipe", "Train", "Inside", "Inspect", "Debug"):
+    for page in ("Data", "Recipe", "Train", "Inside", "Inspect", "Debug", "Ship"):
         before = made()
         workbench.pages.value = page
         assert made() > before + 5, page
