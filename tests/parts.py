@@ -44,8 +44,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def foreign(part: str, path: Path) -> bool:
-    """Whether a file certainly has no tests of a part; ``with_*.py`` run in environments of their own (make test-ship)."""
-    if path.name.startswith("with_"):
+    """Whether a file certainly has no tests of a part."""
+    if path.name.startswith("with_"):  # in environments of their own: make test-ship
         return True
     if part == "alone":
         return TESTS not in path.parents or not ALONE.search(path.read_text(encoding="utf-8"))

@@ -50,7 +50,8 @@ def test_broken_kernels_are_excluded(project: dict[str, Any]) -> None:
 
 
 def test_everything_that_the_package_imports_is_declared(project: dict[str, Any]) -> None:
-    known = {"PIL": "pillow", "sklearn": "scikit-learn", "pynvml": "nvidia-ml-py", "mlflow": "mlflow-skinny", "torch_pruning": "torch-pruning",
+    known = {"PIL": "pillow", "sklearn": "scikit-learn", "pynvml": "nvidia-ml-py", "mlflow": "mlflow-skinny",
+             "torch_pruning": "torch-pruning",
              "umap": "umap-learn", "prometheus_client": "prometheus-client", "starlette": "fastapi",
              "ai_edge_litert": "ai-edge-litert"}  # fmt: skip
     known |= {"IPython": "ipykernel", "traitlets": "ipywidgets"}  # parts of those, and bound to them
