@@ -241,6 +241,7 @@ WORLDS: tuple[World, ...] = (
         baseline="a classifier slid over the picture (rw.sliding_window)",
         network={"depth": 14, "width": 8},
         presets=("boxes",),
+        panels=("film", "inspector"),
     ),
     World(
         "restoration",
@@ -259,7 +260,7 @@ WORLDS: tuple[World, ...] = (
         baseline="bicubic interpolation",
         network={"depth": 14, "width": 20},
         presets=("photographs",),
-        panels=("film", "inspector", "debug", "simple methods"),
+        panels=("film", "inspector", "simple methods"),
     ),
     World(
         "verification",

@@ -192,7 +192,9 @@ def _metric_figure(info: list[_Run], metric: Metric, second: str) -> go.Figure:
     limits = {"rangemode": "nonnegative", "autorangeoptions": {"clipmin": 0, "clipmax": 102}}
     return canvas(
         _one_run(info[0], unit, second) if _is_single(info) else _many_runs(info, unit),
-        title=metric.label[:1].upper() + metric.label[1:],
+        title=metric.label
+        if metric.label[1:2].isupper()
+        else metric.label[:1].upper() + metric.label[1:],  # mAP
         summary=_summary(info, metric.label, unit),
         explained=_explained(_about_metric(metric), info),
         x=_steps_axis(),

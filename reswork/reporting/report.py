@@ -503,6 +503,11 @@ def report(
             f"the targets of {data.name} are {kinds.get(data.task, data.task)}: a report is about classes; rw.verified "
             "and rw.tasks.anomaly_metrics judge the others",
         )
+    if data.target_kind not in ("labels", "masks"):
+        raise InvalidSetting(
+            "data",
+            f"{data.name} has {data.target_kind}; a report is about classes, so give data with labels or masks",
+        )
     network = model_of(model)
     subject = Subject(
         data.classes, len(data.test), model=network, data=data, train_images=data.train.images.cpu().numpy(),

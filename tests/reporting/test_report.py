@@ -251,3 +251,9 @@ def test_json_follows_its_schema_and_lists_are_csv(filled, tmp_path, predictions
     )
     with pytest.raises(InvalidSetting, match=r"choose \.html, \.json"):
         filled.save(tmp_path / "report.xlsx")
+
+
+def test_boxes_have_no_report():
+    data = rw.datasets.scattered(train=8, test=4, size=16)
+    with pytest.raises(InvalidSetting, match="has boxes; a report is about classes"):
+        report(rw.detector(num_classes=len(data.classes)), data)
