@@ -37,7 +37,9 @@ function assemble(model) {
 }
 
 const PATIENCE_MS = 5000; // plotly waits for pictures without an end
-const TRIES = 3; // of one drawing, where plotly fails or draws another width than it was told
+const LONGEST_WAIT_MS = 30000; // before one more try, where plotly fails or draws another width than it was told
+const MEND_MS = 2000; // between two looks whether the plot is as wide as its place
+const MOST_MENDED = 20; // in a row
 
 // What a draw gives, or an error once the patience is over.
 function inTime(draw) {
@@ -139,15 +141,18 @@ function render({ model, el }) {
     const width = plot.clientWidth;
     const drawn = [model.get("frame"), model.get("numbers")];
     let done = true;
+    let react = null;
     try {
       const { data, layout } = assemble(model);
       const height = tall();
       waiting.remove();
-      await inTime(Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false,
-        displaylogo: false, displayModeBar: "hover", showSendToCloud: false }));
+      react = Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false,
+        displaylogo: false, displayModeBar: "hover", showSendToCloud: false });
+      await inTime(react);
       plot.dataset.revision = drawn[1].revision;
     } catch (error) {
       done = false;
+      react?.then(ask, () => {}); // one that comes late draws over a newer one, with the width of before
       console.warn("reswork: a plot was not drawn, which is tried again:", error);
     }
     drawing = false;
@@ -155,10 +160,22 @@ function render({ model, el }) {
     listen();
     const newest = [model.get("frame"), model.get("numbers")];
     const changed = plot.clientWidth !== width || newest.some((part, place) => part !== drawn[place]);
-    const fits = done && Number(plot.querySelector(".main-svg")?.getAttribute("width")) === width;
+    const fits = done && drawnWidth() === width;
     if (changed || fits) tries = 0;
     if (changed) ask();
-    else if (!fits && ++tries < TRIES) setTimeout(ask, 300);
+    else if (!fits) setTimeout(ask, Math.min(300 * 2 ** tries++, LONGEST_WAIT_MS));
+  }
+
+  function drawnWidth() {
+    return Number(plot.querySelector(".main-svg")?.getAttribute("width"));
+  }
+
+  // Whatever left a plot at another width than its place, such as something of plotly's that came late: drawn once more.
+  function mend() {
+    if (!drawing && tries < MOST_MENDED && drawnWidth() && plot.clientWidth && drawnWidth() !== plot.clientWidth) {
+      tries++;
+      draw();
+    }
   }
 
   function listen() {
@@ -190,6 +207,7 @@ function render({ model, el }) {
   model.on("change:numbers", ask);
   model.on("change:summary", words);
   model.on("change:about", words);
+  const mending = setInterval(mend, MEND_MS);
   const watcher = new ResizeObserver(ask);
   watcher.observe(plot);
   plotly().then((library) => { Plotly = library; ask(); },
@@ -198,6 +216,7 @@ function render({ model, el }) {
   return () => {
     gone = true;
     watcher.disconnect();
+    clearInterval(mending);
     model.off("change:frame", ask);
     model.off("change:numbers", ask);
     model.off("change:summary", words);
