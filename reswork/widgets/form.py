@@ -4,7 +4,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -18,7 +17,8 @@ LABEL_WIDTH = "128px"
 class Field:
     """One setting: a label, its control, and room for one error sentence beneath.
 
-    The value is here from the beginning, the control from when somebody first looks at the field.
+    The value is here from the beginning, the control from when somebody first looks at the field: while it is made, a
+    thread that brings other options or an error waits, for they would be lost.
 
     Args:
         label: what a person reads.
@@ -55,23 +55,30 @@ class Field:
         self._message = ""
         self._fits = True
         self._error: ErrorLine | None = None  # made with the first error: most fields never have one
+        self._control: Any = None
+        self._view: w.VBox | None = None
+        self._making = threading.RLock()
 
-    @cached_property
+    @property
     def control(self) -> Any:
         """The widget that a person changes."""
-        if "max" in self._settings:  # a value that code gave is not cut
-            self._settings["max"] = max(self._settings["max"], self._raw)
-        made = self._kind(value=self._raw, **self._settings)
-        made.observe(lambda _change: self.changed(), names="value")
-        return made
+        with self._making:
+            if self._control is None:
+                if "max" in self._settings:  # a value that code gave is not cut
+                    self._settings["max"] = max(self._settings["max"], self._raw)
+                self._control = self._kind(value=self._raw, **self._settings)
+                self._control.observe(lambda _change: self.changed(), names="value")
+            return self._control
 
-    @cached_property
+    @property
     def view(self) -> w.VBox:
         """Control and error sentence."""
-        made = w.VBox([self.control], layout=w.Layout(width="100%", overflow="hidden"))
-        self._show_error(made)
-        made.layout.display = None if self._fits else "none"
-        return made
+        with self._making:
+            if self._view is None:
+                self._view = w.VBox([self.control], layout=w.Layout(width="100%", overflow="hidden"))
+                self._show_error(self._view)
+                self._view.layout.display = None if self._fits else "none"
+            return self._view
 
     @property
     def fits(self) -> bool:
@@ -80,42 +87,46 @@ class Field:
 
     @fits.setter
     def fits(self, fits: bool) -> None:
-        self._fits = fits
-        if "view" in self.__dict__:
-            self.view.layout.display = None if fits else "none"
+        with self._making:
+            self._fits = fits
+            if self._view is not None:
+                self._view.layout.display = None if fits else "none"
 
     @property
     def value(self) -> Any:
         """The setting's value as code spells it."""
-        return self._read(self.control.value if self._is_made else self._raw)
+        control = self._control
+        return self._read(self._raw if control is None else control.value)
 
     @value.setter
     def value(self, value: Any) -> None:
         raw = self._write(value)
-        if self._is_made:
-            self.control.value = raw
-        elif raw != self._raw:
-            self._raw = raw
+        with self._making:
+            control, other = self._control, raw != self._raw
+            if control is None:
+                self._raw = raw
+        if control is not None:
+            control.value = raw
+        elif other:
             self.changed()
 
     @property
     def options(self) -> tuple[Any, ...]:
         """What a menu or slider has to choose from."""
-        return tuple(self.control.options if self._is_made else self._settings["options"])
+        control = self._control
+        return tuple(self._settings["options"] if control is None else control.options)
 
     def offer(self, options: tuple[Any, ...], value: Any) -> None:
         """Give a menu or slider other options."""
-        if not self._is_made:
-            self._settings["options"], self._raw = options, value
-            return
-        with self.control.hold_sync():
+        with self._making:
+            control = self._control
+            if control is None:
+                self._settings["options"], self._raw = options, value
+                return
+        with control.hold_sync():
             if self.options != options:
-                self.control.options = options  # this chooses the first one
-            self.control.value = value
-
-    @property
-    def _is_made(self) -> bool:
-        return "control" in self.__dict__
+                control.options = options  # this chooses the first one
+            control.value = value
 
     @property
     def error(self) -> str:
@@ -124,9 +135,10 @@ class Field:
 
     @error.setter
     def error(self, message: str) -> None:
-        self._message = message
-        if "view" in self.__dict__:
-            self._show_error(self.view)
+        with self._making:
+            self._message = message
+            if self._view is not None:
+                self._show_error(self._view)
 
     def _show_error(self, view: w.VBox) -> None:
         if self._error is None:

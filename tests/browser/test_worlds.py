@@ -1,6 +1,6 @@
 """The choice at the top in a real browser: another world, a training in it, a reload, and back."""
 
-from tests.browser.conftest import until
+from tests.browser.conftest import save, until
 from tests.browser.test_workbench import press, wait_state
 
 TABS = "() => [...document.querySelectorAll('.reswork .widget-toggle-buttons button')].map(e => e.innerText.trim())"
@@ -11,7 +11,7 @@ def work(page) -> str:
     return shown.replace("\xa0", " ")
 
 
-def test_one_choice_turns_the_page_and_a_reload_keeps_it(bench) -> None:
+def test_one_choice_turns_the_page_and_a_reload_keeps_it(lab, bench) -> None:
     page = bench.show("import reswork as rw", "bench = rw.Workbench(first_steps=False); bench")
     assert work(page) == "Pictures: a class each" and "Debug" in page.evaluate(TABS)
     page.get_by_label("Work", exact=True).select_option(label="Tables: a class or a value for each row")
@@ -23,7 +23,7 @@ def test_one_choice_turns_the_page_and_a_reload_keeps_it(bench) -> None:
     wait_state(page, "finished")
     press(page, "Inspect")
     page.locator(".reswork", has_text="Test answers of the network after").wait_for()
-    page.keyboard.press("Control+s")
+    save(page, lab.folder)
     page.reload()
     until(page, lambda: page.get_by_label("Work", exact=True).count() == 1)
     until(page, lambda: work(page) == "Tables: a class or a value for each row")

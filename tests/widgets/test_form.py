@@ -135,3 +135,21 @@ def test_who_goes_through_the_form_last_sees_all_of_it() -> None:
     reader.join(300)
     person.join(300)
     assert seen == ["old", "new"]
+
+
+def test_what_a_thread_brings_while_the_control_is_made_is_kept() -> None:
+    def made_slowly(**settings):
+        thread.start()
+        thread.join(0.3)  # it waits for the control; one that did not would be done by now
+        return w.Combobox(**settings)
+
+    def bring() -> None:
+        field.offer(("a", "b"), "b")
+        field.error = "no such run"
+
+    field = Field("Run", made_slowly, options=(), ensure_option=False)
+    thread = threading.Thread(target=bring)
+    view = field.view
+    thread.join(300)
+    assert field.control.options == ("a", "b") and field.value == "b"
+    assert "no such run" in view.children[1].value
