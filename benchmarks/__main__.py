@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import shlex
 import subprocess
 import sys
@@ -39,6 +40,7 @@ MODULES = {
 
 def main() -> int:
     """Run what the command line asks for; 1 if something could not be measured."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes find compiled files, as on a person's machine
     names = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

@@ -79,6 +79,7 @@ def main(arguments: list[str]) -> int:
     """All parts; 0 if all went well, also where one of them had nothing to do."""
     base = [sys.executable, "-m", "pytest", "-p", "tests.parts"]
     single = os.environ | {"OMP_NUM_THREADS": "1"}  # page, server, training and other tests share the cores
+    single.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes import reswork: it is compiled once
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as said:
         with_pages = [*base, "--part=pages", "-o", f"cache_dir={cache}", *arguments]
         pages = subprocess.Popen(with_pages, env=single, stdout=said, stderr=subprocess.STDOUT)
