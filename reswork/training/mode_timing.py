@@ -62,8 +62,10 @@ def choose_mode(
         reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
     trial, end = _Trial(task or task_for(data), recipe), time.perf_counter() + _BUDGET_S
-    batch = _some_images(trial, model, data, rule)
-    seconds = _time_in_turns(modes, model, batch, trial, lambda: stopped() or time.perf_counter() > end)
+    copied = _copied(model, rule)
+    batch = _some_images(trial, copied, data, rule)
+    copies = {rule.memory_format: copied}
+    seconds = _time_in_turns(modes, model, copies, batch, trial, lambda: stopped() or time.perf_counter() > end)
     if not seconds:
         reason = f"{why}; {rule.reason}, not timed, because a step takes too long for a trial"
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
@@ -101,8 +103,7 @@ def _some_images(trial: _Trial, model: nn.Module, data: Dataset, mode: Mode) -> 
     """A real batch, or as many of its images as take about 0.12 s, found by two steps of a few images."""
     recipe = trial.recipe
     batch = Batches(data, recipe, channels_last=False).cut(1).parts(recipe.accumulate)[0]
-    model = copy.deepcopy(model).train()
-    few = Batch(batch.inputs[:_FIRST_IMAGES], batch.targets[:_FIRST_IMAGES])
+    few = _in_format(Batch(batch.inputs[:_FIRST_IMAGES], batch.targets[:_FIRST_IMAGES]), mode)
     took = min(_step_seconds(model, mode, few, trial) for _ in range(2))
     count = max(_FIRST_IMAGES, round(len(few.inputs) * _STEP_S / took))
     return Batch(batch.inputs[:count], batch.targets[:count])
@@ -111,6 +112,7 @@ def _some_images(trial: _Trial, model: nn.Module, data: Dataset, mode: Mode) -> 
 def _time_in_turns(
     modes: list[Mode],
     model: nn.Module,
+    copies: dict[torch.memory_format, nn.Module],
     batch: Batch,
     trial: _Trial,
     ends: Callable[[], bool],
@@ -118,8 +120,9 @@ def _time_in_turns(
     """Shortest seconds of one step in each mode, without its first, which warms up; until it is to end.
 
     The first memory format comes before the other one, so that a trial that is cut short has compared its precisions.
+    A copy of the model serves all precisions: what a step changes in it costs no time.
     """
-    arms: dict[Mode, nn.Module] = {}
+    warm: set[Mode] = set()
     seconds: dict[Mode, float] = {}
     first = [mode for mode in modes if mode.channels_last == modes[0].channels_last]
     others = [mode for mode in modes if mode not in first]
@@ -128,14 +131,21 @@ def _time_in_turns(
             break
         if seconds.get(mode, 0.0) > _HOPELESS * min(seconds.values(), default=0.0):
             continue
-        warm = mode in arms
-        if not warm:
-            arms[mode] = copy.deepcopy(model).train().to(memory_format=mode.memory_format)
-        same = replace(batch, inputs=batch.inputs.to(memory_format=mode.memory_format))
-        took = _step_seconds(arms[mode], mode, same, trial)
-        if warm:
+        if mode.memory_format not in copies:
+            copies[mode.memory_format] = _copied(model, mode)
+        took = _step_seconds(copies[mode.memory_format], mode, _in_format(batch, mode), trial)
+        if mode in warm:
             seconds[mode] = min(took, seconds.get(mode, took))
+        warm.add(mode)
     return seconds
+
+
+def _copied(model: nn.Module, mode: Mode) -> nn.Module:
+    return copy.deepcopy(model).train().to(memory_format=mode.memory_format)
+
+
+def _in_format(batch: Batch, mode: Mode) -> Batch:
+    return replace(batch, inputs=batch.inputs.to(memory_format=mode.memory_format))
 
 
 def _step_seconds(model: nn.Module, mode: Mode, batch: Batch, trial: _Trial) -> float:
