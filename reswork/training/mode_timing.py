@@ -65,7 +65,9 @@ def choose_mode(
     copied = _copied(model, rule)
     batch = _some_images(trial, copied, data, rule)
     copies = {rule.memory_format: copied}
-    seconds = _time_in_turns(modes, model, copies, batch, trial, lambda: stopped() or time.perf_counter() > end)
+    seconds = _time_in_turns(
+        modes, model, copies, batch, trial, lambda: stopped() or time.perf_counter() > end
+    )
     if not seconds:
         reason = f"{why}; {rule.reason}, not timed, because a step takes too long for a trial"
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
