@@ -17,7 +17,7 @@ from reswork.results.run_tree import RunNode, family
 from reswork.store.checkpoints import Checkpoints
 from reswork.store.moments import Moments, moments
 from reswork.store.run_table import runs
-from reswork.store.saved_run import AnyRun, SavedRun
+from reswork.store.saved_run import AnyRun, SavedRun, load_run
 from reswork.training.live_run import LiveRun
 from reswork.training.progress import TrainingState
 from reswork.training.recipe import Recipe, total_steps
@@ -43,7 +43,8 @@ def branch(
     The new run begins with the weights of the moment that is nearest to the step, and the schedule and the order
     of the pictures go on there. What the optimizer remembers is taken over where the run has a checkpoint of just
     this step and no other optimizer is asked for; otherwise it begins afresh. The history's note ``branched`` says
-    all this in a sentence.
+    all this in a sentence. Of a run that began with trained weights it keeps where those came from and how they were
+    fitted, ``transfer``, unless all weights are fresh.
 
     Args:
         run: live or from disk; it must have kept moments.
@@ -86,8 +87,17 @@ def branch(
     changes = _changes(run.recipe, new_recipe) | _changes(old_config, new_config)
     changes |= {"weights": ["as they were", "fresh"]} if fresh else {}
     parent = {"run": run.name, "step": state.step, "changes": changes}
+    saved = load_run(found.folder.parent) if run.is_live else run
     new = train(
-        model, data, new_recipe, name=name, directory=directory, parent=parent, state=state, start=False
+        model,
+        data,
+        new_recipe,
+        name=name,
+        directory=directory,
+        parent=parent,
+        state=state,
+        start=False,
+        transfer=None if fresh else saved.transfer,
     )
     sentence = " ".join([f"Branched off {run.name} at step {state.step:,}.", *words, *lost])
     new.history.note(state.step, "branched", sentence=sentence, run=run.name, changes=changes)

@@ -83,6 +83,26 @@ def test_a_run_is_a_source_and_goes_on_as_if_it_had_not_stopped(source: ResNet, 
     assert rw.load_run("whole").transfer["source"]["classes"] == ["a", "b", "c"]
 
 
+def test_a_branch_says_where_its_weights_came_from_and_leaves_frozen_what_was(
+    source: ResNet, data: Dataset
+) -> None:
+    run = finished(rw.fine_tune(source, data, SHORT, **ASKED, name="tuned"))
+    kept = rw.load_run("tuned").transfer
+    live = finished(rw.branch(run, 0, {"learning_rate": 0.01}, name="live"))
+    finished(rw.branch(rw.load_run("tuned"), 0, name="disk", data=data))
+    for name in ("live", "disk"):
+        saved = rw.load_run(name)
+        assert saved.transfer == kept and saved.parent["run"] == "tuned"
+        assert saved.recipe.frozen == ("conv1", "bn1", "layer1") and saved.recipe.norm_statistics == "kept"
+        assert [note.kind for note in saved.history.notes if note.kind in ("transferred", "branched")] == [
+            "transferred",
+            "branched",
+        ]
+    assert torch.equal(live.model.layer1[0].conv1.weight.detach(), source.layer1[0].conv1.weight)
+    finished(rw.branch(run, 0, name="fresh", fresh=True))
+    assert rw.load_run("fresh").transfer is None
+
+
 @pytest.mark.serial
 def test_a_process_of_its_own_gives_the_same(source: ResNet, data: Dataset) -> None:
     asked = {"frozen_to": "layer1", "norms": "kept"}
