@@ -22,7 +22,7 @@ from reswork.datasets.cache import IMAGES, JOURNAL, MASKS, Entry
 from reswork.datasets.decoder import Decoder
 from reswork.datasets.decoding import Unreadable, reason_of
 from reswork.datasets.files import ZipFiles, read_below
-from reswork.datasets.mask_decoding import raw_mask
+from reswork.datasets.mask_decoding import whole_mask
 from reswork.datasets.mask_values import RawMask
 from reswork.datasets.progress import Ticker
 from reswork.errors import InvalidSetting
@@ -56,12 +56,12 @@ class Order:
 
     Args:
         image: name of the file.
-        mask: name of the file of the mask.
+        masks: names of the files of the mask, one, or one for each object.
         size: of the picture.
     """
 
     image: str
-    mask: str = ""
+    masks: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)
 
 
@@ -165,7 +165,7 @@ def end_journal(entry: Entry) -> None:
 
 
 def _names_digest(decoding: Decoding) -> str:
-    text = json.dumps([[order.image, order.mask] for order in decoding.orders])
+    text = json.dumps([[order.image, order.masks] for order in decoding.orders])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -400,8 +400,8 @@ def work() -> None:
     for line in sys.stdin:
         failed: dict[int, list[str]] = {}
         tables: dict[int, list[Any]] = {}
-        for row, image, mask, size in json.loads(line):
-            filler.fill(row, Order(image, mask, tuple(size)), failed, tables)
+        for row, image, masks, size in json.loads(line):
+            filler.fill(row, Order(image, tuple(masks), tuple(size)), failed, tables)
         print(json.dumps({"failed": failed, "tables": tables}), file=replies, flush=True)
 
 
@@ -432,8 +432,8 @@ class _Filler:
         try:
             self._arrays[IMAGES][row] = self._decoder.pixels(self._image(name))
             if self._mask is not None:
-                name = order.mask
-                found = raw_mask(self._mask(name), name, order.size, self._decoder.size, self._most)
+                name = order.masks[0]
+                found = whole_mask(self._mask, order.masks, order.size, self._decoder.size, self._most)
                 self._arrays[MASKS][row] = found.places
                 tables[row] = [found.numbers.tolist(), found.colours.tolist(), found.has_palette]
         except (Unreadable, OSError) as error:

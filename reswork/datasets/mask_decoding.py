@@ -1,6 +1,6 @@
 """From a mask's file to its values: every pixel keeps exactly the number or colour that it has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -8,18 +8,23 @@ from PIL import Image, ImageOps
 from reswork.datasets.decoding import Unreadable, by_threads, opened, reason_of
 from reswork.datasets.files import Files, readable
 from reswork.datasets.mask_values import NO_CODE, RawMask
+from reswork.datasets.targets import MOST_MASK_CLASSES
 
 GREYS = 0x010101  # a grey as a colour
 
 
 def decoded_masks(
-    files: Files, names: Sequence[str], images: Sequence[tuple[int, int]], size: tuple[int, int], most: int
+    files: Files,
+    names: Sequence[Sequence[str]],
+    images: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    most: int,
 ) -> list[RawMask | str]:
-    """Of each file its mask, or why it cannot be used.
+    """Of each image its mask, or why it cannot be used.
 
     Args:
         files: where they are.
-        names: of the files.
+        names: of the files, one for each image, or one for each of its objects.
         images: height and width of the image that each belongs to, before scaling.
         size: height and width after scaling.
         most: different values that one mask may hold.
@@ -28,13 +33,51 @@ def decoded_masks(
 
     def read(index: int) -> None:
         try:
-            name = readable(names[index])
-            found[index] = raw_mask(files.read(names[index]), name, images[index], size, most)
+            found[index] = whole_mask(files.read, names[index], images[index], size, most)
         except (Unreadable, OSError) as error:
             found[index] = reason_of(error)
 
     by_threads(len(names), read, "Decoding masks")
     return found
+
+
+def whole_mask(
+    read: Callable[[str], bytes],
+    names: Sequence[str],
+    image: tuple[int, int],
+    size: tuple[int, int],
+    most: int,
+) -> RawMask:
+    """The mask of an image: its file's, or the objects of several files numbered from 1.
+
+    What is not 0 and not black in a file is its object; a pixel that several have is the last one's.
+
+    Args:
+        read: gives a file's content.
+        names: of the files.
+        image: as `raw_mask` takes it, as are the others.
+        size: see there.
+        most: see there.
+
+    Raises:
+        Unreadable: one of them is, or there are too many.
+    """
+    if len(names) == 1:
+        return raw_mask(read(names[0]), readable(names[0]), image, size, most)
+    if len(names) >= MOST_MASK_CLASSES:
+        raise Unreadable(
+            f"{len(names):,} files of objects, more than the {MOST_MASK_CLASSES - 1} of an image"
+        )
+    places = np.zeros(size, np.uint8)
+    for number, name in enumerate(names, 1):
+        try:
+            one = raw_mask(read(name), name, image, size, most)
+        except (Unreadable, OSError) as error:
+            raise Unreadable(f"{readable(name)}: {reason_of(error)}") from error
+        there = np.where(one.numbers == NO_CODE, one.colours, one.numbers) != 0
+        places[there[one.places]] = number
+    numbers = np.arange(len(names) + 1)
+    return RawMask(readable(names[0]), places, numbers, numbers * GREYS, False)
 
 
 def raw_mask(data: bytes, name: str, image: tuple[int, int], size: tuple[int, int], most: int) -> RawMask:

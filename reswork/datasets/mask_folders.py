@@ -81,7 +81,9 @@ def masks(
         suffix: what masks' names have behind the images', such as ``_mask``; None finds it.
         instances: masks number single objects, such as cells: every number or colour but 0 and black is one, and all
             are one class; pixels where two touch are another, so that ``scipy.ndimage.label(mask == 1)`` tells them
-            apart.
+            apart. Each object may have a file of its own, too: ``masks/1/a.png`` and ``masks/1/b.png``, or
+            ``masks/1_0.png`` and ``masks/1_1.png``, of the image ``1.jpg``, or all in a folder with the image, as
+            ``1/images/1.png`` and ``1/masks/a.png``.
         follow_links: see `folder`.
         encoding: see `folder`.
         test_fraction: part of the images that becomes the test split where there is none.
@@ -139,7 +141,7 @@ def _signature(place: Path, files: FolderFiles | ZipFiles) -> str:
 def _pairs(image_files: FolderFiles | ZipFiles, mask_files: FolderFiles | ZipFiles, wish: _Wish) -> Pairs:
     if mask_files is not image_files:
         images, masks = ({name: name for name in files.names} for files in (image_files, mask_files))
-        return pairs_of(images, masks, wish.suffix)
+        return pairs_of(images, masks, wish.suffix, several=wish.instances)
     images, masks = separated(image_files.names)
     if not images or not masks:
         raise InvalidSetting(
@@ -147,7 +149,7 @@ def _pairs(image_files: FolderFiles | ZipFiles, mask_files: FolderFiles | ZipFil
             "no folder of images and folder of masks are there: call them images and masks, or give the masks' "
             "folder as masks=",
         )
-    return pairs_of(images, masks, wish.suffix)
+    return pairs_of(images, masks, wish.suffix, several=wish.instances)
 
 
 def _read(
@@ -179,7 +181,7 @@ def _read(
         raw = {row: mask for row, mask in zip(rows, found, strict=True) if isinstance(mask, RawMask)}
         for row, mask in zip(rows, found, strict=True):
             if isinstance(mask, str):
-                survey.fail(places[row], names[row][1], mask)
+                survey.fail(places[row], names[row][1][0], mask)
         key = make.key(raw, len(found))
         usable = np.array(list(raw))
         targets = torch.from_numpy(np.stack([key.applied(mask) for mask in raw.values()]))
@@ -199,7 +201,7 @@ def _read(
         result = decode_to_file(keeping.entry, keeping.signature, decoding)
         for row, (name, reason) in sorted(result.failed.items()):
             survey.fail(places[row], name, reason)
-        raw = result.raw_masks([readable(mask) for _, mask in names])
+        raw = result.raw_masks([readable(masks[0]) for _, masks in names])
         key = make.key(raw, len(names))
         end_journal(keeping.entry)
         assert result.masks is not None

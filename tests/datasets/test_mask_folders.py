@@ -451,6 +451,57 @@ def test_numbers_of_single_objects_are_one_class_and_what_lies_between_another(t
         masks(tmp_path, instances=True, classes=("one",))
 
 
+@pytest.mark.parametrize(
+    ("images", "way"),
+    [
+        ("images/{}.png", "masks/{}/{}.png"),
+        ("images/{}.png", "masks/{}_{}.png"),
+        ("images/train/{}.png", "masks/{}_mask_{}.png"),
+        ("{0}/images/{0}.png", "{}/masks/x{}.png"),
+    ],
+)
+def test_each_object_may_have_a_file_of_its_own(tmp_path: Path, images: str, way: str) -> None:
+    numbers = np.zeros((12, 16), np.uint8)
+    numbers[1:5, 1:5], numbers[1:5, 5:9], numbers[8:11, 2:12] = 1, 2, 3  # the first two touch
+    for name in ("a_1", "a_2", "b"):
+        for place in ("own/" + images.format(name), f"pictures/{name}.png"):
+            write(tmp_path, place, encoded(picture(0, 12, 16)))
+        there = numbers * (numbers < 2) if name == "b" else numbers  # of one object
+        write(tmp_path, f"whole/{name}.png", encoded(there))
+        for number in np.unique(there)[1:]:
+            one = np.where(there == number, 255, 0).astype(np.uint8)
+            content = encoded(one if number < 3 else np.stack([one] * 3, -1))
+            write(tmp_path, "own/" + way.format(name, number), content)
+    data = masks(tmp_path / "own", instances=True)
+    assert "Each object has a mask of its own." in data.summary()
+    assert "7 objects in 3 masks, 1 to 3 in one; pixels where two touch" in data.summary()
+    alike = masks(tmp_path / "pictures", tmp_path / "whole", instances=True)
+    assert torch.equal(everything(data)[1], everything(alike)[1]) and not data.skipped
+    assert masks(tmp_path / "own", instances=True, cache="disk").fingerprint == data.fingerprint
+
+
+def test_objects_whose_files_are_broken_cost_their_image_only(tmp_path: Path) -> None:
+    one = np.zeros((12, 16), np.uint8)
+    one[2:5, 2:5] = 255
+    whole = encoded(one)
+    wrong = {"size": encoded(one[:6]), "damaged": b"no picture", "jpeg": encoded(one, "JPEG")}
+    for name, last in (wrong | dict.fromkeys(("good", "fine", "third"), whole)).items():
+        write(tmp_path, f"images/{name}.png", encoded(picture(0, 12, 16)))
+        write(tmp_path, f"masks/{name}/0.png", whole)
+        write(tmp_path, f"masks/{name}/1.png", last)
+    write(tmp_path, "images/lonely.png", encoded(picture(0, 12, 16)))
+    write(tmp_path, "masks/nobody/0.png", whole)
+    data = masks(tmp_path, instances=True)
+    told = {item.path: item.reason for item in data.skipped}
+    assert told["images/lonely.png"] == "has no mask" and told["masks/nobody/0.png"] == "has no image"
+    reasons = {path.split("/")[1]: reason for path, reason in told.items() if path.startswith("masks/")}
+    assert "masks/size/1.png: a mask of 6x16 pixels" in reasons["size"]
+    assert "masks/damaged/1.png" in reasons["damaged"] and "a JPEG" in reasons["jpeg"]
+    assert len(data.train) + len(data.test) == 3
+    with pytest.raises(InvalidSetting, match=r"no mask is called like an image.*give instances=True"):
+        masks(tmp_path)
+
+
 def test_links_are_followed_and_names_in_a_zip_decoded_as_in_folder(tmp_path: Path) -> None:
     made(tmp_path / "far")
     (tmp_path / "own").mkdir()
