@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.shipping.output_form import OutputForm
 from reswork.tasks import Task
+from reswork.tasks.anomalies import image_scores
 
 MOST_GRID = 10  # patches along a side
 
@@ -41,6 +43,23 @@ def said(
         for row in shares
     ]
     return told, [float(each) for each in found.sure]
+
+
+def measured(form: OutputForm, output: np.ndarray, threshold: float) -> list[dict[str, Any]]:
+    """For each image what is said where that is no class.
+
+    Args:
+        form: of the output.
+        output: of the model.
+        threshold: above which a score is an alarm.
+    """
+    if form.name == "embedding":
+        return [{"embedding": row.tolist()} for row in output]
+    scores = image_scores(torch.from_numpy(output)).tolist()
+    return [
+        {"score": score, "alarm": score > threshold, "map": row.tolist()}
+        for score, row in zip(scores, output, strict=True)
+    ]
 
 
 def covered(inputs: np.ndarray, grid: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from reswork.datasets.dataset import Dataset
 from reswork.datasets.decoder import Decoder, Picture
 from reswork.errors import InvalidSetting
 from reswork.shipping.engines import Engine, Format, check_format, open_engine
+from reswork.shipping.output_form import OutputForm, output_form
 from reswork.store.atomic_files import open_regular, read_json
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Artefact:
         """Their names, in the order of the output."""
         return tuple(map(str, self.facts["classes"]))
 
+    @property
+    def form(self) -> OutputForm:
+        """What it gives."""
+        return output_form(str(self.facts["task"]))
+
     @cached_property
     def decoder(self) -> Decoder:
         """How pictures are read for it: the data set's own settings."""
@@ -113,7 +119,8 @@ class Artefact:
         from reswork.reporting.report import report  # which takes seconds to import
 
         if (
-            data.target_kind != "labels"
+            self.facts["task"] != "classification"
+            or data.target_kind != "labels"
             or data.input_shape != self.decoder.shape
             or data.classes != self.classes
         ):
@@ -144,16 +151,32 @@ class Artefact:
             threads: of the engine; None: as many as torch takes here.
 
         Returns:
-            For each picture what `Server.ask` gives.
+            For each picture what `Server.ask` gives. Of look-alikes the ``embedding``; of anomalies ``map``, ``score``,
+            and whether it is an ``alarm``, above the threshold that was chosen for 5 % false alarms.
 
         Raises:
             InvalidSetting: no picture that can be read.
         """
-        from reswork.shipping.answering import said
+        from reswork.shipping.answering import measured, said
         from reswork.tasks import task_of_kind
 
         output = self.open(threads)(self.decoder.inputs(pictures).numpy())
+        if not self.form.is_scores:
+            return measured(self.form, output, self.facts["threshold"])
         return said(self.classes, task_of_kind(str(self.facts["task"])), output, top)[0]
+
+    def check_answered(self) -> None:
+        """Refuse what has no scores of classes, which servers cannot answer for.
+
+        Raises:
+            InvalidSetting: it is of such a task.
+        """
+        if not self.form.is_scores:
+            raise InvalidSetting(
+                "artefact",
+                f"{str(self.folder)!r} is of the task {self.facts['task']!r}, which cannot be served yet: ask it in a "
+                "process of yours, by its ask() or as its example.py does",
+            )
 
     def inputs(self, pixels: np.ndarray) -> np.ndarray:
         """What it takes in for (N, C, H, W) uint8: float32, normalised."""

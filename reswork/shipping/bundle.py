@@ -92,6 +92,7 @@ def bundle(
     if target == "mlflow":
         require("target", "mlflow", "pandas")
     found = artefact if isinstance(artefact, Artefact) else open_artefact(artefact)
+    found.check_answered()
     if found.format != "onnx":
         raise InvalidSetting(
             "artefact",

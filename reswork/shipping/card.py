@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from reswork.shipping.engines import CHANNELS_LAST
+from reswork.shipping.output_form import output_form
 from reswork.tasks import Evaluation, metrics_of
 
 _BY_CLASS = {"classification": "found (recall)", "segmentation": "IoU"}
+_THRESHOLDS = {
+    "verification": "of the pairs of two identities 1 % at most have a cosine of {:.4g} or more.",
+    "anomalies": "5 % of the first half of the good test images have a score above {:.4g}.",
+}
 _MOST_CLASSES = 200  # rows
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|&$!])")
 
@@ -63,7 +68,8 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
         low, high = decoder["value_range"]
         yield f"Numbers that are no bytes are scaled from {low:,.6g} ... {high:,.6g} to 0 ... 255 first."
     of_answer = ", ".join(("N", *sides, classes) if last else ("N", classes, *sides))
-    yield f"Output `logits`: float32 ({of_answer}), before softmax over the classes."
+    form = output_form(facts["task"])
+    yield f"Output `{form.name}`: float32 ({of_answer}), {form.meaning}."
     yield "The same stands in `model.json`, for programs."
     yield ""
     yield "## Data"
@@ -89,11 +95,9 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield ""
     yield "## Limits"
     yield ""
-    yield "- It names one of its classes for every picture, also for one that shows none of them."
     yield "- The numbers are of a test split of the same source as the training images; elsewhere they will be lower."
-    yield "- A probability of 90 % was not checked to be right in 90 of 100 cases; `reswork report` says how far it is."
-    for limit in facts["limits"]:
-        yield f"- {_plain(limit)}"
+    yield from (f"- {limit}" for limit in form.limits)
+    yield from (f"- {_plain(limit)}" for limit in facts["limits"])
     yield ""
     yield "## Licence"
     yield ""
@@ -124,7 +128,11 @@ def _scores(facts: Mapping[str, Any]) -> Iterator[str]:
         told[0] += f" (95 % interval {low:.1%} to {high:.1%})"
     yield f"On {facts['data']['test']:,} test images: {', '.join(told)}."
     yield ""
+    if facts.get("threshold") is not None:
+        yield f"Threshold: {_THRESHOLDS[facts['task']].format(facts['threshold'])}"
     rows = facts["by_class"]
+    if not rows:
+        return
     if any("precision" in row for row in rows):
         unit = "pixels" if facts["task"] == "segmentation" else "images"
         yield f"| class | {unit} | {_BY_CLASS.get(facts['task'], 'score')} | right when named (precision) |"

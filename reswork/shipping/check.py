@@ -88,6 +88,7 @@ def check_artefact(
             examples.outputs,
             COARSE if coarse else TOLERANCE,
             "what it said itself" if coarse else "the network",
+            is_scores=found.form.is_scores,
         )
         _look_at_pictures(found, examples.pixels)
     except InvalidSetting as error:

@@ -59,6 +59,15 @@ _ANSWERS = {
         "for k in np.unique(mask):\n"
         "    print(f\"{facts['classes'][k]}: {(mask == k).mean():.4f} of the picture\")"
     ),
+    "verification": (
+        "print(output.round(4).tolist())\n"
+        "print(f\"of one where the dot product of two such rows is at least {facts['threshold']:.4g}\")"
+    ),
+    "anomalies": (
+        "worst = np.sort(output, axis=None)[-max(1, round(0.05 * output.size)):]\n"
+        'told = "an alarm" if worst.mean() > facts["threshold"] else "no alarm"\n'
+        'print(f"score {worst.mean():.4g}: {told}; highest at {divmod(int(output.argmax()), output.shape[1])}")'
+    ),
 }
 
 

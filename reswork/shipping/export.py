@@ -44,11 +44,14 @@ from reswork.shipping.engines import (
 )  # fmt: skip
 from reswork.shipping.example import example_script
 from reswork.shipping.formats import OPSET, check_opset, write_model
+from reswork.shipping.output_form import as_shipped, output_form
 from reswork.shipping.proof import Proof, compare
-from reswork.shipping.subject import Subject, subject_of
+from reswork.shipping.subject import EXPORTED, Subject, subject_of
 from reswork.shipping.whole_folder import free_place, whole
 from reswork.store.atomic_files import write_json, write_text
 from reswork.store.description import versions
+from reswork.tasks.anomalies import alarms, image_scores, is_bad
+from reswork.tasks.verification import accepting
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -82,7 +85,9 @@ def export(
 
     Args:
         model: a run, from disk or going on; an opened checkpoint; or any module that takes images (N, C, H, W),
-            normalised, and returns one tensor. It stays as it was.
+            normalised, and returns one tensor. It stays as it was. Of look-alikes the embedding is written, of
+            anomalies the map of what is unlike good images, both as ``"onnx"`` or ``"torch"``, and what was chosen as
+            threshold is told.
         folder: a new one; an older export in its place is replaced.
         format: ``"onnx"``, for onnxruntime and what else reads it, needs the extra ``onnx``; ``"torch"``, a program of
             ``torch.export``, which needs torch to run; ``"script"``, plain PyTorch code with its weights; ``"keras"``,
@@ -121,7 +126,14 @@ def export(
     if isinstance(examples, bool) or not isinstance(examples, int) or not 1 <= examples <= 64:
         raise InvalidSetting("examples", f"examples={examples!r} cannot be kept; choose 1 to 64")
     place = free_place(folder, FACTS, MANIFEST)
-    subject = subject_of(model, data)
+    subject = subject_of(model, data, EXPORTED)
+    if not output_form(subject.task.kind).is_scores and (
+        format not in ("onnx", "torch") or precision != "fp32"
+    ):
+        raise InvalidSetting(
+            "format",
+            f"the task {subject.task.kind!r} as {format} in {precision}: choose 'onnx' or 'torch', and 'fp32'",
+        )
     with whole(place) as made:
         _write(made, subject, format, opset, examples, licence or _UNSTATED, limits, precision, calibration)
         checked = check_artefact(made)  # the files themselves, as somebody else will
@@ -143,15 +155,25 @@ def _write(
 ) -> None:
     data, network, task = subject.data, subject.network, subject.task
     task.check_data(data)
-    decoder, file = data.decoder, FILES[format]
+    decoder, file, form = data.decoder, FILES[format], output_form(task.kind)
+    shipped = as_shipped(network, task.kind)
     with torch.no_grad():
         first = torch.from_numpy(inputs_of(decoder, data.test.images[:2].cpu().numpy()).repeat(2, 0))[:2]
         task.check_output(network, task.call(partial(answer, network), first), data)
-    known = write_model(network, first, made / file, format, opset)
+    known = write_model(shipped, first, made / file, format, opset, form.name)
     evaluation, outputs, sure = _judged(subject, network)
+    threshold: float | None = None
+    if not form.is_scores:
+        whole = _outputs(subject, shipped)
+        outputs, threshold = whole[:_PROVED_ON].numpy(), _threshold(subject, whole)
     proved = data.test.images[:_PROVED_ON].cpu().numpy()
     proofs = [
-        compare(open_engine(made / file, backend=each), inputs_of(decoder, proved), outputs)
+        compare(
+            open_engine(made / file, backend=each),
+            inputs_of(decoder, proved),
+            outputs,
+            is_scores=form.is_scores,
+        )
         for each in (backends() if format == "keras" else (None,))
     ]
     proof = max(proofs, key=lambda each: (not each.holds, each.largest))
@@ -162,7 +184,7 @@ def _write(
             "batch also at rest does this",
         )
     kept = data.subset(test=min(examples, len(data.test))).test
-    pixels, answered, sentence = kept.images.cpu().numpy(), network, "; ".join(p.sentence for p in proofs)
+    pixels, answered, sentence = kept.images.cpu().numpy(), shipped, "; ".join(p.sentence for p in proofs)
     if precision != "fp32":
         single = evaluation
         if precision == "int8":
@@ -180,7 +202,7 @@ def _write(
             f"file was {sentence}. {said}".rstrip()
         )
     with torch.no_grad():
-        answers = task.call(answered, torch.from_numpy(inputs_of(decoder, pixels))).float().numpy()
+        answers = answered(torch.from_numpy(inputs_of(decoder, pixels))).float().numpy()
     np.savez_compressed(
         made / EXAMPLES, pixels=pixels, outputs=answers.astype(np.float32), targets=kept.targets.cpu().numpy()
     )
@@ -201,7 +223,7 @@ def _write(
         **known,
         "label": subject.label,
         "task": task.kind,
-        "classes": list(data.classes),
+        "classes": list(data.classes) if form.is_scores else [],
         "decoder": decoder.to_dict(),
         "output_shape": ["N", *answers.shape[1:]],
         "parameters": sum(each.numel() for each in network.parameters()),
@@ -219,9 +241,10 @@ def _write(
             for name in (headline, *evaluation.metrics)
             if name in evaluation.metrics
         },
+        "threshold": threshold,
         "interval": _interval(evaluation.metrics[headline], len(data.test)) if counted else None,
-        "by_class": by_class(evaluation, data.classes),
-        "reference": _reference(subject, sure),
+        "by_class": by_class(evaluation, data.classes) if form.is_scores else [],
+        "reference": _reference(subject, sure) if form.is_scores else {},
         "limits": list(limits),
         "licence": licence,
         "proof": {**_told(proof, len(pixels)), "sentence": sentence},
@@ -307,12 +330,29 @@ def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray, np.n
             output = task.call(network, inputs)
             meter.update(output, targets.cpu())
             answers = task.answers(output)
-            assert isinstance(answers, ClassAnswers | MaskAnswers)  # of the tasks that are shipped
-            sure.append(answers.sure)
+            if isinstance(answers, ClassAnswers | MaskAnswers):
+                sure.append(answers.sure)
             if count < _PROVED_ON:
                 outputs.append(output[: _PROVED_ON - count].float().numpy())
                 count += len(outputs[-1])
-    return meter.compute(), np.concatenate(outputs), np.concatenate(sure)
+    return meter.compute(), np.concatenate(outputs), np.concatenate(sure) if sure else np.empty(0)
+
+
+def _outputs(subject: Subject, shipped: nn.Module) -> Tensor:
+    """What is shipped says about the whole test split."""
+    data = subject.data
+    with torch.no_grad():
+        parts = [
+            shipped(normalise(images.cpu(), data.mean, data.std)) for images in data.test.images.split(_BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def _threshold(subject: Subject, outputs: Tensor) -> float:
+    """Of the test split: for 1 % false matches of look-alikes, for 5 % false alarms of anomalies."""
+    if subject.task.kind == "verification":
+        return accepting(outputs, subject.data.test.labels.cpu())
+    return alarms(image_scores(outputs), is_bad(subject.data.test.masks.cpu())).threshold
 
 
 def _interval(share: float, count: int) -> list[float]:

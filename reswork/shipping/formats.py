@@ -49,7 +49,9 @@ def check_opset(opset: int) -> None:
         )
 
 
-def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, opset: int) -> dict[str, Any]:
+def write_model(
+    network: nn.Module, inputs: Tensor, path: Path, format: Format, opset: int, output: str = OUTPUT
+) -> dict[str, Any]:
     """Write a network so that it takes batches of any size.
 
     Args:
@@ -58,6 +60,7 @@ def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, 
         path: the file, or the folder of a script or a SavedModel.
         format: of it.
         opset: of ONNX.
+        output: its name, in ONNX.
 
     Returns:
         What is known of the file: ``told``, in words, and for ONNX ``opset`` as it was read back.
@@ -80,7 +83,7 @@ def write_model(network: nn.Module, inputs: Tensor, path: Path, format: Format, 
                 torch.export.save(program, path)
                 return {"told": f"a program of torch.export {torch.__version__}"}
             torch.onnx.export(
-                program, f=path, input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, dynamo=True,
+                program, f=path, input_names=[INPUT], output_names=[output], opset_version=opset, dynamo=True,
                 external_data=False, verbose=False,
             )  # fmt: skip
     except Exception as error:  # whatever the exporter comes up with

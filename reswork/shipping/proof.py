@@ -22,7 +22,7 @@ class Proof:
         largest: difference of two numbers.
         allowed: the largest that is taken for rounding.
         changed: answers that are others, of those that are not tied: whose two best numbers are further apart than
-            twice what is allowed.
+            twice what is allowed; None where the numbers are no scores of classes.
         tied: the rest.
         engine: with its version.
         whose: answers it is compared with.
@@ -32,7 +32,7 @@ class Proof:
     batches: tuple[int, ...]
     largest: float
     allowed: float
-    changed: int
+    changed: int | None
     tied: int
     engine: str
     whose: str = "the network"
@@ -40,17 +40,18 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Whether they are equal but for rounding."""
-        return self.changed == 0 and self.largest <= self.allowed
+        return not self.changed and self.largest <= self.allowed
 
     @property
     def sentence(self) -> str:
         """What was compared and what came of it."""
         sizes = ", ".join(map(str, self.batches))
-        same = "the same answers" if not self.changed else f"{self.changed:,} other answers"
-        ties = f" ({self.tied:,} tied)" if self.tied else ""
+        same = "" if self.changed is None else "the same answers"
+        same = f"{self.changed:,} other answers" if self.changed else same
+        same += f" ({self.tied:,} tied), " if self.tied else ", " if same else ""
         word = "equal" if self.holds else "NOT equal"
         return (
-            f"{word} to {self.whose} on {self.images:,} images by {self.engine} in batches of {sizes}: {same}{ties}, "
+            f"{word} to {self.whose} on {self.images:,} images by {self.engine} in batches of {sizes}: {same}"
             f"outputs differ by {self.largest:.1e} at most, allowed {self.allowed:.1e}"
         )
 
@@ -61,15 +62,18 @@ def compare(
     reference: np.ndarray,
     tolerance: float = TOLERANCE,
     whose: str = "the network",
+    *,
+    is_scores: bool = True,
 ) -> Proof:
     """Ask an engine and compare.
 
     Args:
         engine: to be asked.
         inputs: (N, C, H, W) float32.
-        reference: output of the network for them, classes in the second dimension.
+        reference: output of the network for them.
         tolerance: of the largest number of the reference.
         whose: answers the reference is.
+        is_scores: whether the output has a score for each class, in the second dimension.
     """
     sizes = tuple(batch_sizes(len(inputs)))
     parts = np.split(inputs, np.cumsum(sizes)[:-1])
@@ -78,10 +82,12 @@ def compare(
     allowed = tolerance * max(1.0, float(np.abs(reference).max()))
     if found.shape != reference.shape or not np.isfinite(found).all():
         return Proof(len(inputs), sizes, float("inf"), allowed, len(inputs), 0, name, whose)
+    largest = float(np.abs(found - reference).max())
+    if not is_scores:
+        return Proof(len(inputs), sizes, largest, allowed, None, 0, name, whose)
     best = np.sort(reference, axis=1)
     clear = best[:, -1] - best[:, -2] > 2 * allowed
     other = found.argmax(1) != reference.argmax(1)
-    largest = float(np.abs(found - reference).max())
     return Proof(
         len(inputs), sizes, largest, allowed, int((other & clear).sum()), int((~clear).sum()), name, whose
     )

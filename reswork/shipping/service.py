@@ -67,6 +67,7 @@ class _Served:
             InvalidSetting: it is no longer what was exported, or answers otherwise.
         """
         artefact, begun = open_artefact(folder), list[EngineProcess]()
+        artefact.check_answered()
 
         def opens(path: Path, threads: int | None) -> Engine:
             begun.append(EngineProcess(path, threads, restarted))

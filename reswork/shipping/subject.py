@@ -1,7 +1,7 @@
 """What is shipped: a network at rest with what is known of it and of its data."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,8 @@ from reswork.store.saved_run import SavedRun
 from reswork.tasks import Task, task_for, task_of_kind
 from reswork.training.live_run import LiveRun
 
-SHIPPED = (
-    "classification",
-    "segmentation",
-)  # tasks of which an example, a card and a server tell the answers
+ANSWERED = ("classification", "segmentation")  # tasks of which a server tells the answers
+EXPORTED = (*ANSWERED, "verification", "anomalies")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +42,16 @@ class Subject:
     recipe: Mapping[str, Any] | None = None
 
 
-def subject_of(given: Any, data: Dataset | None = None) -> Subject:
+def subject_of(given: Any, data: Dataset | None = None, kinds: Sequence[str] = ANSWERED) -> Subject:
     """A network ready to be shipped.
 
     Args:
         given: a run that goes on or is saved, an opened checkpoint, or a module.
         data: may be left out for a run whose data set can be loaded again.
+        kinds: of tasks that are taken.
 
     Raises:
-        InvalidSetting: no network, no data, or data whose pictures are read in another way than the run's.
+        InvalidSetting: no network, no data, another task, or pictures that are read in another way than the run's.
     """
     network = network_of(given)
     is_run = isinstance(given, LiveRun | SavedRun)
@@ -79,10 +78,12 @@ def subject_of(given: Any, data: Dataset | None = None) -> Subject:
         task: Task = given.task
     else:
         task = task_of_kind(given.task_kind) if isinstance(given, SavedRun) else task_for(data)
-    if task.kind not in SHIPPED:
+    if task.kind not in kinds:
+        *most, last = kinds
         raise InvalidSetting(
             "model",
-            f"the task {task.kind!r} cannot be exported yet; what can: networks for {' and '.join(SHIPPED)}",
+            f"the task {task.kind!r} cannot be shipped in this way yet; what can: networks for {', '.join(most)} and "
+            f"{last}",
         )
     return Subject(
         network,

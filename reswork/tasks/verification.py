@@ -183,10 +183,7 @@ def verification_metrics(embeddings: Tensor, labels: Tensor) -> dict[str, float]
         embeddings: (N, E), of any length; they are brought to length 1.
         labels: (N,) int64, identities.
     """
-    if len(labels) > MOST_IMAGES:
-        chosen = torch.linspace(0, len(labels) - 1, MOST_IMAGES, device=labels.device).round().long()
-        embeddings, labels = embeddings[chosen], labels[chosen]
-    unit = F.normalize(embeddings.float())
+    unit, labels = _some(embeddings, labels)
     metrics = {
         "loss": float(_loss_of_unseen(unit, labels)),
         "rank1": float(found_first(unit, labels).double().mean()),
@@ -196,6 +193,25 @@ def verification_metrics(embeddings: Tensor, labels: Tensor) -> dict[str, float]
         curve = roc(alike, same)
         metrics |= {"tar": curve.true_at(FAR), "eer": curve.equal_error, "auc": curve.area}
     return metrics
+
+
+def accepting(embeddings: Tensor, labels: Tensor, false: float = FAR) -> float:
+    """The cosine from which on a pair counts as one identity where so many pairs of two at most do, too; 1 at most.
+
+    Args:
+        embeddings: (N, E), of any length.
+        labels: (N,) int64, identities, of which one at least has two images.
+        false: 0 to 1.
+    """
+    return min(1.0, roc(*_pairs(*_some(embeddings, labels))).threshold_at(false))
+
+
+def _some(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings of length 1 and their identities, evenly chosen where there are many."""
+    if len(labels) > MOST_IMAGES:
+        chosen = torch.linspace(0, len(labels) - 1, MOST_IMAGES, device=labels.device).round().long()
+        embeddings, labels = embeddings[chosen], labels[chosen]
+    return F.normalize(embeddings.float()), labels
 
 
 def found_first(embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -84,7 +84,9 @@ def test_what_is_for_classes_says_so() -> None:
         rw.report(model, faces)
     with pytest.raises(InvalidSetting, match="are masks of what is wrong"):
         rw.report(rw.resnet(rw.config_for(plates, depth=8, width=2)), plates)
-    with pytest.raises(InvalidSetting, match="'verification' cannot be exported yet"):
-        rw.export(model, "there", data=faces)
+    with pytest.raises(InvalidSetting, match="'verification' cannot be shipped in this way yet"):
+        rw.smaller(model, faces)
+    with pytest.raises(InvalidSetting, match="'verification' as onnx in int8: choose 'onnx' or 'torch'"):
+        rw.export(model, "there", data=faces, precision="int8")
     with pytest.raises(InvalidSetting, match="head='embedding' is not written out"):
         rw.show_code(model.config)

@@ -109,10 +109,61 @@ def test_the_example_needs_no_reswork_and_reads_pictures_as_the_data_set_does(
 
 @pytest.mark.parametrize("format", get_args(engines.Format))
 def test_the_example_is_short_and_plain_python(format: engines.Format) -> None:
-    for kind in ("classification", "segmentation", "another"):
+    for kind in ("classification", "segmentation", "verification", "anomalies", "another"):
         script = example_script(format, kind)
         assert len([line for line in script.splitlines() if line.strip()]) <= 26
         compile(script, "example.py", "exec")
+
+
+def test_of_look_alikes_the_embedding_is_written_with_its_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces = rw.datasets.drawn_faces(4, 4, 4, size=24)
+    torch.manual_seed(0)
+    model = rw.resnet(rw.config_for(faces, depth=8, width=2)).eval()
+    made = rw.export(model, tmp_path / "out", data=faces, format="torch")
+    assert rw.check_artefact(made).holds and made.facts["classes"] == [] and not made.facts["by_class"]
+    expected = answers(model, faces, faces.test.images)[:, :64]
+    shown = tmp_path / "out" / "examples" / "00.png"
+    asked = np.array(made.ask(shown)[0]["embedding"])
+    kept = made.examples.pixels[0]
+    row = next(k for k, each in enumerate(faces.test.images.numpy()) if np.array_equal(each, kept))
+    assert asked == pytest.approx(expected[row], abs=1e-5) and asked.shape == (64,)
+    found = rw.verified(model, faces)
+    others = found.alike[~found.same]
+    assert (others >= made.facts["threshold"] + 1e-6).mean() <= 0.01
+    assert made.facts["metrics"]["eer"] == pytest.approx(found.equal_error, abs=1e-6)
+    monkeypatch.setattr(sys, "argv", ["example.py", str(shown)])
+    runpy.run_path(str(made.folder / "example.py"))
+    assert np.array(json.loads(capsys.readouterr().out.splitlines()[0])) == pytest.approx(asked, abs=1e-4)
+    card = (made.folder / "README.md").read_text()
+    assert "Output `embedding`: float32 (N, 64)" in card and "must not be used" in card
+    with pytest.raises(InvalidSetting, match="'verification', which cannot be served yet"):
+        rw.bundle(made, tmp_path / "bundle", target="container")
+
+
+def test_of_anomalies_the_map_is_written_and_alarms_are_those_of_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plates = rw.datasets.defects(8, 12, size=24)
+    torch.manual_seed(0)
+    model = rw.resnet(rw.config_for(plates, depth=8, width=2)).eval()
+    made = rw.export(model, tmp_path / "out", data=plates, format="onnx", examples=12)
+    assert rw.check_artefact(made).holds
+    came_out = answers(model, plates, torch.from_numpy(made.examples.pixels))
+    went_in = rw.datasets.normalise(torch.from_numpy(made.examples.pixels), plates.mean, plates.std).numpy()
+    error = ((came_out - went_in) ** 2).mean(1)
+    around = np.stack([error[:, max(0, r - 2) : r + 3, max(0, c - 2) : c + 3].mean((1, 2))
+                       for r in range(24) for c in range(24)], 1).reshape(-1, 24, 24)  # fmt: skip
+    assert made.examples.outputs == pytest.approx(around, abs=1e-4)
+    told = made.ask(made.folder / "examples" / "00.png")[0]
+    score = np.sort(around[0], axis=None)[-29:].mean()  # a twentieth of 576
+    assert told["score"] == pytest.approx(score, abs=1e-4)
+    assert told["alarm"] == (told["score"] > made.facts["threshold"])
+    monkeypatch.setattr(sys, "argv", ["example.py"])
+    runpy.run_path(str(made.folder / "example.py"))
+    assert capsys.readouterr().out.startswith(f"score {told['score']:.4g}: ")
+    assert "Output `map`: float32 (N, 24, 24)" in (made.folder / "README.md").read_text()
 
 
 def test_a_check_holds_and_names_what_changed(onnx_folder: Path, tmp_path: Path) -> None:
