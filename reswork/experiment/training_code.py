@@ -97,6 +97,8 @@ def training_code(
         sections.append(_SHIFTED)
     if recipe.augmentation != type(recipe.augmentation)():
         sections.append(_augment(recipe))
+    if recipe.image_scale < 1:
+        sections.append(_smaller(recipe))
     if recipe.ema is not None:
         sections.append(_follow(recipe.ema))
     if recipe.frozen or recipe.layer_rates:
@@ -137,6 +139,7 @@ def _check_work(recipe: Recipe, work: _Work) -> None:
     classes = work.function == "accuracy"
     asked = {
         "augmentation": recipe.augmentation != type(recipe.augmentation)(),
+        "image_scale": recipe.image_scale < 1,
         "mixup": bool(recipe.mixup),
         "accumulate": recipe.accumulate > 1 and not classes,
         "class_weights": recipe.class_weights is not None and not classes,
@@ -231,6 +234,21 @@ def _augment(recipe: Recipe) -> str:
             "    images = images.masked_fill(square.unsqueeze(1), 128)  # cutout: a grey square",
         ]
     return "\n".join([*lines, "    return images"])
+
+
+def _smaller(recipe: Recipe) -> str:
+    """The same sizes as `reswork.training.image_sizes.size_at`."""
+    begin, rise = repr(recipe.image_scale), repr(1 - recipe.image_scale)
+    return f'''
+def smaller(images: Tensor, done: int, total: int) -> Tensor:
+    """A batch at the size that images have after `done` of `total` updates: they grow to their own."""
+    progress = done / total / {recipe.full_size_at!r}
+    if progress >= 1:
+        return images
+    scale = {begin} + {rise} * progress
+    size = tuple(min(side, max(4, 4 * round(scale * side / 4))) for side in images.shape[2:])
+    return images if size == images.shape[2:] else F.interpolate(images, size, mode="bilinear", antialias=True)
+'''
 
 
 def _follow(decay: float) -> str:
@@ -449,6 +467,7 @@ def _batch(recipe: Recipe, work: _Work) -> list[str]:
         f"images, labels = {raw}, train_labels[chosen]",
         f"images = {normed[1:-1]}",
     ]
+    lines += ["images = smaller(images, step, total)"] * (recipe.image_scale < 1)
     if recipe.mixup:
         alpha = repr(recipe.mixup)
         lines += [

@@ -31,6 +31,7 @@ from reswork.planning.work import (
     training_bytes,
 )
 from reswork.store.description import model_label
+from reswork.training.image_sizes import work_done
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 
 _GPU_START_S = 15.0  # until the first step; a guess
@@ -184,9 +185,9 @@ def plan(
     else:
         raise InvalidSetting("network", f"network={network!r} is neither a ResNetConfig nor a network")
     sheet = spec_sheet(config, data.input_shape) if isinstance(config, ResNetConfig) else None
-    measured, images = trial(model, data, recipe, seconds), len(data.train)
+    measured, images = trial(model, data, replace(recipe, image_scale=1.0), seconds), len(data.train)
     steps = total_steps(recipe, images)
-    made = _Ways(measured, table, recipe, images, steps)
+    made = _Ways(measured, table, recipe, images, _steps_worth(recipe, data, steps))
     ways = [made.here("as planned")]
     if sheet is not None:
         ways += made.shallower(sheet, data.input_shape)
@@ -225,7 +226,7 @@ class _Ways:
     prices: Prices
     recipe: Recipe
     images: int
-    steps: int
+    steps: float  # of images of their own size
 
     def here(self, name: str, relative: float = 1.0, share: float = 1.0, spread: float = 0.0) -> Way:
         """On this machine: steps that take so many times as long, and such a share of them."""
@@ -282,6 +283,14 @@ class _Ways:
                 f"{machine.name}, spot", middle, low, high, kwh * (1 + taken_away),
                 middle / 3600 * machine.spot_per_hour, "estimated",
             )  # fmt: skip
+
+
+def _steps_worth(recipe: Recipe, data: Dataset, steps: int) -> float:
+    """As many steps with images of their own size as cost what these do."""
+    if recipe.image_scale == 1 or data.input_kind != "images":
+        return steps
+    height, width = data.input_shape[-2:]
+    return float(work_done(recipe, (height, width), steps)[-1])
 
 
 def shallower(config: ResNetConfig) -> ResNetConfig | None:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.preparation import preparation
+from reswork.training.image_sizes import resized, size_at
 from reswork.training.randomness import derived_seed
-from reswork.training.recipe import Recipe, steps_per_epoch
+from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,21 @@ class Batches:
         self._order = torch.empty(0, dtype=torch.int64)
         self._order_epoch = 0
         self.per_epoch = steps_per_epoch(recipe, self._images)
+        self._total = total_steps(recipe, self._images)
 
     def cut(self, step: int) -> Batch:
-        """The batch of one step, from 1: cut, augmented, normalised, mixed."""
+        """The batch of one step, from 1: cut, augmented, normalised, made smaller, mixed."""
         epoch, index = divmod(step - 1, self.per_epoch)
         order, size = self._epoch_order(epoch), self._recipe.batch_size
         chosen = order[index * size :][:size]
         if self._is_in_file and index + 1 < self.per_epoch:
             self._prepare.expect(order[(index + 1) * size :][:size])
         self._generator.manual_seed(derived_seed(self._recipe.seed, "augmentation", step))
-        batch = Batch(*self._prepare(chosen, self._generator))
+        inputs, targets = self._prepare(chosen, self._generator)
+        if self._recipe.image_scale < 1:
+            height, width = inputs.shape[2:]
+            inputs = resized(inputs, size_at(self._recipe, (height, width), step - 1, self._total))
+        batch = Batch(inputs, targets)
         return self._mixed(batch, step) if self._recipe.mixup else batch
 
     def _epoch_order(self, epoch: int) -> Tensor:

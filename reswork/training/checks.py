@@ -15,6 +15,7 @@ from reswork.tasks import Task
 from reswork.training.evaluation import evaluating
 from reswork.training.failures import is_out_of_memory
 from reswork.training.frozen_channels import FrozenChannels
+from reswork.training.image_sizes import resized, size_at
 from reswork.training.recipe import Recipe, innermost
 
 
@@ -45,6 +46,8 @@ def check_before_training(model: nn.Module, data: Dataset, recipe: Recipe, task:
         )
     check_layers(model, recipe)
     _check_output(model, data, task)
+    if recipe.image_scale < 1:
+        _check_smaller(model, data, recipe, task)
 
 
 def check_shares(data: Dataset, recipe: Recipe, ranks: int) -> None:
@@ -128,6 +131,33 @@ def _check_output(model: nn.Module, data: Dataset, task: Task) -> None:
     task.check_output(model, output, data)
     if not isinstance(model, ResNet):
         _check_output_in_training(model, images, data, task)
+
+
+def _check_smaller(model: nn.Module, data: Dataset, recipe: Recipe, task: Task) -> None:
+    """Refuse smaller images where they would not fit their targets, or the model."""
+    told = f"image_scale={recipe.image_scale!r}"
+    if data.input_kind != "images" or data.target_kind not in ("labels", "values"):
+        raise InvalidSetting(
+            "image_scale",
+            f"{told} makes images smaller that have a class or values each, and {data.name} has {data.input_kind} with "
+            f"{data.target_kind}; choose image_scale=1",
+        )
+    height, width = data.input_shape[-2:]
+    size = size_at(recipe, (height, width), 0, 1)
+    first = data.train.inputs[:2].to(data.train.device)
+    images = resized(normalise(first, data.mean, data.std, torch.float32, torch.contiguous_format), size)
+    try:
+        with evaluating(model), torch.no_grad():
+            output = task.call(model, images, data.train.targets[:2].to(images.device))
+            task.check_output(model, output, data)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise InvalidSetting(
+            "image_scale",
+            f"{told} begins with images of {size[0]}x{size[1]} pixels, which {type(model).__name__} cannot take "
+            f"({str(error).splitlines()[0]}); choose image_scale=1, or a network that ends with a mean over all places",
+        ) from error
 
 
 def _check_output_in_training(model: nn.Module, images: Tensor, data: Dataset, task: Task) -> None:

@@ -104,7 +104,8 @@ class _Trial:
 def _some_images(trial: _Trial, model: nn.Module, data: Dataset, mode: Mode) -> Batch:
     """A real batch, or as many of its images as take about 0.12 s, found by two steps of a few images."""
     recipe = trial.recipe
-    batch = Batches(data, recipe, channels_last=False).cut(1).parts(recipe.accumulate)[0]
+    whole = replace(recipe, image_scale=1.0)
+    batch = Batches(data, whole, channels_last=False).cut(1).parts(recipe.accumulate)[0]
     few = _in_format(Batch(batch.inputs[:_FIRST_IMAGES], batch.targets[:_FIRST_IMAGES]), mode)
     took = min(_step_seconds(model, mode, few, trial) for _ in range(2))
     count = max(_FIRST_IMAGES, round(len(few.inputs) * _STEP_S / took))

@@ -169,6 +169,8 @@ def _compilation(
         return False, "not compiled, as asked"
     if recipe.checkpoint_activations:
         return False, "not compiled, because checkpointed activations do not go with it"
+    if recipe.image_scale < 1:
+        return False, "not compiled, because the size of the images changes"
     missing = _missing_compiler(kind)
     if recipe.compile == "on":
         if missing:

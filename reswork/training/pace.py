@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 from reswork.errors import InvalidSetting
 
@@ -53,6 +54,20 @@ class Pace:
         if first is None or last[0] == first[0]:
             return None
         return (last[1] - first[1]) / (last[0] - first[0])
+
+    def seconds_for(self, step: int, total: int, work: Sequence[float] | None = None) -> float | None:
+        """Seconds from a step to the last one at this pace; None before the second one.
+
+        Args:
+            step: that was made last.
+            total: steps there are.
+            work: (total + 1,) of so many steps, where they cost different amounts.
+        """
+        step_s = self.step_s
+        if step_s is None or work is None or self._first is None:
+            return None if step_s is None else step_s * (total - step)
+        first, last = self._first[0], self._last[0]
+        return step_s * (last - first) * (work[total] - work[step]) / (work[last] - work[first])
 
 
 class SavePoints:

@@ -87,6 +87,10 @@ class Recipe:
         ema: decay of an exponential moving average of the weights, which is what gets evaluated, such
             as 0.999; None: none.
         augmentation: what is done to training images.
+        image_scale: side of the training images at the beginning, as a share of their own, such as 0.5; 1: as they
+            are. Smaller images cost less: a quarter at half of the side. They are made smaller after the augmentation
+            and grow by 4 pixels at a time; evaluations take all images as they are.
+        full_size_at: fraction of the run from which on training images have their own size.
         seed: of all the randomness.
         deterministic: only algorithms that repeat to the bit, and a mode chosen by rule, not by timing.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` ...
@@ -142,6 +146,8 @@ class Recipe:
     clip_norm: float | None = None
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
+    image_scale: float = 1.0
+    full_size_at: float = 0.5
     seed: int = 0
     deterministic: bool = False
     device: str = "auto"
@@ -233,6 +239,9 @@ class Recipe:
             _between("ema", self.ema, 0.0, 1.0)
         if self.target_score is not None:
             _between("target_score", self.target_score, 0.0, 1.0, closed=True)
+        for name in ("image_scale", "full_size_at"):
+            _above_zero(name, getattr(self, name))
+            _between(name, getattr(self, name), 0.0, 1.0, closed=True)
         given = self.milestones
         fractions = isinstance(given, tuple) and all(isinstance(x, float) and 0 < x < 1 for x in given)
         if not fractions or list(given) != sorted(given):
@@ -258,6 +267,12 @@ class Recipe:
         if not isinstance(self.device, str) or not self.device:
             raise InvalidSetting(
                 "device", f"device={self.device!r} must be a name such as 'auto', 'cpu' or 'cuda'"
+            )
+        if self.image_scale < 1 and self.compile == "on":
+            raise InvalidSetting(
+                "image_scale",
+                f"image_scale={self.image_scale!r} changes the size of the images, for each of which code is compiled "
+                "anew; choose compile='off' or 'auto', or image_scale=1",
             )
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
             raise InvalidSetting(

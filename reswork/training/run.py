@@ -4,7 +4,7 @@ import atexit
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from reswork.training.events import (
     SettingChanged,
     StepDone,
 )
+from reswork.training.image_sizes import work_done
 from reswork.training.live_run import LiveRun, RunState
 from reswork.training.loop import fit
 from reswork.training.modes import Mode
@@ -135,6 +136,10 @@ class Run(LiveRun):
         self.total_steps = total_steps(self.recipe, len(data.train))
         self.steps_per_epoch = steps_per_epoch(self.recipe, len(data.train))
         self._data = data
+        self._work: Sequence[float] | None = None  # of the steps, where they cost less at first
+        if self.recipe.image_scale < 1 and data.input_kind == "images":
+            height, width = data.input_shape[-2:]
+            self._work = work_done(self.recipe, (height, width), self.total_steps).tolist()
         self._convergence = Convergence(self.recipe.target_score, self.task.metrics[0], self.history)
         self._controls = Controls()
         self._start = start
@@ -179,8 +184,7 @@ class Run(LiveRun):
         """Estimate from the pace so far, evaluations included; None while unknown, 0 when it is over."""
         if self.done:
             return 0.0
-        step_s = self._pace.step_s
-        return None if step_s is None else step_s * (self.total_steps - self._steps_done)
+        return self._pace.seconds_for(self._steps_done, self.total_steps, self._work)
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r}: {self._state.value}, step {self._steps_done:,} of {self.total_steps:,}>"

@@ -77,8 +77,8 @@ class RecipePanel:
         self._more = accordion({
             "Regularisation": self._section("weight_decay", "decay_norm_and_bias", "label_smoothing", "mixup",
                                             "clip_norm", "ema", "target_score"),
-            "Machine": self._section("device", "precision", "channels_last", "compile", "accumulate",
-                                     "checkpoint_activations", "deterministic", "seed"),
+            "Machine": self._section("device", "precision", "channels_last", "compile", "image_scale",
+                                     "full_size_at", "accumulate", "checkpoint_activations", "deterministic", "seed"),
             "Fine-tuning": self._section(*FINE_TUNING),
         })  # fmt: skip
         left = w.VBox([
@@ -196,6 +196,9 @@ def _fields() -> dict[str, Field]:
                                     "auto", ("yes", True), ("no", False)),
         "compile": menu_field("Compile", "torch.compile: a wait, then faster. auto: in runs of over 20 minutes only.",
                               "auto", "on", "off"),
+        "image_scale": typed("First images", "1, or 0.5", "Side of the training images at the beginning, as a share of "
+                             "their own; small ones cost less, and grow."),
+        "full_size_at": typed("Full size at", "0.5", "Fraction of the run from which on they have their own size."),
         "accumulate": typed("Parts per batch", "", "Work through a batch in so many parts, for less memory."),
         "checkpoint_activations": tick("Less memory", "Compute blocks twice instead of keeping activations."),
         "deterministic": tick("Repeatable", "Same result each time, a little slower."),

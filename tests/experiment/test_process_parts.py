@@ -165,7 +165,13 @@ def test_a_stopped_run_goes_on_in_a_worker_to_the_last_bit(tmp_path, monkeypatch
     monkeypatch.setenv("RESWORK_RUNS", str(tmp_path))
     data = rw.datasets.digits().subset(200, 50)
     hard = replace(
-        RECIPE, ema=0.9, mixup=0.3, optimizer="adamw", augmentation=rw.Augmentation(translate=1), steps=14
+        RECIPE,
+        ema=0.9,
+        mixup=0.3,
+        optimizer="adamw",
+        augmentation=rw.Augmentation(translate=1),
+        steps=14,
+        image_scale=0.5,
     )
     whole = rw.train(tiny(), data, hard, name="whole")
     whole.wait(300)

@@ -76,6 +76,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "kept statistics": Recipe(norm_statistics="kept", learning_rate=0.02),
     "frozen, and kept statistics": Recipe(norm_statistics="kept", frozen=("conv1",), learning_rate=0.02),
+    "growing images": Recipe(image_scale=0.5, full_size_at=0.7, learning_rate=0.02),
     "constant": Recipe(
         schedule="constant", warmup_epochs=1.5, ema=0.99, accumulate=2, checkpoint_activations=True
     ),

@@ -64,7 +64,7 @@ def test_all_recorders_on_change_no_bit(kind, make_net, data, make_recipe):
     [
         {"precision": "bf16", "channels_last": True},
         {"precision": "fp16"},
-        {"accumulate": 3, "ema": 0.9, "clip_norm": 0.5},
+        {"accumulate": 3, "ema": 0.9, "clip_norm": 0.5, "image_scale": 0.5},
         {"checkpoint_activations": True},
         {"mixup": 0.4, "label_smoothing": 0.1, "deterministic": True},
         {"optimizer": "adamw", "learning_rate": 1e-3},

@@ -76,7 +76,7 @@ def test_it_learns(make_net, make_data, make_recipe, device):
     [
         {},
         {"seed": 2**63 - 1},
-        {"mixup": 0.4, "label_smoothing": 0.1, "clip_norm": 0.5},
+        {"mixup": 0.4, "label_smoothing": 0.1, "clip_norm": 0.5, "image_scale": 0.5},
         {"precision": "bf16", "channels_last": True},
         {"precision": "fp16"},
         {"accumulate": 3, "ema": 0.9},

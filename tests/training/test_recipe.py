@@ -42,6 +42,7 @@ def test_missing_fields_keep_their_defaults_and_unknown_ones_are_named():
         ("layer_rates", {1: 1.0}), ("layer_rates", [("fc", 1.0)]), ("layer_rates", {"fc": float("inf")}),
         ("layer_rates", {"fc": "fast"}), ("frozen", "fc"), ("frozen", ("",)), ("frozen", (1,)), ("frozen", None),
         ("unfreeze_epochs", {"fc": 1}), ("unfreeze_epochs", None), ("class_weights", "even"), ("class_weights", ()),
+        ("image_scale", 0), ("image_scale", 1.5), ("image_scale", "half"), ("full_size_at", 0.0), ("full_size_at", 2),
         ("class_weights", (1.0, 0.0)), ("class_weights", (1.0, float("nan"))), ("class_weights", 2.0),
     ],
 )  # fmt: skip
