@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     small_data: Study
     other_learners: Study
     optimizers: Study
+    fewer_operations: Study
 
 # Each is a module in `findings`; in the order in which a course would take them.
 NAMES = (
@@ -53,6 +54,7 @@ NAMES = (
     "small_data",
     "other_learners",
     "optimizers",
+    "fewer_operations",
 )
 
 __all__ = ["NAMES", "catalogue", "gallery", *NAMES]

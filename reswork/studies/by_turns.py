@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -14,7 +15,10 @@ from reswork.studies.lock_step import LockStep
 from reswork.studies.settings import NetworkSettings
 from reswork.studies.shelf import Shelf
 from reswork.studies.study import Estimate, Partial
+from reswork.studies.whole_recipe import WholeRecipe
 from reswork.training.recipe import Recipe
+
+_Training = TypeVar("_Training", LockStep, WholeRecipe)
 
 
 def training_of(
@@ -58,10 +62,10 @@ def training_of(
 
 
 def by_turns(
-    trainings: Mapping[str, LockStep],
+    trainings: Mapping[str, _Training],
     shelf: Shelf,
     numbers: dict[str, np.ndarray],
-    note: Callable[[str, LockStep], None],
+    note: Callable[[str, _Training], None],
     span: tuple[float, float] = (0.0, 1.0),
 ) -> Generator[Partial, None, None]:
     """Train them to their ends, each an epoch and then the next; a stop keeps their states on the shelf.
@@ -122,6 +126,6 @@ def training_cost(trainings: Iterable[LockStep]) -> Estimate:
     return Estimate(seconds, size)
 
 
-def _convolutions(training: LockStep) -> int:
+def _convolutions(training: LockStep | WholeRecipe) -> int:
     """As many as decide how long a step takes, roughly."""
     return sum(isinstance(module, nn.Conv2d) for module in training.net.modules())

@@ -57,6 +57,15 @@ SMALL = {
     "residual_as_difference": {**TINY, "depth": 14, "images": 32},
     "ode_solver": {"steps": 4, "width": 4, "updates": 40, "seeds": 1},
     "optimizers": {**TINY, "depth": 8, "range_steps": 10, "schedules": ("constant", "one_cycle")},
+    "fewer_operations": {
+        "data": "digits",
+        "images": 64,
+        "tests": 40,
+        "epochs": 2,
+        "share": 0.5,
+        "width": 2,
+        "seeds": 1,
+    },
     "small_data": {
         "depths": (8, 14),
         "repair_depth": 8,
