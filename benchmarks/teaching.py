@@ -32,6 +32,13 @@ def _verdicts(page: str) -> dict[str, str]:
     }
 
 
+def _shown(study: Study) -> str:
+    """What the card lets people draw or point at."""
+    return (
+        f"**To be shown.** {study.shown.question} ({study.shown.rule})\n\n" if study.shown is not None else ""
+    )
+
+
 def _sheet(study: Study, found: str) -> str:
     choices = "\n".join(f"- {choice}" for choice in study.guess.choices)
     return (
@@ -40,6 +47,7 @@ def _sheet(study: Study, found: str) -> str:
         f"**In plain words.** {study.texts.beginner}\n\n"
         f"**Ask first.** {study.guess.question}\n\n{choices}\n\n"
         f"**Answer.** {study.guess.explained}\n\n"
+        f"{_shown(study)}"
         f"**What came of it here.** {found or 'Not computed yet.'}\n\n"
         f"`rw.studies.{study.name}()`\n"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from reswork.datasets.dataset import Dataset
+    from reswork.models.config import ResNetConfig
 
 _WRITE_EVERY_S = 5.0
 
@@ -64,6 +65,78 @@ class Guess:
     choices: tuple[str, ...]
     answer: "Callable[[StudyResult], str | None]"
     explained: str
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnGuess:
+    """A curve that a learner draws before seeing the real one.
+
+    Attributes:
+        question: to be answered beforehand.
+        x: title of the axis of the places.
+        y: title of the values' axis.
+        most: largest value that can be drawn; the smallest is 0.
+        places: of some settings, the words under the points.
+        real: of a result, a value for each place; NaN where it does not tell.
+        right: of drawn and real values, (P,) each, whether the guess counts as right.
+        rule: what counts as right, in words.
+    """
+
+    question: str
+    x: str
+    y: str
+    most: float
+    places: Callable[[Any], tuple[str, ...]]
+    real: "Callable[[StudyResult], np.ndarray]"
+    right: Callable[[np.ndarray, np.ndarray], bool]
+    rule: str
+    kind: Literal["drawn"] = "drawn"
+
+    def answer(self, result: "StudyResult") -> dict[str, float] | None:
+        """Place to value; None where the result does not tell all of them."""
+        values = self.real(result)
+        names = self.places(result.settings)
+        return dict(zip(names, map(float, values), strict=True)) if np.isfinite(values).all() else None
+
+    def is_right(self, guess: Mapping[str, float], answer: Mapping[str, float]) -> bool | None:
+        """Whether a guess counts as right; None where it is of other places."""
+        if [*guess] != [*answer]:
+            return None
+        return bool(self.right(np.array([*guess.values()], float), np.array([*answer.values()], float)))
+
+
+@dataclass(frozen=True, eq=False)
+class PointedGuess:
+    """A block of a network that a learner points at before seeing which one it is.
+
+    Attributes:
+        question: to be answered beforehand.
+        network: of some settings, the network that is drawn and the shape of its images.
+        values: of a result, block name to a number, the larger the more it is asked for; None where it does not tell.
+        counts: so many of the largest count as right.
+        unit: of the numbers, behind them.
+    """
+
+    question: str
+    network: "Callable[[Any], tuple[ResNetConfig, tuple[int, int, int]]]"
+    values: "Callable[[StudyResult], dict[str, float] | None]"
+    counts: int
+    unit: str
+    kind: Literal["pointed"] = "pointed"
+
+    @property
+    def rule(self) -> str:
+        """What counts as right, in words."""
+        return f"right is one of the {self.counts} that are most so"
+
+    def answer(self, result: "StudyResult") -> dict[str, float] | None:
+        """Block name to its number, the largest first."""
+        values = self.values(result)
+        return values and dict(sorted(values.items(), key=lambda each: -each[1]))
+
+    def is_right(self, guess: str, answer: Mapping[str, float]) -> bool | None:
+        """Whether a guess counts as right; None where the network has no such block."""
+        return guess in [*answer][: self.counts] if guess in answer else None
 
 
 class Estimate(NamedTuple):
@@ -194,6 +267,7 @@ class Study:
         verdict: of a complete result.
         patient: for some settings and the folder of all studies, a trained network to take blocks out of, and its
             data, or None where it is not trained yet.
+        shown: what to draw or to point at beforehand, besides the guess.
         version: raised where the computation changes, so that old numbers are not taken for new ones.
 
     Example:
@@ -216,6 +290,7 @@ class Study:
     compared: Callable[[StudyResult], tuple[Compared, ...]]
     verdict: Callable[[StudyResult], Verdict]
     patient: "Callable[[Any, Path], tuple[nn.Module, Dataset] | None] | None" = None
+    shown: DrawnGuess | PointedGuess | None = None
     version: int = 1
 
     def __call__(

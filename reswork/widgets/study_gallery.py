@@ -26,6 +26,7 @@ from reswork.widgets.lesion_view import LesionView
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.page_assets import PageAssets
 from reswork.widgets.parts import Part, accordion
+from reswork.widgets.shown_guess import ShownGuess, shown_guess
 from reswork.widgets.tree import close_tree
 from reswork.widgets.working_view import note
 
@@ -124,6 +125,7 @@ class StudyCard(w.VBox):
         )
         self.noted = button("Guess", "Note this guess; the first one counts", self._guess)
         self.told = w.HTML()
+        self.shown: ShownGuess | None = None  # made when its section is opened
         for each in (self.said, self.found, self.told):
             each.add_class("reswork-note")
         bar = w.HBox([self.run, self.halt, self.again, self.cost, self.save])
@@ -178,6 +180,8 @@ class StudyCard(w.VBox):
         settings = self._settings()
         if settings is None:
             return
+        if self.shown is not None:
+            self.shown.renew(settings)
         kept = self.study.kept(settings, folder=self._folder)
         if kept is not None:
             self._show(kept, computing=False)
@@ -260,7 +264,13 @@ class StudyCard(w.VBox):
         self._settle()
 
     def _settle(self) -> None:
-        right = self._book.settle(self.result) if self.result is not None else None
+        if self.result is None:
+            return
+        if self._book.settle_shown(self.result) is not None:
+            self._guessed()
+        if self.shown is not None:
+            self.shown.reveal(self.result)
+        right = self._book.settle(self.result)
         if right is not None:
             verdict = "<b>Your guess was right.</b>" if right else "<b>Your guess was not what happened.</b>"
             self.told.value = f"{verdict} {escape(self.study.guess.explained)}"
@@ -271,7 +281,13 @@ class StudyCard(w.VBox):
         question.add_class("reswork-note")
         if self._book.of(self.study.name) is not None:
             self._lock()
-        return [question, self.choices, self.noted, self.told]
+        views: list[w.Widget] = [question, self.choices, self.noted, self.told]
+        if self.study.shown is not None:
+            self.shown = shown_guess(self.study, self._book, self._settle, self._settings() or self.study.toy)
+            if self.result is not None:
+                self.shown.reveal(self.result)
+            views.append(self.shown)
+        return views
 
     def _guess(self) -> None:
         if self.choices.value is None:

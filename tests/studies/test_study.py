@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import reswork as rw
 from reswork.errors import InvalidSetting
 from reswork.studies.guesses import GuessBook
 from reswork.studies.settings import TrainingSettings
-from reswork.studies.study import Estimate
+from reswork.studies.study import DrawnGuess, Estimate, StudyResult
 from tests.studies.made_study import SumSettings, made_study
 
 
@@ -84,6 +85,45 @@ def test_the_first_guess_counts_and_the_score_is_kept(folder):
     assert book.settle(study(folder=folder)) is True and GuessBook(folder).score == (1, 1)
     (folder / "guesses.json").write_text("[1]")
     assert book.score == (0, 0)
+
+
+def test_a_drawn_guess_counts_beside_the_picked_one(folder):
+    shown = DrawnGuess(
+        "Draw it?", "step", "sum", 10, lambda settings: tuple(map(str, range(settings.steps))),
+        lambda result: result.numbers["sum"], lambda drawn, real: abs(drawn - real).max() < 1, "right is near",
+    )  # fmt: skip
+    study, book = replace(made_study([]), shown=shown), GuessBook(folder)
+    result = study(folder=folder)
+    assert book.settle_shown(result) is None
+    book.guess("sum", "down")
+    book.guess("sum", {"0": 0.4, "1": 0.9, "2": 2.0, "3": 3.0}, shown=True)
+    book.guess("sum", {"0": 9.0}, shown=True)
+    assert book.settle_shown(study(folder=folder, steps=2)) is None, "another number of points"
+    assert book.settle_shown(result) is True and book.settle(result) is False
+    assert GuessBook(folder).score == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["degradation", "without_norm", "lesions"])
+def test_what_is_drawn_or_pointed_at_is_told_by_the_numbers(name):
+    study = rw.studies.catalogue()[name]
+    numbers = {
+        "degradation": {"plain/8/test": np.array([[0.9, 0.1]]), "plain/14/test": np.array([[0.9, 0.6]])},
+        "without_norm": {f"He initialisation/{depth}/test": np.array([[depth / 20]]) for depth in (8, 14)},
+        "lesions": {"residual/one": np.array([[0, 0.1, 0.2, 0, 0.9, 0], [0, 0.1, 0.4, 0, 0.5, 0.05]])},
+    }[name]
+    more = {"depth": 14, "deleted": (1,)} if name == "lesions" else {"depths": (8, 14)}
+    result = StudyResult(study, study.settings(**more), numbers, 1.0, "", 0, 0, "", "")
+    answer, shown = study.shown.answer(result), study.shown
+    if name == "lesions":
+        assert [*answer][:3] == ["layer3.0", "layer2.0", "layer1.1"] and shown.is_right("layer1.1", answer)
+        assert answer["layer3.0"] == pytest.approx(70) and shown.is_right("layer9.0", answer) is None
+        assert not shown.is_right("layer3.1", answer)
+        return
+    assert [*answer] == ["depth 8", "depth 14"]
+    real = [10, 60] if name == "degradation" else [40, 70]
+    assert [*answer.values()] == pytest.approx(real)
+    for drawn, right in (((20, 55), True), ((60, 60), False), ((10, 20), False)):
+        assert shown.is_right(dict(zip(answer, drawn, strict=True)), answer) is right
 
 
 def test_a_result_is_saved_as_a_page_and_as_numbers(folder):

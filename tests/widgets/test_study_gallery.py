@@ -1,9 +1,13 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
+from reswork.models.config import ResNetConfig
 from reswork.studies.guesses import GuessBook
+from reswork.studies.study import DrawnGuess, PointedGuess
 from reswork.widgets.live_figure import LiveFigure
+from reswork.widgets.shown_guess import DrawnCurve
 from reswork.widgets.study_gallery import StudyGallery
 from tests.studies.made_study import made_study
 
@@ -38,6 +42,58 @@ def test_a_card_runs_draws_compares_and_settles_the_guess(gallery, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     card.save.click()
     assert (tmp_path / "sum.html").exists() and "Saved" in card.said.value
+
+
+def test_a_curve_is_drawn_by_sliders_and_the_real_one_stands_beside_it(tmp_path):
+    shown = DrawnGuess(
+        "Draw it?", "step", "sum", 10, lambda settings: tuple(f"step {step}" for step in range(settings.steps)),
+        lambda result: result.numbers["sum"], lambda drawn, real: abs(drawn - real).max() < 1, "right is near",
+    )  # fmt: skip
+    gallery = StudyGallery({"sum": replace(made_study([]), shown=shown)}, GuessBook(tmp_path), tmp_path)
+    card = gallery.cards["sum"]
+    open_section(card, 0)
+    assert isinstance(card.shown, DrawnCurve) and len(card.shown.sliders) == 4
+    card.form.set(steps=3)
+    assert [*card.shown.sliders] == ["step 0", "step 1", "step 2"]
+    for step, slider in enumerate(card.shown.sliders.values()):
+        slider.value = step + 0.5
+    assert card.shown.figure.summary == "Your guess: step 0 0, step 1 2, step 2 2."
+    card.shown.noted.click()
+    assert all(slider.disabled for slider in card.shown.sliders.values())
+    card.run.click()
+    assert card.wait(300)
+    assert "Your guess was right" in card.shown.told.value and "1 of 1" in gallery.score.value
+    assert "what came out: step 0 0, step 1 1" in card.shown.figure.summary
+    gallery.close()
+    again = StudyGallery({"sum": replace(made_study([]), shown=shown)}, GuessBook(tmp_path), tmp_path)
+    open_section(again.cards["sum"], 0)
+    assert again.cards["sum"].shown.guess == {"step 0": 0.5, "step 1": 1.5, "step 2": 2.5}
+    again.close()
+
+
+def test_a_block_is_pointed_at_on_the_drawing(tmp_path):
+    config = ResNetConfig(depth=8, width=2, in_channels=1)
+    shown = PointedGuess(
+        "Which?", lambda settings: (config, (1, 8, 8)),
+        lambda result: {"layer1.0": 1.0, "layer2.0": 7.0, "layer3.0": 2.0}, 1, " points",
+    )  # fmt: skip
+    gallery = StudyGallery({"sum": replace(made_study([]), shown=shown)}, GuessBook(tmp_path), tmp_path)
+    card = gallery.cards["sum"]
+    open_section(card, 0)
+    card.shown.noted.click()
+    assert "Click a block first" in card.shown.told.value
+    card.shown.click("fc")
+    card.shown.click("layer3.0")
+    card.shown.noted.click()
+    card.shown.click("layer1.0")
+    assert card.shown.guess == "layer3.0"
+    card.run.click()
+    assert card.wait(300)
+    assert (
+        "not what happened" in card.shown.told.value and "Most: layer2.0 7.0 points" in card.shown.told.value
+    )
+    assert "yours, layer3.0, 2.0 points" in card.shown.told.value and "0 of 1" in gallery.score.value
+    gallery.close()
 
 
 def test_a_refused_setting_is_told_under_its_field(gallery):

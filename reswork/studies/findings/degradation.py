@@ -10,7 +10,7 @@ from reswork.results.study import UNCHECKED, Compared, Line, Verdict
 from reswork.studies.settings import PAPER, TrainingSettings, setting
 from reswork.studies.shelf import Shelf
 from reswork.studies.spread import latest, percent, points
-from reswork.studies.study import Estimate, Guess, Partial, Source, Study, StudyResult, Texts
+from reswork.studies.study import DrawnGuess, Estimate, Guess, Partial, Source, Study, StudyResult, Texts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("plain", "residual")
 _PUBLISHED = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}  # %, table 6
+_OFF = 15  # points of error, of a curve that was guessed
 _WORSE = 0.02  # of error: less is taken for luck, not for degradation
 
 
@@ -250,6 +251,19 @@ GUESS = Guess(
     "descent does not find that. It is not over-fitting: the images that it learns from are fitted worse.",
 )
 
+SHOWN = DrawnGuess(
+    "Plain networks, without shortcuts: which test error has each depth after the training? Draw it with the sliders.",
+    "weighted layers",
+    "test error of plain networks, %",
+    100,
+    lambda settings: tuple(f"depth {depth}" for depth in settings.depths),
+    lambda result: np.array(
+        [100 * latest(result.numbers[f"plain/{depth}/test"]).mean() for depth in result.settings.depths]
+    ),
+    lambda drawn, real: np.abs(drawn - real).mean() <= _OFF,
+    f"right is a curve that is off by at most {_OFF} points in the mean",
+)
+
 STUDY = Study(
     name="degradation",
     title="Degradation",
@@ -270,6 +284,7 @@ STUDY = Study(
         "over-fits'; answer with the dashed line. Goes wrong: fewer than 6 epochs leave all depths high.",
     ),
     guess=GUESS,
+    shown=SHOWN,
     toy=DegradationSettings(),
     paper=DegradationSettings(depths=(20, 32, 44, 56, 110), seeds=5, **PAPER),
     run=run,

@@ -12,7 +12,7 @@ from reswork.results.study import UNCHECKED, Compared, Line, Verdict
 from reswork.studies.findings.degradation import training_cost
 from reswork.studies.settings import PAPER, TrainingSettings, setting
 from reswork.studies.shelf import Shelf
-from reswork.studies.study import Estimate, Guess, Partial, Source, Study, StudyResult, Texts
+from reswork.studies.study import Estimate, Guess, Partial, PointedGuess, Source, Study, StudyResult, Texts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -346,6 +346,24 @@ GUESS = Guess(
     "they make is read by all that follow.",
 )
 
+_SHAPES = {"digits": (1, 8, 8), "fashion": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+def _by_block(result: StudyResult) -> dict[str, float] | None:
+    """Block name to the mean test error without it, in percent."""
+    means = 100 * result.numbers["residual/one"].mean(axis=0)
+    names = configs_of(result.settings)["residual"].block_names
+    return dict(zip(names, map(float, means), strict=True)) if np.isfinite(means).all() else None
+
+
+SHOWN = PointedGuess(
+    "This network will be trained, and then lose one block. Which one hurts most? Click on it.",
+    lambda settings: (settings.config(settings.depth), _SHAPES[settings.data]),
+    _by_block,
+    3,
+    " % error without it",
+)
+
 STUDY = Study(
     name="lesions",
     title="Lesions",
@@ -365,6 +383,7 @@ STUDY = Study(
         "own, by clicking on its drawing. Goes wrong: people conclude that blocks are useless; delete ten.",
     ),
     guess=GUESS,
+    shown=SHOWN,
     toy=LesionSettings(),
     paper=LesionSettings(
         depth=110, plain_depth=20, deleted=(1, 2, 5, 10, 15, 20), swapped=(1, 3, 6, 12, 24), **PAPER

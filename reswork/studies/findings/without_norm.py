@@ -10,7 +10,7 @@ from reswork.results.study import Compared, Line, Verdict
 from reswork.studies.settings import PAPER, SmallBatchSettings, setting
 from reswork.studies.shelf import Shelf
 from reswork.studies.spread import latest, percent
-from reswork.studies.study import Estimate, Guess, Partial, Source, Study, StudyResult, Texts
+from reswork.studies.study import DrawnGuess, Estimate, Guess, Partial, Source, Study, StudyResult, Texts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -281,6 +281,30 @@ GUESS = Guess(
     "Fixup and SkipInit start each branch at zero, so that the network begins as its shortcuts alone.",
 )
 
+
+def _breaks(errors: np.ndarray) -> int:
+    """The first place of (P,) errors in percent at which a network does not learn; P: it always does."""
+    return int(np.argmax(np.append(errors, 100.0) >= 100 * _LEARNED))
+
+
+SHOWN = DrawnGuess(
+    "He's initialisation and no norm: which test error has each depth? Where does it break? Draw it with the sliders.",
+    "weighted layers",
+    "test error without a norm, %",
+    100,
+    lambda settings: tuple(f"depth {depth}" for depth in settings.depths),
+    lambda result: np.array(
+        [
+            100 * _error(result, "He initialisation", depth).mean()
+            if "He initialisation" in result.settings.kinds
+            else np.nan
+            for depth in result.settings.depths
+        ]
+    ),
+    lambda drawn, real: _breaks(drawn) == _breaks(real),
+    f"right is a curve that comes above {100 * _LEARNED:.0f} % at the same depth as the real one",
+)
+
 STUDY = Study(
     name="without_norm",
     title="Without normalisation",
@@ -305,6 +329,7 @@ STUDY = Study(
         "norm useless?': it also lets larger rates work, and it regularises.",
     ),
     guess=GUESS,
+    shown=SHOWN,
     toy=WithoutNormSettings(),
     paper=WithoutNormSettings(**{**PAPER, "batch_size": 128}, depths=(20, 56, 110, 1202), seeds=3),
     run=run,
