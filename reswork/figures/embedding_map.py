@@ -49,7 +49,7 @@ def embedding_map(
         else np.full(count, "image", object)
     )
     known, counts = np.unique(names.astype(str), return_counts=True)
-    shown = known[np.argsort(-counts, kind="stable")][:_GROUPS].tolist()
+    shown = sorted(known[np.argsort(-counts, kind="stable")][:_GROUPS].tolist(), key=_by_number)
     traces = [_training_points(found)] if with_training and found is not None else []
     for row, (name, label) in enumerate(zip(shown, distinct(shown, 24), strict=True)):
         rows = kept[names[kept] == name]
@@ -65,7 +65,7 @@ def embedding_map(
     return canvas(
         traces,
         title=title,
-        summary=_summary(found, len(known)),
+        summary=_summary(found, len(known), with_training),
         explained=_ABOUT,
         x=axis(labels[0], showgrid=False),
         y=axis(labels[1], showgrid=False),
@@ -107,10 +107,18 @@ def _training_points(found: EmbeddingMap) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _summary(found: EmbeddingMap | None, groups: int) -> str:
+def _by_number(name: str) -> tuple[bool, int, str]:
+    """Digits as numbers, before words."""
+    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
+
+
+def _summary(found: EmbeddingMap | None, groups: int, with_training: bool) -> str:
     if found is None or not len(found.images):
         return "No embeddings to show."
     method = METHODS[found.method]
-    text = f"{len(found.images):,} images in {groups} groups by what {found.layer} makes of them, laid out by {method}"
+    images = f"{len(found.images):,} images in {groups} groups"
+    if with_training:
+        images = f"{len(found.training_images):,} training images and {len(found.images):,} test images"
+    text = f"{images} by what {found.layer} makes of them, laid out by {method}"
     return text + (f"; the two axes hold {100 * found.explained.sum():.0f} % of the variance."
                    if found.method == "pca" else ".")  # fmt: skip

@@ -109,7 +109,11 @@ def _slices(report: "Report") -> Iterator[Content]:
     found = report.slices()
     right = report.right
     assert right is not None
-    yield {"Parts that are worse than the rest": figures.slices(found)}
+    figure = figures.slices(found)
+    if not found.found:
+        yield f"<p>{figure.layout.meta['summary']}</p>"
+        return
+    yield {"Parts that are worse than the rest": figure}
     for each in found.found[:_SLICES]:
         wrong = each.images[~right[each.images]]
         yield image_grid_of(report, wrong, titles_of(report, wrong), f"Wrong answers where {each.name}")
@@ -167,7 +171,8 @@ def _label_issues(report: "Report") -> Iterator[Content]:
     yield _at_threshold(report, found.images, titles)
     rows = [(str(image), names[given], names[suggested], f"{score:.3f}") for image, given, suggested, score in
             zip(found.images[:_ROWS], found.given, found.suggested, found.score, strict=False)]  # fmt: skip
-    yield table(("image", "label", "rather", "fits"), rows)
+    if rows:
+        yield table(("image", "label", "rather", "fits"), rows)
 
 
 def _alike_classes(report: "Report") -> Iterator[Content]:

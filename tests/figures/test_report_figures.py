@@ -32,6 +32,8 @@ def test_the_map_keeps_2000_points_and_colours_12_groups():
     assert figure.data[-1].name == "others" and "60 %" in figure.layout.xaxis.title.text
     looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
     assert len(looks) == 13
+    numbered = figures.embedding_map(made_results.embedding_map(12), [str(k) for k in (9, 10, 0, 10) * 3])
+    assert [trace.name for trace in numbered.data] == ["0", "9", "10"]
 
 
 def test_changes_are_sorted_and_called_by_their_intervals():

@@ -76,6 +76,7 @@ def test_training_images_lie_on_the_map_where_scikit_learn_puts_them(filled, mod
     shown = mapped(filled, found, SPLIT)
     names = {each["name"]: each["customdata"][3] for each in shown.data}
     assert names == {"training images": "train image 3", "test images": "test image 3"}
+    assert f"{len(data.train)} training images and 160 test images by" in shown.layout.meta["summary"]
     assert SPLIT not in colourings(report(probabilities=filled.predictions.probabilities))
     with pytest.raises(InvalidSetting, match="a model and its data"):
         report(probabilities=filled.predictions.probabilities, embeddings=both[0]).embedding(training=True)
