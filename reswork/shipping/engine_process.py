@@ -1,6 +1,7 @@
 """An engine in a process of its own: what dies in it takes nothing else with it, and what it took it gives back.
 
-The process is ``python -m reswork.shipping.engine_process FILE THREADS``; arrays go through its pipes.
+The process is ``python -m reswork.shipping.engine_process FILE THREADS``; arrays go through its pipes. It has no torch
+but where torch is the engine, because Keras on TensorFlow and torch in one process crash each other.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from math import prod
@@ -17,7 +19,15 @@ from typing import IO, Any
 import numpy as np
 
 from reswork.errors import InvalidSetting
-from reswork.shipping.engines import Engine, first_line, open_engine
+from reswork.shipping.engines import (
+    CHANNELS_LAST,
+    Engine,
+    backends,
+    first_line,
+    format_of,
+    open_engine,
+    quiet_environment,
+)  # fmt: skip
 
 _TRIES = 2  # of a call: what kills two processes may be to blame itself
 _TEXT = 255  # in the place of the number of axes: a text follows
@@ -30,23 +40,25 @@ class EngineDied(Exception):
 class EngineProcess:
     """Opens a model's file in another process; a call at which that dies is made again in a new one.
 
-    Calls come from one thread at a time.
+    Calls come from one thread at a time. The process ends with `close`, or when this and its engine are forgotten.
 
     Args:
         path: of the model.
         threads: for one call; None: as many as torch takes.
         restarted: called each time that the process was started again.
-
-    Attributes:
-        engine: that computes there.
-        pid: of the process.
+        backend: of Keras; None: the first one that is installed.
 
     Raises:
         InvalidSetting: the file cannot be opened.
     """
 
     def __init__(
-        self, path: Path, threads: int | None = None, restarted: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        threads: int | None = None,
+        restarted: Callable[[], None] = lambda: None,
+        *,
+        backend: str | None = None,
     ) -> None:
         self._command = [
             sys.executable,
@@ -55,9 +67,16 @@ class EngineProcess:
             str(path),
             str(threads or 0),
         ]
+        keras = format_of(path) in CHANNELS_LAST
+        self._environment = quiet_environment(backend or backends()[0]) if keras else None
         self._restarted, self._closed = restarted, False
-        known = self._begin()
-        self.engine = Engine(known["name"], known["version"], known["threads"], self._answer)
+        self._known = self._begin()
+
+    @property
+    def engine(self) -> Engine:
+        """That computes there; it keeps the process."""
+        known = self._known
+        return Engine(known["name"], known["version"], known["threads"], self._answer)
 
     @property
     def pid(self) -> int:
@@ -70,7 +89,14 @@ class EngineProcess:
         self._end()
 
     def _begin(self) -> dict[str, Any]:
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl+C is for whoever asks
+        )
+        self._end = weakref.finalize(self, _end, self._process)
         try:
             known: dict[str, Any] = json.loads(str(_read(self._out)))
         except EOFError:
@@ -103,14 +129,6 @@ class EngineProcess:
             raise EngineDied(f"the engine died and does not start any more: {error.message}") from error
         self._restarted()
 
-    def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what was written and never read
-                    pipe.close()
-
     @property
     def _in(self) -> IO[bytes]:
         assert self._process.stdin is not None
@@ -120,6 +138,15 @@ class EngineProcess:
     def _out(self) -> IO[bytes]:
         assert self._process.stdout is not None
         return self._process.stdout
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was written and never read
+                pipe.close()
 
 
 def _write(pipe: IO[bytes], found: np.ndarray | str) -> None:

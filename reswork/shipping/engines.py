@@ -97,6 +97,12 @@ def backends() -> tuple[str, ...]:
     return tuple(sorted((name for name in BACKENDS if find_spec(name)), key=lambda name: name != wanted))
 
 
+def quiet_environment(backend: str) -> dict[str, str]:
+    """Of a process for Keras: on the processor, and without what TensorFlow says beside the work."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    return {**os.environ, **quiet, "KERAS_BACKEND": backend}
+
+
 def load_package(path: Path) -> None:
     """Import what computes a model, so that its time can be told from opening."""
     if format_of(path) == "keras":
@@ -148,6 +154,8 @@ def open_engine(path: Path, threads: int | None = None, backend: str | None = No
         if format == "script":
             return _script(path, threads)
         return _channels_last(path, threads, backend or backends()[0])
+    except InvalidSetting:  # of an engine in a process of its own
+        raise
     except Exception as error:  # whatever the engine comes up with
         raise InvalidSetting(
             "path", f"{path.name} cannot be opened: {first_line(error)}; export the model again"
@@ -216,20 +224,17 @@ def _script(path: Path, threads: int | None) -> Engine:
 
 
 def _channels_last(path: Path, threads: int | None, backend: str) -> Engine:
-    answer: Callable[[np.ndarray], np.ndarray]
     if "torch" in sys.modules:
-        from reswork.shipping.keras_process import KerasProcess
+        from reswork.shipping.engine_process import EngineProcess
 
-        process = KerasProcess(path, threads, backend)
-        name, version, threads, answer = process.name, process.version, process.threads, process.answer
-    else:
-        from reswork.shipping.keras_worker import opened
+        return EngineProcess(path, threads, backend=backend).engine
+    from reswork.shipping.keras_engines import opened
 
-        os.environ["KERAS_BACKEND"] = backend
-        name, version, threads, answer = opened(path, threads)
+    os.environ["KERAS_BACKEND"] = backend
+    name, version, known, answer = opened(path, threads)
 
     def turned(inputs: np.ndarray) -> np.ndarray:
         found = answer(np.ascontiguousarray(inputs.transpose(0, 2, 3, 1)))
         return np.ascontiguousarray(np.moveaxis(found, -1, 1))
 
-    return Engine(name, version, threads, turned)
+    return Engine(name, version, known, turned)

@@ -98,7 +98,7 @@ def write_model(
 
 def _built(network: nn.Module, example: Tensor, path: Path, format: Format) -> str:
     """By Keras, in a process of its own; what wrote it, in words."""
-    from reswork.shipping.keras_process import build_elsewhere
+    from reswork.shipping.keras_build import build_elsewhere
     from reswork.shipping.layer_files import write_layers
     from reswork.shipping.layer_list import layers_of
 

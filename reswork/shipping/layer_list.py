@@ -26,7 +26,7 @@ class Layer:
 
     Attributes:
         name: of its module in the network, such as ``layer1_0_conv1``, and of itself; only once in a list.
-        kind: such as ``conv``; what `reswork.shipping.keras_worker` can build.
+        kind: such as ``conv``; what `reswork.shipping.keras_build` can build.
         inputs: names of the layers before it.
         settings: plain values.
         weights: by the names of that layer, (kh, kw, in, out) for a convolution and (in, out) for a linear layer.

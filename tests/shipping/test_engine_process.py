@@ -61,6 +61,15 @@ def test_a_call_that_kills_two_in_a_row_fails_and_the_next_does_not(
         process.engine(inputs)
 
 
+def test_one_that_is_forgotten_ends(onnx_folder: Path, inputs: np.ndarray) -> None:
+    made = EngineProcess(rw.open_artefact(onnx_folder).path, 1)
+    there, engine = psutil.Process(made.pid), made.engine
+    del made
+    assert engine(inputs).shape == (5, 10) and there.is_running()
+    del engine
+    assert not there.is_running()
+
+
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(InvalidSetting, match=r"model\.onnx cannot be opened"):

@@ -1,21 +1,40 @@
-"""The process that has Keras, ``python -m reswork.shipping.keras_worker build|answer ...``; it has no torch of its own.
+"""A network built in Keras and written, by ``python -m reswork.shipping.keras_build FOLDER PATH``.
 
-Keras on TensorFlow and torch in one process crash each other, so that whatever is built or asked goes through files and
-pipes. The backend is the one in ``KERAS_BACKEND``.
+Keras on TensorFlow and torch in one process crash each other, so that this one has no torch of its own, and what is
+built goes through files. The backend is the one in ``KERAS_BACKEND``.
 """
 
-import io
-import json
 import os
-import struct
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from reswork.shipping.engines import quiet_environment
+from reswork.shipping.keras_engines import backend_version
 from reswork.shipping.layer_files import read_layers
+
+
+def build_elsewhere(folder: Path, path: Path, backend: str) -> str:
+    """Build a list of layers (`reswork.shipping.layer_files`) in a process of its own; what wrote it, in words.
+
+    Raises:
+        RuntimeError: it failed, with the last line that it said.
+    """
+    command = [sys.executable, "-m", "reswork.shipping.keras_build", str(folder), str(path)]
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(
+            command, env=quiet_environment(backend), stdout=subprocess.PIPE, stderr=said, text=True
+        )
+        if done.returncode:
+            said.seek(0)
+            lines = [line.strip() for line in said if line.strip()]
+            raise RuntimeError((lines or ["it ended without a word"])[-1][:300])
+    return done.stdout.strip()
 
 
 def built(layers: list[dict[str, Any]], weights: dict[str, np.ndarray], shape: tuple[int, int, int]) -> Any:
@@ -154,7 +173,7 @@ def build(folder: Path, path: Path) -> str:
     import keras
 
     network, backend = built(*read_layers(folder)), keras.backend.backend()
-    told = f"Keras {keras.__version__} on {backend} {_backend_version(backend)}"
+    told = f"Keras {keras.__version__} on {backend} {backend_version(backend)}"
     if path.suffix == ".keras":
         network.save(path)
         return f"a model of {told}"
@@ -165,114 +184,12 @@ def build(folder: Path, path: Path) -> str:
     return f"a SavedModel of TensorFlow, from {told}"
 
 
-def opened(path: Path, threads: int | None) -> tuple[str, str, int, Callable[[np.ndarray], np.ndarray]]:
-    """Name, version, threads, and what answers for images (N, H, W, C), channels last."""
-    if path.suffix == ".tflite":
-        return _litert(path, threads)
-    if path.suffix == ".keras":
-        return _keras(path, threads)
-    return _tensorflow(path, threads)
-
-
-def _keras(path: Path, threads: int | None) -> tuple[str, str, int, Callable[[np.ndarray], np.ndarray]]:
-    import keras
-
-    backend = keras.backend.backend()
-    if threads is not None and backend == "tensorflow":
-        _tensorflow_threads(threads)
-    if threads is not None and backend == "torch":
-        import torch
-
-        torch.set_num_threads(threads)
-    network = keras.saving.load_model(path, compile=False)
-    version = f"{keras.__version__} on {backend} {_backend_version(backend)}"
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        return np.asarray(keras.ops.convert_to_numpy(network(images, training=False)))
-
-    return "Keras", version, threads or os.cpu_count() or 1, answer
-
-
-def _backend_version(backend: str) -> str:
-    from importlib import import_module
-
-    return str(import_module(backend).__version__)
-
-
-def _tensorflow_threads(threads: int) -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def _tensorflow(path: Path, threads: int | None) -> tuple[str, str, int, Callable[[np.ndarray], np.ndarray]]:
-    import tensorflow as tf
-
-    if threads is not None:
-        _tensorflow_threads(threads)
-    loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures["serving_default"]
-    (name,) = serve.structured_input_signature[1]
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        (found,) = serve(**{name: tf.constant(images)}).values()
-        return np.asarray(found.numpy())
-
-    answer.held = loaded  # type: ignore[attr-defined]  # its functions only point at it
-    return "TensorFlow", tf.__version__, threads or os.cpu_count() or 1, answer
-
-
-def _litert(path: Path, threads: int | None) -> tuple[str, str, int, Callable[[np.ndarray], np.ndarray]]:
-    from importlib.metadata import version
-
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    takes, gives = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(takes, images.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(takes, images)
-        interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(gives))
-
-    return "LiteRT", version("ai-edge-litert"), threads or 1, answer
-
-
-def write_array(pipe: IO[bytes], array: np.ndarray) -> None:
-    """Hand an array on: eight bytes of its length, then npy."""
-    held = io.BytesIO()
-    np.save(held, array, allow_pickle=False)
-    pipe.write(struct.pack("<Q", held.tell()) + held.getvalue())
-    pipe.flush()
-
-
-def read_array(pipe: IO[bytes]) -> np.ndarray | None:
-    """The next array; None at the end."""
-    head = pipe.read(8)
-    if len(head) < 8:
-        return None
-    data = pipe.read(struct.unpack("<Q", head)[0])
-    found: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
-    return found
-
-
 def main(arguments: list[str]) -> int:
-    """Build, or answer until stdin ends: a line of JSON about the engine, then an array for each array."""
-    out = os.fdopen(os.dup(1), "wb")
+    """Build it and say what wrote it."""
+    out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
-    if arguments[0] == "build":
-        out.write(build(Path(arguments[1]), Path(arguments[2])).encode())
-        out.flush()
-        return 0
-    threads = int(arguments[2]) if len(arguments) > 2 else None
-    name, version, known, answer = opened(Path(arguments[1]), threads)
-    out.write(json.dumps({"name": name, "version": version, "threads": known}).encode() + b"\n")
+    out.write(build(Path(arguments[0]), Path(arguments[1])))
     out.flush()
-    while (images := read_array(sys.stdin.buffer)) is not None:
-        write_array(out, answer(images))
     return 0
 
 
