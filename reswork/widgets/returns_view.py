@@ -1,19 +1,20 @@
 """`rw.returns_view`: the sheet of what a network costs and brings, with boxes for what only a person knows."""
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
 from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
+from reswork.planning.prices import Prices
 from reswork.planning.returns import Returns, returns, told
 from reswork.store import AnyRun
-from reswork.widgets.form import ErrorLine, button
+from reswork.widgets.form import ErrorLine
 from reswork.widgets.page_assets import PageAssets
+from reswork.widgets.sheet_saver import SheetSaver
 from reswork.widgets.tree import close_tree
-
-_ENTERED = "entered"
 
 
 class ReturnsView(w.VBox):
@@ -22,14 +23,17 @@ class ReturnsView(w.VBox):
     Args:
         run: that is counted.
         data: what it learned from; None: the run's own.
+        prices: as for `reswork.plan`.
 
     Attributes:
         sheet: as it stands; None where something entered cannot be.
     """
 
-    def __init__(self, run: AnyRun, data: Dataset | None = None) -> None:
+    def __init__(
+        self, run: AnyRun, data: Dataset | None = None, prices: Prices | str | Path | None = None
+    ) -> None:
         super().__init__()
-        self._run, self._data = run, data
+        self._run, self._data, self._prices = run, data, prices
         self._prediction_s: float | None = None  # timed once
         self.sheet: Returns | None = None
         self.error, self.table = ErrorLine(), w.HTML()
@@ -44,13 +48,9 @@ class ReturnsView(w.VBox):
         }
         for each in self.boxes.values():
             each.observe(lambda _change: self._count(), names="value")
-        self.path = w.Text(value="sheet.csv", layout=w.Layout(width="190px"))
-        self.save = button("Save", "Write the sheet as CSV into this file", self._save)
-        self.saved = w.HTML()
+        self.saver = SheetSaver("sheet.csv")
         boxes = w.Box(list(self.boxes.values()), layout=w.Layout(flex_flow="row wrap"))
-        self.children = (
-            PageAssets(), boxes, self.error, self.table, w.HBox([self.path, self.save]), self.saved,
-        )  # fmt: skip
+        self.children = (PageAssets(), boxes, self.error, self.table, self.saver)
         self.add_class("reswork")
         self._count()
 
@@ -61,19 +61,20 @@ class ReturnsView(w.VBox):
 
     def _count(self) -> None:
         """The sheet for what is entered; the last one stays where that cannot be."""
-        self.saved.value = ""
         try:
             values: dict[str, Any] = {name: _number(name, box.value) for name, box in self.boxes.items()}
             if values["error_before"] is not None:
                 values["error_before"] /= 100
-            sheet = returns(self._run, data=self._data, latency=self._prediction_s, **values)
+            sheet = returns(
+                self._run, data=self._data, latency=self._prediction_s, prices=self._prices, **values
+            )
         except InvalidSetting as error:
             self.sheet = None
-            self.save.disabled = True
+            self.saver.offer(None)
             self.error.tell(error.message)
             return
         self.error.tell("")
-        self.save.disabled = False
+        self.saver.offer(sheet)
         self._prediction_s = sheet["a prediction"] / 1e3
         self.sheet = sheet
         rows = "".join(
@@ -83,29 +84,21 @@ class ReturnsView(w.VBox):
         )
         self.table.value = f'<table class="reswork-trust">{rows}</table>'
 
-    def _save(self) -> None:
-        if self.sheet is None:
-            return
-        try:
-            path = self.sheet.save(self.path.value)
-        except InvalidSetting as error:
-            self.error.tell(error.message)
-            return
-        self.error.tell("")
-        self.saved.value = f'<span class="reswork-muted">Saved: {escape(str(path))}</span>'
 
-
-def returns_view(run: AnyRun, data: Dataset | None = None) -> ReturnsView:
+def returns_view(
+    run: AnyRun, data: Dataset | None = None, *, prices: Prices | str | Path | None = None
+) -> ReturnsView:
     """What a trained network cost and what it brings, on the page: enter what an error costs, and the sheet follows.
 
     Args:
         run: a run that tells classes apart, from `reswork.train` or `reswork.load_run`.
         data: what it learned from; None: the run's own, where it can be loaded again.
+        prices: as for `reswork.plan`.
 
     Example:
         >>> returns_view(run)                             # doctest: +SKIP
     """
-    return ReturnsView(run, data)
+    return ReturnsView(run, data, prices)
 
 
 def _box(label: str, value: float | None, tip: str) -> w.Text:

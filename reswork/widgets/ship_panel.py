@@ -1,4 +1,4 @@
-"""Ship: the run at hand made smaller, exported, checked, timed and served."""
+"""Ship: the run at hand made smaller, exported, checked, timed, served, and what it costs and brings."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,8 +16,12 @@ from reswork.compression.tuning import TUNING
 from reswork.contrast.answers import as_inputs
 from reswork.datasets import Dataset
 from reswork.errors import InvalidSetting
+from reswork.models.config import ResNetConfig
 from reswork.models.sheet import Outline, SpecSheet
+from reswork.planning.plan import plan
+from reswork.planning.prices import Prices, chosen
 from reswork.probes.outline import as_built
+from reswork.reporting.answers import model_of
 from reswork.results.smaller import SizedTable
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.check import check_artefact
@@ -32,6 +36,8 @@ from reswork.widgets.form import Form as Fields
 from reswork.widgets.latest_job import LatestJob
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
+from reswork.widgets.plan_view import PlanView
+from reswork.widgets.returns_view import ReturnsView
 from reswork.widgets.server_view import ServerView
 from reswork.widgets.tree import close_tree
 from reswork.widgets.working_view import note
@@ -39,7 +45,7 @@ from reswork.widgets.working_view import note
 _NOTHING = (
     "Train a network, or show a run from the table of the page Train: then it can be shipped from here."
 )
-_EXPORT_S, _CHECK_S, _SERVE_S = 5, 2, 6  # about, for a small network
+_EXPORT_S, _CHECK_S, _SERVE_S, _PLAN_S = 5, 2, 6, 6  # about, for a small network
 _COSTS = {"size of the file": "megabytes", "time of a call": "ms", "operations": "macs"}
 _SHOWN = 24  # thumbnails
 _AS_IT_IS = "the run as it is"
@@ -56,13 +62,14 @@ class ShipPanel:
         found: the forms that were made; None before there are any.
         server: that answers; None: none.
         dashboard: shows the server live.
+        money: what a training costs, and what the run brings.
     """
 
     def __init__(self) -> None:
         self.view = Part(self._made, self._opened)
         self.found: Smaller | None = None
         self.server: Server | None = None
-        self.dashboard = w.VBox()
+        self.dashboard, self.money = w.VBox(), w.VBox()
         self._run: AnyRun | None = None
         self._data: Dataset | None = None
         self._shown: AnyRun | None = None  # the run that the results on the page are about
@@ -83,14 +90,17 @@ class ShipPanel:
         """End what is done, and the server."""
         self._worker.cancel()
         self._worker.wait(10)
-        self._close_dashboard()
+        self._empty(self.dashboard)
+        self._empty(self.money)
         if self.server is not None:
             self.server.stop()
             self.server = None
         close_tree(self.dashboard)
+        close_tree(self.money)
 
-    def _close_dashboard(self) -> None:
-        views, self.dashboard.children = self.dashboard.children, ()
+    @staticmethod
+    def _empty(place: w.VBox) -> None:
+        views, place.children = place.children, ()
         for each in views:
             each.close()
 
@@ -122,6 +132,9 @@ class ShipPanel:
                 "batch_sizes": Field("Images in a call", w.Text, "Numbers of images that are answered together",
                                      value="1, 8", layout=wide, continuous_update=False),
                 "port": Field("Port", w.BoundedIntText, "0: any that is free", value=0, min=0, max=65535, layout=wide),
+                "prices": Field("Prices", w.Text, "A file of prices, such as rw.prices().save(...) writes; nothing "
+                                "means those of reswork", placeholder="those of reswork", value="", layout=wide,
+                                continuous_update=False),
             },
             self._explain,
         )  # fmt: skip
@@ -137,8 +150,12 @@ class ShipPanel:
         self.time = button("Time it", "How long a call takes, in a process of its own", self._time)
         self.start = button("Serve", "Answer over HTTP, on this machine only", self._serve)
         self.end = button("End the server", "After what has come is answered", self._end_server)
+        self.plan = button("Plan", "What its training costs, here and elsewhere", self._plan)
+        self.count = button(
+            "Count", "What it cost, and what it brings where you say what an error costs", self._count
+        )
         self.stop = button("Stop", "After the step that goes on; what is there stays", self._stop)
-        self.costs = {name: note("") for name in ("smaller", "export", "check", "time", "serve")}
+        self.costs = {name: note("") for name in ("smaller", "export", "time", "serve", "plan")}
         self.said = note("")
         self.table = w.HTML()
         self.table.add_class("reswork-wide")
@@ -179,10 +196,14 @@ class ShipPanel:
                 *self.form.views("port"),
                 w.HBox([self.start, self.end]),
                 self.costs["serve"],
+                w.HTML("<h3>What it costs and brings</h3>"),
+                *self.form.views("prices"),
+                w.HBox([self.plan, self.count]),
+                self.costs["plan"],
             ]
         )
         right = w.VBox([w.HBox([self.stop, self.said]), self.error, self._results, self.result, self.times,
-                        self.address, self.dashboard])  # fmt: skip
+                        self.address, self.dashboard, self.money])  # fmt: skip
         columns = w.Box([left, right])
         columns.add_class("reswork-columns")
         self._set_busy(False)
@@ -193,6 +214,7 @@ class ShipPanel:
         if run is not None and run is not self._shown:
             self._shown, self.found = run, None
             self._results.layout.display = "none"
+            self._empty(self.money)
             self.form.offer("form", (_AS_IT_IS,), _AS_IT_IS)
         self._about.value = (
             f'<span class="reswork-muted">{_NOTHING}</span>'
@@ -215,6 +237,8 @@ class ShipPanel:
             "process of its own.",
             "serve": f"About {_SERVE_S} s until it answers with what lies in the folder. It takes a core while it "
             "answers, and ends with this kernel.",
+            "plan": f"Plan: about {_PLAN_S} s, in which this very training is begun anew, timed and given up. Count: "
+            "about a second.",
             "smaller": "What it costs is measured when it begins: some seconds for each form, and the training.",
         }
         for name, text in told.items():
@@ -223,7 +247,7 @@ class ShipPanel:
 
     def _set_busy(self, busy: bool) -> None:
         none = self._run is None
-        for each in (self.smaller, self.export):
+        for each in (self.smaller, self.export, self.plan, self.count):
             each.disabled = busy or none
         for each in (self.check, self.time):
             each.disabled = busy
@@ -410,10 +434,49 @@ class ShipPanel:
         self._set_said("answers what has come, then ends")
         yield
         if server is not None:
-            self._close_dashboard()
+            self._empty(self.dashboard)
             status = server.stop()
             self.address.value = f"The server ended with status {status}."
         yield
+
+    # --- what it costs and brings ----------------------------------------------------------------
+
+    def _plan(self) -> None:
+        self._begin("prices", self._planned)
+
+    def _planned(self) -> Iterator[None]:
+        run, prices = self._run, self._prices()
+        assert run is not None
+        self._set_said("begins this training anew, to time it")
+        yield
+        network = model_of(run)
+        config = getattr(network, "config", None)
+        found = plan(config if isinstance(config, ResNetConfig) else network, data_of(run, self._data), run.recipe,
+                     prices=prices)  # fmt: skip
+        self._show_money(PlanView(found))
+        yield
+
+    def _count(self) -> None:
+        self._begin("prices", self._counted)
+
+    def _counted(self) -> Iterator[None]:
+        run, prices = self._run, self._prices()
+        assert run is not None
+        self._set_said("counts")
+        yield
+        self._show_money(ReturnsView(run, data_of(run, self._data), prices))
+        yield
+
+    def _prices(self) -> Prices:
+        return chosen(str(self.form.fields["prices"].value).strip() or None)
+
+    def _show_money(self, view: PlanView | ReturnsView) -> None:
+        """In the place of the last one of its kind."""
+        last = [each for each in self.money.children if type(each) is type(view)]
+        kept = [each for each in self.money.children if each not in last]
+        self.money.children = tuple(sorted((*kept, view), key=lambda each: isinstance(each, ReturnsView)))
+        for each in last:
+            each.close()
 
     def _tell(self, html: str) -> None:
         self.result.value = html

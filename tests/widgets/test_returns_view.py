@@ -25,13 +25,13 @@ def test_the_sheet_follows_what_is_entered_and_is_saved(run: rw.LiveRun, tmp_pat
     assert view.sheet["cost of an error"] == 2500 and view.sheet["error before"] == 0.95
     assert view.sheet["a prediction"] == pytest.approx(before["a prediction"])  # timed once
     assert "<td>2,500</td>" in view.table.value
-    view.path.value = str(tmp_path / "sheet.csv")
-    view.save.click()
-    assert (tmp_path / "sheet.csv").is_file() and "Saved" in view.saved.value
+    view.saver.path.value = str(tmp_path / "sheet.csv")
+    view.saver.save.click()
+    assert (tmp_path / "sheet.csv").is_file() and "Saved" in view.saver.said.value
     view.boxes["months"].value = "<b>"
-    assert view.sheet is None and view.save.disabled and "must be a number" in view.error.value
+    assert view.sheet is None and view.saver.save.disabled and "must be a number" in view.error.value
     view.boxes["months"].value = "-1"
     assert "months=-1.0 must be a number from 0" in view.error.value
     view.boxes["months"].value = "3"
-    assert view.error.value == "" and not view.save.disabled
+    assert view.error.value == "" and not view.saver.save.disabled
     view.close()

@@ -1,5 +1,8 @@
 """The page Ship: each button on the run at hand, and each refusal beside its field."""
 
+from dataclasses import replace
+from functools import partial
+
 import ipywidgets as w
 import pytest
 
@@ -97,6 +100,31 @@ def test_forms_are_made_and_one_of_them_is_exported(panel, monkeypatch, run) -> 
     panel.export.click()
     assert panel.wait() and "equal to the network" in panel.result.value
     assert "without layer" in rw.open_artefact("shipped").facts["origin"]
+
+
+def test_what_it_costs_and_brings_stands_below_and_is_saved(panel, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(ship_panel, "plan", partial(rw.plan, seconds=0.02))
+    panel.form.set(prices="nowhere.json")
+    panel.plan.click()
+    assert panel.wait() and "nowhere.json" in panel.form.fields["prices"].error and not panel.money.children
+    table = rw.prices()
+    replace(table, currency="EUR").save(tmp_path / "mine.json")
+    panel.form.set(prices="mine.json")
+    panel.count.click()
+    assert panel.wait() and panel.money.children[0].sheet["error now"] >= 0
+    panel.plan.click()
+    assert panel.wait()
+    plan, sheet = panel.money.children
+    for word in ("as planned", "<th>EUR</th>", "early stopping"):
+        assert word in plan.children[0].value
+    assert "none was measured" in plan.children[1].value and "<td>EUR</td>" in sheet.table.value
+    plan.saver.save.click()
+    assert (tmp_path / "plan.csv").is_file() and "plan.csv" in plan.saver.said.value
+    plan.saver.path.value = "plan.xlsx"
+    plan.saver.save.click()
+    assert "does not end with .csv" in plan.saver.error.value
+    panel.plan.click()
+    assert panel.wait() and panel.money.children[0] is not plan and plan.comm is None
 
 
 def test_a_server_is_started_and_ended(panel, monkeypatch) -> None:
