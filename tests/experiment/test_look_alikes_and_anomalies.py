@@ -9,6 +9,7 @@ import torch
 import reswork as rw
 from reswork import cli
 from reswork.errors import InvalidSetting
+from tests.served_runs import workers_in_threads
 
 FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
 DATA = {
@@ -49,10 +50,12 @@ def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(kind, fold
     run.stop()
     run.wait(300)
     again = rw.load_run("stopped").resume(data=data)
-    apart = rw.train(net(), data, recipe, name="apart", engine="process")
+    again.wait(300)
+    with workers_in_threads():
+        apart = rw.train(net(), data, recipe, name="apart", engine="process")
+        apart.wait(300)
     names = ["loss/train", "loss/test", *(f"{metric.name}/test" for metric in whole.task.metrics)]
     for other in (again, apart):
-        other.wait(300)
         for series in names:
             np.testing.assert_array_equal(values(other, series), values(whole, series))
     look = rw.look_back(whole, 0, data)

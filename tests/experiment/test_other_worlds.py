@@ -12,6 +12,7 @@ from reswork.cli import main
 from reswork.datasets import Dataset
 from reswork.datasets.texts import texts_of
 from reswork.experiment.processes.job import read_dataset, write_dataset
+from tests.served_runs import workers_in_threads
 
 RECIPE = rw.Recipe(steps=6, batch_size=8, device="cpu", precision="fp32", compile="off")
 SETS: dict[str, Callable[[], Dataset]] = {
@@ -83,12 +84,13 @@ def test_what_a_process_gets_is_the_same_data_set(name: str, tmp_path: Path) -> 
         assert torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
 
 
-def test_a_process_of_its_own_trains_next_steps_to_the_last_bit() -> None:
+def test_a_worker_trains_next_steps_to_the_last_bit() -> None:
     data = SETS["next steps"]()
     here = rw.train(network(data), data, RECIPE)
-    there = rw.train(network(data), data, RECIPE, engine="process")
     here.wait(300)
-    assert there.wait(300) is rw.RunState.FINISHED
+    with workers_in_threads():
+        there = rw.train(network(data), data, RECIPE, engine="process")
+        assert there.wait(300) is rw.RunState.FINISHED
     assert losses(there) == losses(here)
     assert there.history.last("rmse/test") == here.history.last("rmse/test")  # in the values' own unit
 

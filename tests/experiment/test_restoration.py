@@ -10,6 +10,7 @@ import reswork as rw
 from reswork import cli
 from reswork.datasets import loading
 from reswork.errors import InvalidSetting
+from tests.served_runs import workers_in_threads
 
 FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
 
@@ -43,9 +44,11 @@ def values(run, series: str) -> list[float]:
     return run.history.series(series).values.tolist()
 
 
-def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(data, folder) -> None:
+def test_a_run_is_stored_resumed_and_the_same_in_a_worker(data, folder) -> None:
     recipe = rw.Recipe(epochs=2, optimizer="adam", learning_rate=1e-3, **FIXED)
-    apart = rw.train(net(), data, recipe, name="apart", engine="process")
+    with workers_in_threads():
+        apart = rw.train(net(), data, recipe, name="apart", engine="process")
+        apart.wait(300)
     whole = rw.train(net(), data, recipe, name="whole")
     whole.wait(300)
     saved = rw.load_run("whole")
@@ -58,8 +61,8 @@ def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(data, fold
     run.stop()
     run.wait(300)
     again = rw.load_run("stopped").resume(data=data)
+    again.wait(300)
     for other in (again, apart):
-        other.wait(300)
         for series in ("loss/train", "psnr/train", "psnr/test", "gain/test"):
             assert values(other, series) == values(whole, series)
     look = rw.look_back(whole, 0, data)

@@ -8,6 +8,7 @@ from PIL import Image
 import reswork as rw
 from reswork import cli
 from reswork.store.run_table import row_of
+from tests.served_runs import workers_in_threads
 
 FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
 
@@ -63,10 +64,11 @@ def test_it_goes_on_as_if_it_had_never_stopped(data) -> None:
         assert values(again, series) == values(whole, series)
 
 
-def test_a_process_of_its_own_gives_the_same_to_the_last_bit(data) -> None:
+def test_a_worker_gives_the_same_to_the_last_bit(data) -> None:
     here = trained(data, "here")
-    run = rw.train(net(), data, rw.Recipe(epochs=3, **FIXED), name="apart", engine="process")
-    run.wait(180)
+    with workers_in_threads():
+        run = rw.train(net(), data, rw.Recipe(epochs=3, **FIXED), name="apart", engine="process")
+        run.wait(300)
     assert run.task == here.task and run.headline.name == "mean_iou"
     for series in ("loss/train", "mean_iou/test"):
         assert values(run, series) == values(here, series)
