@@ -99,3 +99,10 @@ def test_notebook_runs(path: Path, kernel: NotebookClient, tmp_path: Path) -> No
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert outputs
     assert not [output for output in outputs if output.output_type == "error"]
+
+
+def test_the_first_notebook_leads_to_all_others() -> None:
+    first, *others = NOTEBOOKS
+    text = first.read_text(encoding="utf-8")
+    assert first.stem == "00_start_here" and len(others) >= 20
+    assert not [path.name for path in others if f"]({path.name})" not in text]
