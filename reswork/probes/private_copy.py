@@ -1,7 +1,5 @@
 """A private copy of a model, so that whatever a probe does to it, the given one stays as it is."""
 
-import copy
-import copyreg
 from collections import OrderedDict
 from typing import Any
 
@@ -9,13 +7,11 @@ import torch
 from torch import nn
 
 from reswork.errors import InvalidSetting
-from reswork.probes.layer_lookup import is_wrapper, unwrapped
+from reswork.models.quick_copy import quick_copy
+from reswork.probes.layer_lookup import unwrapped
 from reswork.probes.readable import check_readable
 
 _RUN = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_HOOKS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)  # and what is noted about them
-_EMPTY = _HOOKS | {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}  # mostly
-_FIXED = (bool, int, float, str, type(None))
 _HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -38,7 +34,8 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     check_readable(model)
     inner = unwrapped(model)
     try:
-        copied = copy.deepcopy(inner, _begun(inner))
+        memo = _shared(list(inner.modules()))
+        copied = quick_copy(inner, memo, opened=unwrapped, changed={"training": False})
     except Exception as error:
         raise InvalidSetting(
             "model",
@@ -46,54 +43,6 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         ) from error
     half = any(weight.dtype in _HALVES for weight in inner.parameters())
     return (copied.float() if half else copied), _notes(inner, half)
-
-
-def _begun(model: nn.Module) -> dict[int, Any]:
-    """What deepcopy shall take instead of copying: all that can be had in a quicker way, modules first."""
-    modules = list(model.modules())
-    memo = _shared(modules)
-    states = {id(module): state for module in modules if (state := _plain_state(module)) is not None}
-    memo.update(
-        (id(module), type(module).__new__(type(module))) for module in modules if id(module) in states
-    )
-    for module in reversed(modules):  # parts before what holds them
-        state = states.get(id(module))
-        if state is None:
-            memo[id(module)] = copy.deepcopy(unwrapped(module), memo)
-            for part in memo[id(module)].modules():
-                part.training = False  # not .eval(): some networks override it with work of their own
-            continue
-        for name in ("_parameters", "_buffers", "_modules"):
-            if parts := state[name]:
-                memo[id(parts)] = type(parts)((key, memo.get(id(part))) for key, part in parts.items())
-        own = {
-            name: type(value)() if name in _EMPTY and not value else _taken(value, memo)
-            for name, value in state.items()
-        }
-        memo[id(module)].__setstate__(own | {"training": False})
-    return memo
-
-
-def _taken(value: Any, memo: dict[int, Any]) -> Any:
-    """As deepcopy, quicker for what most of a module's attributes are."""
-    if id(value) in memo:
-        return memo[id(value)]
-    kind = type(value)
-    if kind in _FIXED or (kind is tuple and all(type(part) in _FIXED for part in value)):
-        return value
-    if isinstance(value, torch.Tensor) and not value.is_leaf:  # weight_norm and pruning leave some
-        return memo.setdefault(id(value), value.detach())
-    return copy.deepcopy(value, memo)
-
-
-def _plain_state(module: nn.Module) -> dict[str, Any] | None:
-    """What deepcopy would copy of a module; None where the module has a way of its own."""
-    if hasattr(type(module), "__deepcopy__") or is_wrapper(module):
-        return None
-    reduced: Any = module.__reduce_ex__(4)
-    make, given, state = reduced[:3]
-    plain = make is copyreg.__newobj__ and given == (type(module),) and isinstance(state, dict)  # type: ignore[attr-defined]
-    return state if plain else None
 
 
 def _shared(modules: list[nn.Module]) -> dict[int, Any]:

@@ -1,6 +1,5 @@
 """A copy of the model through which a few images of a step are run to look inside, and what its blocks show."""
 
-import copy
 from collections.abc import Callable
 from typing import Protocol
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reswork.models.anatomy import residual_blocks
+from reswork.models.quick_copy import quick_copy
 
 
 class Look(Protocol):
@@ -31,7 +31,7 @@ class ShadowModel:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        copied = copy.deepcopy(model).requires_grad_(False)
+        copied = quick_copy(model).requires_grad_(False)
         self.blocks = residual_blocks(copied)
         self._model = copied.module if isinstance(copied, nn.DataParallel) else copied  # on one device
         self._own, self._live = _tensors(copied), _tensors(model)

@@ -1,6 +1,5 @@
 """A brief trial of the ways to compute that are possible here, on a throw-away copy of the model."""
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from reswork.datasets.dataset import Dataset
+from reswork.models.quick_copy import quick_copy
 from reswork.tasks import Task, task_for
 from reswork.training.batches import Batch, Batches
 from reswork.training.modes import Mode, Precision, has_cpu_bf16, mode_by_rule, with_compilation
@@ -144,7 +144,7 @@ def _time_in_turns(
 
 
 def _copied(model: nn.Module, mode: Mode) -> nn.Module:
-    return copy.deepcopy(model).train().to(memory_format=mode.memory_format)
+    return quick_copy(model).train().to(memory_format=mode.memory_format)
 
 
 def _in_format(batch: Batch, mode: Mode) -> Batch:

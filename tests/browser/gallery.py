@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.browser.conftest import CHROMIUM, FLAGS, ROOT, choose_theme, run_all, running_lab
 
+DONE = "() => (document.querySelector('.reswork').innerText.match(/took [\\d.]+ s/g) || []).length"
 PICTURES = ROOT / "docs" / "pictures"
 
 
@@ -49,6 +50,14 @@ def main() -> None:
         press(page, "Explain")
         page.wait_for_function("() => document.querySelectorAll('.reswork-trust tr').length === 9")
         picture(page, "inspect")
+        press(page, "Debug")
+        press(page, "Fill")
+        page.wait_for_function(f"() => ({DONE})() >= 11")
+        picture(page, "debug", most=1800)
+        press(page, "Ship")
+        press(page, "Export")
+        page.locator(".reswork", has_text="reswork check").first.wait_for()
+        picture(page, "ship", most=1800)
         press(page, "Train")
         choose_theme(page, "JupyterLab Dark")
         picture(page, "train_dark")
@@ -60,10 +69,14 @@ def press(page: Any, label: str) -> None:
     page.locator(".reswork").get_by_role("button", name=label, exact=True).click()
 
 
-def picture(page: Any, name: str) -> None:
-    """Draw the workbench as it stands into a file."""
+def picture(page: Any, name: str, most: float = 3200) -> None:
+    """Draw the workbench as it stands into a file, from its top down to so many pixels at most."""
     page.wait_for_timeout(2500)
-    page.locator(".reswork").first.screenshot(path=PICTURES / f"{name}.png")
+    workbench = page.locator(".reswork").first
+    workbench.evaluate("e => e.scrollIntoView({block: 'start'})")
+    box = workbench.bounding_box()
+    clip = box | {"height": min(box["height"], most)}
+    page.screenshot(path=PICTURES / f"{name}.png", clip=clip)
 
 
 if __name__ == "__main__":
