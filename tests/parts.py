@@ -21,7 +21,7 @@ PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; al
 TESTS = Path(__file__).parent
 PAGES = TESTS / "browser"
 ALONE = re.compile(r"\b(?:serial|gpu|device)\b")  # what a file speaks of that has tests for "alone"
-MOST_REPEATED = 2  # tests of pages that failed: more are no accident
+MOST_REPEATED = 2  # tests that failed: more are no accident
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -77,24 +77,31 @@ def part_of(item: pytest.Item) -> str:
 
 def main(arguments: list[str]) -> int:
     """All parts; 0 if all went well, also where one of them had nothing to do."""
-    base = [sys.executable, "-m", "pytest", "-p", "tests.parts"]
     single = os.environ | {"OMP_NUM_THREADS": "1"}  # page, server, training and other tests share the cores
     single.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes import reswork: it is compiled once
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as said:
-        with_pages = [*base, "--part=pages", "-o", f"cache_dir={cache}", *arguments]
-        pages = subprocess.Popen(with_pages, env=single, stdout=said, stderr=subprocess.STDOUT)
-        together = subprocess.run([*base, "--part=together", "--numprocesses=2", *arguments], env=single)
-        alone = subprocess.run([*base, "--part=alone", *arguments], env=single)
-        of_pages = pages.wait()
+
+        def command(part: str, *more: str) -> list[str]:
+            own = ["-p", "tests.parts", f"--part={part}", "-o", f"cache_dir={cache}/{part}"]
+            return [sys.executable, "-m", "pytest", *own, *more, *arguments]
+
+        pages = subprocess.Popen(command("pages"), env=single, stdout=said, stderr=subprocess.STDOUT)
+        codes = {
+            "together": subprocess.run(command("together", "--numprocesses=2"), env=single).returncode,
+            "alone": subprocess.run(command("alone"), env=single).returncode,
+            "pages": pages.wait(),
+        }
         said.seek(0)
         print(said.read(), flush=True)
-        failed = failed_of(Path(cache))
-        if of_pages == pytest.ExitCode.TESTS_FAILED and 0 < len(failed) <= MOST_REPEATED:
-            print(repeated(failed, "is run once more"), flush=True)
-            of_pages = subprocess.run([*with_pages, "--last-failed"], env=single).returncode
-            end = "passed when it was run once more: find out why" if not of_pages else "failed again"
-            print(repeated(failed, end), flush=True)
-    return outcome([together.returncode, alone.returncode, of_pages])
+        failed = {part: failed_of(Path(cache) / part) for part in codes}
+        if 0 < sum(map(len, failed.values())) <= MOST_REPEATED:
+            for part, tests in failed.items():
+                if tests and codes[part] == pytest.ExitCode.TESTS_FAILED:
+                    print(repeated(tests, "is run once more"), flush=True)
+                    codes[part] = subprocess.run(command(part, "--last-failed"), env=single).returncode
+                    end = "failed again" if codes[part] else "passed when it was run once more: find out why"
+                    print(repeated(tests, end), flush=True)
+    return outcome([*codes.values()])
 
 
 def failed_of(cache: Path) -> list[str]:
@@ -108,10 +115,10 @@ def repeated(tests: list[str], what: str) -> str:
 
     >>> print(repeated(["tests/browser/test_a.py::test_b"], "failed again"))
     !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
-    A PAGE'S TEST THAT FAILED failed again: tests/browser/test_a.py::test_b
+    A TEST THAT FAILED failed again: tests/browser/test_a.py::test_b
     !!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
     """
-    return "\n".join(["!" * 80, *(f"A PAGE'S TEST THAT FAILED {what}: {test}" for test in tests), "!" * 80])
+    return "\n".join(["!" * 80, *(f"A TEST THAT FAILED {what}: {test}" for test in tests), "!" * 80])
 
 
 def outcome(codes: list[int]) -> int:

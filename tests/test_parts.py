@@ -44,27 +44,32 @@ def test_a_test_whose_file_its_part_does_not_read_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("failed", "again", "code", "said"),
     [
-        (0, 0, 0, ""),
-        (1, 0, 0, "passed when it was run once more: find out why: test_0"),
-        (2, 1, 1, "failed again: test_1"),
-        (3, 0, 1, ""),  # no accident
+        ({}, 0, 0, ""),
+        ({"pages": 1}, 0, 0, "passed when it was run once more: find out why: pages_0"),
+        ({"together": 1, "pages": 1}, 0, 0, "passed when it was run once more: find out why: together_0"),
+        ({"alone": 2}, 1, 1, "failed again: alone_1"),
+        ({"together": 2, "pages": 1}, 0, 1, ""),  # no accident
     ],
 )
-def test_a_page_that_failed_is_driven_once_more_and_loudly(
-    failed, again, code, said, monkeypatch, capsys
-) -> None:
-    def of_pages(command, **_how):
+def test_what_failed_is_run_once_more_and_loudly(failed, again, code, said, monkeypatch, capsys) -> None:
+    def outcome(command):
+        part = next(each for each in command if each.startswith("--part=")).split("=", 1)[1]
         cache = Path(next(each for each in command if each.startswith("cache_dir=")).split("=", 1)[1])
+        if "--last-failed" in command:
+            return again
         (cache / "v" / "cache").mkdir(parents=True)
-        noted = {f"test_{place}": True for place in range(failed)}
+        noted = {f"{part}_{place}": True for place in range(failed.get(part, 0))}
         (cache / "v" / "cache" / "lastfailed").write_text(json.dumps(noted))
-        return SimpleNamespace(wait=lambda: int(failed > 0))
+        return int(bool(noted))
+
+    def popen(command, **_how):
+        return SimpleNamespace(wait=lambda: outcome(command))
 
     def run(command, **_how):
-        return SimpleNamespace(returncode=again if "--last-failed" in command else 0)
+        return SimpleNamespace(returncode=outcome(command))
 
-    monkeypatch.setattr(parts.subprocess, "Popen", of_pages)
+    monkeypatch.setattr(parts.subprocess, "Popen", popen)
     monkeypatch.setattr(parts.subprocess, "run", run)
     assert parts.main([]) == code
     told = capsys.readouterr().out
-    assert said in told and ("A PAGE'S TEST" in told) == bool(said)
+    assert said in told and ("A TEST THAT FAILED" in told) == bool(said)
