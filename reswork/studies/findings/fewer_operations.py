@@ -43,11 +43,11 @@ class FewerSettings(NetworkSettings):
         "fashion", "Data", "what the networks learn", choices=("digits", "fashion", "cifar10")
     )
     epochs: int = setting(
-        20, "Epochs", "passes of the paper's recipe; the others have shares of it", least=1, most=1000
+        12, "Epochs", "passes of the paper's recipe; the others have shares of it", least=1, most=1000
     )
     augment: bool = setting(True, "Augment", "crops and mirror images, as in the paper, for all recipes")
     depth: int = setting(8, "Depth", "weighted layers, 6n+2", least=8, most=1202)
-    images: int = setting(1000, "Images", "that are learned from", least=20, most=60_000)
+    images: int = setting(800, "Images", "that are learned from", least=20, most=60_000)
     tests: int = setting(2000, "Test images", "that are judged", least=10, most=60_000)
     batch_size: int = setting(32, "Batch", "images of a step; the paper has 128", least=8, most=1024)
     share: float = setting(
@@ -423,7 +423,7 @@ STUDY = Study(
         "recipe is the preset Fast without cutout, with fewer passes, smaller images first (progressive resizing, as "
         "in entries to DAWNBench) and an exponential average of the weights. Jordan's recipe has other ingredients "
         "besides (a whitened first layer, alternating flips, Lookahead, other networks), so only the kind of finding "
-        "is compared. The toy has 8 layers and 1,000 pictures; the paper's settings here are ResNet-20 on CIFAR-10, "
+        "is compared. The toy has 8 layers and 800 pictures; the paper's settings here are ResNet-20 on CIFAR-10, "
         "16,000 steps.",
         "15 minutes. Ask what can be saved before they see the list: steps, the cost of a step, steps that are "
         "wasted. Goes wrong: accuracies in the middle of a short schedule are compared with ends of others; only "
