@@ -49,6 +49,9 @@ class Settings:
             if isinstance(value, list | range):
                 value = tuple(value)
                 object.__setattr__(self, each.name, value)
+            if isinstance(each.default, float) and type(value) is int and abs(value) < 2**53:
+                value = float(value)  # a form reads "1", and equal settings are kept as one
+                object.__setattr__(self, each.name, value)
             _check(each.name, value, each.default, each.metadata)
 
     def to_dict(self) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def test_settings_that_cannot_work_get_one_sentence(given, field, told):
 def test_settings_go_to_json_and_back():
     settings = SumSettings(places=[3, 4])
     assert SumSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    surface = rw.studies.loss_surface
+    assert json.dumps(surface.settings(extent=1).to_dict()) == json.dumps(surface.toy.to_dict())
     with pytest.raises(InvalidSetting, match="are not those of sum"):
         made_study([]).settings(TrainingSettings())
 

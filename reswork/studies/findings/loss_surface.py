@@ -338,7 +338,8 @@ def _why(result: StudyResult) -> str:
             "learned. The paper looks around a good place that training has found; here there is none around which "
             "walls could be steep. A shallower plain network, or a longer training, gets to one"
         )
-    return f"where the trainings ended the loss is {lost}: both have learned, and the seeds differ by more than the kinds do"
+    both = "both have learned, and the seeds differ by more than the kinds do"
+    return f"where the trainings ended the loss is {lost}: {both}"
 
 
 def _answer(result: StudyResult) -> str | None:
