@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.doctor.plans import SECOND_DATA, THIRD_DATA, Plan, grainy, plan, remade
+from benchmarks.doctor.plans import FOURTH_DATA, SECOND_DATA, THIRD_DATA, Plan, grainy, plan, remade
 
 Change = Callable[[Plan], None]
 
@@ -187,10 +187,60 @@ _THIRD_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
     ("600 images", _14, (_FIVE_GARMENTS,), _fewer),
     ("fine-tuned", _8, (_FIVE_GARMENTS,), _fine_tuned),
 )  # fmt: skip
-_OF_SET = {"first": _SORTS, "second": _SECOND_SORTS, "third": _THIRD_SORTS}
 
 
-def healthy(which: Literal["first", "second", "third"] = "first") -> dict[str, Callable[[], Plan]]:
+_DARK_DIGITS, _SEVEN_GARMENTS, _COLOURED_SHAPES = FOURTH_DATA
+_20, _PRE_8 = "ResNet-20 of 5", "PreResNet-8 of 14"
+
+# the same for the fourth set
+_FOURTH_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", _20, FOURTH_DATA, _config()),
+    ("as it is", _PRE_8, FOURTH_DATA, _config()),
+    ("another seed", _20, (_SEVEN_GARMENTS,), _recipe(seed=47)),
+    ("another seed", _PRE_8, (_COLOURED_SHAPES,), _recipe(seed=53)),
+    ("depth 32", _20, (_DARK_DIGITS,), _both(_config(depth=32), _recipe(steps=140))),
+    ("depth 50", _20, (_SEVEN_GARMENTS,), _both(_config(depth=50, width=4), _recipe(steps=120, learning_rate=0.05))),
+    ("plain 8", _PRE_8, (_SEVEN_GARMENTS,), _config(residual=False, shortcut=None, order="post")),
+    ("plain 14", _20, (_DARK_DIGITS,), _config(residual=False, shortcut=None, depth=14)),
+    ("group norm", _20, (_DARK_DIGITS,), _config(norm="group", width=16, depth=8)),
+    ("fixup", _PRE_8, (_DARK_DIGITS,),
+     _both(_config(norm="none", residual_scaling="fixup", order="post"), _recipe(learning_rate=0.03))),
+    ("zero-init", _20, (_SEVEN_GARMENTS,), _config(zero_init_last_norm=True)),
+    ("bottleneck 20", _PRE_8, (_SEVEN_GARMENTS,), _config(depth=20, block="bottleneck", form="cifar", width=5)),
+    ("squeeze and excitation", _PRE_8, (_SEVEN_GARMENTS,), _config(squeeze_excitation=True, width=16)),
+    ("wide", _20, (_DARK_DIGITS,), _config(depth=8, widen_factor=3)),
+    ("projections everywhere", _20, (_SEVEN_GARMENTS,), _config(shortcut="C", depth=14)),
+    ("stochastic depth", _20, (_SEVEN_GARMENTS,), _config(stochastic_depth=0.1)),
+    ("a little dropout", _PRE_8, (_COLOURED_SHAPES,), _config(dropout=0.1)),
+    ("Adam", _20, (_DARK_DIGITS,), _recipe(optimizer="adam", learning_rate=0.004, weight_decay=0.0)),
+    ("AdamW", _PRE_8, (_SEVEN_GARMENTS,), _recipe(optimizer="adamw", learning_rate=0.002, weight_decay=0.05)),
+    ("Nesterov", _PRE_8, (_COLOURED_SHAPES,), _recipe(nesterov=True)),
+    ("constant rate", _20, (_SEVEN_GARMENTS,), _recipe(schedule="constant", learning_rate=0.04)),
+    ("constant rate", _PRE_8, (_COLOURED_SHAPES,), _recipe(schedule="constant", learning_rate=0.06)),
+    ("steps", _PRE_8, (_DARK_DIGITS,), _recipe(schedule="step")),
+    ("one cycle", _20, (_SEVEN_GARMENTS,), _recipe(schedule="one_cycle", learning_rate=0.2)),
+    ("warm-up", _PRE_8, (_COLOURED_SHAPES,), _recipe(warmup_epochs=1.0)),
+    ("twice the rate", _20, (_DARK_DIGITS,), _recipe(learning_rate=0.2)),
+    ("smoothed labels", _20, (_COLOURED_SHAPES,), _recipe(label_smoothing=0.1)),
+    ("mixup", _PRE_8, (_SEVEN_GARMENTS,), _recipe(mixup=0.2)),
+    ("moving average", _PRE_8, (_DARK_DIGITS,), _recipe(ema=0.94)),
+    ("clipped", _20, (_SEVEN_GARMENTS,), _recipe(clip_norm=1.0)),
+    ("cut out", _PRE_8, (_SEVEN_GARMENTS,), _recipe(augmentation={"cutout": 3}, steps=220)),
+    ("cropped and flipped", _PRE_8, (_COLOURED_SHAPES,),
+     _recipe(augmentation={"crop_padding": 2, "flip": True}, steps=220)),
+    ("batches of 16", _20, (_SEVEN_GARMENTS,), _recipe(batch_size=16, learning_rate=0.04)),
+    ("batches of 120", _PRE_8, (_DARK_DIGITS,), _recipe(batch_size=120, steps=120)),
+    ("600 images", _20, (_SEVEN_GARMENTS,), _fewer),
+    ("grainy", _PRE_8, (_SEVEN_GARMENTS,), _grainy),
+    ("uneven, balanced", _PRE_8, (_DARK_DIGITS,), _both(_a_little_uneven, _recipe(class_weights="balanced"))),
+    ("fine-tuned", _PRE_8, (_COLOURED_SHAPES,), _fine_tuned),
+    ("frozen by the recipe", _20, (_SEVEN_GARMENTS,),
+     _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
+)  # fmt: skip
+_OF_SET = {"first": _SORTS, "second": _SECOND_SORTS, "third": _THIRD_SORTS, "fourth": _FOURTH_SORTS}
+
+
+def healthy(which: Literal["first", "second", "third", "fourth"] = "first") -> dict[str, Callable[[], Plan]]:
     """All of a set by name: ``sort/network/data``."""
     return {
         f"healthy: {sort}/{network}/{data}": lambda network=network, data=data, change=change: _made(

@@ -38,6 +38,12 @@ THIRD_NETWORKS: dict[str, dict[str, Any]] = {
 }
 THIRD_DATA = ("other digits", "five garments", "small shapes")
 THIRD_RECIPE: dict[str, Any] = {**RECIPE, "steps": 140, "batch_size": 36, "seed": 29}
+FOURTH_NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet-20 of 5": {"depth": 20, "width": 5, "shortcut": "B"},
+    "PreResNet-8 of 14": {"depth": 8, "width": 14, "order": "pre"},
+}
+FOURTH_DATA = ("dark digits", "seven garments", "coloured shapes")
+FOURTH_RECIPE: dict[str, Any] = {**RECIPE, "steps": 180, "batch_size": 44, "seed": 43}
 
 
 @dataclass
@@ -71,8 +77,9 @@ def plan(network: str, data: str) -> Plan:
     """A healthy one.
 
     Args:
-        network: of ``NETWORKS``, or of ``SECOND_NETWORKS`` or ``THIRD_NETWORKS``, which have recipes of their own.
-        data: of ``DATA``, ``SECOND_DATA`` or ``THIRD_DATA``, or another one of `named_data`.
+        network: of ``NETWORKS``, or of ``SECOND_NETWORKS``, ``THIRD_NETWORKS`` or ``FOURTH_NETWORKS``, which have
+            recipes of their own.
+        data: of ``DATA``, ``SECOND_DATA``, ``THIRD_DATA`` or ``FOURTH_DATA``, or another one of `named_data`.
     """
     found = named_data(data)
     own = {"in_channels": found.input_shape[0], "num_classes": len(found.classes)}
@@ -80,6 +87,8 @@ def plan(network: str, data: str) -> Plan:
         return Plan(found, {**SECOND_NETWORKS[network], **own}, dict(SECOND_RECIPE))
     if network in THIRD_NETWORKS:
         return Plan(found, {**THIRD_NETWORKS[network], **own}, dict(THIRD_RECIPE))
+    if network in FOURTH_NETWORKS:
+        return Plan(found, {**FOURTH_NETWORKS[network], **own}, dict(FOURTH_RECIPE))
     return Plan(found, {**NETWORKS[network], **own}, {**RECIPE, "seed": 0})
 
 
@@ -92,7 +101,19 @@ def named_data(name: str) -> Dataset:
 
     Of the third set: ``other digits``, split otherwise and a little grainy; ``five garments`` of 10x10 pixels, other
     classes and images; ``small shapes`` of 16x16, others than those of the trials.
+
+    Of the fourth set: ``dark digits`` on bright, grainy paper, split otherwise; ``seven garments`` of 11x11 pixels,
+    other classes and images; ``coloured shapes`` of 18x18, others again.
     """
+    if name == "dark digits":
+        return grainy(_negative(datasets.digits(seed=13)), 6)
+    if name == "seven garments":
+        chosen = _of_classes(
+            datasets.fashion().subset(train=2_100, test=700, seed=13), (0, 1, 4, 5, 7, 8, 9), name
+        )
+        return remade(chosen, _resized(chosen.train, 11), _resized(chosen.test, 11))
+    if name == "coloured shapes":
+        return replace(datasets.shapes(train=1_100, test=360, size=18, seed=13), name=name)
     if name == "other digits":
         return grainy(datasets.digits(seed=8), 12)
     if name == "five garments":
@@ -144,6 +165,12 @@ def remade(data: Dataset, train: Split, test: Split) -> Dataset:
     """The same with other images or labels, and the statistics of the new ones."""
     made = assembled(data.name, train, test, list(data.classes), data.source)
     return replace(made, name=data.name)
+
+
+def _negative(data: Dataset) -> Dataset:
+    """Dark where it was bright."""
+    splits = (Split(255 - each.images, each.targets) for each in (data.train, data.test))
+    return remade(data, *splits)
 
 
 def _halved(split: Split) -> Split:
