@@ -18,8 +18,9 @@ def course_facts(history: History, metric: str, classes: int, failure: str = "")
         failure: what ended the run, where something did.
     """
     loss = history.series("loss/train", max_points=_POINTS)
-    gradients, updates, norms = (
-        history.vectors(group, max_points=_ROWS) for group in ("grad_norm", "update_ratio", "weight_norm")
+    gradients, updates, norms, branch, shortcut = (
+        history.vectors(group, max_points=_ROWS)
+        for group in ("grad_norm", "update_ratio", "weight_norm", "branch_size", "shortcut_size")
     )
     return Course(
         classes=classes,
@@ -33,6 +34,8 @@ def course_facts(history: History, metric: str, classes: int, failure: str = "")
         gradients=gradients.values,
         updates=updates.values,
         norms=norms.values,
+        branch=branch.values,
+        shortcut=shortcut.values,
         failure=failure,
     )
 

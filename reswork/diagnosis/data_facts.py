@@ -16,6 +16,7 @@ _TRAIN, ASKED = 2_000, 400  # images among which neighbours are looked for, and 
 _AT_ONCE = 500  # images whose neighbours are looked for together
 _SIDE = 12  # pixels; a copy that was made smaller is still found
 _BLANK = 2.0  # grey levels, of 255: the deviation of an image with nothing to see
+_FIRST_PLACE = 256  # above every grey level
 _COPY = 2.5  # grey levels: mean difference of two images that are the same
 
 
@@ -33,9 +34,10 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
     distances, other = _nearest(_points(test.images), _points(data.train.images))
     neighbours = labels[own]
     answers = data.train.labels[other]
-    augmented = np.nan
+    augmented = left = np.nan
     if augmentation is not None and augmentation != Augmentation():
         changed = augment(asked.images, augmentation, torch.Generator().manual_seed(0))
+        left = contrast_left(asked.images, augmentation)
         augmented = _share(labels[_nearest(_points(changed), points, skip_itself=True)[1]] == asked.labels)
     inputs, test_inputs = (normalise(split.images, data.mean, data.std) for split in (asked, test))
     true_mean, true_std = channel_statistics(train.images)
@@ -54,6 +56,7 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
         neighbours_test=_share(answers == test.labels),
         neighbours_matched=matched(answers, test.labels, len(data.classes)),
         neighbours_augmented=augmented,
+        contrast_left=left,
         copies=_share(distances < _COPY),
         mean=data.mean,
         std=data.std,
@@ -75,6 +78,29 @@ def neighbour_votes(asked: Split, train: Split, classes: int) -> Tensor:
         near = _distances(part, points, skip_itself=True).topk(min(5, len(points)), largest=False).indices
         votes.append(torch.nn.functional.one_hot(train.labels[near], classes).sum(1).argmax(1))
     return torch.cat(votes)
+
+
+def contrast_left(images: Tensor, augmentation: Augmentation) -> float:
+    """How much of an image an augmentation leaves to be seen, 0 to 1, the mean over images.
+
+    Numbers in place of pixels undergo it, so that it is known which places of the image are still there. A place counts
+    as much as it differs from the image's mean, squared: where all is of one grey there is nothing to lose.
+
+    Args:
+        images: uint8, (N, C, H, W).
+        augmentation: what is done to them.
+    """
+    count, _, height, width = images.shape
+    places = _FIRST_PLACE + torch.arange(height * width, dtype=torch.int32)
+    numbered = places.view(1, 1, height, width).repeat(count, 1, 1, 1)
+    seen = augment(numbered, augmentation, torch.Generator().manual_seed(0)).flatten(1).long() - _FIRST_PLACE
+    kept = torch.zeros(count, height * width + 1)
+    kept.scatter_(1, torch.where(seen < 0, height * width, seen), 1.0)  # the last for what is filled in
+    pixels = images.float()
+    contrast = (pixels - pixels.mean((2, 3), keepdim=True)).square().sum(1).flatten(1)  # (N, H * W)
+    whole = contrast.sum(1)
+    left = torch.where(whole > 0, (contrast * kept[:, :-1]).sum(1) / whole.clamp_min(1e-6), 1.0)
+    return float(left.mean())
 
 
 def matched(answers: Tensor, labels: Tensor, classes: int) -> float:

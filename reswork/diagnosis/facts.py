@@ -80,6 +80,10 @@ class Course(_Record):
     gradients: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (m, L) norms
     updates: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (m, L) |dw| / |w|
     norms: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (m, L) |w|
+    branch: np.ndarray = field(
+        default_factory=lambda: np.zeros((0, 0))
+    )  # (k, B) root mean square; NaN without
+    shortcut: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (k, B)
     failure: str = ""  # what ended it
 
 
@@ -161,6 +165,7 @@ class DataFacts(_Record):
     neighbours_test: float = np.nan
     neighbours_matched: float = np.nan  # the same after the best renaming of the classes
     neighbours_augmented: float = np.nan
+    contrast_left: float = np.nan  # by the augmentation, mean over training images
     copies: float = 0.0  # share of test images that stand among the training images
     mean: tuple[float, ...] = ()  # as the data set declares them, and as the pixels have them
     std: tuple[float, ...] = ()
