@@ -2,7 +2,7 @@
 
 ``train`` trains one half of the cases and keeps their records. ``look`` shows the measure of every rule beside its
 limit, and ``judge`` the findings; both take what limits are chosen from. ``fixes`` trains again with the fixes of a
-half. ``write`` judges the third set and writes docs/doctor.md.
+half. ``write`` judges the fourth set and writes docs/doctor.md.
 """
 
 import argparse
@@ -56,10 +56,10 @@ def main() -> None:
     elif options.what == "judge":
         _judge(options.only, *_of_work(options.half))
     else:
-        known = {half: HERE / "records" / half for half in ("choose", "second", "third")}
-        choosing = records(known["choose"]) | records(known["second"])
-        tried = {half: fix_records(known[half]) for half in ("second", "third")}
-        PAGE.write_text(page(choosing, records(known["third"]), tried), encoding="utf-8")
+        known = {half: HERE / "records" / half for half in ("choose", "second", "third", "fourth")}
+        choosing = records(known["choose"]) | records(known["second"]) | records(known["third"])
+        tried = {half: fix_records(known[half]) for half in ("second", "third", "fourth")}
+        PAGE.write_text(page(choosing, records(known["fourth"]), tried), encoding="utf-8")
 
 
 def _of_work(half: str) -> list[str]:

@@ -15,6 +15,10 @@ SATURATED = 40.0  # points of a logit
 _SMALL_STEP = 0.1  # change of the last layer in the first step
 _LARGE_WEIGHT = 1.0  # root mean square
 _SCALED = 3.0  # times that answers are larger than what the last layer gives
+_LEARNS_BY_HEART = 2  # weights for each training image, with which any labels can be learned
+_SHORT_OF_ALL = (
+    0.5  # what an image counts that a small network has wrong, beside one that its neighbour has right
+)
 _LIMIT = "limit from the trainings of docs/doctor.md"
 
 
@@ -116,8 +120,11 @@ def _overfitting(facts: Facts) -> Measured | None:
 
 
 def _underfitting(facts: Facts) -> Measured | None:
-    answers, data = known(facts.answers), known(facts.data)
-    gap = data.neighbours - answers.train_score
+    answers, data, weights = known(facts.answers), known(facts.data), known(facts.weights)
+    count = int(weights.sizes.sum())
+    gap = max(data.neighbours - answers.train_score, _SHORT_OF_ALL * (1 - answers.train_score))
+    # a larger network can learn all of them: where it did not, its training is at fault and not its size
+    small = count < _LEARNS_BY_HEART * data.images
     config = None if facts.settings is None else facts.settings.config
     fix = Fix("Use a wider or deeper network, or train longer.")
     if config is not None:
@@ -126,9 +133,9 @@ def _underfitting(facts: Facts) -> Measured | None:
             "Use a wider network, or train longer.", (Change("network", "width", width, max(16, 2 * width)),)
         )
     return Measured(
-        gap,
+        gap if small else 0.0,
         f"It underfits: {answers.train_score:.0%} of the training images are named right, and their nearest neighbour "
-        f"in grey values does so for {data.neighbours:.0%}.",
+        f"in grey values does so for {data.neighbours:.0%}; {count:,} weights are few for {data.images:,} images.",
         fix,
         "share named right",
         ("the network", "nearest neighbour"),
@@ -245,8 +252,11 @@ FIT = (
         "training score above test score", 0.14, _LIMIT, "a search for more images",
     ),
     Rule(
-        "underfitting", "Can the network learn these images?", ("answers", "data"), _underfitting,
-        "nearest neighbour's score above the network's, training images", 0.08, _LIMIT, "a larger network",
+        "underfitting", "Can the network learn these images?", ("answers", "data", "weights"), _underfitting,
+        "nearest neighbour's score above the network's, training images, or half of what the network has wrong; with "
+        "less than two weights an image", 0.08,
+        "Zhang et al. 2017, arXiv:1611.03530, theorem 1: two weights an image learn any labels by heart; " + _LIMIT,
+        "a larger network",
     ),
 )  # fmt: skip
 SYMPTOMS = (

@@ -34,11 +34,9 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
     distances, other = _nearest(_points(test.images), _points(data.train.images))
     neighbours = labels[own]
     answers = data.train.labels[other]
-    augmented = left = np.nan
+    left = np.nan
     if augmentation is not None and augmentation != Augmentation():
-        changed = augment(asked.images, augmentation, torch.Generator().manual_seed(0))
         left = contrast_left(asked.images, augmentation)
-        augmented = _share(labels[_nearest(_points(changed), points, skip_itself=True)[1]] == asked.labels)
     inputs, test_inputs = (normalise(split.images, data.mean, data.std) for split in (asked, test))
     true_mean, true_std = channel_statistics(train.images)
     flat = asked.images.float().flatten(1)
@@ -55,7 +53,6 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
         neighbours=_share(neighbours == asked.labels),
         neighbours_test=_share(answers == test.labels),
         neighbours_matched=matched(answers, test.labels, len(data.classes)),
-        neighbours_augmented=augmented,
         contrast_left=left,
         copies=_share(distances < _COPY),
         mean=data.mean,

@@ -19,7 +19,8 @@ _CLEAR = (
 _PER_CLASS = 20  # training images, from which labels can be told from drawn ones
 _SURE = 0.55  # score from which a network is a witness of labels in both splits
 _IN_BOTH = 0.7  # what a doubtful label counts where as many are in the test split
-_LOST = 0.7  # of what neighbours know above chance, from which an augmentation is called destructive
+_LOST = 0.5  # of an image's contrast, from which an augmentation is called destructive
+_COPES = 0.85  # score on augmented images, from which nothing can be said to be destroyed
 _DESTRUCTIVE = 0.25  # of the score
 _LIMIT = "limit from the trainings of docs/doctor.md"
 _EXACT = "a normalised input has mean 0 and deviation 1; " + _LIMIT
@@ -281,18 +282,18 @@ def _destructive_augmentation(facts: Facts) -> Measured | None:
     recipe = settings.recipe
     if recipe is None or not np.isfinite(answers.augmented_score):
         return None
-    by_network = answers.train_score - answers.augmented_score
-    known_by_pixels = max(data.neighbours - _chance(facts), 1e-6)
-    by_pixels = (data.neighbours - data.neighbours_augmented) / known_by_pixels
-    weak = answers.train_score < 0.75 * data.neighbours  # it could not even learn
-    value = _DESTRUCTIVE * by_pixels / _LOST if weak else by_network
+    value = answers.train_score - answers.augmented_score
+    lost = float(np.nan_to_num(1 - data.contrast_left))
+    if answers.augmented_score < _COPES:  # of what it could not learn it cannot lose a score
+        value = max(value, _DESTRUCTIVE * lost / _LOST)
     old = recipe.augmentation.to_dict()
     large = any(old[name] for name in ("crop_padding", "cutout", "translate"))
     gentle = {**old, "crop_padding": 0, "cutout": 0, "translate": 0, "flip": old["flip"] and large}
     return Measured(
         value,
         f"The augmentation destroys the class: {answers.train_score:.0%} of the training images are named right as "
-        f"they are, {answers.augmented_score:.0%} as the recipe changes them.",
+        f"they are, {answers.augmented_score:.0%} as the recipe changes them, which leaves {1 - lost:.0%} of their "
+        "contrast to be seen.",
         Fix(
             "Leave them as they are, and bring the changes back in small steps.",
             (Change("recipe", "augmentation", old, gentle),),
@@ -360,7 +361,8 @@ LABELS = (
     Rule(
         "destructive_augmentation", "Does augmentation keep the class?", ("settings", "answers", "data"),
         _destructive_augmentation,
-        "score lost by augmentation; of a network that learned little, of what neighbours know above chance",
+        "score lost by augmentation; or half of the share of the images' contrast that it hides, where the network "
+        "does not cope",
         _DESTRUCTIVE, _LIMIT, "a little overfitting",
     ),
 )  # fmt: skip

@@ -164,7 +164,6 @@ class DataFacts(_Record):
     neighbours: float = np.nan  # share of training images with the label of their nearest other
     neighbours_test: float = np.nan
     neighbours_matched: float = np.nan  # the same after the best renaming of the classes
-    neighbours_augmented: float = np.nan
     contrast_left: float = np.nan  # by the augmentation, mean over training images
     copies: float = 0.0  # share of test images that stand among the training images
     mean: tuple[float, ...] = ()  # as the data set declares them, and as the pixels have them

@@ -16,8 +16,13 @@ _EARLY = 4  # measurements
 _JUMPED = 3.0  # highest early loss over that of guessing
 _BY_JUMP = 4.0  # times that a step counts after which the loss jumped
 _NOT_HURT = 0.85  # loss at the end over that of guessing
+_WORSE = 1.1  # the same: whoever is worse than guessing is still thrown about, as equal answers cost no more than that
+_FELL = 0.1  # rate at the end over the highest
+_JUMP = 1.15  # highest early loss over where it began
+_AT_A_HIGH_RATE = 1.15  # what such a jump counts where the rate alone is a reason for it
+_HIGH = 3.0  # times the usual rate
 _SWINGS = 0.4  # rises of the loss, over that of guessing
-_WITH_MOMENTUM = 2.5  # what such rises count where the momentum alone is a reason for them
+_WITH_MOMENTUM = 4.0  # what such rises count where the momentum alone is a reason for them
 _HEAVY = 4.0  # times the usual rate over what momentum leaves of the last update
 _PARTS = 20  # pieces of the loss whose means are compared
 
@@ -73,6 +78,18 @@ def _rises(course: Course) -> float:
     return float(np.diff(parts).clip(min=0).sum() / guessing_loss(course.classes))
 
 
+def _rises_beyond_noise(course: Course) -> float:
+    """The same, less one standard error of each rise, which neighbouring batches tell: their scatter, and no trend."""
+    loss = course.loss[np.isfinite(course.loss)]
+    parts = np.array_split(loss, _PARTS)[1:]
+    if len(loss) < 2 * _PARTS:
+        return _rises(course)
+    means = np.array([part.mean() for part in parts])
+    errors = np.array([np.mean(np.diff(part) ** 2) / 2 / len(part) for part in parts])  # squared
+    noise = np.sqrt(errors[1:] + errors[:-1])
+    return float((np.diff(means) - noise).clip(min=0).sum() / guessing_loss(course.classes))
+
+
 def _early_peak(course: Course) -> float:
     """The highest loss of the first quarter."""
     early = course.loss[: max(5, len(course.loss) // 4)]
@@ -83,6 +100,28 @@ def _loss_over_steps(course: Course) -> dict[str, object]:
     return {"title": "loss of the batches", "labels": tuple(course.steps.tolist()), "values": course.loss}
 
 
+def _jump(course: Course, recipe: Recipe) -> float:
+    """How far the loss jumped after a fast first step, over where it began; 0 where the first step was none."""
+    first = float(np.nan_to_num(course.updates[0]).mean()) if course.updates.size else 0.0
+    begun = max(guessing_loss(course.classes), float(course.loss[0]))
+    jump = _early_peak(course) / begun if first > _FAST else 0.0
+    return jump * (_AT_A_HIGH_RATE if recipe.learning_rate > _HIGH * usual_rate(recipe) else 1.0)
+
+
+def _can_be_warmed_up(recipe: Recipe | None) -> bool:
+    return recipe is not None and not recipe.warmup_epochs and recipe.schedule != "one_cycle"
+
+
+def _broke_at_the_start(course: Course, recipe: Recipe | None) -> bool:
+    """Whether a rate that was high and fell to little left a network that guesses: its first steps are at fault."""
+    if recipe is None or not _can_be_warmed_up(recipe) or len(course.loss) < 20 or not len(course.rates):
+        return False
+    fell = course.rates[-1] < _FELL * course.rates.max()
+    high = recipe.learning_rate > _HIGH * usual_rate(recipe)
+    only_guesses = pieces(course.loss)[-3:].mean() < _WORSE * guessing_loss(course.classes)
+    return bool(fell and high and only_guesses and _jump(course, recipe) >= _JUMP)
+
+
 def _rate_too_high(facts: Facts) -> Measured | None:
     course, settings = known(facts.course), known(facts.settings)
     update, chance = _largest_early_update(course), guessing_loss(course.classes)
@@ -91,10 +130,11 @@ def _rate_too_high(facts: Facts) -> Measured | None:
     hurt = broke or not late < _NOT_HURT * chance or _rises(course) >= _SWINGS
     if not math.isfinite(update):
         update = 10.0 if broke else 0.0
-    jumped = _early_peak(course) > _JUMPED * chance
+    jumped = _early_peak(course) > _JUMPED * chance or late > _WORSE * chance
     # before any step a loss says nothing of the rate: where it is far above that of guessing the start is at fault
     began_sanely = bool(len(course.loss)) and not course.loss[0] > _SANE * chance
-    value = update * (_BY_JUMP if jumped else 1.0) if hurt and began_sanely else 0.0
+    by_start = not broke and _broke_at_the_start(course, settings.recipe)
+    value = update * (_BY_JUMP if jumped else 1.0) if hurt and began_sanely and not by_start else 0.0
     rate = settings.recipe.learning_rate if settings.recipe is not None else math.nan
     factor = min(0.3, 0.02 / update) if update else 0.1
     if settings.recipe is not None:  # not above what is usual
@@ -138,17 +178,16 @@ def _rate_too_low(facts: Facts) -> Measured | None:
 def _no_warmup(facts: Facts) -> Measured | None:
     course, settings = known(facts.course), known(facts.settings)
     recipe = settings.recipe
-    if recipe is None or recipe.warmup_epochs or recipe.schedule == "one_cycle" or len(course.loss) < 20:
+    if recipe is None or not _can_be_warmed_up(recipe) or len(course.loss) < 20:
         return None
     peak, late = _early_peak(course), pieces(course.loss)[-3:].mean()
-    begun = max(guessing_loss(course.classes), float(course.loss[0]))
     recovered = late < _NOT_HURT * guessing_loss(course.classes)
     first = float(np.nan_to_num(course.updates[0]).mean()) if course.updates.size else 0.0
-    value = peak / begun if recovered and first > _FAST else 0.0
+    then = "before it fell" if recovered else "and never came back, though the rate fell"
     return Measured(
-        float(value),
-        f"The training began too fast: the first step changed the weights by {first:.0%} of their size, and the loss "
-        f"jumped to {peak:.1f}, {value:.1f} times where it began, before it fell; the rate was never warmed up.",
+        _jump(course, recipe) if recovered or _broke_at_the_start(course, recipe) else 0.0,
+        f"The training began too fast: the first step changed the weights by {first:.0%} of their size, and the loss, "
+        f"which began at {course.loss[0]:.1f}, jumped to {peak:.1f} {then}; the rate was never warmed up.",
         _warmed_up(recipe),
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
@@ -188,7 +227,7 @@ def _oscillating_loss(facts: Facts) -> Measured | None:
     recipe = settings.recipe
     if len(course.loss) < 20 or (recipe is not None and recipe.mixup):
         return None  # with mixup a batch's loss depends on how much was mixed
-    rises, heavy, fix, why = _rises(course), 1.0, None, ""
+    heavy, fix, why = 1.0, None, ""
     if recipe is not None and recipe.momentum > 0.95:
         if recipe.optimizer == "sgd":  # all updates that a gradient goes into, together
             heavy = recipe.learning_rate / (1 - recipe.momentum) / (10 * usual_rate(recipe))
@@ -199,10 +238,12 @@ def _oscillating_loss(facts: Facts) -> Measured | None:
         )
     elif recipe is not None:
         fix = _new_rate(settings, 0.3, "Lower the rate", *falling_rate(recipe))
+    rises = _rises(course) if heavy >= _HEAVY else _rises_beyond_noise(course)
+    beyond = "" if heavy >= _HEAVY else ", beyond the noise of the batches"
     return Measured(
         rises * (_WITH_MOMENTUM if heavy >= _HEAVY else 1.0),
         f"The loss swings: after its first fall it rose again by {rises * guessing_loss(course.classes):.3g} in all, "
-        f"{rises:.2g} times the loss of guessing.{why}",
+        f"{rises:.2g} times the loss of guessing{beyond}.{why}",
         fix,
         **_loss_over_steps(course),  # type: ignore[arg-type]
     )
@@ -225,7 +266,8 @@ def _guessing(facts: Facts) -> Measured | None:
 RULES = (
     Rule(
         "rate_too_high", "Is a step too long?", ("course", "settings"), _rate_too_high,
-        "largest change of a typical layer's weights in one of the first steps; fourfold if the loss jumped", 0.18,
+        "largest change of a typical layer's weights in one of the first steps; fourfold if the loss jumped or ends "
+        "above that of guessing", 0.18,
         "about 0.001 is usual (CS231n, ratio of weights to updates); limit from the trainings of docs/doctor.md",
         "a slower training",
         ("oscillating_loss", "no_warmup", "dead_units", "exploding_gradients", "saturated_outputs", "drowned_shortcut",
@@ -233,16 +275,18 @@ RULES = (
     ),
     Rule(
         "oscillating_loss", "Does the loss swing?", ("course", "settings"), _oscillating_loss,
-        "all rises of the smoothed loss, over the loss of guessing; 2.5 times that where momentum is heavy", _SWINGS,
+        "rises of the smoothed loss beyond the noise of batches, over the loss of guessing; where momentum is heavy "
+        "four times all rises", _SWINGS,
         "AutoTrainer (ICSE 2021), oscillating loss; Goh 2017, doi:10.23915/distill.00006, for the momentum; limit from "
         "the trainings of docs/doctor.md", "a slower training",
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
-        "highest loss of the first quarter, over the first one or that of guessing, after a fast first step", 1.15,
+        "highest loss of the first quarter, over the first one or that of guessing, after a fast first step; 1.15 "
+        "times that at more than thrice the usual rate", _JUMP,
         "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
         "an epoch at a lower rate",
-        ("dead_units",),
+        ("dead_units", "constant_outputs", "drowned_shortcut", "idle_branch", "norm_statistics_wrong"),
     ),
     Rule(
         "rate_too_low", "Is a step too short?", ("course", "settings"), _rate_too_low,

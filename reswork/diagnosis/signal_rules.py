@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from reswork.diagnosis.facts import Facts, Settings, known
+from reswork.diagnosis.facts import Course, Facts, Settings, known
 from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.rate_rules import guessing_loss
 from reswork.diagnosis.remedies import FRESH, built_anew, rate_not_above_usual, usual_rate
@@ -197,15 +197,33 @@ def _drowned_shortcut(facts: Facts) -> Measured | None:
     if not names:
         return None
     worst = int(ratios.argmax())
-    most, scaled = float(ratios[worst]), facts.answers is not None and facts.answers.scaled >= _SCALED
+    most, first = float(ratios[worst]), _first_ratio(facts.course)
+    scaled = facts.answers is not None and facts.answers.scaled >= _SCALED
+    value = 0.0 if scaled or most >= _BLOWN_UP else most  # broken by what scales the answers, or by a step
+    if math.isfinite(
+        first
+    ):  # how a network was made drowns it at once; what a training drowned has its cause there
+        value = min(most, first)
     return Measured(
-        most if most < _BLOWN_UP and not scaled else 0.0,  # by a training that what scales the answers broke
+        value,
         f"The shortcut of {names[worst]} is drowned: what the branch adds is {most:.0f} times what comes over the "
         "shortcut, so that neither signal nor gradient passes untouched.",
         _small_branches(facts.settings),
         "branch over shortcut",
         names,
         ratios,
+    )
+
+
+def _first_ratio(course: Course | None) -> float:
+    """The largest branch over shortcut in the first measurement of the record; NaN where there is none."""
+    if course is None or not course.branch.size or course.branch.shape != course.shortcut.shape:
+        return math.nan
+    ratios = course.branch[0] / np.maximum(course.shortcut[0], _TINY)
+    return (
+        float(np.max(ratios[np.isfinite(ratios)], initial=-math.inf))
+        if np.isfinite(ratios).any()
+        else math.nan
     )
 
 
@@ -245,11 +263,11 @@ RULES = (
     ),
     Rule(
         "drowned_shortcut", "Does a shortcut carry anything?", ("signals",), _drowned_shortcut,
-        "branch over shortcut, the largest", 35.0,
+        "branch over shortcut, the largest; of a run the smaller of what it was at first and of what it is", 24.0,
         "He et al. 2016, arXiv:1603.05027, section 3; limit from the trainings of docs/doctor.md",
         "a look at the scales",
         ("constant_outputs", "exploding_gradients", "no_warmup", "saturated_outputs", "oscillating_loss",
-         "norm_statistics_wrong"),
+         "norm_statistics_wrong", "rate_too_high"),
     ),
     Rule(
         "idle_branch", "Does every block do something?", ("signals",), _idle_branch,
