@@ -35,7 +35,7 @@ _WORDS = (
     "of these data."
 )
 _DRAWN = (
-    "Click a block: all up to it stands still. Colour: what its learning rate is multiplied by; 0 is frozen."
+    "Click a block: all up to it stands still. Colour, where rates differ: what they are multiplied by; 0 is frozen."
 )
 
 
@@ -160,8 +160,8 @@ class TransferPanel:
             *self.form.views("head", "stem", "norms", "frozen_to", "rate_decay", "unfreeze_every"),
             w.HBox([self.compare]), self.error,
         ])  # fmt: skip
-        right = w.VBox([note(f'<span class="reswork-muted">{_DRAWN}</span>'), self.drawing])
-        columns = w.Box([left, right])
+        self._right = w.VBox([note(f'<span class="reswork-muted">{_DRAWN}</span>'), self.drawing])
+        columns = w.Box([left, self._right])
         columns.add_class("reswork-columns")
         return [columns, self._place, self._compared_place]
 
@@ -243,7 +243,7 @@ class TransferPanel:
     def _draw(self) -> None:
         self.leave.disabled = self.source is None
         source = self.source
-        self.drawing.layout.display = None if source is not None and source.config is not None else "none"
+        self._right.layout.display = None if source is not None and source.config is not None else "none"
         if source is None:
             self._said.value = ""
             return
@@ -260,7 +260,8 @@ class TransferPanel:
             recipe = self._recipe.recipe or Recipe()
             sheet = spec_sheet(config, data.input_shape)
             rates = {block.name: _rate(block.name, recipe) for block in sheet.blocks}
-            self.drawing.show(figures.network(sheet, rates, self.form.values["frozen_to"]))
+            coloured = rates if any(rate != 1 for rate in rates.values()) else None
+            self.drawing.show(figures.network(sheet, coloured, self.form.values["frozen_to"]))
 
     def _show_worth(self, old: Dataset | None) -> None:
         """Offer to compare, and where the old data are known and alike, to ask what is forgotten of them."""
@@ -345,7 +346,7 @@ def _fields() -> dict[str, Field]:
     return {
         "source": Field("Weights from", w.Combobox, "Name or folder of a run, a file of weights, or published weights "
                         "such as torchvision/resnet18 or timm/resnet18.a1_in1k.", options=(), read=str.strip,
-                        placeholder="a run, a file, torchvision/resnet18", continuous_update=False,
+                        placeholder="a run, a file, a name", continuous_update=False,
                         ensure_option=False),
         "download": Field("May download", w.Checkbox, "Fetch published weights that are not on this machine.",
                           value=False, indent=True),
@@ -357,7 +358,7 @@ def _fields() -> dict[str, Field]:
                             ("each batch's", "batch"), ("the trained ones, kept", "kept"),
                             ("measured anew, then kept", "reestimated")),
         "frozen_to": Field("Frozen up to", w.Combobox, "Stage or block up to which nothing is trained; body: all but "
-                           "the head.", options=(), placeholder="nothing, or layer2, layer2.0, body",
+                           "the head.", options=(), placeholder="layer2, layer2.0 or body",
                            continuous_update=False, ensure_option=False, read=lambda text: text.strip() or None,
                            write=text_of),
         "rate_decay": typed("Rate by stage", "1: all alike, or 0.4",
