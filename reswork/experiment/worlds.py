@@ -283,7 +283,7 @@ WORLDS: tuple[World, ...] = (
         "anomalies",
         "Pictures: good, or not",
         "Good pictures alone are learned; of any other one a map comes out that says where it is unlike them. "
-        "Distances in the features of a trained network (rw.feature_distances) are often better, and need no training.",
+        "Principal components, or the nearest good picture, are often better and need no training: look at them first.",
         inputs="images",
         tasks=("anomalies",),
         data={"Defects: drawn plates": "defects", "Fashion without bags": "odd-fashion"},

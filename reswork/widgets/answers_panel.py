@@ -62,6 +62,7 @@ class AnswersPanel:
     def _made(self) -> list[w.Widget]:
         self._note = w.HTML('<span class="reswork-muted">No network yet: start a training first.</span>')
         self.figure = LiveFigure()
+        self.figure.layout.display = "none"  # until there is an answer
         self._words = w.HTML()
         return [self._note, self.figure, self._words]
 
@@ -85,6 +86,9 @@ class AnswersPanel:
 
     def _draw(self) -> None:
         if self._looked is None or self._data is None or not self.view.is_shown:
+            if self._run is not None and self.view.is_made:
+                told = "The first answers come in a few seconds."
+                self._note.value = f'<span class="reswork-muted">{told}</span>'
             return
         model, step = self._looked
         figure, words = answers_drawn(model, self._data)

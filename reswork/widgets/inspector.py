@@ -153,6 +153,10 @@ class InspectorPanel:
         self._tell()
         if self._offered is not self._data:
             self._offered = self._data
+            is_class = (
+                self._data.target_kind == "labels" and self._data.task is None
+            )  # all that `why` explains
+            self._ask_why.layout.display = None if is_class else "none"
             self._index.max = len(self._data.test) - 1
             if self._sheets[PAGES[1]].is_made:
                 self._offer_classes()
