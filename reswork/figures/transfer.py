@@ -92,7 +92,7 @@ def feature_pairs(found: FeaturePairs) -> go.Figure:
         for maps, when in ((first, found.names[0]), (second, found.names[1])):
             grey = (255 * (maps - low) / span).round().astype(np.uint8)
             pictures += [_enlarged(each, size) for each in grey]
-            short = name.removeprefix("layer")  # as the network's drawing has it; longer ones run into each other
+            short = name.removeprefix("layer")  # as in the network's drawing; longer ones run into each other
             titles += [f"{short} ch {channel}\n{when}" for channel in channels]
     columns = max((len(channels) for channels in found.channels), default=1)
     stacked = np.stack(pictures)[:, None] if pictures else np.zeros((0, 1, 1, 1), np.uint8)

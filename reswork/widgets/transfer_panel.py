@@ -34,7 +34,9 @@ _WORDS = (
     "A run of yours, a file of weights, or published ones: the network is then theirs, with an answer for each class "
     "of these data."
 )
-_DRAWN = "Click a block: all up to it stands still. Colour, where rates differ: what they are multiplied by; 0 is frozen."
+_DRAWN = (
+    "Click a block: all up to it stands still. Where rates differ, colour says by what factor; 0: frozen."
+)
 
 
 class TransferPanel:
