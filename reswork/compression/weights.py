@@ -47,6 +47,9 @@ def prune_weights(model: Any, share: float = 0.5) -> nn.Module:
             "model", f"{type(found).__name__} has no convolution and no linear layer to be pruned"
         )
     if share:
+        found.to(
+            memory_format=torch.contiguous_format
+        )  # a network that was trained may have its channels last
         named = [(layer, "weight") for layer in layers]
         prune.global_unstructured(named, pruning_method=prune.L1Unstructured, amount=float(share))
         for layer in layers:

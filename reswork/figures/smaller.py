@@ -134,6 +134,6 @@ def deletions(worth: BlockWorth) -> go.Figure:
         )
         + ".",
         explained=_ABOUT_ORDER,
-        x=axis("blocks taken out"),
+        x=axis("blocks taken out", dtick=max(1, len(y) // 8)),
         y=axis(f"{worth.metric}, %"),
     )

@@ -408,7 +408,7 @@ class ShipPanel:
         found = latency(artefact, batch_sizes=sizes, seconds=1.0)
         self.times.show(figures.latency(found))
         self.times.layout.display = None
-        self._tell(f"<pre>{escape(str(found))}</pre>")
+        self._tell(f'<pre style="white-space: pre; overflow-x: auto">{escape(str(found))}</pre>')
         yield
 
     def _serve(self) -> None:
@@ -500,30 +500,33 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _table_html(table: SizedTable) -> str:
-    """All forms with their numbers; the best within the budget stands out."""
-    heads = ("form", table.original.metric, "95 %", "changed", "MB", "parameters", "MMACs", "p50 ms", "p95", "p99",
-             "MiB")  # fmt: skip
-    rows = ["".join(f"<th>{escape(each)}</th>" for each in heads)]
+    """All forms with their numbers, two lines each; the best within the budget stands out."""
+    heads = (("form", ""), (table.original.metric, "95 %"), ("changed", "images"), ("MB", "parameters"),
+             ("p50 ms", "p95, p99"), ("MMACs", "MiB"))  # fmt: skip
+    rows = ["".join(f"<th>{_two_lines(*each)}</th>" for each in heads)]
     best = table.best
     for each in table.forms:
         p95, p99 = (1e3 * each.times.quantile(q).value for q in (0.95, 0.99))
         cells = (
-            f"<b>{escape(each.name)}</b>" if each is best else escape(each.name),
-            f"{each.value:.1%}",
-            "" if np.isnan(each.low) else f"{100 * each.low:.1f} to {100 * each.high:.1f}",
-            "" if each.changed is None else f"{int(each.changed.different.sum()):,}",
-            f"{each.megabytes:.2f}",
-            f"{each.parameters:,}",
-            f"{each.macs / 1e6:.2f}",
-            f"{each.p50_ms:.2f}",
-            f"{p95:.2f}",
-            f"{p99:.2f}",
-            f"{each.memory_bytes / 2**20:.0f}",
+            (
+                f"{each.value:.1%}",
+                "" if np.isnan(each.low) else f"{100 * each.low:.1f} to {100 * each.high:.1f}",
+            ),
+            ("" if each.changed is None else f"{int(each.changed.different.sum()):,}", ""),
+            (f"{each.megabytes:.2f}", f"{each.parameters:,}"),
+            (f"{each.p50_ms:.2f}", f"{p95:.2f}, {p99:.2f}"),
+            (f"{each.macs / 1e6:.2f}", f"{each.memory_bytes / 2**20:.0f}"),
         )
-        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+        name = f"<b>{escape(each.name)}</b>" if each is best else escape(each.name)
+        rows.append(f"<td>{name}</td>" + "".join(f"<td>{_two_lines(*cell)}</td>" for cell in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     words = "".join(f"<p>{escape(each)}</p>" for each in (*table.skipped, table.sentence))
-    return f'<div class="reswork-wide"><table class="reswork-table">{body}</table></div>{words}'
+    return f'<div class="reswork-wide"><table class="reswork-table reswork-forms">{body}</table></div>{words}'
+
+
+def _two_lines(first: str, second: str) -> str:
+    below = f'<br><span class="reswork-muted">{escape(second)}</span>' if second else ""
+    return escape(first) + below
 
 
 def _duration(seconds: float) -> str:
