@@ -23,6 +23,7 @@ LONGER = {
     },
     "14_segmentation": {"volumes": 4},
     "15_super_resolution": {"patches": 32},
+    "17_text_faces_boxes": {"images": 100},
     "18_transfer": {"seeds": 1, "images": (4,), "steps": 2, "later": 1},
     "19_smaller_and_faster": {"seconds": 0.02},
     "20_serve_it": {"seconds": 0.02, "requests": 60},
@@ -48,6 +49,7 @@ rw.datasets.fashion = rw.datasets.digits
 rw.datasets.shapes = functools.partial(rw.datasets.shapes, train=240, test=60)
 rw.datasets.scattered = functools.partial(rw.datasets.scattered, train=32, test=8, size=32)
 rw.datasets.drawn_faces = functools.partial(rw.datasets.drawn_faces, 8, 4, 4)
+rw.datasets.defects = functools.partial(rw.datasets.defects, 16, 12, 24)
 rw.datasets.languages = functools.partial(rw.datasets.languages().subset, 320, 160)
 """
 EMPTIED = """
