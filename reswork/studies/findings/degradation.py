@@ -254,7 +254,7 @@ GUESS = Guess(
 SHOWN = DrawnGuess(
     "Plain networks, without shortcuts: which test error has each depth after the training? Draw it with the sliders.",
     "weighted layers",
-    "test error of plain networks, %",
+    "test error, %",
     100,
     lambda settings: tuple(f"depth {depth}" for depth in settings.depths),
     lambda result: np.array(

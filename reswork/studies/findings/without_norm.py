@@ -290,7 +290,7 @@ def _breaks(errors: np.ndarray) -> int:
 SHOWN = DrawnGuess(
     "He's initialisation and no norm: which test error has each depth? Where does it break? Draw it with the sliders.",
     "weighted layers",
-    "test error without a norm, %",
+    "test error, %",
     100,
     lambda settings: tuple(f"depth {depth}" for depth in settings.depths),
     lambda result: np.array(
