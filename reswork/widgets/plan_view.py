@@ -39,9 +39,7 @@ def _table_html(plan: Plan) -> str:
         rows.append("".join(f"<td>{escape(each)}</td>" for each in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     title = f"{plan.label} on {plan.data}: {plan.steps:,} steps on {plan.machine}"
-    return (
-        f'<b>{escape(title)}</b><div class="reswork-wide"><table class="reswork-table">{body}</table></div>'
-    )
+    return f'<b>{escape(title)}</b><div class="reswork-wide"><table class="reswork-table reswork-forms">{body}</table></div>'
 
 
 def _assumed_html(plan: Plan) -> str:
