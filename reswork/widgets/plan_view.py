@@ -38,8 +38,9 @@ def _table_html(plan: Plan) -> str:
         cells = (way.name, *times, f"{way.kwh:.2g}", f"{way.money:.2g}", way.basis)
         rows.append("".join(f"<td>{escape(each)}</td>" for each in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
+    table = f'<table class="reswork-table reswork-forms">{body}</table>'
     title = f"{plan.label} on {plan.data}: {plan.steps:,} steps on {plan.machine}"
-    return f'<b>{escape(title)}</b><div class="reswork-wide"><table class="reswork-table reswork-forms">{body}</table></div>'
+    return f'<b>{escape(title)}</b><div class="reswork-wide">{table}</div>'
 
 
 def _assumed_html(plan: Plan) -> str:
