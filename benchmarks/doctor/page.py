@@ -356,8 +356,8 @@ new rules, and no rule is changed after that. `look` and `judge` of `python -m b
 judges. The first half was trained after its rules; of the second set 80 trainings were judged at first, and all 182
 together with the same rules later. For the fourth set two measures were added after its definition and before its
 training (what an augmentation leaves to be seen, and branch and shortcut over the record). Of the earlier sets, those
-that the new rules ask this of had it measured in runs of one step from the same seeds, which was added to their records;
-none of them was trained again. The records lie in `benchmarks/doctor/records/`; those of the first
+that the new rules ask this of had it measured in runs of one step from the same seeds, which was added to their
+records; none of them was trained again. The records lie in `benchmarks/doctor/records/`; those of the first
 judging half lack some measures of today and cannot be judged by today's rules. Whoever changes a limit now has seen the
 fourth set, and needs a fifth (`fourth_cases` in `benchmarks/doctor/trainings.py` shows how one is made).
 """
