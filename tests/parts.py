@@ -1,10 +1,9 @@
-"""All tests in three parts: those that drive a page, beside all others; of these last those that fill the machine.
+"""All tests in three parts: those that drive a page, then those that fill the machine, and beside them all others.
 
 ``python -m tests.parts [arguments of pytest]``; each part gets the arguments. Also a plugin of pytest, which leaves to
-each part its tests. Pages mostly wait, so that two other processes use what is left of the machine meanwhile; these
-are nice: a page gets the processor as soon as it wants it, as if it were alone. What starts several processes itself
-("alone") follows when these two are done, whether or not pages are still driven: it wants no others of its kind beside
-it, but holds on a busy machine as all tests do.
+each part its tests. Pages mostly wait, so that other processes use what is left of the machine meanwhile; these are
+nice: a page gets the processor as soon as it wants it, as if it were alone. What starts several processes itself
+("alone") follows the pages: it wants no others of its kind beside it, but holds on a busy machine as all tests do.
 """
 
 import json
@@ -21,6 +20,7 @@ PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; al
 TESTS = Path(__file__).parent
 PAGES = TESTS / "browser"
 ALONE = re.compile(r"\b(?:serial|gpu|device)\b")  # what a file speaks of that has tests for "alone"
+WORKERS = 3  # for "together": a third of the time a test waits for a process, a thread or a file
 MOST_REPEATED = 2  # tests that failed: more are no accident
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -85,12 +85,12 @@ def main(arguments: list[str]) -> int:
             own = ["-p", "tests.parts", f"--part={part}", "-o", f"cache_dir={cache}/{part}"]
             return [sys.executable, "-m", "pytest", *own, *more, *arguments]
 
-        pages = subprocess.Popen(command("pages"), env=single, stdout=said, stderr=subprocess.STDOUT)
+        together = subprocess.Popen(command("together", f"--numprocesses={WORKERS}"), env=single)
         codes = {
-            "together": subprocess.run(command("together", "--numprocesses=2"), env=single).returncode,
-            "alone": subprocess.run(command("alone"), env=single).returncode,
-            "pages": pages.wait(),
+            part: subprocess.run(command(part), env=single, stdout=said, stderr=subprocess.STDOUT).returncode
+            for part in ("pages", "alone")
         }
+        codes["together"] = together.wait()
         said.seek(0)
         print(said.read(), flush=True)
         failed = {part: failed_of(Path(cache) / part) for part in codes}

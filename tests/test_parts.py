@@ -63,7 +63,8 @@ def test_what_failed_is_run_once_more_and_loudly(failed, again, code, said, monk
         return int(bool(noted))
 
     def popen(command, **_how):
-        return SimpleNamespace(wait=lambda: outcome(command))
+        code = outcome(command)
+        return SimpleNamespace(wait=lambda: code)
 
     def run(command, **_how):
         return SimpleNamespace(returncode=outcome(command))

@@ -1,6 +1,6 @@
 """Recipes to start from, each with its reason and the time that it takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reswork.datasets.augmentation import Augmentation
 from reswork.errors import InvalidSetting
@@ -206,6 +206,15 @@ MASKS = Preset(
     ),
 )
 
+VOLUMES = Preset(
+    "volumes",
+    "Volumes",
+    "For a class of each point of a volume, most of which are ground: as for masks, with smaller batches, and each "
+    "class weighted by how rare it is; without, all points are soon called ground.",
+    "one to some minutes for the small 3-D U-Net on the drawn solids with two processor cores",
+    replace(MASKS.recipe, batch_size=8, class_weights="balanced"),
+)
+
 BOXES = Preset(
     "boxes",
     "Boxes",
@@ -231,6 +240,7 @@ PRESETS: dict[str, Preset] = {
         FAST,
         FINE_TUNING,
         MASKS,
+        VOLUMES,
         BOXES,
         PHOTOGRAPHS,
         LOOK_ALIKES,

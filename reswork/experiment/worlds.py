@@ -225,7 +225,7 @@ WORLDS: tuple[World, ...] = (
         asks=("size", "classes"),
         baseline="a threshold",
         network={"width": 8},
-        presets=("masks",),
+        presets=("volumes", "masks"),
         panels=("answers", "simple methods"),
     ),
     World(
