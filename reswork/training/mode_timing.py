@@ -68,7 +68,7 @@ def choose_mode(
     seconds = _time_in_turns(
         modes, model, copies, batch, trial, lambda: stopped() or time.perf_counter() > end
     )
-    if not seconds:
+    if len(seconds) < min(2, len(modes)):  # one alone is no comparison
         reason = f"{why}; {rule.reason}, not timed, because a step takes too long for a trial"
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
     best = _fastest(seconds, modes[0].channels_last)
