@@ -85,9 +85,7 @@ def main(arguments: list[str]) -> int:
             own = ["-p", "tests.parts", f"--part={part}", "-o", f"cache_dir={cache}/{part}"]
             return [sys.executable, "-m", "pytest", *own, *more, *arguments]
 
-        together = subprocess.Popen(
-            command("together", f"--numprocesses={WORKERS}", "--dist=worksteal"), env=single
-        )
+        together = subprocess.Popen(command("together", f"--numprocesses={WORKERS}"), env=single)
         codes = {
             part: subprocess.run(command(part), env=single, stdout=said, stderr=subprocess.STDOUT).returncode
             for part in ("pages", "alone")

@@ -83,8 +83,11 @@ def test_another_learning_rate_from_a_moment_in_the_middle(digits) -> None:
 def test_without_a_shortcut_or_a_branch_it_trains(change, digits) -> None:
     run = trained(digits)
     before = torch.get_rng_state()
-    new = rw.branch(rw.load_run(run.name), 4, config=change)
-    assert torch.equal(torch.get_rng_state(), before)
+    new = rw.branch(rw.load_run(run.name), 4, config=change, start=False)
+    assert torch.equal(
+        torch.get_rng_state(), before
+    )  # once it trains, the generator is the run's until its end
+    new.start()
     assert new.wait(300) is rw.RunState.FINISHED
     assert np.isfinite(losses(new)).all()
     saved = rw.load_run(new.name)
