@@ -34,3 +34,4 @@ def test_frozen_layers_are_written_into_the_form_and_told(bench) -> None:
     shown.get_by_text("From step 11 on layer1 learns again.").wait_for()
     shown.get_by_text("conv1, bn1 and layer1 are frozen.").wait_for()
     wait_state(page, "finished")
+    assert shown.get_by_text("which is not frozen").count() == 0
