@@ -81,3 +81,4 @@ def test_a_draw_that_fails_or_hangs_holds_up_none_after_it(bench) -> None:
         page.wait_for_function("how => globalThis.spoiled === how", arg=how)
         page.wait_for_function(FITS, arg=wide)
         until(page, lambda: page.locator(".reswork-plot .main-svg:visible").count() >= 3, "every plot")
+        assert page.evaluate(FITS, wide), how

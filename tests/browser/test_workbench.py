@@ -224,6 +224,7 @@ def test_the_keyboard_alone_starts_and_stops(lab, workbench) -> None:
     page.keyboard.press("Space")
     wait_state(page, "stopped")
     until_is(page, lambda: states(lab), [rw.RunState.STOPPED])
+    assert page.locator(".reswork").get_by_role("button", name="Start", exact=True).is_enabled()
 
 
 def test_a_second_tab_shows_and_steers_the_same_run(lab, workbench, open_page) -> None:
