@@ -20,7 +20,7 @@ PARTS = {"pages": ("browser",), "alone": ("serial", "gpu")}  # marks of each; al
 TESTS = Path(__file__).parent
 PAGES = TESTS / "browser"
 ALONE = re.compile(r"\b(?:serial|gpu|device)\b")  # what a file speaks of that has tests for "alone"
-WORKERS = 3  # for "together": a third of the time a test waits for a process, a thread or a file
+WORKERS = 3  # for "together": a third of the time a test waits; who is done takes tests from the others
 MOST_REPEATED = 2  # tests that failed: more are no accident
 NOTHING = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -85,7 +85,9 @@ def main(arguments: list[str]) -> int:
             own = ["-p", "tests.parts", f"--part={part}", "-o", f"cache_dir={cache}/{part}"]
             return [sys.executable, "-m", "pytest", *own, *more, *arguments]
 
-        together = subprocess.Popen(command("together", f"--numprocesses={WORKERS}"), env=single)
+        together = subprocess.Popen(
+            command("together", f"--numprocesses={WORKERS}", "--dist=worksteal"), env=single
+        )
         codes = {
             part: subprocess.run(command(part), env=single, stdout=said, stderr=subprocess.STDOUT).returncode
             for part in ("pages", "alone")
