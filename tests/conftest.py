@@ -1,5 +1,7 @@
 """What tests of several layers begin with."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import settings
@@ -7,6 +9,8 @@ from hypothesis import settings
 from reswork.datasets.dataset import Dataset, Split
 from reswork.models.network import ResNet, resnet
 
+# Of the formats that jsonschema knows, which nbformat brings, no test has "iri"; its grammar costs up to five seconds.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 settings.register_profile("reswork", deadline=None)  # a busy machine is no failure
 settings.load_profile("reswork")
 

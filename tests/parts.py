@@ -6,12 +6,14 @@ nice: a page gets the processor as soon as it wants it, as if it were alone. Wha
 ("alone") follows the pages: it wants no others of its kind beside it, but holds on a busy machine as all tests do.
 """
 
+import gc
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,15 @@ def foreign(part: str, path: Path) -> bool:
     if part == "alone":
         return TESTS not in path.parents or not ALONE.search(path.read_text(encoding="utf-8"))
     return (PAGES in path.parents) != (part == "pages")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What collecting leaves, a million objects, is not looked through for garbage again and again."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # after those who mark
