@@ -22,10 +22,10 @@ LONGER = {
         "moons": {"steps": 4, "updates": 20},
     },
     "14_segmentation": {"volumes": 4},
-    "15_super_resolution": {"patches": 32},
+    "15_super_resolution": {"patches": 32, "epochs": 1},
     "17_text_faces_boxes": {"images": 100},
     "18_transfer": {"seeds": 1, "images": (4,), "steps": 2, "later": 1},
-    "19_smaller_and_faster": {"seconds": 0.02, "tried": 1},
+    "19_smaller_and_faster": {"epochs": 1, "seconds": 0.02, "tried": 1},
     "20_serve_it": {"seconds": 0.02, "requests": 60},
     "07_time_machine": {"epochs": 6},  # it looks at step 60
     "10_recipes": {"seeds": 1, "depth": 14, "deepest": 26, "quick": {"epochs": 1, "width": 2}},
