@@ -354,7 +354,8 @@ def until_is(page: Any, found: Callable[[], Any], expected: Any, what: str = "it
 
 def click_until(page: Any, target: Any, condition: Callable[[], Any]) -> None:
     """Click into the middle of a part of a plot, again where a redraw has moved it meanwhile, as a person would."""
-    for _ in range(int(LONG_S)):
+    end = time.monotonic() + LONG_S
+    while time.monotonic() < end:
         target.scroll_into_view_if_needed()
         box = target.bounding_box()
         if box is not None:
