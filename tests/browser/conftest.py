@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 
 from reswork.lab import lab_command
@@ -33,10 +35,12 @@ DIGITS = (  # a workbench whose training begins at once and is quick
     " rw.Recipe(steps=100_000, batch_size=64, device='cpu', precision='fp32', compile='off')); bench"
 )
 COMMON = "common.ipynb"
-CALM = """import time
+CALM = """import faulthandler, os, signal, time
 from torch.optim.optimizer import register_optimizer_step_post_hook
-if "calm" not in globals(): calm = register_optimizer_step_post_hook(lambda *_: time.sleep(0.005))
-"""  # what trains here leaves the processor to the page and to other tests after each step
+if "calm" not in globals():
+    calm = register_optimizer_step_post_hook(lambda *_: time.sleep(0.005))
+    faulthandler.register(signal.SIGUSR1, open(f"{os.getpid()}.stacks", "w"), all_threads=True)
+"""  # what trains here leaves the processor to the page and to other tests after each step; `tell` asks what it does
 CLEARED = """
 import ipywidgets
 import reswork as rw
@@ -305,6 +309,14 @@ def tell(lab: Lab, context: Any) -> None:
         sep="\n",
     )
     print((lab.folder / "lab.log").read_text()[-3000:])
+    for stacks in lab.folder.glob("*.stacks"):
+        with contextlib.suppress(psutil.Error):
+            kernel = psutil.Process(int(stacks.stem))
+            if Path(kernel.cwd()) != lab.folder.resolve():
+                continue  # it has ended, and another has its number
+            kernel.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            print(f"--- what kernel {stacks.stem} does", stacks.read_text()[-8000:], sep="\n")
     for page in context.pages:
         print(f"--- {page.url}\n{page.evaluate('() => document.body.innerText')[:3000]}")
 
