@@ -2,7 +2,7 @@
 
 ``train`` trains one half of the cases and keeps their records. ``look`` shows the measure of every rule beside its
 limit, and ``judge`` the findings; both take what limits are chosen from. ``fixes`` trains again with the fixes of a
-half. ``write`` judges the fourth set and writes docs/doctor.md.
+half. ``write`` judges the fifth set and writes docs/doctor.md.
 """
 
 import argparse
@@ -20,13 +20,16 @@ from reswork.diagnosis.catalogue import RULES, judged
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "doctor.md"
+SEEN = ("choose", "second", "third", "fourth")  # what limits are chosen from
+JUDGE = "fifth"
+HALVES = (*SEEN, "trials", JUDGE)
 
 
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.doctor", description=__doc__)
     parser.add_argument("what", choices=("train", "look", "judge", "fixes", "write"))
-    parser.add_argument("--half", choices=("choose", "second", "trials", "third", "fourth"), default="choose")
+    parser.add_argument("--half", choices=HALVES, default="choose")
     parser.add_argument("--only", default="", help="cases whose name has this; of fixes kinds to begin with")
     parser.add_argument(
         "--backwards", action="store_true", help="begin with the last case, beside another process"
@@ -56,15 +59,15 @@ def main() -> None:
     elif options.what == "judge":
         _judge(options.only, *_of_work(options.half))
     else:
-        known = {half: HERE / "records" / half for half in ("choose", "second", "third", "fourth")}
-        choosing = records(known["choose"]) | records(known["second"]) | records(known["third"])
-        tried = {half: fix_records(known[half]) for half in ("second", "third", "fourth")}
-        PAGE.write_text(page(choosing, records(known["fourth"]), tried), encoding="utf-8")
+        known = {half: HERE / "records" / half for half in (*SEEN, JUDGE)}
+        seen = {case: facts for half in SEEN for case, facts in records(known[half]).items()}
+        tried = {half: fix_records(folder) for half, folder in known.items()}
+        PAGE.write_text(page(seen, records(known[JUDGE]), tried), encoding="utf-8")
 
 
 def _of_work(half: str) -> list[str]:
     """The halves that may be looked at while rules change."""
-    if half == "fourth":
+    if half == JUDGE:
         raise SystemExit(f"{half} judges, and is not looked at while rules change; choose another half")
     return [half]
 

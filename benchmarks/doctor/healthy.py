@@ -7,7 +7,18 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.doctor.plans import FOURTH_DATA, SECOND_DATA, THIRD_DATA, Plan, grainy, plan, remade
+from benchmarks.doctor.plans import (
+    FIFTH_DATA,
+    FOURTH_DATA,
+    RECIPE,
+    SECOND_DATA,
+    THIRD_DATA,
+    Plan,
+    grainy,
+    plan,
+    remade,
+)
+from reswork.experiment.presets import preset
 
 Change = Callable[[Plan], None]
 
@@ -30,6 +41,26 @@ def _both(*changes: Change) -> Change:
 
 def _fewer(plan: Plan) -> None:
     plan.data = plan.data.subset(train=600)
+
+
+def _first(count: int) -> Change:
+    """So many training images."""
+
+    def change(plan: Plan) -> None:
+        plan.data = plan.data.subset(train=count)
+
+    return change
+
+
+def _preset(name: str, **changes: Any) -> Change:
+    """A preset of the workbench, in so many steps of smaller batches; what it does to images as far as they allow."""
+
+    def change(plan: Plan) -> None:
+        given = preset(name).recipe.to_dict()
+        own = {each: RECIPE[each] for each in RECIPE if each not in ("learning_rate", "steps", "batch_size")}
+        plan.recipe = {**given, **own, "seed": plan.recipe["seed"], "steps": 150, "batch_size": 48, **changes}
+
+    return change
 
 
 def _grainy(plan: Plan) -> None:
@@ -237,10 +268,93 @@ _FOURTH_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
     ("frozen by the recipe", _20, (_SEVEN_GARMENTS,),
      _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
 )  # fmt: skip
-_OF_SET = {"first": _SORTS, "second": _SECOND_SORTS, "third": _THIRD_SORTS, "fourth": _FOURTH_SORTS}
 
 
-def healthy(which: Literal["first", "second", "third", "fourth"] = "first") -> dict[str, Callable[[], Plan]]:
+_FADED_DIGITS, _EIGHT_GARMENTS, _SMOOTH_SHAPES = FIFTH_DATA
+_10, _PRE_11 = "ResNet-10 of 7", "PreResNet-11 of 6"
+_STAGES: dict[str, Any] = {"stage_blocks": None, "block": "basic"}  # as the depth makes them
+_PLAIN: dict[str, Any] = {**_STAGES, "residual": False, "shortcut": None, "order": "post"}
+_NO_NORM: dict[str, Any] = {"norm": "none"}
+_SMALL_CROPS = {"crop_padding": 1, "flip": True}
+
+# the same for the fifth set
+_FIFTH_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", _10, FIFTH_DATA, _config()),
+    ("as it is", _PRE_11, FIFTH_DATA, _config()),
+    ("another seed", _10, (_EIGHT_GARMENTS,), _recipe(seed=67)),
+    ("another seed", _PRE_11, (_FADED_DIGITS,), _recipe(seed=71)),
+    ("a third seed", _10, (_SMOOTH_SHAPES,), _recipe(seed=73)),
+    ("depth 8", _10, (_FADED_DIGITS,), _config(**_STAGES, depth=8)),
+    ("depth 14", _10, (_SMOOTH_SHAPES,), _config(**_STAGES, depth=14)),
+    ("depth 20", _PRE_11, (_EIGHT_GARMENTS,), _config(**_STAGES, depth=20)),
+    ("depth 26", _10, (_EIGHT_GARMENTS,), _config(**_STAGES, depth=26, width=5)),
+    ("depth 32", _PRE_11, (_FADED_DIGITS,), _config(**_STAGES, depth=32, width=5)),
+    ("depth 44", _10, (_FADED_DIGITS,), _both(_config(**_STAGES, depth=44, width=5), _recipe(steps=110))),
+    ("depth 56", _10, (_FADED_DIGITS,),
+     _both(_config(**_STAGES, depth=56, width=4), _recipe(steps=110, learning_rate=0.05))),
+    ("depth 110", _10, (_FADED_DIGITS,),
+     _both(_config(**_STAGES, depth=110, width=4), _recipe(steps=100, learning_rate=0.05, warmup_epochs=1.0))),
+    ("depth 110", _PRE_11, (_FADED_DIGITS,),
+     _both(_config(**_STAGES, depth=110, width=4), _recipe(steps=90, learning_rate=0.04))),
+    ("plain 8", _10, (_SMOOTH_SHAPES,), _config(**_PLAIN, depth=8)),
+    ("plain 8", _PRE_11, (_FADED_DIGITS,), _config(**_PLAIN, depth=8)),
+    ("plain 14", _10, (_EIGHT_GARMENTS,), _config(**_PLAIN, depth=14)),
+    ("group norm", _10, (_EIGHT_GARMENTS,), _config(norm="group", width=16)),
+    ("group norm", _PRE_11, (_SMOOTH_SHAPES,), _config(norm="group", width=16)),
+    ("fixup", _10, (_FADED_DIGITS,), _both(_config(**_NO_NORM, residual_scaling="fixup"), _recipe(learning_rate=0.03))),
+    ("fixup", _10, (_EIGHT_GARMENTS,),
+     _both(_config(**_NO_NORM, residual_scaling="fixup"), _recipe(learning_rate=0.02))),
+    ("skipinit without norm", _10, (_FADED_DIGITS,),
+     _both(_config(**_NO_NORM, residual_scaling="skipinit"), _recipe(learning_rate=0.02))),
+    ("zero-init", _10, (_SMOOTH_SHAPES,), _config(zero_init_last_norm=True)),
+    ("bottleneck 20", _10, (_EIGHT_GARMENTS,),
+     _config(stage_blocks=None, depth=20, block="bottleneck", width=5)),
+    ("ImageNet's form, 10", _10, (_SMOOTH_SHAPES,), _config(**{**_IMAGENET_FORM, "width": 8})),
+    ("squeeze and excitation", _10, (_EIGHT_GARMENTS,), _config(squeeze_excitation=True, width=16)),
+    ("wide", _10, (_FADED_DIGITS,), _config(widen_factor=2)),
+    ("projections everywhere", _10, (_SMOOTH_SHAPES,), _config(shortcut="C")),
+    ("stochastic depth", _10, (_FADED_DIGITS,), _config(stochastic_depth=0.12)),
+    ("a little dropout", _PRE_11, (_EIGHT_GARMENTS,), _config(dropout=0.12)),
+    ("Adam", _PRE_11, (_FADED_DIGITS,), _recipe(optimizer="adam", learning_rate=0.003, weight_decay=0.0)),
+    ("AdamW", _10, (_SMOOTH_SHAPES,), _recipe(optimizer="adamw", learning_rate=0.004, weight_decay=0.01)),
+    ("AdamW", _PRE_11, (_EIGHT_GARMENTS,), _recipe(optimizer="adamw", learning_rate=0.003, weight_decay=0.04)),
+    ("Nesterov", _10, (_FADED_DIGITS,), _recipe(nesterov=True)),
+    ("constant rate", _10, (_EIGHT_GARMENTS,), _recipe(schedule="constant", learning_rate=0.03)),
+    ("constant rate", _PRE_11, (_FADED_DIGITS,), _recipe(schedule="constant", learning_rate=0.05)),
+    ("steps", _10, (_SMOOTH_SHAPES,), _recipe(schedule="step")),
+    ("one cycle", _PRE_11, (_EIGHT_GARMENTS,), _recipe(schedule="one_cycle", learning_rate=0.15)),
+    ("warm-up", _10, (_FADED_DIGITS,), _recipe(warmup_epochs=1.0)),
+    ("twice the rate", _10, (_FADED_DIGITS,), _recipe(learning_rate=0.2)),
+    ("half the rate", _PRE_11, (_SMOOTH_SHAPES,), _recipe(learning_rate=0.05)),
+    ("smoothed labels", _10, (_EIGHT_GARMENTS,), _recipe(label_smoothing=0.1)),
+    ("mixup", _PRE_11, (_FADED_DIGITS,), _recipe(mixup=0.2)),
+    ("moving average", _10, (_SMOOTH_SHAPES,), _recipe(ema=0.93)),
+    ("clipped", _PRE_11, (_EIGHT_GARMENTS,), _recipe(clip_norm=1.5)),
+    ("the preset quick look", _10, (_EIGHT_GARMENTS,), _preset("quick look")),
+    ("the preset fast", _PRE_11, (_SMOOTH_SHAPES,),
+     _preset("fast", steps=200, augmentation={**_SMALL_CROPS, "cutout": 3})),
+    ("the preset of the paper", _10, (_SMOOTH_SHAPES,), _preset("paper's", augmentation=_SMALL_CROPS)),
+    ("the preset fine-tuning", _10, (_EIGHT_GARMENTS,), _both(_fine_tuned, _preset("fine-tuning", steps=100))),
+    ("shifted", _10, (_FADED_DIGITS,), _recipe(augmentation={"translate": 1}, steps=200)),
+    ("batches of 14", _10, (_FADED_DIGITS,), _recipe(batch_size=14, learning_rate=0.04)),
+    ("batches of 100", _PRE_11, (_EIGHT_GARMENTS,), _recipe(batch_size=100, steps=110)),
+    ("500 images", _10, (_FADED_DIGITS,), _first(500)),
+    ("grainy", _10, (_EIGHT_GARMENTS,), _grainy),
+    ("uneven, balanced", _PRE_11, (_FADED_DIGITS,), _both(_a_little_uneven, _recipe(class_weights="balanced"))),
+    ("frozen by the recipe", _10, (_SMOOTH_SHAPES,), _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
+)  # fmt: skip
+_OF_SET = {
+    "first": _SORTS,
+    "second": _SECOND_SORTS,
+    "third": _THIRD_SORTS,
+    "fourth": _FOURTH_SORTS,
+    "fifth": _FIFTH_SORTS,
+}
+
+
+def healthy(
+    which: Literal["first", "second", "third", "fourth", "fifth"] = "first",
+) -> dict[str, Callable[[], Plan]]:
     """All of a set by name: ``sort/network/data``."""
     return {
         f"healthy: {sort}/{network}/{data}": lambda network=network, data=data, change=change: _made(

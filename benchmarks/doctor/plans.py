@@ -44,6 +44,20 @@ FOURTH_NETWORKS: dict[str, dict[str, Any]] = {
 }
 FOURTH_DATA = ("dark digits", "seven garments", "coloured shapes")
 FOURTH_RECIPE: dict[str, Any] = {**RECIPE, "steps": 180, "batch_size": 44, "seed": 43}
+FIFTH_NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet-10 of 7": {"depth": None, "form": "cifar", "stage_blocks": [2, 1, 1], "width": 7},
+    "PreResNet-11 of 6": {
+        "depth": 11, "form": "cifar", "block": "bottleneck", "width": 6, "order": "pre", "shortcut": "B",
+    },
+}  # fmt: skip
+FIFTH_DATA = ("faded digits", "eight garments", "smooth shapes")
+FIFTH_RECIPE: dict[str, Any] = {**RECIPE, "steps": 130, "batch_size": 38, "seed": 61}
+_LATER = (
+    (SECOND_NETWORKS, SECOND_RECIPE),
+    (THIRD_NETWORKS, THIRD_RECIPE),
+    (FOURTH_NETWORKS, FOURTH_RECIPE),
+    (FIFTH_NETWORKS, FIFTH_RECIPE),
+)
 
 
 @dataclass
@@ -77,18 +91,14 @@ def plan(network: str, data: str) -> Plan:
     """A healthy one.
 
     Args:
-        network: of ``NETWORKS``, or of ``SECOND_NETWORKS``, ``THIRD_NETWORKS`` or ``FOURTH_NETWORKS``, which have
-            recipes of their own.
-        data: of ``DATA``, ``SECOND_DATA``, ``THIRD_DATA`` or ``FOURTH_DATA``, or another one of `named_data`.
+        network: of ``NETWORKS``, or of those of a later set, which have recipes of their own.
+        data: of ``DATA``, or of that of a later set, or another one of `named_data`.
     """
     found = named_data(data)
     own = {"in_channels": found.input_shape[0], "num_classes": len(found.classes)}
-    if network in SECOND_NETWORKS:
-        return Plan(found, {**SECOND_NETWORKS[network], **own}, dict(SECOND_RECIPE))
-    if network in THIRD_NETWORKS:
-        return Plan(found, {**THIRD_NETWORKS[network], **own}, dict(THIRD_RECIPE))
-    if network in FOURTH_NETWORKS:
-        return Plan(found, {**FOURTH_NETWORKS[network], **own}, dict(FOURTH_RECIPE))
+    for networks, recipe in _LATER:
+        if network in networks:
+            return Plan(found, {**networks[network], **own}, dict(recipe))
     return Plan(found, {**NETWORKS[network], **own}, {**RECIPE, "seed": 0})
 
 
@@ -104,7 +114,20 @@ def named_data(name: str) -> Dataset:
 
     Of the fourth set: ``dark digits`` on bright, grainy paper, split otherwise; ``seven garments`` of 11x11 pixels,
     other classes and images; ``coloured shapes`` of 18x18, others again.
+
+    Of the fifth set: ``faded digits``, turned by 90 degrees, on grey, grainy paper, split otherwise; ``eight garments``
+    of 9x9 pixels, mirrored, other classes and images; ``smooth shapes``, drawn twice as large and made 13x13.
     """
+    if name == "faded digits":
+        return grainy(_faded(datasets.digits(seed=21)), 8)
+    if name == "eight garments":
+        chosen = _of_classes(
+            datasets.fashion().subset(train=2_000, test=650, seed=21), (0, 1, 2, 3, 5, 7, 8, 9), name
+        )
+        return remade(chosen, *(_mirrored(_resized(each, 9)) for each in (chosen.train, chosen.test)))
+    if name == "smooth shapes":
+        drawn = replace(datasets.shapes(train=1_000, test=330, size=26, seed=21), name=name)
+        return remade(drawn, _resized(drawn.train, 13), _resized(drawn.test, 13))
     if name == "dark digits":
         return grainy(_negative(datasets.digits(seed=13)), 6)
     if name == "seven garments":
@@ -171,6 +194,20 @@ def _negative(data: Dataset) -> Dataset:
     """Dark where it was bright."""
     splits = (Split(255 - each.images, each.targets) for each in (data.train, data.test))
     return remade(data, *splits)
+
+
+def _faded(data: Dataset) -> Dataset:
+    """Turned by a right angle, and grey where it was black."""
+
+    def split(each: Split) -> Split:
+        grey = (60 + 0.85 * each.images.rot90(1, (2, 3))).clamp(max=255)
+        return Split(grey.byte(), each.targets)
+
+    return remade(data, split(data.train), split(data.test))
+
+
+def _mirrored(split: Split) -> Split:
+    return Split(split.images.flip(3), split.targets)
 
 
 def _halved(split: Split) -> Split:
