@@ -35,6 +35,7 @@ MODULES = {
     "serve": "serving",
     "hostile": "hostile_requests",
     "plans": "plans",
+    "fast": "fast_preset",
 }
 
 

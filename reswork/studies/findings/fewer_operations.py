@@ -1,6 +1,6 @@
 """Fewer operations to an accuracy: a training that is made to be short, and what each of its ingredients is worth."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,24 +15,50 @@ from reswork.studies.study import Estimate, Guess, Partial, Source, Study, Study
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from torch import Tensor
 
     from reswork.datasets.dataset import Dataset
     from reswork.models.config import ResNetConfig
+    from reswork.studies.whole_recipe import WholeRecipe
     from reswork.training.recipe import Recipe
 
 SHORT = "the short one"
 # Passes of each recipe as a share of the paper's: 16,000 steps of CIFAR-10 are 41 passes, Quick look has 5, Fast 16.
 LENGTHS = {"the paper's": 1.0, "Quick look": 5 / 41, "Fast": 16 / 41}
-WITHOUT: dict[str, dict[str, Any]] = {
-    "one cycle": {"schedule": "step", "learning_rate": 0.1},
-    "Nesterov": {"nesterov": False},
-    "norms without decay": {"decay_norm_and_bias": True},
-    "smoothed labels": {"label_smoothing": 0.0},
-    "averaged weights": {"ema": None},
-    "small images first": {"image_scale": 1.0},
-}
+EARLY = ("conv1", "bn1", "layer1")  # what stops to learn first
 _PASSES = 3  # forward, and two products for each of its in the backward pass
 _SHARE = 0.2  # of the operations of the paper's recipe
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is trained: a recipe, and what none can say.
+
+    Attributes:
+        recipe: of the training.
+        whitened: whether the first convolution begins with what the images vary in.
+        stop_at: fraction of the run from which on `EARLY` stands still; 1: never.
+    """
+
+    recipe: "Recipe"
+    whitened: bool = False
+    stop_at: float = 1.0
+
+
+def _recipe_with(**changes: Any) -> Callable[[Way], Way]:
+    return lambda way: replace(way, recipe=replace(way.recipe, **changes))
+
+
+WITHOUT: dict[str, Callable[[Way], Way]] = {
+    "one cycle": _recipe_with(schedule="step", learning_rate=0.1),
+    "Nesterov": _recipe_with(nesterov=False),
+    "norms without decay": _recipe_with(decay_norm_and_bias=True),
+    "smoothed labels": _recipe_with(label_smoothing=0.0),
+    "averaged weights": _recipe_with(ema=None),
+    "small images first": _recipe_with(image_scale=1.0),
+    "whitened stem": lambda way: replace(way, whitened=False),
+    "early layers frozen late": lambda way: replace(way, stop_at=1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,16 @@ class FewerSettings(NetworkSettings):
     ema: float = setting(
         0.98, "Average", "what each step keeps of its averaged weights", least=0.01, most=0.9999
     )
+    whitened: bool = setting(
+        True, "Whitened", "the short recipe's first convolution begins with what the images vary in"
+    )
+    stop_at: float = setting(
+        0.8,
+        "Early layers stop",
+        "fraction of it from which on its first convolution and stage stand still; 1: never",
+        least=0.05,
+        most=1,
+    )
     target: float = setting(
         0.0, "Target", "test accuracy to be reached; 0: what the paper's recipe ends with", least=0, most=1
     )
@@ -84,7 +120,7 @@ class FewerSettings(NetworkSettings):
         return max(1, round(share * self.epochs))
 
 
-def recipes(settings: FewerSettings, seed: int = 0) -> "dict[str, Recipe]":
+def ways(settings: FewerSettings, seed: int = 0) -> dict[str, Way]:
     """The paper's recipe, the presets, the short one, and that one without each of its ingredients."""
     from reswork.datasets.augmentation import Augmentation
     from reswork.experiment.presets import FAST, PAPERS, QUICK_LOOK
@@ -99,58 +135,94 @@ def recipes(settings: FewerSettings, seed: int = 0) -> "dict[str, Recipe]":
     }
     if not settings.augment:
         made = {name: replace(recipe, augmentation=Augmentation()) for name, recipe in made.items()}
-    made[SHORT] = replace(
-        made["Fast"],
-        epochs=settings.passes(settings.share),
-        augmentation=plain.augmentation,
-        ema=settings.ema,
-        image_scale=settings.image_scale,
-        full_size_at=settings.full_size_at,
+    short = Way(
+        replace(
+            made["Fast"],
+            epochs=settings.passes(settings.share),
+            augmentation=plain.augmentation,
+            ema=settings.ema,
+            image_scale=settings.image_scale,
+            full_size_at=settings.full_size_at,
+        ),
+        settings.whitened,
+        settings.stop_at,
     )
-    return made | {f"without {name}": replace(made[SHORT], **change) for name, change in WITHOUT.items()}
+    found = {name: Way(recipe) for name, recipe in made.items()} | {SHORT: short}
+    return found | {f"without {name}": change(short) for name, change in WITHOUT.items()}
 
 
-def operations(settings: FewerSettings, recipe: "Recipe", images: int, shape: tuple[int, ...]) -> np.ndarray:
-    """(E,) additions and products of the training until the end of each epoch, in 10^9; evaluations apart.
+def operations(network: "ResNetConfig", way: Way, images: int, shape: tuple[int, ...]) -> np.ndarray:
+    """(T,) additions and products of the training until the end of each step, in 10^9; evaluations apart.
+
+    Layers that stand still answer and learn nothing: of three passes they make one.
 
     Args:
-        settings: of the network.
-        recipe: of the training.
+        network: that is trained.
+        way: of the training.
         images: that it has.
         shape: of one, (C, H, W).
     """
     from reswork.models.sheet import spec_sheet
     from reswork.training.image_sizes import size_at
-    from reswork.training.recipe import steps_per_epoch, total_steps
+    from reswork.training.recipe import innermost, total_steps
 
     @cache
-    def products(height: int, width: int) -> int:
-        return spec_sheet(settings.network(), (shape[0], height, width)).macs
+    def products(height: int, width: int) -> tuple[int, int]:
+        """Of one image forward: of all layers, and of the early ones."""
+        layers = spec_sheet(network, (shape[0], height, width)).layers
+        early = [layer.macs for layer in layers if innermost(layer.name, EARLY) is not None]
+        return sum(layer.macs for layer in layers), sum(early)
 
+    recipe = way.recipe
     total, batch = total_steps(recipe, images), min(recipe.batch_size, images)
-    sizes = [size_at(recipe, (shape[1], shape[2]), done, total) for done in range(total)]
-    steps = np.array([2 * _PASSES * products(*size) * batch / 1e9 for size in sizes])
-    return steps.reshape(-1, steps_per_epoch(recipe, images)).sum(axis=1).cumsum()
+    steps = []
+    for done in range(total):
+        whole, early = products(*size_at(recipe, (shape[1], shape[2]), done, total))
+        saved = (_PASSES - 1) * early if done + 1 > way.stop_at * total else 0
+        steps.append(2 * (_PASSES * whole - saved) * batch / 1e9)
+    return np.cumsum(steps)
+
+
+def training(
+    network: "ResNetConfig", data: "Dataset", way: Way, start: "dict[str, Tensor] | None" = None
+) -> "WholeRecipe":
+    """A training of one network that the seed of its recipe has made.
+
+    Args:
+        network: that is trained.
+        data: what it learns.
+        way: how.
+        start: state of an earlier one, to go on from there.
+    """
+    from reswork.experiment.seed_runs import fresh_network
+    from reswork.models.network import ResNet, resnet
+    from reswork.studies.whitened_stem import whiten_stem
+    from reswork.studies.whole_recipe import WholeRecipe
+
+    one = fresh_network(resnet(network, input_shape=data.input_shape), way.recipe.seed)
+    assert isinstance(one, ResNet)
+    if way.whitened:
+        whiten_stem(one, data)
+    return WholeRecipe(one, data, way.recipe, start, stops=dict.fromkeys(EARLY, way.stop_at))
 
 
 def run(settings: FewerSettings, shelf: Shelf) -> Generator[Partial, None, None]:
     """Seed by seed, all recipes by turns."""
-    from reswork.experiment.seed_runs import fresh_network
-    from reswork.models.network import resnet
     from reswork.studies.by_turns import by_turns
-    from reswork.studies.whole_recipe import WholeRecipe
+    from reswork.training.recipe import steps_per_epoch
 
     data, numbers = settings.dataset(), shelf.numbers
     if not numbers:
         numbers = {}
-        for name, recipe in recipes(settings).items():
+        for name, way in ways(settings).items():
             for what in (f"{name}/train", f"{name}/test", f"measured/{name}/seconds"):
-                numbers[what] = np.full((settings.seeds, recipe.epochs), np.nan)
-            numbers[f"{name}/operations"] = operations(settings, recipe, len(data.train), data.input_shape)
+                numbers[what] = np.full((settings.seeds, way.recipe.epochs), np.nan)
+            steps = operations(settings.network(), way, len(data.train), data.input_shape)
+            every = steps_per_epoch(way.recipe, len(data.train))
+            numbers[f"{name}/operations"] = steps[every - 1 :: every]
     yield Partial(numbers, 0.0, "building networks")
-    one = resnet(settings.network(), input_shape=data.input_shape)
 
-    def note(name: str, training: WholeRecipe) -> None:
+    def note(name: str, training: "WholeRecipe") -> None:
         recipe, _, seed = name.rpartition("-")
         place = int(seed), training.epoch - 1
         numbers[f"{recipe}/train"][place] = training.train_error()
@@ -158,17 +230,12 @@ def run(settings: FewerSettings, shelf: Shelf) -> Generator[Partial, None, None]
         numbers[f"measured/{recipe}/seconds"][place] = training.seconds
 
     for seed in range(settings.seeds):
-        chosen = recipes(settings, seed)
+        chosen = ways(settings, seed)
         if all(np.isfinite(numbers[f"{name}/test"][seed, -1]) for name in chosen):
             continue
         trainings = {
-            f"{name}-{seed}": WholeRecipe(
-                fresh_network(one, seed),  # type: ignore[arg-type]  # of the same class
-                data,
-                recipe,
-                shelf.kept(f"{name}-{seed}"),
-            )
-            for name, recipe in chosen.items()
+            f"{name}-{seed}": training(settings.network(), data, way, shelf.kept(f"{name}-{seed}"))
+            for name, way in chosen.items()
         }
         span = (seed / settings.seeds, (seed + 1) / settings.seeds)
         yield from by_turns(trainings, shelf, numbers, note, span)
@@ -176,28 +243,23 @@ def run(settings: FewerSettings, shelf: Shelf) -> Generator[Partial, None, None]
 
 def cost(settings: FewerSettings) -> Estimate:
     """From some steps of the paper's recipe, and the operations of all."""
-    from reswork.experiment.seed_runs import fresh_network
-    from reswork.models.network import resnet
     from reswork.models.sheet import spec_sheet
     from reswork.studies.lock_step import working_seconds
-    from reswork.studies.whole_recipe import WholeRecipe
 
-    data, chosen = settings.dataset(), recipes(settings)
-    one = fresh_network(resnet(settings.network(), input_shape=data.input_shape), 0)
-    training = WholeRecipe(one, data, chosen["the paper's"])  # type: ignore[arg-type]
-    steps = min(4, training.total)
+    data, chosen = settings.dataset(), ways(settings)
+    paper = training(settings.network(), data, chosen["the paper's"])
+    steps = min(4, paper.total)
     for _ in range(steps):
-        training.make_step()
-    begun = working_seconds(training.device)
-    training.test_error()
-    evaluation = working_seconds(training.device) - begun
+        paper.make_step()
+    begun = working_seconds(paper.device)
+    paper.test_error()
+    evaluation = working_seconds(paper.device) - begun
     work = {
-        name: operations(settings, recipe, len(data.train), data.input_shape)
-        for name, recipe in chosen.items()
+        name: operations(settings.network(), way, len(data.train), data.input_shape)
+        for name, way in chosen.items()
     }
-    a_step = work["the paper's"][0] / training.per_epoch
-    seconds = sum(each[-1] for each in work.values()) / a_step * training.seconds / steps
-    seconds += evaluation * sum(map(len, work.values()))
+    seconds = sum(each[-1] for each in work.values()) / work["the paper's"][0] * paper.seconds / steps
+    seconds += evaluation * sum(way.recipe.epochs for way in chosen.values())
     sheet, count = spec_sheet(settings.network(), data.input_shape), len(chosen)
     size = settings.batch_size * sheet.activation_bytes + count * (
         16 * sheet.parameters + data.train.inputs.numel() * data.train.inputs.element_size()
@@ -408,7 +470,7 @@ def _answer(result: StudyResult) -> str | None:
 
 
 GUESS = Guess(
-    "A recipe that is made to be short has six ingredients. Which of them is worth most: without which one does the "
+    "A recipe that is made to be short has eight ingredients. Which of them is worth most: without which one does the "
     "test error rise most?",
     tuple(WITHOUT),
     _answer,
@@ -425,15 +487,18 @@ STUDY = Study(
     texts=Texts(
         "A step cannot be made much faster on a processor, but a training can need fewer and cheaper ones. The "
         "paper's recipe of 2015 is compared with shorter ones: a learning rate that rises and falls once, small "
-        "images in the first passes, averaged weights. Each ingredient is switched off in turn, to see what it was "
-        "worth.",
+        "images in the first passes, a first layer that begins with what the images vary in, early layers that stop to "
+        "learn before the end. Each ingredient is switched off in turn, to see what it was worth.",
         "All recipes train the same network from the same weights. Operations are counted from the layers, two for "
-        "each multiply-add, three passes, at the size that the images of a step have; evaluations apart. The short "
-        "recipe is the preset Fast without cutout, with fewer passes, smaller images first (progressive resizing, as "
-        "in entries to DAWNBench) and an exponential average of the weights. Jordan's recipe has other ingredients "
-        "besides (a whitened first layer, alternating flips, Lookahead, other networks), so only the kind of finding "
-        "is compared. The toy has 8 layers and 800 pictures; the paper's settings here are ResNet-20 on CIFAR-10, "
-        "16,000 steps.",
+        "each multiply-add, three passes, at the size that the images of a step have, one pass of what stands still; "
+        "evaluations apart. The short recipe is the preset Fast without cutout, with fewer passes, smaller images "
+        "first (progressive resizing, as in entries to DAWNBench), an exponential average of the weights, a first "
+        "convolution whose filters are the main directions of the images' patches, divided by their standard "
+        "deviations, and their negatives (Jordan 2024; it learns on, as it has fewer channels than there are "
+        "directions), and a first stage that stands still in the last part (as in FreezeOut, arXiv:1706.04983). "
+        "Jordan's recipe has other ingredients besides (alternating flips, Lookahead, other networks), so only the "
+        "kind of finding is compared. The toy has 8 layers and 800 pictures; the paper's settings here are ResNet-20 "
+        "on CIFAR-10, 16,000 steps.",
         "15 minutes. Ask what can be saved before they see the list: steps, the cost of a step, steps that are "
         "wasted. Goes wrong: accuracies in the middle of a short schedule are compared with ends of others; only "
         "ends count. Answer to 'why not always small images?': the last passes must see what the test will show.",
