@@ -26,7 +26,7 @@ from reswork.studies.whole_recipe import WholeRecipe
 from reswork.training.cores import CORES
 from reswork.training.recipe import Recipe
 
-ROUNDS = 3
+ROUNDS = 2
 POINTS, SHARE = 0.3, 0.5
 BEFORE = replace(
     FAST.recipe,

@@ -252,10 +252,10 @@ def report(contest: Contest) -> Report:
         (
             f"Of the operations the short one has {shares[0]:.3f}, {verdict(shares[0], most=SHARE)}{timed}.",
             "![Test accuracy over operations of both recipes](pictures/fewer_operations.svg)",
-            f"{contest.network.label}, {len(data.train):,} images of CIFAR-10 as JPEG files, {len(data.test):,} test "
-            f"images; {int(both.sum())} seeds, by turns; {recipe.precision}; evaluations apart. Accuracies on these "
-            "images compare with each other and with nothing published. The short recipe is in the head of the script, "
-            "and was fixed before it was first run.",
+            f"{contest.network.label}, {len(data.train):,} images of {data.name}, {len(data.test):,} test images; "
+            f"{int(both.sum())} seeds, by turns; {recipe.precision}; evaluations apart. Accuracies on images that were "
+            "stored with losses compare with each other and with nothing published. The short recipe is in the head of "
+            "the script, and was fixed before it was first run.",
         ),
     )
 
