@@ -11,11 +11,12 @@ from reswork.diagnosis.rate_rules import guessing_loss, pieces
 from reswork.diagnosis.remedies import shifted
 from reswork.diagnosis.rule import Measured, Rule
 
-SATURATED = 40.0  # points of a logit
+SATURATED = 30.0  # points of a logit
 _SMALL_STEP = 0.1  # change of the last layer in the first step
 _LARGE_WEIGHT = 1.0  # root mean square
 _SCALED = 3.0  # times that answers are larger than what the last layer gives
 _LEARNS_BY_HEART = 2  # weights for each training image, with which any labels can be learned
+_FEW = 1  # the same: what a network of fewer lacks is size
 _SHORT_OF_ALL = (
     0.5  # what an image counts that a small network has wrong, beside one that its neighbour has right
 )
@@ -47,8 +48,11 @@ def _softmax_before_loss(facts: Facts) -> Measured | None:
 
 def _constant_outputs(facts: Facts) -> Measured | None:
     answers = known(facts.answers)
+    size = (
+        facts.weights_per_image < _FEW and answers.scaled > 0
+    )  # nothing behind the last layer takes it away
     return Measured(
-        -math.log10(max(answers.spread, 1e-9)),
+        0.0 if size else -math.log10(max(answers.spread, 1e-9)),
         f"The network says the same of every image: its outputs differ by {answers.spread:.2g} between images, and "
         f"{answers.named.max():.0%} are called one class.",
         Fix("Look at what stands behind the last layer (a ReLU?) and whether its weights are 0."),
@@ -80,7 +84,7 @@ def _saturated_outputs(facts: Facts) -> Measured | None:
         f"{guessing_loss(course.classes):.1f}."
     )
     return Measured(
-        SATURATED / 10 * begun,
+        4 * begun,
         sentence,
         fix,
         "loss of the batches",
@@ -124,7 +128,7 @@ def _underfitting(facts: Facts) -> Measured | None:
     count = int(weights.sizes.sum())
     gap = max(data.neighbours - answers.train_score, _SHORT_OF_ALL * (1 - answers.train_score))
     # a larger network can learn all of them: where it did not, its training is at fault and not its size
-    small = count < _LEARNS_BY_HEART * data.images
+    small = facts.weights_per_image < _LEARNS_BY_HEART
     config = None if facts.settings is None else facts.settings.config
     fix = Fix("Use a wider or deeper network, or train longer.")
     if config is not None:

@@ -21,7 +21,11 @@ CAUSES: tuple[Rule, ...] = (
 )
 SYMPTOMS: tuple[Rule, ...] = (*rate_rules.SYMPTOMS, *answer_rules.SYMPTOMS)  # told where no cause was found
 RULES: tuple[Rule, ...] = CAUSES + SYMPTOMS
-_WEAK = {"underfitting", *(rule.kind for rule in SYMPTOMS)}  # told only where nothing else explains them
+_SEEN_LAST = {rule.kind for rule in SYMPTOMS}
+_WEAK = {
+    "underfitting",
+    *_SEEN_LAST,
+}  # told only where nothing else explains them, symptoms where nothing does
 
 
 def judged(facts: Facts) -> Diagnosis:
@@ -32,7 +36,8 @@ def judged(facts: Facts) -> Diagnosis:
     reasons = {rule.kind: why for rule in RULES if (why := rule.missing(facts))}
     asked = [rule for rule in RULES if rule.kind not in reasons]
     found = {rule.kind: finding for rule in asked if (finding := rule.finding(facts)) is not None}
-    causes = [kind for kind in found if kind not in _WEAK] or list(found)
+    strong, own = ([kind for kind in found if kind not in weak] for weak in (_WEAK, _SEEN_LAST))
+    causes = strong or own or list(found)
     weak = [kind for kind in found if kind not in causes]
     told = []
     for kind in _told(causes):

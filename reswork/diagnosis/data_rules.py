@@ -1,5 +1,6 @@
 """Rules about the images and labels: statistics, channels, copies, labels that do not belong."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from reswork.datasets.dataset import Dataset, Split
 from reswork.datasets.inputs import channel_statistics
 from reswork.diagnosis.data_facts import ASKED, copies, neighbour_votes, renamed
-from reswork.diagnosis.facts import DataFacts, Facts, known
+from reswork.diagnosis.facts import Answers, DataFacts, Facts, known
 from reswork.diagnosis.finding import Change, Fix
 from reswork.diagnosis.remedies import shifted
 from reswork.diagnosis.rule import Measured, Rule
@@ -19,6 +20,8 @@ _CLEAR = (
 _PER_CLASS = 20  # training images, from which labels can be told from drawn ones
 _SURE = 0.55  # score from which a network is a witness of labels in both splits
 _IN_BOTH = 0.7  # what a doubtful label counts where as many are in the test split
+_SURPRISED = 0.4  # what a loss counts that is larger where it was learned from, as a logarithm
+_KNOWS = 2.0  # test score over chance, from which a network's surprise is a witness
 _LOST = 0.5  # of an image's contrast, from which an augmentation is called destructive
 _COPES = 0.85  # score on augmented images, from which nothing can be said to be destroyed
 _DESTRUCTIVE = 0.25  # of the score
@@ -250,13 +253,26 @@ def _label_noise(facts: Facts) -> Measured | None:
         answers.doubtful_test
     )  # of a network that errs alike in both: none
     sure = min(answers.train_score, answers.test_score) >= _SURE
+    surprise = _surprise(answers)
+    more = f" And their loss is {math.exp(surprise):.1f} times that of test images." if surprise else ""
     return Measured(
-        max(beyond, _IN_BOTH * answers.doubtful if sure else 0.0),
+        max(beyond + _SURPRISED * surprise, _IN_BOTH * answers.doubtful if sure else 0.0),
         f"About {answers.doubtful:.0%} of the training labels look wrong: the network and the five nearest images "
-        "agree on another class.",
+        f"agree on another class.{more}",
         _without_doubtful(facts),
         numbers={"share": answers.doubtful, "share of the test labels": answers.doubtful_test},
     )
+
+
+def _surprise(answers: Answers) -> float:
+    """How much larger the loss of training images is than that of test images, as a logarithm, from 0 on.
+
+    A network knows what it learned from better than other images, unless the labels there are worse.
+    """
+    chance = 1 / max(2, answers.classes)
+    knows = answers.test_score > _KNOWS * chance and 0 < answers.test_loss < -2 * math.log(chance)
+    ratio = answers.train_loss / answers.test_loss if knows else 0.0
+    return math.log(ratio) if 1 < ratio < math.inf else 0.0
 
 
 def _without_doubtful(facts: Facts) -> Fix:
@@ -310,7 +326,7 @@ INPUTS = (
         _LIMIT,
         "a look at the images",
         ("unnormalised_inputs", "labels_shuffled", "test_inputs_differ", "leakage", "norm_statistics_wrong",
-         "dead_units", "constant_outputs", "overfitting"),
+         "dead_units", "constant_outputs", "overfitting", "no_gradient", "idle_branch", "vanishing_gradients"),
     ),
     Rule(
         "values_0_to_255", "Are values as large as bytes?", ("data",), _values_to_255, "deviation of the input", 10.0,
@@ -334,7 +350,7 @@ INPUTS = (
 LABELS = (
     Rule(
         "labels_shuffled", "Do labels belong to the images?", ("data", "answers"), _labels_shuffled,
-        "1 less the agreement above chance", 0.9, "agreement of neighbours is that of chance; " + _LIMIT,
+        "1 less the agreement above chance", 0.88, "agreement of neighbours is that of chance; " + _LIMIT,
         "a look at the labels", ("label_noise", "overfitting", "underfitting", "leakage"),
     ),
     Rule(
@@ -353,7 +369,8 @@ LABELS = (
     Rule(
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
         "share of labels that the network believes less than a guess, and neighbours contradict too, less that of "
-        "the test split; or 0.7 of it, where the network is good", 0.07,
+        "the test split, plus 0.4 of the logarithm of how much larger the training images' loss is; or 0.7 of it, "
+        "where the network is good", 0.08,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),

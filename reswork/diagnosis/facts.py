@@ -194,6 +194,13 @@ class Facts:
         "data": DataFacts,
     }  # fmt: skip
 
+    @property
+    def weights_per_image(self) -> float:
+        """Numbers in the layers for each training image; NaN where one of both is not known."""
+        if self.weights is None or self.data is None:
+            return np.nan
+        return float(self.weights.sizes.sum() / max(1, self.data.images))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, numbers rounded to five digits."""
         parts = {str(name): getattr(self, name) for name in PARTS}

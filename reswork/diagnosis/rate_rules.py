@@ -18,11 +18,11 @@ _BY_JUMP = 4.0  # times that a step counts after which the loss jumped
 _NOT_HURT = 0.85  # loss at the end over that of guessing
 _WORSE = 1.1  # the same: whoever is worse than guessing is still thrown about, as equal answers cost no more than that
 _FELL = 0.1  # rate at the end over the highest
-_JUMP = 1.15  # highest early loss over where it began
-_AT_A_HIGH_RATE = 1.15  # what such a jump counts where the rate alone is a reason for it
+_JUMP = 1.5  # highest early loss over where it began
+_AT_A_HIGH_RATE = 1.6  # what such a jump counts where the rate alone is a reason for it
 _HIGH = 3.0  # times the usual rate
 _SWINGS = 0.4  # rises of the loss, over that of guessing
-_WITH_MOMENTUM = 4.0  # what such rises count where the momentum alone is a reason for them
+_WITH_MOMENTUM = 10.0  # what such rises count where the momentum alone is a reason for them
 _HEAVY = 4.0  # times the usual rate over what momentum leaves of the last update
 _PARTS = 20  # pieces of the loss whose means are compared
 
@@ -276,21 +276,22 @@ RULES = (
     Rule(
         "oscillating_loss", "Does the loss swing?", ("course", "settings"), _oscillating_loss,
         "rises of the smoothed loss beyond the noise of batches, over the loss of guessing; where momentum is heavy "
-        "four times all rises", _SWINGS,
+        "ten times all rises", _SWINGS,
         "AutoTrainer (ICSE 2021), oscillating loss; Goh 2017, doi:10.23915/distill.00006, for the momentum; limit from "
         "the trainings of docs/doctor.md", "a slower training",
     ),
     Rule(
         "no_warmup", "Did it begin too fast?", ("course", "settings"), _no_warmup,
-        "highest loss of the first quarter, over the first one or that of guessing, after a fast first step; 1.15 "
+        "highest loss of the first quarter, over the first one or that of guessing, after a fast first step; 1.6 "
         "times that at more than thrice the usual rate", _JUMP,
         "Goyal et al. 2017, arXiv:1706.02677, section 2.2; limit from the trainings of docs/doctor.md",
         "an epoch at a lower rate",
-        ("dead_units", "constant_outputs", "drowned_shortcut", "idle_branch", "norm_statistics_wrong"),
+        ("oscillating_loss", "dead_units", "constant_outputs", "drowned_shortcut", "idle_branch",
+         "norm_statistics_wrong"),
     ),
     Rule(
         "rate_too_low", "Is a step too short?", ("course", "settings"), _rate_too_low,
-        "-log10 of the change of a typical layer's weights in a step", 3.3,
+        "-log10 of the change of a typical layer's weights in a step", 3.7,
         "as rate_too_high", "a run that is less stable",
     ),
     Rule(

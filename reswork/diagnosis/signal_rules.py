@@ -104,7 +104,9 @@ def _exploding(facts: Facts) -> Measured | None:
     course, recipe = facts.course, None if facts.settings is None else facts.settings.recipe
     by_sgd = recipe is not None and recipe.optimizer == "sgd" and recipe.clip_norm is None
     if by_sgd and course is not None and course.updates.size and course.rates[:1].any():
+        were_0 = _were_0(course)
         ratios = np.maximum(ratios, course.updates[0] / course.rates[0])  # norms are those after the update
+        ratios = np.where(were_0, 0.0, ratios)
     finite = bool(np.isfinite(ratios).all())
     normed = facts.weights is not None and bool(
         facts.weights.batch_norms
@@ -124,6 +126,12 @@ def _exploding(facts: Facts) -> Measured | None:
         layers,
         ratios,
     )
+
+
+def _were_0(course: Course) -> np.ndarray:
+    """(L,) bool, layers whose first step has no size beside their weights, as these were 0, and broke nothing."""
+    sane = [np.isfinite(each[0]) for each in (course.gradients, course.norms) if len(each)]
+    return np.logical_and.reduce([~np.isfinite(course.updates[0]), *sane])
 
 
 def _not_begun_at_0(facts: Facts, layers: int) -> np.ndarray:
@@ -194,10 +202,12 @@ def _idle_branch(facts: Facts) -> Measured | None:
 
 def _drowned_shortcut(facts: Facts) -> Measured | None:
     names, ratios = _ratios(facts)
-    if not names:
+    first = _first_ratio(facts.course)
+    if not names and not math.isfinite(first):
         return None
-    worst = int(ratios.argmax())
-    most, first = float(ratios[worst]), _first_ratio(facts.course)
+    # where a training ended in numbers that are none, what it began with is all that is known
+    most = float(ratios.max()) if names else first
+    worst = names[int(ratios.argmax())] if names else "a block"
     scaled = facts.answers is not None and facts.answers.scaled >= _SCALED
     value = 0.0 if scaled or most >= _BLOWN_UP else most  # broken by what scales the answers, or by a step
     if math.isfinite(
@@ -206,7 +216,7 @@ def _drowned_shortcut(facts: Facts) -> Measured | None:
         value = min(most, first)
     return Measured(
         value,
-        f"The shortcut of {names[worst]} is drowned: what the branch adds is {most:.0f} times what comes over the "
+        f"The shortcut of {worst} is drowned: what the branch adds is {most:.0f} times what comes over the "
         "shortcut, so that neither signal nor gradient passes untouched.",
         _small_branches(facts.settings),
         "branch over shortcut",
@@ -240,24 +250,24 @@ def _small_branches(settings: Settings | None) -> Fix:
     return Fix(words, (FRESH, *start, *rate_not_above_usual(settings.recipe)), fresh=True)
 
 
-IDLE = 1.9
+IDLE = 2.2
 RULES = (
     Rule(
         "exploding_gradients", "Do gradients explode?", ("weights",), _exploding,
-        "log10 of gradient over weight, or of its growth towards the input, less 1 with norms", 1.5,
+        "log10 of gradient over weight, or of its growth towards the input, less 1 with norms", 1.8,
         "He et al. 2015, section 4.1; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
         "a network with shortcuts or norms that it did not need",
         ("rate_too_high", "saturated_outputs", "no_warmup", "oscillating_loss", "constant_outputs", "dead_units"),
     ),
     Rule(
         "vanishing_gradients", "Do gradients vanish?", ("weights",), _vanishing,
-        "log10 of how much smaller they are at the first layers, in the middle of all measurements", 2.0,
+        "log10 of how much smaller they are at the first layers, in the middle of all measurements", 3.0,
         "Glorot and Bengio 2010; AutoTrainer (ICSE 2021); limit from the trainings of docs/doctor.md",
-        "a network with shortcuts or norms that it did not need", ("rate_too_low", "idle_branch", "constant_outputs"),
+        "a network with shortcuts or norms that it did not need", ("rate_too_low", "constant_outputs"),
     ),
     Rule(
         "dead_units", "Are many units dead?", ("signals",), _dead_units, "share of dead channels, mean over blocks",
-        0.5,
+        0.42,
         "AutoTrainer (ICSE 2021), dying ReLU; limit from the trainings of docs/doctor.md", "a run at a lower rate",
         ("drowned_shortcut", "idle_branch"),
     ),
@@ -273,5 +283,6 @@ RULES = (
         "idle_branch", "Does every block do something?", ("signals",), _idle_branch,
         "-log10 of branch over shortcut, the smallest", IDLE,
         "Veit et al. 2016, arXiv:1605.06431; limit from the trainings of docs/doctor.md", "a block less",
+        ("vanishing_gradients",),
     ),
 )  # fmt: skip
