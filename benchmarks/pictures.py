@@ -22,6 +22,7 @@ SEGMENTATION = {
     "deep": {"depth": 26},
     "deep plain": {"depth": 26, "residual": False},
 }
+SOLIDS = {"solids": rw.presets.VOLUMES, "solids unweighted": rw.presets.MASKS}
 PHOTOGRAPHS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     **{f"x{scale}": ({"scale": scale}, {"head": "edsr"}) for scale in SCALES if scale > 1},
     "alone": ({"scale": 2}, {"head": "edsr", "add_input": False}),
@@ -35,7 +36,7 @@ QUIET = {"device": "cpu", "compile": "off", "precision": "fp32"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
-    names = [*SEGMENTATION, *PHOTOGRAPHS, "solids", "simple"]
+    names = [*SEGMENTATION, *PHOTOGRAPHS, *SOLIDS, "simple"]
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="seed of the first start")
@@ -55,7 +56,7 @@ def main() -> None:
 def measured(name: str, seed: int, rate: float | None, epochs: int | None) -> dict[str, Any]:
     """What one start gives."""
     photographs = name in PHOTOGRAPHS
-    preset = rw.presets.PHOTOGRAPHS if photographs else rw.presets.MASKS
+    preset = rw.presets.PHOTOGRAPHS if photographs else SOLIDS.get(name, rw.presets.MASKS)
     changes = {"seed": seed, **({} if rate is None else {"learning_rate": rate})}
     recipe = replace(preset.recipe, **QUIET, **changes, **({} if epochs is None else {"epochs": epochs}))
     torch.manual_seed(seed)
@@ -69,7 +70,7 @@ def measured(name: str, seed: int, rate: float | None, epochs: int | None) -> di
     if not photographs:
         found = evaluate(model, data)
         assert found is not None
-        return row | {key: round(value, 4) for key, value in found.metrics.items() if "/" not in key}
+        return row | {key: round(value, 4) for key, value in found.metrics.items()}
     settings = PHOTOGRAPHS[name][0]
     scores = rw.restoration_scores(model, scale=settings["scale"], noise=settings.get("noise", 0))
     row["gain"] = {each.name: round(each.gain, 2) for each in scores}
@@ -86,7 +87,7 @@ def _photographs(name: str) -> tuple[rw.datasets.Dataset, rw.ResNet]:
 
 
 def _masks(name: str) -> tuple[rw.datasets.Dataset, rw.ResNet]:
-    if name == "solids":
+    if name in SOLIDS:
         data = rw.datasets.solids()
         return data, rw.resnet(rw.config_for(data, width=8))
     data = rw.datasets.scenes(train=400, test=100, size=48)

@@ -19,6 +19,7 @@ from benchmarks.report import Report, write_section
 from reswork.datasets import Dataset
 from reswork.experiment.worlds import world_of
 from reswork.models.layout import EMBEDDED
+from reswork.tasks.baselines import seasonal_naive
 from reswork.training.recipe import Recipe
 
 PAGE = Path(__file__).parent.parent / "docs" / "worlds.md"
@@ -134,6 +135,8 @@ def signals(seeds: int) -> Report:
         output = trained(traffic, steps, seed).output
         held.append([rw.tasks.intervals(traffic, output, follow=follow).coverage for follow in (False, True)])
     fixed, followed = (", ".join(f"{each:.0%}" for each in part) for part in zip(*held, strict=True))
+    others = [rw.datasets.traffic(seed=seed) for seed in range(1, 41)]
+    usual = np.array([rw.tasks.intervals(each, seasonal_naive(each, 168)).coverage for each in others])
     return Report(
         "Signals",
         COLUMNS,
@@ -147,7 +150,9 @@ def signals(seeds: int) -> Report:
             "in the training weeks; the test weeks are wetter.",
             f"Intervals of 90 %, calibrated on the first half of the test weeks, hold {fixed} of the second half with "
             f"widths that stay, and {followed} with widths that follow what came true "
-            "(`rw.tasks.intervals`; arXiv:2307.16895).",
+            "(`rw.tasks.intervals`; arXiv:2307.16895). Over 40 other simulated series, answered by a week ago, those "
+            f"that follow hold {usual.mean():.1%} (standard deviation {usual.std():.1%}, {usual.min():.0%} to "
+            f"{usual.max():.0%}).",
         ],
     )  # fmt: skip
 
@@ -210,12 +215,17 @@ def _likeness(metrics: Sequence[Mapping[str, float]]) -> list[str]:
 
 
 def anomalies(seeds: int) -> Report:
-    rows = []
+    rows: list[list[str]] = []
+
+    def found(data: Dataset, what: str, metrics: Sequence[Mapping[str, float]], seconds: float) -> None:
+        rows.append([f"`{data.name}`", what, *_oddness(metrics), f"{seconds:.0f}"])
+        print(" | ".join(rows[-1]), file=sys.stderr, flush=True)  # all of it takes minutes
+
     clothes = rw.datasets.fashion()
     nine = clothes.of_classes([name for name in clothes.classes if name != "Bag"])
     for data, classes in ((rw.datasets.defects(), clothes), (rw.datasets.odd_fashion(), nine)):
         for each in rw.tasks.baselines(data):
-            rows.append([f"`{data.name}`", each.name, *_oddness([each.metrics]), f"{each.seconds:.0f}"])
+            found(data, each.name, [each.metrics], each.seconds)
         recipe = rw.worlds()["anomalies"].recipes["good alone"].recipe
         coders = [trained(data, recipe, seed, depth=8) for seed in range(seeds)]
         told = [
@@ -223,20 +233,11 @@ def anomalies(seeds: int) -> Report:
             for each in coders
         ]
         seconds = sum(each.seconds for each in coders) / seeds
-        rows.append(
-            [
-                f"`{data.name}`",
-                f"autoencoder, {coders[0].weights:,} weights",
-                *_oddness(told),
-                f"{seconds:.0f}",
-            ]
-        )
+        found(data, f"autoencoder, {coders[0].weights:,} weights", told, seconds)
         quick = Recipe(epochs=3, batch_size=64, learning_rate=0.05, schedule="one_cycle")
         namers = [trained(classes.subset(train=4_000), quick, seed, depth=8) for seed in range(seeds)]
-        for whose, models in (
-            ("its encoder", coders),
-            (f"a classifier of {len(classes.classes)} clothes", namers),
-        ):
+        whose = {"its encoder": coders, f"a classifier of {len(classes.classes)} clothes": namers}
+        for name, models in whose.items():
             for method in ("padim", "nearest"):
                 begin = time.process_time()
                 told = [
@@ -244,9 +245,7 @@ def anomalies(seeds: int) -> Report:
                     for seed, each in enumerate(models)
                 ]
                 seconds = (time.process_time() - begin) / seeds
-                rows.append(
-                    [f"`{data.name}`", f"features of {whose}: {method}", *_oddness(told), f"{seconds:.0f}"]
-                )
+                found(data, f"features of {name}: {method}", told, seconds)
     return Report(
         "Anomalies",
         (

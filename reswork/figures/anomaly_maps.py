@@ -16,7 +16,7 @@ _STRONGEST = 99.5  # percentile over all maps that gets the full colour
 
 ABOUT_ANOMALIES = about(
     "A row for each picture. Orange marks where it is unlike what was learned, over the picture in grey; all maps of "
-    "one moment have one scale.",
+    "one moment have one scale. Where something is given back, an autoencoder made it of the picture.",
     "At first all is orange, edges most; then good places go dark, and what is wrong stays lit.",
     "When wrong places go dark too, the code is too wide (code=4) or the training too long; when good edges stay "
     "lit, train longer.",

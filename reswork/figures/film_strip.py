@@ -51,6 +51,7 @@ def film_strip(
     classes: Sequence[str] = (),
     *,
     truth: np.ndarray | None = None,
+    restored: np.ndarray | None = None,
 ) -> go.Figure:
     """Pinned pictures in rows, moments in columns.
 
@@ -62,6 +63,7 @@ def film_strip(
         classes: names of the classes.
         truth: (M, H, W) uint8, the true masks, for answers that are masks; they stand before the moments. For answers
             that are images (M, C, H, W) uint8, as they were; they stand behind. For boxes (M, B, 5); they stand before.
+        restored: (M, C, H, W) uint8, what an autoencoder gave back at the last moment; it stands behind.
 
     Returns:
         Figure with one picture made of all.
@@ -80,11 +82,14 @@ def film_strip(
         columns.append(under_masks(images, truth))
         before.append("what is wrong" if isinstance(frames[-1].answers, AnomalyAnswers) else "true mask")
     columns += [_seen(images, frame) for frame in frames]
+    if restored is not None:
+        columns.append(in_colour(restored))
+    behind = () if restored is None else ("given back",)
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
     titles = [
         title
         for row in range(len(images))
-        for title in (*before, *(_title(frame, row, classes) for frame in frames))
+        for title in (*before, *(_title(frame, row, classes) for frame in frames), *behind)
     ]
     mosaic = mosaic_of(tiles, tuple(titles), len(columns))
     explained = _ABOUT if frames[-1].maps is not None else _ABOUT_MASKS

@@ -210,8 +210,9 @@ def intervals(
 
     Split conformal prediction, for each value by itself: the width is the error that is exceeded in so many of the
     held-out cases. That holds where both halves are alike, as rows of a table in random order are. The weeks of a
-    series are not: there the width follows what came true. After each case whose truth is known by then it grows where
-    the truth lay outside and shrinks where it lay inside, so that in the long run it holds what it says.
+    series are not: there the width begins with the errors of the first quarter and follows what came true. After each
+    case whose truth is known by then it grows where the truth lay outside and shrinks where it lay inside, so that in
+    the long run it holds what it says. The second quarter lets it find its place before it is judged.
 
     Args:
         data: with values.
@@ -238,24 +239,30 @@ def intervals(
         )
     errors = np.abs(truth - answers)
     follow = data.input_kind == "signals" and len(data.classes) > 1 if follow is None else follow
-    delay = _until_known(data) if follow else 1
-    held = max(1, half + 1 - delay)  # cases whose truth is known when the second half begins
-    rank = min(held - 1, int(np.ceil((held + 1) * level)) - 1)
-    width = np.tile(np.sort(errors[:held], axis=0)[rank], (len(truth) - half, 1))
     if follow:
-        width = _followed(errors, width, level, delay)
+        width = _followed(errors, half // 2, level, _until_known(data))[half:]
+    else:
+        width = np.tile(_exceeded(errors[:half], level), (len(truth) - half, 1))
     return Intervals(answers[half:], answers[half:] - width, answers[half:] + width, truth[half:], level)
 
 
-def _followed(errors: np.ndarray, width: np.ndarray, level: float, delay: int) -> np.ndarray:
-    """(M, T) widths for the last M cases, each from errors (N, T) of those at least ``delay`` cases before it."""
-    width, half = width.copy(), len(errors) - len(width)
-    for at in range(1, len(width)):
+def _exceeded(errors: np.ndarray, level: float) -> np.ndarray:
+    """(T,) what one more error lies below with a probability of at least ``level``, by errors (N, T) of its kind."""
+    rank = min(len(errors), int(np.ceil((len(errors) + 1) * level)))
+    found: np.ndarray = np.sort(errors, axis=0)[rank - 1]
+    return found
+
+
+def _followed(errors: np.ndarray, start: int, level: float, delay: int) -> np.ndarray:
+    """(N, T) widths from ``start`` on, each from errors (N, T) of cases at least ``delay`` before it; NaN earlier."""
+    width = np.full(errors.shape, np.nan)
+    width[start] = _exceeded(errors[: max(1, start + 1 - delay)], level)
+    for at in range(start + 1, len(width)):
         width[at] = width[at - 1]
         known = at - delay  # the newest case whose truth has come
-        if known >= 0:
-            step = 0.1 * errors[: half + known + 1].max(0)
-            outside = errors[half + known] > width[known]
+        if known >= start:
+            step = 0.1 * errors[: known + 1].max(0)
+            outside = errors[known] > width[known]
             width[at] = np.maximum(0, width[at] + step * (outside - (1 - level)))
     return width
 

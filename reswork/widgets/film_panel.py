@@ -13,8 +13,10 @@ from reswork.errors import InvalidSetting
 from reswork.experiment.pinned_examples import PinnedExamples, first_of_each_class
 from reswork.recorders import SnapshotObserver
 from reswork.recorders.recorder_controls import RecorderControls
+from reswork.results.answers import AnomalyAnswers
 from reswork.training.live_run import LiveRun
 from reswork.widgets.form import Field, picture_numbers
+from reswork.widgets.inspector import as_pictures
 from reswork.widgets.legend import legend_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
@@ -143,5 +145,15 @@ class FilmPanel:
         if film is None or not self.view.is_shown:
             return
         truth = None if film.truth is None else film.truth.numpy()
-        self.strip.show(figures.film_strip(film.images.numpy(), film.frames, film.data.classes, truth=truth))
+        answers = film.frames[-1].answers if film.frames else None
+        restored = (
+            as_pictures(answers.restored, film.data.mean, film.data.std)
+            if isinstance(answers, AnomalyAnswers)
+            else None
+        )
+        self.strip.show(
+            figures.film_strip(
+                film.images.numpy(), film.frames, film.data.classes, truth=truth, restored=restored
+            )
+        )
         self._legend.value = legend_of(film.data)

@@ -72,6 +72,16 @@ def test_intervals_of_next_steps_follow_what_came_true_and_others_do_not() -> No
     assert np.array_equal(before[:-1], after[:-1])
 
 
+def test_widths_that_follow_have_found_their_place_when_they_are_judged() -> None:
+    """Noise that doubles before the second half: what the first quarter gives is too narrow, what is judged is not."""
+    held = []
+    for seed in range(5):
+        noise = np.random.RandomState(seed).normal(size=2_000) * np.where(np.arange(2_000) < 1_300, 1, 2)
+        data = windows(noise, 2, 4, test_fraction=0.6)
+        held.append(intervals(data, np.zeros((len(data.test), 2))).coverage)
+    assert abs(np.mean(held) - 0.9) < 0.002
+
+
 def test_a_window_s_truth_is_known_as_soon_as_all_its_steps_have_come() -> None:
     series = np.random.RandomState(0).normal(size=400)
     for stride, horizon, wanted in ((1, 6, 6), (2, 6, 3), (4, 6, 2), (8, 6, 1)):

@@ -9,6 +9,7 @@ from reswork.experiment.pinned_examples import PinnedExamples
 from reswork.widgets.answers_panel import answers_drawn
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
+from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inspector import PAGES, InspectorPanel, as_pictures
 from reswork.widgets.tree import close_tree
 
@@ -74,6 +75,12 @@ def test_the_strip_shows_maps_of_bad_plates_and_where_faces_are_looked_at(faces,
         and words[2].startswith("0: score")
         and "score" in strip.layout.meta["summary"]
     )
+    panel = FilmPanel()
+    panel.film = film
+    panel.view.show()
+    assert panel.strip.frame["layout"]["annotations"][4]["text"] == "given back"  # behind both moments
+    panel.close()
+    close_tree(panel.view)
     looked = PinnedExamples(faces)
     looked.shoot(net(faces), 3)
     assert looked.frames[0].maps.shape == (3, 24, 24)
