@@ -276,7 +276,9 @@ class _Ways:
         steps = self.steps + tested / batch / 3  # an answer alone is a third of a step
         middle, low, high = (_GPU_START_S + steps * each for each in gpu_seconds(work, machine))
         kwh = middle / 3.6e6 * (machine.watts or 0)
-        yield Way(machine.name, middle, low, high, kwh, middle / 3600 * machine.per_hour, "estimated")
+        paid = f"{machine.per_hour:g} {self.prices.currency} an hour"
+        known = f"{paid}: {machine.note}" if machine.note else paid
+        yield Way(machine.name, middle, low, high, kwh, middle / 3600 * machine.per_hour, "estimated", known)
         if machine.spot_per_hour is not None:
             middle, low, high = (each * (1 + taken_away) for each in (middle, low, high))
             yield Way(

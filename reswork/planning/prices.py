@@ -31,7 +31,7 @@ class Machine:
         tera_operations_16: with numbers of 16 bits, likewise.
         gigabytes_per_second: to and from its memory, 10^9 bytes.
         memory_gib: that it has.
-        note: where the price is from.
+        note: where the price is from, and its date.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Prices:
     """A table of prices with its date; `reswork.prices` gives one, `save` writes it to be changed.
 
     Attributes:
-        date: of the prices, such as ``2025-03-01``.
+        date: of the prices, such as ``2026-01-19``.
         currency: of all of them.
         source: where they are from, in a sentence.
         electricity_per_kwh: for one's own machine.

@@ -46,6 +46,7 @@ def test_a_plan_measures_this_training_and_tells_the_rest(made: rw.Plan, data: D
     assert all(basis == "estimated" for name, basis in kinds.items() if "xlarge" in name or "highgpu" in name)
     told = str(made)
     assert "none was measured" in told and rw.prices().date in told and "Memory" in told
+    assert "T4 (g4dn.xlarge): 0.526 USD an hour: AWS us-east-1 of 2026-01-19" in told
     assert not list(Path("runs").glob("*trial*"))
 
 
