@@ -14,7 +14,8 @@ from reswork.models.blocks import ResidualBlock
 from reswork.training.events import StepDone
 
 # strength: 0 weak, 1 strong, 2 and 3 of the second set, 4 and 5 of the third, 6 and 7 of the fourth, 8 and 9 of the
-# fifth, 10 and 11 of the trials, which only four kinds have
+# fifth, 10 and 11 of the sixth, which only the kinds of `trainings.LABEL_KINDS` and `MISTAKEN_KINDS` have, -2 and -1 of
+# the trials, which only four kinds have
 Plant = Callable[[Plan, int], None]
 
 
@@ -248,15 +249,15 @@ def decay_kills(plan: Plan, strength: int) -> None:
 @_fault()
 def overfitting(plan: Plan, strength: int) -> None:
     """60 or 30 training images, learned by heart."""
-    plan.data = plan.data.subset(train=(60, 30, 50, 25, 70, 40, 55, 35, 65, 45)[strength])
+    plan.data = plan.data.subset(train=(60, 30, 50, 25, 70, 40, 55, 35, 65, 45, 58, 28)[strength])
 
 
 @_fault()
 def underfitting(plan: Plan, strength: int) -> None:
     """Two channels, or one, in the first stage, and the others no wider."""
     plan.config |= {
-        "width": (2, 1, 3, 1, 2, 1, 2, 1, 2, 1)[strength],
-        "stage_blocks": ([1, 1], [1, 1], [1], [1, 1, 1], [1], [1, 1], [2], [2], [2, 1], [1, 2])[strength],
+        "width": (2, 1, 3, 1, 2, 1, 2, 1, 2, 1, 2, 1)[strength],
+        "stage_blocks": ([1, 1], [1, 1], [1], [1, 1, 1], [1], [1, 1], [2], [2], [2, 1], [1, 2], [3], [2, 2])[strength],
         "depth": None, "form": "cifar", "block": None,
     }  # fmt: skip
 
@@ -370,7 +371,7 @@ def values_0_to_255(plan: Plan, strength: int) -> None:
 def test_inputs_differ(plan: Plan, strength: int) -> None:
     """Test images at half contrast, or as negatives."""
     images = plan.data.test.images
-    factor = (0.4, 1.0, 0.6, 0.5, 0.5, 0.7, 0.45, 0.8, 0.55, 0.9)[strength]
+    factor = (0.4, 1.0, 0.6, 0.5, 0.5, 0.7, 0.45, 0.8, 0.55, 0.9, 0.48, 0.6)[strength]
     changed = (images.float() * factor).byte()
     changed = 255 - changed if strength % 2 else changed
     plan.data = replace(plan.data, test=Split(changed, plan.data.test.targets))
@@ -387,7 +388,7 @@ def channels_swapped(plan: Plan, strength: int) -> None:
 @_fault("underfitting")
 def empty_inputs(plan: Plan, strength: int) -> None:
     """Whole numbers divided too early: images of 0 and 1, of 255."""
-    divisor = (200, 255, 180, 254, 220, 253, 190, 252, 185, 251)[strength]
+    divisor = (200, 255, 180, 254, 220, 253, 190, 252, 185, 251, 195, 250)[strength]
     splits = [Split(each.images // divisor, each.targets) for each in (plan.data.train, plan.data.test)]
     plan.data = remade(plan.data, *splits)
 
@@ -549,7 +550,7 @@ def _to_single(x: Tensor) -> Tensor:
 @_fault("underfitting")
 def label_noise(plan: Plan, strength: int) -> None:
     """15 or 35 % of the training labels are wrong."""
-    share = (0.15, 0.35, 0.18, 0.3, 0.16, 0.28, 0.17, 0.32, 0.19, 0.34, 0.12, 0.25)[strength]
+    share = (0.15, 0.35, 0.18, 0.3, 0.16, 0.28, 0.17, 0.32, 0.19, 0.34, 0.2, 0.36, 0.12, 0.25)[strength]
     generator = torch.Generator().manual_seed(1)
     labels, classes = plan.data.train.labels.clone(), len(plan.data.classes)
     chosen = torch.rand(len(labels), generator=generator) < share
@@ -561,7 +562,7 @@ def label_noise(plan: Plan, strength: int) -> None:
 @_fault("overfitting", "underfitting")
 def labels_shuffled(plan: Plan, strength: int) -> None:
     """Labels of both splits in another order than the images; or shifted by one against them."""
-    number = (1, 2, 3, 4, -1, 0, 7, 8, 5, 9)[strength]
+    number = (1, 2, 3, 4, -1, 0, 7, 8, 5, 9, 6, 14)[strength]
 
     def shuffled(split: Split) -> Split:
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(number))
@@ -572,11 +573,13 @@ def labels_shuffled(plan: Plan, strength: int) -> None:
 
 @_fault()
 def labels_off_by_one(plan: Plan, strength: int) -> None:
-    """Class numbers of the test images are one too high, of half the classes or of all."""
+    """Class numbers of the test images are one too high, of half the classes or of all; or of all but one."""
     labels, classes = plan.data.test.labels, len(plan.data.classes)
-    half, step = classes // 2, -1 if strength in (2, 3, 7, 8) else 1
+    half, step = classes // 2, -1 if strength in (2, 3, 7, 8, 10) else 1
     moved = (labels + step) % classes
-    if strength == 6:
+    if strength == 11:  # a name that stands first in one list and elsewhere in the other
+        moved = torch.where(labels > 0, 1 + (labels - 1 + step) % (classes - 1), labels)
+    elif strength in (6, 10):
         moved = torch.where(labels >= half, half + (labels - half + step) % (classes - half), labels)
     elif strength % 2 == 0:
         moved = torch.where(labels < half, (labels + step) % half, labels)
@@ -590,9 +593,8 @@ def imbalance(plan: Plan, strength: int) -> None:
     keep = torch.zeros(len(data.train), dtype=torch.bool)
     for number in range(classes):
         of_class = (data.train.labels == number).nonzero().flatten()
-        share = (1 / 15, 1 / 60, 1 / 20, 1 / 40, 1 / 18, 1 / 30, 1 / 16, 1 / 50, 1 / 17, 1 / 45)[
-            strength
-        ] ** (number / (classes - 1))
+        least = (15, 60, 20, 40, 18, 30, 16, 50, 17, 45, 14, 70)[strength]
+        share = (1 / least) ** (number / (classes - 1))
         keep[of_class[: max(1, round(len(of_class) * share))]] = True
     plan.data = remade(data, data.train.take(keep), data.test)
 
@@ -601,7 +603,9 @@ def imbalance(plan: Plan, strength: int) -> None:
 def leakage(plan: Plan, strength: int) -> None:
     """A fifth or all of the test images stand among the training images."""
     data = plan.data
-    count = round(len(data.test) * (0.2, 1.0, 0.3, 0.8, 0.25, 0.6, 0.22, 0.7, 0.24, 0.9)[strength])
+    count = round(
+        len(data.test) * (0.2, 1.0, 0.3, 0.8, 0.25, 0.6, 0.22, 0.7, 0.24, 0.9, 0.23, 0.75)[strength]
+    )
     images = torch.cat([data.train.images, data.test.images[:count]])
     labels = torch.cat([data.train.labels, data.test.labels[:count]])
     plan.data = replace(data, train=Split(images, labels))
@@ -617,4 +621,5 @@ def destructive_augmentation(plan: Plan, strength: int) -> None:
         {"cutout": side + side // 5}, {"crop_padding": side - 1, "cutout": 3 * side // 5},
         {"cutout": side + side // 6}, {"crop_padding": side - 1, "cutout": 3 * side // 4},
         {"cutout": side + 2}, {"crop_padding": side - 2, "cutout": 7 * side // 10},
+        {"cutout": side + 3}, {"crop_padding": side - 1, "cutout": 13 * side // 20},
     )[strength]  # fmt: skip

@@ -12,12 +12,15 @@ from benchmarks.doctor.plans import (
     FOURTH_DATA,
     RECIPE,
     SECOND_DATA,
+    SIXTH_DATA,
     THIRD_DATA,
     Plan,
     grainy,
+    of_classes,
     plan,
     remade,
 )
+from reswork.datasets.dataset import Split
 from reswork.experiment.presets import preset
 
 Change = Callable[[Plan], None]
@@ -75,6 +78,30 @@ def _a_little_uneven(plan: Plan) -> None:
         of_class = (data.train.labels == number).nonzero().flatten()
         keep[of_class[round(len(of_class) * (1 - 0.6 * number / (classes - 1))) :]] = False
     plan.data = remade(data, data.train.take(keep), data.test)
+
+
+def _uneven(least: float, *, both: bool = False) -> Change:
+    """The classes fall in number to that share, in the training split or in both."""
+
+    def change(plan: Plan) -> None:
+        data, classes = plan.data, len(plan.data.classes)
+
+        def fewer(split: Split) -> Split:
+            keep = torch.zeros(len(split), dtype=torch.bool)
+            for number in range(classes):
+                of_class = (split.labels == number).nonzero().flatten()
+                keep[of_class[: round(len(of_class) * least ** (number / (classes - 1)))]] = True
+            return split.take(keep)
+
+        plan.data = remade(data, fewer(data.train), fewer(data.test) if both else data.test)
+
+    return change
+
+
+def _of_two(plan: Plan) -> None:
+    """The first two classes only."""
+    plan.data = of_classes(plan.data, (0, 1), plan.data.name)
+    plan.config |= {"num_classes": 2}
 
 
 def _fine_tuned(plan: Plan) -> None:
@@ -343,17 +370,44 @@ _FIFTH_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
     ("uneven, balanced", _PRE_11, (_FADED_DIGITS,), _both(_a_little_uneven, _recipe(class_weights="balanced"))),
     ("frozen by the recipe", _10, (_SMOOTH_SHAPES,), _both(_fine_tuned, _recipe(frozen=["conv1", "bn1", "layer1"]))),
 )  # fmt: skip
+_HAZY_DIGITS, _ALL_GARMENTS, _SHADED_SHAPES = SIXTH_DATA
+_12, _PRE_10 = "ResNet-12 of 8", "PreResNet-10 of 9"
+
+# the same for the sixth set, which judges the rules about labels: what could be mistaken for wrong ones
+_SIXTH_SORTS: tuple[tuple[str, str, tuple[str, ...], Change], ...] = (
+    ("as it is", _12, SIXTH_DATA, _config()),
+    ("as it is", _PRE_10, SIXTH_DATA, _config()),
+    ("another seed", _12, (_SHADED_SHAPES,), _recipe(seed=89)),
+    ("another seed", _PRE_10, (_ALL_GARMENTS,), _recipe(seed=97)),
+    ("plain 8", _PRE_10, (_ALL_GARMENTS,), _config(**_PLAIN, depth=8)),
+    ("a little dropout", _12, (_SHADED_SHAPES,), _config(dropout=0.1)),
+    ("Adam", _PRE_10, (_SHADED_SHAPES,), _recipe(optimizer="adam", learning_rate=0.003, weight_decay=0.0)),
+    ("constant rate", _12, (_ALL_GARMENTS,), _recipe(schedule="constant", learning_rate=0.04)),
+    ("one cycle", _PRE_10, (_HAZY_DIGITS,), _recipe(schedule="one_cycle", learning_rate=0.15)),
+    ("smoothed labels", _PRE_10, (_SHADED_SHAPES,), _recipe(label_smoothing=0.1)),
+    ("mixup", _12, (_ALL_GARMENTS,), _recipe(mixup=0.2)),
+    ("moving average", _PRE_10, (_ALL_GARMENTS,), _recipe(ema=0.93)),
+    ("cropped and flipped", _PRE_10, (_SHADED_SHAPES,), _recipe(augmentation=_SMALL_CROPS, steps=200)),
+    ("shifted", _12, (_HAZY_DIGITS,), _recipe(augmentation={"translate": 1}, steps=200)),
+    ("batches of 90", _12, (_SHADED_SHAPES,), _recipe(batch_size=90, steps=120)),
+    ("550 images", _PRE_10, (_HAZY_DIGITS,), _first(550)),
+    ("grainy", _12, (_ALL_GARMENTS,), _grainy),
+    ("two classes", _12, (_SHADED_SHAPES,), _of_two),
+    ("uneven to a fifth", _PRE_10, (_ALL_GARMENTS,), _uneven(1 / 5)),
+    ("uneven to a fifth in both splits", _12, (_HAZY_DIGITS,), _uneven(1 / 5, both=True)),
+)  # fmt: skip
 _OF_SET = {
     "first": _SORTS,
     "second": _SECOND_SORTS,
     "third": _THIRD_SORTS,
     "fourth": _FOURTH_SORTS,
     "fifth": _FIFTH_SORTS,
+    "sixth": _SIXTH_SORTS,
 }
 
 
 def healthy(
-    which: Literal["first", "second", "third", "fourth", "fifth"] = "first",
+    which: Literal["first", "second", "third", "fourth", "fifth", "sixth"] = "first",
 ) -> dict[str, Callable[[], Plan]]:
     """All of a set by name: ``sort/network/data``."""
     return {

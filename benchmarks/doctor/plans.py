@@ -52,11 +52,20 @@ FIFTH_NETWORKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 FIFTH_DATA = ("faded digits", "eight garments", "smooth shapes")
 FIFTH_RECIPE: dict[str, Any] = {**RECIPE, "steps": 130, "batch_size": 38, "seed": 61}
+SIXTH_NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet-12 of 8": {"depth": None, "form": "cifar", "stage_blocks": [1, 2, 2], "width": 8, "shortcut": "B"},
+    "PreResNet-10 of 9": {
+        "depth": None, "form": "cifar", "stage_blocks": [1, 1, 2], "width": 9, "order": "pre", "shortcut": "C",
+    },
+}  # fmt: skip
+SIXTH_DATA = ("hazy digits", "all garments", "shaded shapes")
+SIXTH_RECIPE: dict[str, Any] = {**RECIPE, "steps": 150, "batch_size": 42, "seed": 83}
 _LATER = (
     (SECOND_NETWORKS, SECOND_RECIPE),
     (THIRD_NETWORKS, THIRD_RECIPE),
     (FOURTH_NETWORKS, FOURTH_RECIPE),
     (FIFTH_NETWORKS, FIFTH_RECIPE),
+    (SIXTH_NETWORKS, SIXTH_RECIPE),
 )
 
 
@@ -117,11 +126,23 @@ def named_data(name: str) -> Dataset:
 
     Of the fifth set: ``faded digits``, turned by 90 degrees, on grey, grainy paper, split otherwise; ``eight garments``
     of 9x9 pixels, mirrored, other classes and images; ``smooth shapes``, drawn twice as large and made 13x13.
+
+    Of the sixth set: ``hazy digits``, upside down, of little contrast and grainy, split otherwise; ``all garments`` of
+    8x8 pixels, all ten classes, other images; ``shaded shapes``, drawn larger and made 15x15, dark and grainy.
     """
+    if name == "hazy digits":
+        return grainy(_hazy(datasets.digits(seed=34)), 10)
+    if name == "all garments":
+        chosen = replace(datasets.fashion().subset(train=1_900, test=600, seed=34), name=name)
+        return remade(chosen, _resized(chosen.train, 8), _resized(chosen.test, 8))
+    if name == "shaded shapes":
+        drawn = replace(datasets.shapes(train=1_300, test=400, size=22, seed=34), name=name)
+        small = remade(drawn, *(_dimmed(_resized(each, 15)) for each in (drawn.train, drawn.test)))
+        return grainy(small, 4)
     if name == "faded digits":
         return grainy(_faded(datasets.digits(seed=21)), 8)
     if name == "eight garments":
-        chosen = _of_classes(
+        chosen = of_classes(
             datasets.fashion().subset(train=2_000, test=650, seed=21), (0, 1, 2, 3, 5, 7, 8, 9), name
         )
         return remade(chosen, *(_mirrored(_resized(each, 9)) for each in (chosen.train, chosen.test)))
@@ -131,7 +152,7 @@ def named_data(name: str) -> Dataset:
     if name == "dark digits":
         return grainy(_negative(datasets.digits(seed=13)), 6)
     if name == "seven garments":
-        chosen = _of_classes(
+        chosen = of_classes(
             datasets.fashion().subset(train=2_100, test=700, seed=13), (0, 1, 4, 5, 7, 8, 9), name
         )
         return remade(chosen, _resized(chosen.train, 11), _resized(chosen.test, 11))
@@ -140,14 +161,14 @@ def named_data(name: str) -> Dataset:
     if name == "other digits":
         return grainy(datasets.digits(seed=8), 12)
     if name == "five garments":
-        chosen = _of_classes(datasets.fashion().subset(train=2_400, test=800, seed=8), (1, 3, 6, 7, 8), name)
+        chosen = of_classes(datasets.fashion().subset(train=2_400, test=800, seed=8), (1, 3, 6, 7, 8), name)
         return remade(chosen, _resized(chosen.train, 10), _resized(chosen.test, 10))
     if name == "small shapes":
         return replace(datasets.shapes(train=1_000, test=300, size=16, seed=8), name=name)
     if name == "seven digits":
-        return _of_classes(datasets.digits(seed=3), (0, 1, 3, 4, 5, 8, 9), name)
+        return of_classes(datasets.digits(seed=3), (0, 1, 3, 4, 5, 8, 9), name)
     if name == "six garments":
-        chosen = _of_classes(
+        chosen = of_classes(
             datasets.fashion().subset(train=3_000, test=800, seed=3), (0, 2, 3, 5, 6, 9), name
         )
         return remade(chosen, _resized(chosen.train, 12), _resized(chosen.test, 12))
@@ -206,6 +227,19 @@ def _faded(data: Dataset) -> Dataset:
     return remade(data, split(data.train), split(data.test))
 
 
+def _hazy(data: Dataset) -> Dataset:
+    """Upside down, white only three quarters as bright, black not quite black."""
+
+    def split(each: Split) -> Split:
+        return Split((25 + 0.65 * each.images.flip(2)).byte(), each.targets)
+
+    return remade(data, split(data.train), split(data.test))
+
+
+def _dimmed(split: Split) -> Split:
+    return Split((split.images * 0.7).byte(), split.targets)
+
+
 def _mirrored(split: Split) -> Split:
     return Split(split.images.flip(3), split.targets)
 
@@ -218,7 +252,7 @@ def _resized(split: Split, side: int) -> Split:
     return Split(adaptive_avg_pool2d(split.images.float(), side).round().byte(), split.targets)
 
 
-def _of_classes(data: Dataset, classes: tuple[int, ...], name: str) -> Dataset:
+def of_classes(data: Dataset, classes: tuple[int, ...], name: str) -> Dataset:
     """The images of some classes, which are counted from 0 again."""
     number = torch.full((len(data.classes),), -1)
     number[list(classes)] = torch.arange(len(classes))

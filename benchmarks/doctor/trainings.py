@@ -23,6 +23,8 @@ from benchmarks.doctor.plans import (
     NETWORKS,
     SECOND_DATA,
     SECOND_NETWORKS,
+    SIXTH_DATA,
+    SIXTH_NETWORKS,
     THIRD_DATA,
     THIRD_NETWORKS,
     Plan,
@@ -38,12 +40,17 @@ from reswork.training.events import StepDone
 from reswork.training.recorder import BaseRecorder, FunctionRecorder
 from reswork.training.run import Run
 
-Half = Literal["choose", "judge", "second", "trials", "third", "fourth", "fifth"]
+Half = Literal["choose", "judge", "second", "trials", "third", "fourth", "fifth", "sixth"]
 STRENGTHS = ("weak", "strong")
 # Below 0.9 by kind in the third judging, in recall or precision. `guessing`, the seventh, is a symptom and cannot be
 # planted.
 WEAK_KINDS = (
     "destructive_augmentation", "no_warmup", "rate_too_high", "drowned_shortcut", "oscillating_loss", "underfitting",
+)  # fmt: skip
+# Of the sixth set: what the rules about labels have to find, and what could be mistaken for it.
+LABEL_KINDS = ("label_noise", "labels_shuffled", "labels_off_by_one", "imbalance")
+MISTAKEN_KINDS = (
+    "leakage", "overfitting", "underfitting", "destructive_augmentation", "empty_inputs", "test_inputs_differ",
 )  # fmt: skip
 _TRIED = ("rate_too_high", "oscillating_loss", "saturated_outputs", "label_noise")
 _BY_KIND = {fault.kind: fault.plant for fault in FAULTS}
@@ -93,7 +100,7 @@ def trials() -> dict[str, Callable[[], Plan]]:
     """More to work on: other strengths of four kinds, and every kind once weakly and once strongly on other images."""
     found = {
         f"{kind}/{network}/{data}/trial {number}": lambda kind=kind, network=network, data=data, number=number: (
-            _planted(_BY_KIND[kind], network, data, 10 + number)
+            _planted(_BY_KIND[kind], network, data, number - 2)
         )
         for kind in _TRIED
         for network in NETWORKS
@@ -174,12 +181,36 @@ def fifth_cases() -> dict[str, Callable[[], Plan]]:
     return {**planted, **healthy("fifth")}
 
 
+def sixth_cases() -> dict[str, Callable[[], Plan]]:
+    """The sixth set, which judges the rules about labels: twelve of each of four kinds, six of each of six others.
+
+    The kinds about labels stand weakly and strongly in each of the six pairs of network and data set; the kinds that
+    could be mistaken for them once in each pair, by turns weakly and strongly. What counts as right is what counted
+    before, the kind and its ``also`` in faults.py.
+    """
+    pairs = [(network, data) for data in SIXTH_DATA for network in SIXTH_NETWORKS]
+    chosen = [(kind, pair, strength) for kind in LABEL_KINDS for pair in pairs for strength in (0, 1)]
+    for place, kind in enumerate(MISTAKEN_KINDS):
+        chosen += [
+            (kind, pair, (place + number + number // 2) % 2) for number, pair in enumerate(pairs)
+        ]  # both strengths with both networks
+    planted = {}
+    for kind, (network, data), strength in chosen:
+        planted[f"{kind}/{network}/{data}/{STRENGTHS[strength]}"] = (
+            lambda kind=kind, network=network, data=data, strength=strength: _planted(
+                _BY_KIND[kind], network, data, 10 + strength
+            )
+        )
+    return {**planted, **healthy("sixth")}
+
+
 _LATER: dict[Half, Callable[[], dict[str, Callable[[], Plan]]]] = {
     "second": second_cases,
     "trials": trials,
     "third": third_cases,
     "fourth": fourth_cases,
     "fifth": fifth_cases,
+    "sixth": sixth_cases,
 }
 
 
