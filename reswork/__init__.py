@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from reswork.history import History
     from reswork.models.comparison import spec_table
     from reswork.models.config import ResNetConfig
-    from reswork.models.network import ResNet, detector, edsr, fcn, resnet, unet, vdsr
+    from reswork.models.network import ResNet, detector, edsr, fcn, resnet, retinanet, unet, vdsr
     from reswork.models.sheet import spec_sheet
     from reswork.models.tiles import in_tiles
     from reswork.planning.plan import Plan, plan
@@ -164,6 +164,7 @@ __all__ = [
     "restoration_scores",
     "restore",
     "results",
+    "retinanet",
     "returns",
     "returns_view",
     "runs",
@@ -271,6 +272,7 @@ _HOMES = {
     "relatives": "reswork.experiment.branching",
     "report": "reswork.reporting.report",
     "resnet": "reswork.models.network",
+    "retinanet": "reswork.models.network",
     "restoration_scores": "reswork.experiment.whole_images",
     "restore": "reswork.experiment.whole_images",
     "runs": "reswork.store.run_table",

@@ -8,7 +8,7 @@ from typing import Any
 from reswork.errors import InvalidSetting
 from reswork.experiment.training_code import check_transfer, training_code, training_imports, work_of
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import MASK_HEADS
+from reswork.models.layout import BOX_HEADS, MASK_HEADS
 from reswork.models.network_code import network_code, network_imports
 from reswork.training.recipe import Recipe
 
@@ -48,7 +48,7 @@ def show_code(
         >>> print(show_code(ResNetConfig(depth=20)).splitlines()[0])
         \"\"\"ResNet-20 and its training, in plain PyTorch.
     """
-    has_no_script = config.head in ("embedding", "boxes")
+    has_no_script = config.head in ("embedding", *BOX_HEADS)
     if has_no_script or (config.head in MASK_HEADS and config.dims != 2):
         setting, value = ("head", config.head) if has_no_script else ("dims", config.dims)
         raise InvalidSetting(

@@ -172,6 +172,9 @@ def _gives_boxes(sheet: "SpecSheet | Outline") -> bool:
     return len(sheet.output_shape) == 3 and sheet.output_shape[1] < sheet.input_shape[1]
 
 
+_ANCHORS = "for each anchor a box, the anchor itself, how they differ, and one number a class"
+
+
 def _spread(boxes: Sequence[Box], start: float, room: float, slots: int) -> tuple[Box, ...]:
     """Boxes side by side in one half."""
     slot = room / slots
@@ -261,6 +264,10 @@ def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
 
 def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
     last = sheet.layers[-1] if sheet.layers else None
+    if len(sheet.output_shape) == 2 and _pyramid(sheet):
+        detail = f"{sheet.blocks[-1].channels} ch → {sheet.output_shape[0]:,} anchors" if sheet.blocks else ""
+        told = "×".join(map(str, sheet.output_shape))
+        return Row("head", detail, y, _ends([*_pyramid(sheet), ("output", told, _ANCHORS, "text")], y))
     if len(sheet.output_shape) >= 3 and last is not None:  # a number for each pixel, or a picture
         shape = "×".join(map(str, sheet.output_shape))
         parts = [
@@ -287,6 +294,17 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
         ("output", f"{classes} classes", "one number for each class; the largest is the answer", "text")
     )
     return Row("head", detail, y, _ends(parts, y))
+
+
+def _pyramid(sheet: "SpecSheet | Outline") -> list[tuple[str, str, str, str]]:
+    """The parts of a RetinaNet's head; a click looks at the last layer of each."""
+    found = {layer.name: layer for layer in sheet.layers if layer.kind == "conv"}
+    shown = {"pyramid": "pyramid.layer_blocks.0.0", "classes": "head.classification_head.cls_logits",
+             "boxes": "head.regression_head.bbox_reg"}  # fmt: skip
+    names = {word: f"decoder.{name}" for word, name in shown.items()}
+    return [
+        (name, word, _layer_hover(name, found[name]), "end") for word, name in names.items() if name in found
+    ]
 
 
 def _behind_blocks(sheet: "SpecSheet | Outline") -> list["LayerSpec"]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from reswork.errors import InvalidSetting
 from reswork.models.layout import (
+    BOX_HEADS,
     BOX_STRIDE,
     CONVS,
     MASK_HEADS,
@@ -239,13 +240,13 @@ def check_head(config: "ResNetConfig") -> None:
             f"num_classes={config.num_classes} channels come out of an autoencoder, and in_channels="
             f"{config.in_channels} go in: choose the same for both",
         )
-    if config.head == "boxes":
+    if config.head in BOX_HEADS:
         stages = len(layout_of(config, form_of(config))[1])
         if stages < box_stage(config):
             raise InvalidSetting(
                 "stage_blocks",
-                f"{stages} stage(s) with a 3x3 stem stay finer than the {BOX_STRIDE} pixels at which head='boxes' "
-                f"answers: choose {box_stage(config)} stages or more, such as (2, 2, 2)",
+                f"{stages} stage(s) with a 3x3 stem stay finer than the {BOX_STRIDE} pixels at which "
+                f"head={config.head!r} answers: choose {box_stage(config)} stages or more, such as (2, 2, 2)",
             )
     if config.head not in PICTURE_HEADS:
         for name, usual in (("scale", 1), ("add_input", True)):

@@ -41,6 +41,7 @@ _HEAD_LABELS: dict[Head, str] = {
     "autoencoder": "Autoencoder",
     "embedding": "Embedding",
     "boxes": "Detector",
+    "retinanet": "RetinaNet",
 }
 
 
@@ -95,7 +96,8 @@ class ResNetConfig:
             its input before them. Their stages neither shrink nor widen. ``"autoencoder"``: through few channels at the
             smallest size and back to the image, with nothing beside; ``"embedding"``: 64 numbers of length 1 for an
             image, and behind them their cosines to ``num_classes`` learned identities. ``"boxes"``: at every
-            fourth pixel the distances to the edges of a box, how near its middle it is, and a logit for each class.
+            fourth pixel the distances to the edges of a box, how near its middle it is, and a logit for each class;
+            ``"retinanet"``: the same by torchvision's feature pyramid, head and nine anchors at each place.
         dims: axes of what goes in besides its channels: 2 for images, 1 for signals, 3 for volumes. 0 for the rows of a
             table: blocks of two linear layers, norm first, the hidden one twice as wide, all in a single stage;
             ``depth`` is 2n+2 and ``width`` 128 unless told.
@@ -111,7 +113,8 @@ class ResNetConfig:
     Reference:
         arXiv 1512.03385 (ResNet), 1603.05027 (order), 1605.07146 (wide), 1611.05431 (ResNeXt), 1709.01507
         (SE), 1603.09382 (stochastic depth), 1901.09321 (Fixup), 2002.10444 (SkipInit), 1812.01187 (ResNet-D),
-        2106.11959, section 3.2 (tables), 1505.04597 (U-Net), 1411.4038 (FCN).
+        2106.11959, section 3.2 (tables), 1505.04597 (U-Net), 1411.4038 (FCN), 1904.01355 (FCOS), 1708.02002
+        (RetinaNet).
 
     Example:
         >>> config = ResNetConfig(depth=56, residual=False)

@@ -20,6 +20,7 @@ from reswork.models.plan import (
     shuffled_conv,
     tower_convs,
 )
+from reswork.models.retinanet import RetinaDecoder
 
 
 def classifier(config: ResNetConfig) -> dict[str, nn.Module]:
@@ -288,11 +289,14 @@ class PictureDecoder(nn.Module):
 
 
 # all called with features and size
-DECODERS: Final[dict[Head, type[UNetDecoder] | type[FCNDecoder] | type[PictureDecoder]]] = {
+DECODERS: Final[
+    dict[Head, type[UNetDecoder] | type[FCNDecoder] | type[PictureDecoder] | type[RetinaDecoder]]
+] = {
     "unet": UNetDecoder,
     "fcn": FCNDecoder,
     "autoencoder": UNetDecoder,
     "boxes": BoxDecoder,
+    "retinanet": RetinaDecoder,
     "edsr": PictureDecoder,
     "vdsr": PictureDecoder,
 }

@@ -15,12 +15,13 @@ Norm = Literal["batch", "group", "none"]
 Scaling = Literal["none", "skipinit", "fixup"]
 Dims = Literal[0, 1, 2, 3]
 Stem = Literal["cifar", "imagenet", "resnet_d"]
-Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr", "autoencoder", "embedding", "boxes"]
+Head = Literal["classifier", "unet", "fcn", "edsr", "vdsr", "autoencoder", "embedding", "boxes", "retinanet"]
 MASK_HEADS: tuple[Head, ...] = ("unet", "fcn")  # what comes out is a class for each pixel
 PICTURE_HEADS: tuple[Head, ...] = ("edsr", "vdsr")  # what comes out is another picture
+BOX_HEADS: tuple[Head, ...] = ("boxes", "retinanet")  # what comes out are boxes
 U_HEADS: tuple[Head, ...] = ("unet", "autoencoder")  # a level of the decoder for each size of the stages
 EMBEDDED = 64  # numbers that an image becomes with the head "embedding"
-BOX_STRIDE = 4  # pixels of the image between two places at which the head "boxes" answers
+BOX_STRIDE = 4  # pixels of the image between two places at which a head for boxes answers
 
 IMAGENET_STAGES: dict[int, tuple[BlockKind, tuple[int, ...]]] = {  # He 2015, table 1
     18: ("basic", (2, 2, 2, 2)),
@@ -76,7 +77,7 @@ def decoder_places(config: "ResNetConfig") -> tuple[str, ...]:
 
 
 def box_stage(config: "ResNetConfig") -> int:
-    """The stage whose size is a quarter of the image's, where the head "boxes" answers; stages count from 1."""
+    """The stage whose size is a quarter of the image's, where heads for boxes begin; stages count from 1."""
     return 3 if (config.stem or form_of(config)) == "cifar" else 1
 
 

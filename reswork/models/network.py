@@ -11,8 +11,9 @@ from reswork.errors import InvalidSetting
 from reswork.models.blocks import CONVOLUTIONS, ResidualBlock, convolution, norm
 from reswork.models.config import ResNetConfig
 from reswork.models.heads import DECODERS, Enlarge, FCNDecoder, classifier
-from reswork.models.layout import PICTURE_HEADS, Head
+from reswork.models.layout import BOX_HEADS, PICTURE_HEADS, Head
 from reswork.models.plan import BOX_NUMBERS, LAST_ACTIVATION, StemPlan, block_plans, stem_plan
+from reswork.models.retinanet import RetinaDecoder
 from reswork.models.sheet import check_fit
 
 _POOLS = (nn.Identity, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)  # by axes
@@ -94,7 +95,7 @@ class ResNet(nn.Module):
 
         With the head ``"embedding"`` 64 numbers and ``num_classes`` cosines, ``(N, 64 + num_classes)``.
         With the heads ``"edsr"`` and ``"vdsr"`` another picture, ``(N, C, scale * H, scale * W)``; with ``"boxes"``
-        ``(N, 5 + num_classes, H / 4, W / 4)``. By the config's
+        ``(N, 5 + num_classes, H / 4, W / 4)``, with ``"retinanet"`` ``(N, anchors, 12 + num_classes)``. By the config's
         ``dims`` also signals ``(N, C, L)``, volumes ``(N, C, D, H, W)`` or rows ``(N, F)``; by its ``vocabulary``
         tokens, int64, ``(N, L)``.
         """
@@ -125,10 +126,11 @@ class ResNet(nn.Module):
         return self.fc if self.decoder is None else self.decoder.last
 
     def _initialise(self, config: ResNetConfig) -> None:
-        """He's initialisation; then each branch's own start. The last layer keeps PyTorch's."""
+        """He's initialisation; then each branch's own start. The last layer keeps PyTorch's, torchvision's head its."""
         mode = fan_mode(config)
+        given = {*self.decoder.modules()} if isinstance(self.decoder, RetinaDecoder) else {self.last_layer}
         for module in self.modules():
-            if isinstance(module, CONVOLUTIONS) and module is not self.last_layer:
+            if isinstance(module, CONVOLUTIONS) and module not in given:
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -143,11 +145,10 @@ class ResNet(nn.Module):
         if config.residual_scaling == "fixup":
             for parameter in (self.last_layer.weight, self.last_layer.bias):
                 nn.init.zeros_(parameter)  # type: ignore[arg-type]  # both last layers have a bias
-        if (
-            config.head == "boxes"
-        ):  # nearly all places lie in no box (RetinaNet, arXiv 1708.02002, section 4.1)
+        if config.head in BOX_HEADS:  # nearly all places lie in no box (arXiv 1708.02002, section 4.1)
+            first = BOX_NUMBERS if config.head == "boxes" else 0
             with torch.no_grad():
-                self.last_layer.bias[BOX_NUMBERS:] = -math.log((1 - _RARE) / _RARE)  # type: ignore[index]
+                self.last_layer.bias[first:] = -math.log((1 - _RARE) / _RARE)  # type: ignore[index]
 
     def _begin_with_the_input(self, config: ResNetConfig, blocks: list[ResidualBlock], branches: int) -> None:
         """A start at which little is added to the input, and that learns: not at 0, with branches that sum up to 1.
@@ -295,6 +296,33 @@ def detector(
 
 
 SMALL_BODY = ResNetConfig(depth=14, width=8)
+
+
+def retinanet(
+    config: ResNetConfig | None = None, *, input_shape: tuple[int, ...] | None = None, **settings: Any
+) -> ResNet:
+    """The RetinaNet of torchvision on any ResNet as its body, with fresh weights.
+
+    Several levels of places with nine anchors each, for things of many sizes in one picture; `detector` has one level
+    and no anchors, and costs less. Learned, judged and shown in the same way.
+
+    Args:
+        config: settings of the body; None: a small one, 163,000 weights with its head.
+        input_shape: ``(C, H, W)``; where given, a net that does not fit says so before any weight exists.
+        **settings: replace single settings, as ``retinanet(depth=20, residual=False, num_classes=6)``.
+
+    Raises:
+        InvalidSetting: for settings that make no network, or one that does not fit ``input_shape``.
+
+    Reference:
+        arXiv 1708.02002.
+
+    Example:
+        >>> model = retinanet(num_classes=6)
+        >>> model.config.label, tuple(model(torch.rand(1, 3, 48, 48)).shape)
+        ('RetinaNet on ResNet-14', (1, 1701, 18))
+    """
+    return resnet(config or SMALL_BODY, input_shape=input_shape, **(settings | {"head": "retinanet"}))
 
 
 def edsr(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import CONVS, EXPANSION, PICTURE_HEADS, BlockKind, Order, decoder_places
+from reswork.models.layout import CONVS, EXPANSION, PICTURE_HEADS, BlockKind, Order, box_stage, decoder_places
 
 ShortcutKind = Literal["identity", "padding", "projection", "none"]
 
@@ -197,6 +197,23 @@ def tower_convs(config: ResNetConfig) -> tuple[Conv, ...]:
     levels = decoder_plans(config)
     channels = levels[-1].block.channels if levels else block_plans(config)[-1].channels
     return (Conv(channels, channels), Conv(channels, channels))
+
+
+ANCHORS = 9  # at each place of a RetinaNet: three sizes, each in three shapes
+ANCHOR_NUMBERS = (
+    12  # besides the classes: the box that is meant, the anchor, and how they differ; four numbers each
+)
+
+
+def pyramid_stages(config: ResNetConfig) -> tuple[int, ...]:
+    """The stages of a resolved config that a RetinaNet's pyramid reads, from a quarter of the image's size on."""
+    return tuple(range(box_stage(config), len(config.stage_blocks or ()) + 1))
+
+
+def pyramid_channels(config: ResNetConfig) -> int:
+    """Of each level of a resolved config's pyramid: 256, as in the paper, with the width of ImageNet's networks."""
+    assert config.width is not None
+    return 4 * config.width * config.widen_factor
 
 
 def answered_channels(config: ResNetConfig) -> int:

@@ -1,12 +1,15 @@
 """What a network costs and sees, layer by layer, from its settings alone."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
 from reswork.models.costs import LayerSpec, Signal, Walk
-from reswork.models.layout import EMBEDDED, MASK_HEADS, PICTURE_HEADS, BlockKind
+from reswork.models.layout import BOX_HEADS, EMBEDDED, MASK_HEADS, PICTURE_HEADS, BlockKind
 from reswork.models.plan import (
+    ANCHOR_NUMBERS,
+    ANCHORS,
     LAST_ACTIVATION,
     BlockPlan,
     Conv,
@@ -16,6 +19,8 @@ from reswork.models.plan import (
     answered_channels,
     block_plans,
     decoder_plans,
+    pyramid_channels,
+    pyramid_stages,
     score_plans,
     shuffled_conv,
     stem_plan,
@@ -82,8 +87,9 @@ class SpecSheet:
             norm, squeeze-and-excitation) are left out. With a decoder what one pixel of the answer sees, of a picture
             that is enlarged first in pixels of the larger one.
         output_shape: ``(num_classes,)``, or ``(num_classes, H, W)`` with a decoder, enlarged where it enlarges; of
-            boxes ``(5 + num_classes, H / 4, W / 4)``.
-        layers: every layer in the order in which they run, the projection behind its branch.
+            boxes ``(5 + num_classes, H / 4, W / 4)``, of a RetinaNet ``(anchors, 12 + num_classes)``.
+        layers: every layer in the order in which they run, the projection behind its branch; one that runs on several
+            levels of a pyramid once, with the sum of its costs and its largest output.
         blocks: every block, those of a decoder behind those of the stages.
         levels: of a decoder, deepest first; empty for a classifier.
         notes: sentences about what works but deserves a look, such as a stage that halves an odd size.
@@ -159,7 +165,7 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     blocks, levels = [], []
     for plan in block_plans(full):
         if plan.name.endswith(".0"):
-            if full.head in (*MASK_HEADS, "autoencoder", "boxes") and plan.stage > 1:
+            if full.head in (*MASK_HEADS, "autoencoder", *BOX_HEADS) and plan.stage > 1:
                 walk.features = (*walk.features, x)
             stage_input = x
         x, block = _walk_block(walk, plan, x, stage_input)
@@ -190,6 +196,8 @@ def spec_sheet(config: ResNetConfig, input_shape: tuple[int, ...] = (3, 32, 32))
     elif full.head == "fcn":
         x = _walk_scores(walk, x)
         receptive_field, output_shape = x.receptive_field, x.shape
+    elif full.head == "retinanet":
+        receptive_field, output_shape = _walk_pyramid(walk, x)
     else:
         skips, walk.features = [*walk.features], (*walk.features, x)
         if full.head == "autoencoder":
@@ -391,6 +399,70 @@ def _walk_scores(walk: Walk, x: Signal) -> Signal:
         x = walk.add(x, score)
         walk.held = ()
     return x if walk.config.stem == "cifar" else walk.upsample("decoder.up_image", x, walk.image.size)
+
+
+def _walk_pyramid(walk: Walk, x: Signal) -> tuple[int, Shape]:
+    """A RetinaNet's pyramid and head; what an answer sees, and the shape of all of them."""
+    config, channels = walk.config, pyramid_channels(walk.config)
+    finer, walk.features = (
+        walk.features[len(walk.features) + 1 - len(pyramid_stages(config)) :],
+        (*walk.features, x),
+    )
+    read = [*finer, _walk_last_activation(walk, "decoder.", x)]
+    above, levels, whole = None, list[Signal](), Conv(channels, channels)
+    for k in reversed(range(len(read))):
+        name, side = "decoder.pyramid.{}." + f"{k}.0", Conv(read[k].channels, channels, 1)
+        x = walk.conv(name.format("inner_blocks"), side, read[k], in_block=False, always_bias=True)
+        if above is not None:
+            jump = above.jump // 2
+            x = walk.add(x, Signal(channels, x.size, jump=jump, reach=above.reaches().upsampled(jump)))
+        above = x
+        levels.insert(
+            0, walk.conv(name.format("layer_blocks"), whole, above, in_block=False, always_bias=True)
+        )
+        walk.held = (*levels, above)
+    for name in ("p6", "p7"):
+        further = Conv(channels, channels, stride=2)
+        name = f"decoder.pyramid.extra_blocks.{name}"
+        levels.append(walk.conv(name, further, levels[-1], in_block=False, always_bias=True))
+        walk.held = tuple(levels)
+    normed = config.norm != "none"
+    walk.config = replace(config, norm="group" if normed else "none")
+    answered = []
+    for part, last, numbers in (
+        ("classification_head", "cls_logits", config.num_classes),
+        ("regression_head", "bbox_reg", 4),
+    ):
+        first = len(walk.layers)
+        for level in levels:
+            y, name = level, f"decoder.head.{part}"
+            for k in range(4):
+                y = walk.conv(f"{name}.conv.{k}.0", whole, y, in_block=False, always_bias=not normed)
+                y = walk.layer(f"{name}.conv.{k}.1", "bn", y) if normed else y
+                y = walk.layer(f"{name}.conv.{k}.{1 + normed}", "relu", y)
+            ends = Conv(channels, ANCHORS * numbers)
+            answered.append(walk.conv(f"{name}.{last}", ends, y, in_block=False, always_bias=True))
+        walk.layers[first:] = _once_each(walk.layers[first:])
+    walk.config, walk.held = config, ()
+    places = sum(math.prod(level.size) for level in levels)
+    seen = max(each.receptive_field for each in answered)
+    return seen, (ANCHORS * places, ANCHOR_NUMBERS + config.num_classes)
+
+
+def _once_each(layers: list[LayerSpec]) -> list[LayerSpec]:
+    """Layers that ran several times, on the largest level first: each once, with what it costs altogether."""
+    found: dict[str, LayerSpec] = {}
+    for layer in layers:
+        before = found.setdefault(layer.name, layer)
+        if before is not layer:
+            found[layer.name] = replace(
+                before,
+                macs=before.macs + layer.macs,
+                activation_bytes=before.activation_bytes + layer.activation_bytes,
+                inference_bytes=max(before.inference_bytes, layer.inference_bytes),
+                receptive_field=max(before.receptive_field, layer.receptive_field),
+            )
+    return list(found.values())
 
 
 def _walk_level(

@@ -13,10 +13,10 @@ from reswork.datasets.dataset import Dataset
 from reswork.datasets.targets import NO_BOX
 from reswork.errors import InvalidSetting
 from reswork.models.layout import BOX_STRIDE
-from reswork.models.plan import BOX_NUMBERS
+from reswork.models.plan import ANCHOR_NUMBERS, BOX_NUMBERS
 from reswork.results.answers import BoxAnswers
 from reswork.results.metrics import Metric
-from reswork.tasks.average_precision import average_precisions, matched, without_doubles
+from reswork.tasks.average_precision import average_precisions, box_iou, matched, without_doubles
 from reswork.tasks.output import check_output_shape
 from reswork.tasks.task import Evaluation
 
@@ -31,6 +31,7 @@ _RADIUS = 1.5  # places around the middle of a box that learn it, in strides
 _TINY = 1e-7  # pixels; so that nothing is divided by 0
 _HALF = 0  # of IoU's thresholds the first, 0.5
 _THREE_QUARTERS = 5
+_ANCHOR_IS, _ANCHOR_IS_NOT = 0.5, 0.4  # IoU from which on an anchor is a box's, and below which it is none's
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,24 @@ class Detections:
 
 @dataclass(frozen=True)
 class Detection:
-    """A box and a class for each thing: targets (N, M, 5), outputs (N, 5 + K, H / 4, W / 4) as `detector` gives them.
+    """A box and a class for each thing: targets (N, M, 5), outputs as `detector` or as `retinanet` gives them.
 
-    Learned as FCOS: a place within a box and near its middle shall give the distances to its edges (generalised IoU),
-    its nearness to the middle (cross-entropy), and its class (focal loss, over all places); the losses of an image are
-    divided by the number of its places within boxes. Where boxes overlap, the smaller one counts.
+    Outputs (N, 5 + K, H / 4, W / 4) are learned as FCOS: a place within a box and near its middle shall give the
+    distances to its edges (generalised IoU), its nearness to the middle (cross-entropy), and its class (focal loss,
+    over all places); the losses of an image are divided by the number of its places within boxes. Where boxes overlap,
+    the smaller one counts.
+
+    Outputs (N, L, 12 + K) are learned as torchvision's RetinaNet: an anchor with an IoU of half with a box, or the best
+    one of a box, shall become that box (absolute differences) and name its class (focal loss); those with less than
+    0.4 name none, others learn nothing. Again divided by the image's own anchors with a box.
 
     Metrics are COCO's: the mean over classes and over ten thresholds of IoU of the average precision, from the best 50
-    boxes of each image; the score of a box is the root of the class's probability times the nearness. An evaluation has
-    the average precision of each class as ``ap/<class>`` and in ``by_class``.
+    boxes of each image; the score of a box is the class's probability, or the root of that times the nearness. An
+    evaluation has the average precision of each class as ``ap/<class>`` and in ``by_class``.
 
     Reference:
-        arXiv 1904.01355 (FCOS), in the form of torchvision's: nearness learned and judged only within boxes.
+        arXiv 1904.01355 (FCOS), in the form of torchvision's: nearness learned and judged only within boxes;
+        1708.02002 (RetinaNet).
     """
 
     kind = "detection"
@@ -104,14 +111,20 @@ class Detection:
                 raise InvalidSetting(name, f"{name}={value} {why[name]}: choose {0 * value}")
 
     def check_output(self, model: nn.Module, output: object, data: Dataset) -> None:
-        """Refuse what is not (N, 5 + K, H / 4, W / 4).
+        """Refuse what is neither (N, 5 + K, H / 4, W / 4) nor (N, L, 12 + K).
 
         Raises:
             InvalidSetting: in one sentence.
         """
         channels, height, width = data.input_shape
+        if (
+            isinstance(output, Tensor)
+            and output.dim() == 3
+            and output.shape[2] == ANCHOR_NUMBERS + len(data.classes)
+        ):
+            return
         wanted = (2, BOX_NUMBERS + len(data.classes), -(-height // BOX_STRIDE), -(-width // BOX_STRIDE))
-        build = f"rw.detector(config), in_channels={channels} and num_classes={len(data.classes)}"
+        build = f"rw.detector(config) or rw.retinanet(config), in_channels={channels}, num_classes={len(data.classes)}"
         check_output_shape(model, output, wanted, "boxes", f"{data.name} has boxes", "head", build)
 
     def head(self, data: Dataset) -> dict[str, Any]:
@@ -119,7 +132,7 @@ class Detection:
         return {"in_channels": data.input_shape[0], "num_classes": len(data.classes), "head": "boxes"}
 
     def call(self, model: Callable[..., Any], inputs: Tensor, targets: Tensor | None = None) -> Any:
-        """Distances, nearness and logits (N, 5 + K, H / 4, W / 4), float32."""
+        """What the model says of each place or anchor, float32."""
         output = model(inputs)
         return output.float() if isinstance(output, Tensor) else output
 
@@ -135,7 +148,7 @@ class Detection:
 
     def score(self, output: Tensor, targets: Tensor) -> Tensor:
         """Mean average precision over the classes that this batch shows; 0 where it shows none."""
-        meter = BoxMeter(tuple(map(str, range(output.shape[1] - BOX_NUMBERS))))
+        meter = BoxMeter(tuple(map(str, range(_logits(output).shape[2]))))
         meter.count(output.detach(), targets)
         return meter.precisions().nanmean().nan_to_num().float()
 
@@ -145,12 +158,7 @@ class Detection:
 
     def answers(self, output: Tensor) -> BoxAnswers:
         """The boxes that it is sure of, one for each thing."""
-        found = detections(output.detach())
-        rows = torch.cat([found.boxes, found.labels.unsqueeze(2), found.scores.unsqueeze(2)], 2).cpu().numpy()
-        chosen = _sure(found).cpu().numpy()
-        return BoxAnswers(
-            tuple(np.asarray(row[of], np.float32) for row, of in zip(rows, chosen, strict=True))
-        )
+        return sure_boxes(detections(output.detach()))
 
     def right(self, output: Tensor, targets: Tensor) -> Tensor:
         """Whether the boxes it is sure of are as many as the true ones, each of its class and with an IoU of .5."""
@@ -161,11 +169,10 @@ class Detection:
         return (hits.sum(1) == truths) & (sure.sum(1) == truths)
 
     def explained(self, output: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Of each class its logit at the place of the best box of that class, (N, K)."""
+        """Of each class its logit at the place or anchor of the best box of that class, (N, K)."""
         judged = (output if reference is None else reference).detach()
         place = _scores(judged).argmax(1).expand(len(output), -1)  # (N, K)
-        logits = output[:, BOX_NUMBERS:].flatten(2)  # (N, K, L)
-        return logits.gather(2, place.unsqueeze(2)).squeeze(2)
+        return _logits(output).gather(1, place.unsqueeze(1)).squeeze(1)
 
 
 class BoxMeter:
@@ -231,6 +238,8 @@ def places(output: Tensor) -> Tensor:
 
 def box_losses(output: Tensor, targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """The loss of each image, (N,) float32: see `Detection`."""
+    if output.dim() == 3:
+        return _anchor_losses(output, targets, class_weights)
     middles = places(output)  # (L, 2)
     answered = output.flatten(2).transpose(1, 2)  # (N, L, 5 + K)
     of_place, nearness = _assigned(middles, targets)  # (N, L, 5), (N, L)
@@ -254,20 +263,37 @@ def detections(output: Tensor) -> Detections:
     """The boxes of each image without double ones; never waits for the device.
 
     Args:
-        output: (N, 5 + K, H / 4, W / 4), as `detector` gives it.
+        output: as `detector` or `retinanet` gives it.
     """
-    scores = _scores(output)  # (N, L, K)
+    return best_boxes(*candidates(output))
+
+
+def candidates(output: Tensor) -> tuple[Tensor, Tensor]:
+    """The box that each place or anchor means, (N, L, 4) within the image, and its score for each class, (N, L, K)."""
+    scores = _scores(output)
+    if output.dim() == 3:
+        return output[..., :4], scores
+    boxes = _around(places(output), output[:, :4].flatten(2).transpose(1, 2))
+    height, width = (BOX_STRIDE * length for length in output.shape[2:])
+    x, y = boxes[..., ::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+    return torch.stack((x, y), 3).flatten(2), scores  # left, top, right, bottom again
+
+
+def best_boxes(boxes: Tensor, scores: Tensor) -> Detections:
+    """The best boxes of each image without double ones, from its `candidates`."""
     classes = scores.shape[2]
     best = scores.flatten(1).topk(min(2 * MOST_BOXES, scores[0].numel()))
     place, labels = best.indices // classes, best.indices % classes
-    distances = output[:, :4].flatten(2).transpose(1, 2)
-    boxes = _around(places(output), distances)  # (N, L, 4)
     boxes = boxes.gather(1, place.unsqueeze(2).expand(-1, -1, 4))
-    height, width = (BOX_STRIDE * length for length in output.shape[2:])
-    x, y = boxes[..., ::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-    boxes = torch.stack((x, y), 3).flatten(2)  # left, top, right, bottom again
     stays = without_doubles(boxes, labels, MOST_IOU) & (best.values >= LEAST_SCORE)
     return chosen_boxes(boxes, labels, torch.where(stays, best.values, 0.0))
+
+
+def sure_boxes(found: Detections) -> BoxAnswers:
+    """The boxes that a network is sure of, one for each thing."""
+    rows = torch.cat([found.boxes, found.labels.unsqueeze(2), found.scores.unsqueeze(2)], 2).cpu().numpy()
+    chosen = _sure(found).cpu().numpy()
+    return BoxAnswers(tuple(np.asarray(row[of], np.float32) for row, of in zip(rows, chosen, strict=True)))
 
 
 def _sure(found: Detections) -> Tensor:
@@ -313,9 +339,41 @@ def _generalised_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _scores(output: Tensor) -> Tensor:
-    """Of each class at each place, (N, L, K): root of probability times nearness."""
+    """Of each class at each place, (N, L, K): root of probability times nearness; at each anchor the probability."""
+    if output.dim() == 3:
+        return _logits(output).sigmoid()
     chances = output[:, BOX_NUMBERS - 1 :].sigmoid().flatten(2).transpose(1, 2)  # (N, L, 1 + K)
     return (chances[..., 1:] * chances[..., :1]).sqrt()
+
+
+def _logits(output: Tensor) -> Tensor:
+    """Of each class at each place or anchor, (N, L, K)."""
+    if output.dim() == 3:
+        return output[..., ANCHOR_NUMBERS:]
+    return output[:, BOX_NUMBERS:].flatten(2).transpose(1, 2)
+
+
+def _anchor_losses(output: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
+    """The loss of each image, (N,), as torchvision's RetinaNet has it."""
+    anchors, deltas, logits = output[..., 4:8].detach(), output[..., 8:12], _logits(output)
+    there = targets[..., 4] != NO_BOX  # (N, M)
+    shared = box_iou(anchors, targets[..., :4]) * there.unsqueeze(1)  # (N, L, M)
+    best, of_box = shared.max(2)
+    most = shared.amax(1, keepdim=True)
+    is_most = ((shared == most) & (most > 0)).any(2)  # the anchors that a box has, though they be far off
+    found = targets.gather(1, of_box.unsqueeze(2).expand(-1, -1, 5))
+    inside = (best >= _ANCHOR_IS) | is_most
+    learns = inside | (best < _ANCHOR_IS_NOT)
+    wanted = torch.arange(logits.shape[2], device=output.device) == found[..., 4:]
+    wanted = (wanted & inside.unsqueeze(2)).float()  # (N, L, K)
+    of_classes, weights = _focal_loss(logits, wanted) * learns.unsqueeze(2), inside.float()
+    if class_weights is not None:
+        of_classes, weights = of_classes * class_weights, (wanted * class_weights).sum(2)
+    sides = anchors[..., 2:] - anchors[..., :2]
+    own = (found[..., 2:4] - found[..., :2]).clamp(min=_TINY)
+    shift = found[..., :2] + own / 2 - anchors[..., :2] - sides / 2
+    off = (deltas - torch.cat((shift / sides, (own / sides).log()), 2)).abs().sum(2)  # (N, L)
+    return (of_classes.sum((1, 2)) + (off * weights).sum(1)) / inside.sum(1).clamp(min=1)
 
 
 def _around(middles: Tensor, distances: Tensor) -> Tensor:

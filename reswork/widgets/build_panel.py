@@ -11,7 +11,7 @@ import ipywidgets as w
 from reswork import figures
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
+from reswork.models.layout import BOX_HEADS, MASK_HEADS, PICTURE_HEADS
 from reswork.models.sheet import SpecSheet, spec_sheet
 from reswork.widgets.by_code import ByCode
 from reswork.widgets.form import Field, Form, listed, listed_numbers, menu_field, number_or_none, text_of
@@ -34,16 +34,19 @@ FAMILIES: dict[str, dict[str, Any]] = {  # names that fit into the menu at 1280 
     "ResNet for ImageNet": {"form": "imagenet", "depth": 18},
     "ResNeXt-50 32x4d": {"form": "imagenet", "depth": 50, "groups": 32, "bottleneck_width": 4},
 }
-_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale", "code")
+_FROM_DATA = ("in_channels", "num_classes", "head", "dims", "vocabulary", "scale")
 _DEFAULTS: dict[str, Any] = {
     **{field.name: field.default for field in fields(ResNetConfig) if field.name not in _FROM_DATA},
     "form": "cifar",
     "head": "edsr",
     "decoder": "unet",
+    "detector": "boxes",
     "exact_depth": None,
 }
-_NOT_OF_CONFIG = ("exact_depth", "decoder")
+_NOT_OF_CONFIG = ("exact_depth", "decoder", "detector")
+_CHOSEN_HEADS = {"decoder": MASK_HEADS, "detector": BOX_HEADS}  # of tasks that more than one head answers
 _OF_PICTURES = ("head", "add_input")  # settings of networks that give a picture, alone
+_OF_AUTOENCODERS = ("code",)
 _NOT_FOR: dict[int, tuple[str, ...]] = {  # settings that networks of so many axes do not have
     0: ("form", "block", "shortcut", "order", "widen_factor", "groups", "bottleneck_width", "residual_scaling",
         "zero_init_last_norm", "stem", "squeeze_excitation", "stage_blocks"),
@@ -98,8 +101,8 @@ class BuildPanel:
             "Switch off single shortcuts or branches": self._section("shortcuts_off", "branches_off"),
         })  # fmt: skip
         left = w.VBox(
-            [self.family, *self.form.views("decoder", "head", "form", "depth", "residual", "add_input", "block",
-                                           "shortcut", "order", "widen_factor"), more]
+            [self.family, *self.form.views(*_CHOSEN_HEADS, "head", "form", "depth", "residual", "add_input", "code",
+                                           "block", "shortcut", "order", "widen_factor"), more]
         )  # fmt: skip
         return [left, w.VBox([self._sums, self.drawing, self._block, self.cost])]
 
@@ -135,7 +138,8 @@ class BuildPanel:
         self._input_shape, self._one = input_shape, one
         self._from_data = {name: value for name, value in fields.items() if name in _FROM_DATA}
         absent = _NOT_FOR.get(self._dims, ()) + (() if self._gives_picture else _OF_PICTURES)
-        absent += () if self._gives_masks else ("decoder",)
+        absent += () if self._gives_itself else _OF_AUTOENCODERS
+        absent += tuple(name for name in _CHOSEN_HEADS if name != self._chosen_head)
         for name, field in self.form.fields.items():
             field.fits = name not in absent
         if begin is None:
@@ -158,13 +162,20 @@ class BuildPanel:
         return self._from_data.get("head") in PICTURE_HEADS
 
     @property
-    def _gives_masks(self) -> bool:
-        return self._from_data.get("head") in MASK_HEADS
+    def _gives_itself(self) -> bool:
+        return self._from_data.get("head") == "autoencoder"
+
+    @property
+    def _chosen_head(self) -> str | None:
+        """The field that says which head answers; None where the data leave no choice."""
+        head = self._from_data.get("head")
+        return next((name for name, heads in _CHOSEN_HEADS.items() if head in heads), None)
 
     def _settings_of(self, config: ResNetConfig) -> dict[str, Any]:
         """The form's values for a network."""
         settings = {name: getattr(config, name) for name in _DEFAULTS if name not in _NOT_OF_CONFIG}
-        settings["decoder"] = config.head if config.head in MASK_HEADS else _DEFAULTS["decoder"]
+        for name, heads in _CHOSEN_HEADS.items():
+            settings[name] = config.head if config.head in heads else _DEFAULTS[name]
         if config.head not in PICTURE_HEADS:
             settings["head"] = _DEFAULTS["head"]
         form = config.resolved().form
@@ -204,9 +215,12 @@ class BuildPanel:
         if not self._gives_picture:
             for name in _OF_PICTURES:
                 del settings[name]
-        decoder = settings.pop("decoder")
-        if self._gives_masks:
-            settings["head"] = decoder
+        if not self._gives_itself:
+            for name in _OF_AUTOENCODERS:
+                del settings[name]
+        chosen = {name: settings.pop(name) for name in _CHOSEN_HEADS}
+        if self._chosen_head is not None:
+            settings["head"] = chosen[self._chosen_head]
         return ResNetConfig(**(self._from_data | settings))
 
     def _update(self) -> None:
@@ -270,12 +284,17 @@ def _fields() -> dict[str, Field]:
     return {
         "decoder": menu_field("Head", "What stands behind the stages and answers for each pixel.",
                               ("U-Net: a decoder by depth", "unet"), ("FCN: a score of each stage", "fcn")),
+        "detector": menu_field("Head", "What stands behind the stages and says where things are.",
+                               ("FCOS: a box at each place", "boxes"),
+                               ("RetinaNet: torchvision's, with anchors", "retinanet")),
         "head": menu_field("Stages", "Where the stages stand: before the picture is made larger, or behind it, which "
                            "costs as many times more as there are more pixels.",
                            ("at the small size: EDSR", "edsr"), ("at the large size: VDSR", "vdsr")),
         "add_input": menu_field("Input", "Whether the network learns only what is added to the enlarged input, or has "
                                 "to give the whole picture.",
                                 ("added: learns what is missing", True), ("not added: the whole picture", False)),
+        "code": whole("Code", 8, "Channels at the smallest size, through which a picture has to pass: the fewer, the "
+                      "less of what is bad comes through."),
         "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",
                            ("CIFAR: 3 stages", "cifar"), ("ImageNet: 4 stages", "imagenet")),
         "depth": Field("Depth", w.SelectionSlider,

@@ -500,13 +500,15 @@ class InspectorPanel:
         return normalise(image, self._data.mean, self._data.std)
 
     def _output(self) -> Tensor:
-        """(1, K) or (1, K, H, W) logits."""
+        """(1, K) or (1, K, H, W) logits; of boxes one row for each anchor, too, (1, L, K)."""
         assert self._answering is not None
         with probes.watched(self._answering, []) as seen:
             answer = self._task.call(seen, self._input())
         pixels = self._data.target_kind in _DRAWN
-        dimensions, what = (4, "pixel") if pixels else (2, "picture")
-        if not isinstance(answer, Tensor) or answer.dim() != dimensions:
+        dimensions, what = ([4], "pixel") if pixels else ([2], "picture")
+        if self._data.target_kind == "boxes":
+            dimensions = [3, 4]
+        if not isinstance(answer, Tensor) or answer.dim() not in dimensions:
             raise InvalidSetting(
                 "model", f"The network must answer each {what} with one number for each class."
             )

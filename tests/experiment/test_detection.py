@@ -61,6 +61,23 @@ def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(data, fold
     assert len(look.frame.answers.boxes) == 4 and look.frame.maps is None
 
 
+def test_a_retinanet_is_stored_and_the_same_in_a_process_of_its_own(data) -> None:
+    recipe = rw.Recipe(steps=2, optimizer="adam", learning_rate=1e-2, **FIXED)
+    runs = []
+    for engine in ("thread", "process"):
+        torch.manual_seed(0)
+        model = rw.resnet(rw.config_for(data, depth=8, width=4, head="retinanet"))
+        with workers_in_threads():
+            runs.append(rw.train(model, data, recipe, name=engine, engine=engine))
+            runs[-1].wait(300)
+    assert values(runs[0], "loss/train") == values(runs[1], "loss/train")
+    saved = rw.load_run("thread")
+    images = rw.datasets.normalise(data.test.images, data.mean, data.std)
+    assert torch.equal(saved.model()(images), runs[0].snapshot()(images))
+    with pytest.raises(InvalidSetting, match="head='retinanet' is not written out"):
+        rw.show_code(saved.model().config)
+
+
 def test_the_command_line_builds_what_the_data_want(capsys, monkeypatch, data) -> None:
     monkeypatch.setitem(rw.datasets.loading._SOURCES, "scattered", lambda: data)
     arguments = ["--depth", "8", "--width", "4", "--steps", "2", "--batch-size", "8", "--compile", "off"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 from torchmetrics.detection import MeanAveragePrecision
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.fcos import FCOS, FCOSHead
+from torchvision.models.detection.retinanet import RetinaNet, RetinaNetHead
 from torchvision.ops import batched_nms, box_iou
 
 import reswork as rw
 from reswork.errors import InvalidSetting
+from reswork.models.retinanet import anchors
 from reswork.tasks import Detection, task_for
 from reswork.tasks.average_precision import average_precisions, matched, without_doubles
 from reswork.tasks.detection import BoxMeter, Detections, box_losses, detections, places
@@ -193,8 +197,36 @@ def test_the_loss_of_an_image_is_torchvisions_fcos(row: int) -> None:
     assert TASK.loss(output, targets, Recipe()).shape == ()
 
 
-def test_the_parts_of_a_batch_make_the_whole_also_with_weights_of_classes() -> None:
-    output, targets = output_for(), truths()
+def anchored(count: int = 12, seed: int = 4) -> Tensor:
+    """As a RetinaNet gives it for images of 48 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    given = anchors([torch.zeros(1, 1, side, side) for side in (12, 6, 3)]).expand(count, -1, -1)
+    deltas = torch.randn(given.shape, generator=generator)
+    logits = torch.randn((*given.shape[:2], len(CLASSES)), generator=generator) - 1
+    return torch.cat([given, given, deltas, logits], 2)
+
+
+@pytest.mark.parametrize("row", [0, 1, 5])
+def test_the_loss_of_an_image_is_torchvisions_retinanet(row: int) -> None:
+    output, targets = anchored()[row : row + 1], truths()[row : row + 1]
+
+    class Judge:
+        head = RetinaNetHead(16, 9, len(CLASSES))
+        proposal_matcher = Matcher(0.5, 0.4, allow_low_quality_matches=True)
+        compute_loss = RetinaNet.compute_loss
+
+    there = targets[0][targets[0, :, 4] >= 0]
+    expected = Judge().compute_loss(
+        [{"boxes": there[:, :4], "labels": there[:, 4].long()}],
+        {"cls_logits": output[..., 12:], "bbox_regression": output[..., 8:12]},
+        [output[0, :, 4:8]],
+    )
+    assert float(box_losses(output, targets)) == pytest.approx(float(sum(expected.values())), rel=1e-5)
+
+
+@pytest.mark.parametrize("made", [output_for, anchored])
+def test_the_parts_of_a_batch_make_the_whole_also_with_weights_of_classes(made: Callable[[], Tensor]) -> None:
+    output, targets = made(), truths()
     for weights in (None, torch.tensor([0.5, 1.0, 4.0])):
         whole = TASK.loss(output, targets, Recipe(), weights)
         parts = [
@@ -249,6 +281,29 @@ def test_boxes_stay_within_the_image_and_are_at_most_fifty() -> None:
     found = detections(output_for(2, rows=12) + torch.tensor([30.0, 0, 0, 0, 3, 3, 3, 3]).view(1, 8, 1, 1))
     assert found.boxes.shape == (2, 50, 4) and found.boxes.min() >= 0 and found.boxes.max() <= 48
     assert (found.scores.diff(dim=1) <= 0).all()
+
+
+def test_a_retinanet_learns_and_its_answers_are_its_best_anchors() -> None:
+    data = rw.datasets.scattered(train=16, test=8, size=24)
+    torch.manual_seed(0)
+    model = rw.retinanet(depth=8, width=4, num_classes=6)
+    recipe = Recipe(steps=16, batch_size=8, optimizer="adam", learning_rate=0.01, **FIXED)
+    events = list(fit(model, data, recipe))
+    losses = [float(event.loss) for event in events if isinstance(event, StepDone)]
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    assert isinstance(events[-1], EpochDone) and {"loss", "map"} <= set(events[-1].metrics)
+    output = anchored(2)
+    found = detections(output)
+    scores = output[..., 12:].sigmoid()
+    for row in range(2):
+        assert float(found.scores[row, 0]) == float(scores[row].max())
+        best = int(scores[row].amax(1).argmax())
+        assert torch.equal(found.boxes[row, 0], output[row, best, :4])
+        kept = batched_nms(output[row, :, :4].repeat(3, 1), scores[row].T.flatten(),
+                           torch.arange(3).repeat_interleave(scores.shape[1]), 0.6)[:10]  # fmt: skip
+        torch.testing.assert_close(found.scores[row, :10], scores[row].T.flatten()[kept])
+    explained = TASK.explained(output)
+    torch.testing.assert_close(explained, output[..., 12:].amax(1))
 
 
 def test_what_is_explained_is_the_logit_of_each_class_where_its_best_box_is() -> None:
@@ -306,7 +361,9 @@ def test_what_does_not_fit_is_told_in_a_sentence() -> None:
     ):
         with pytest.raises(InvalidSetting, match=sentence):
             TASK.check_recipe(Recipe(**settings))
-    with pytest.raises(InvalidSetting, match=r"build it with rw.detector\(config\)") as refused:
+    with pytest.raises(
+        InvalidSetting, match=r"build it with rw.detector\(config\) or rw.retinanet"
+    ) as refused:
         TASK.check_output(nn.Identity(), torch.zeros(2, 6), data)
     assert "(2, 11, 4, 4)" in refused.value.message
     with pytest.raises(InvalidSetting, match="must return boxes as one tensor"):

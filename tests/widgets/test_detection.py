@@ -55,11 +55,36 @@ def test_the_inspector_shows_boxes_and_every_page_works(data, model) -> None:
     close_tree(panel.view)
 
 
+def test_the_inspector_opens_the_body_of_a_retinanet(data) -> None:
+    torch.manual_seed(0)
+    model = rw.retinanet(depth=8, width=4, num_classes=6).eval()
+    with torch.no_grad():
+        model.last_layer.bias += 4.7
+    panel = InspectorPanel(data)
+    panel.look_at(model, "")
+    panel.view.show()
+    settle(panel)
+    assert "It is sure of <b>" in panel._answer.value and "true boxes:" in panel.masks.summary
+    panel._where.value = "layer3.0"
+    settle(panel)
+    maps = rw.probes.attribution(panel._explained(), panel._input(), method="grad_cam", target=2)
+    assert np.isfinite(maps.maps).all()
+    panel.close()
+    close_tree(panel.view)
+
+
 def test_the_form_builds_a_detector_and_the_data_panel_shows_true_boxes(data) -> None:
     build = BuildPanel()
     build.set_input(data.input_shape, rw.tasks.task_for(data).head(data))
     assert build.config is not None and build.config.label.startswith("Detector on ")
     assert build.sheet is not None and build.sheet.output_shape == (11, 6, 6)
+    assert build.form.fields["detector"].fits and not build.form.fields["decoder"].fits
+    build.form.set(detector="retinanet")
+    assert build.config.label == "RetinaNet on ResNet-20" and build.sheet.output_shape == (9 * 49, 18)
+    drawn = str(rw.figures.network(build.sheet))
+    assert "pyramid" in drawn and "441 anchors" in drawn
+    build.set_config(rw.ResNetConfig(depth=14, head="retinanet"))
+    assert build.form.values["detector"] == "retinanet"
     shown = DataPanel(data, lambda: None)
     shown.view.show()
     assert shown.examples.summary
