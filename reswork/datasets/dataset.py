@@ -285,6 +285,11 @@ class Dataset:
         return self.train.target_kind
 
     @property
+    def are_words(self) -> bool:
+        """Whether its tokens are words, and not single signs."""
+        return self.input_kind == "tokens" and any(len(each) > 1 for each in self.features[2:])
+
+    @property
     def input_kind(self) -> InputKind:
         """What its networks take in: ``"images"``, ``"volumes"``, ``"signals"``, ``"tables"`` or ``"tokens"``."""
         return self.train.input_kind
@@ -447,7 +452,8 @@ class Dataset:
             return f"signals, {shape[0]} channel{'s' * (shape[0] > 1)} at {shape[1]:,} moments"
         if self.input_kind == "tables":
             return f"rows of {shape[0]:,} columns"
-        return f"{one}s of up to {shape[0]:,} signs, {len(self.features):,} different ones"
+        pieces = "words" if self.are_words else "signs"
+        return f"{one}s of up to {shape[0]:,} {pieces}, {len(self.features):,} different ones"
 
     def _targets_in_words(self) -> str:
         if self.target_kind == "values":

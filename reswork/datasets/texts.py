@@ -1,9 +1,11 @@
-"""Texts as tokens, sign by sign: from CSV and folders; and names whose language is to be told."""
+"""Texts as tokens, signs or words: from CSV and folders; and names whose language is to be told."""
 
 import os
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,8 +15,10 @@ from reswork.datasets.numbers import data_from, is_missing, read_csv
 from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
-MOST_SIGNS = 256  # of one text
-MOST_DIFFERENT = 250
+MOST_SIGNS = 256  # of one text, or words
+MOST_DIFFERENT = {"signs": 250, "words": 5_000}
+By = Literal["signs", "words"]
+_WORD = re.compile(r"\w+|[^\w\s]")
 NOTHING, UNKNOWN = "", "?unknown"  # tokens 0 and 1
 LANGUAGES = ("de", "en", "fr", "es", "it", "pt", "nl", "pl", "cs", "sv", "da", "fi", "hu", "tr", "id", "ro")
 
@@ -24,22 +28,27 @@ def text(
     *,
     target: str | None = None,
     column: str | None = None,
+    by: By = "signs",
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
-    """Texts with a class each, read sign by sign.
+    """Texts with a class each, read sign by sign or word by word.
 
     Args:
         path: of a CSV file with a column of texts and one of classes; or of a folder with one folder of ``.txt`` files
             for each class.
         target: column of the classes; None: ``label``, ``class``, ``target`` or ``y``, else the last one.
         column: of the texts; None: the one with the longest.
+        by: ``"signs"``: the 250 most frequent ones of the training, up to 256 of a text; ``"words"``: the 5,000 most
+            frequent words and punctuation marks, in small letters, up to 256 of a text.
         test_fraction: part that is set aside for the test, of each class alike.
         seed: of that choice.
 
     Raises:
         InvalidSetting: in one sentence what cannot be used.
     """
+    if by not in get_args(By):
+        raise InvalidSetting("by", f"by={by!r}: choose 'signs' or 'words'")
     place = existing(path)
     if place.is_dir():
         texts, answers = _folder(place)
@@ -53,7 +62,7 @@ def text(
     )
     return texts_of(
         [texts[row] for row in kept], [answers[row] for row in kept], place.stem, f"The texts of {place.name}",
-        notes=notes, test_fraction=test_fraction, seed=seed,
+        notes=notes, by=by, test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
 
 
@@ -83,6 +92,7 @@ def texts_of(
     source: str,
     *,
     notes: list[str] | None = None,
+    by: By = "signs",
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
@@ -95,22 +105,44 @@ def texts_of(
         raise InvalidSetting("path", f"{len(texts)} text(s): give at least 4")
     labels, _ = to_labels(np.array([str(each) for each in answers]))
     is_test = held_out("labels", labels, test_fraction, seed)
-    often = Counter(sign for row, each in enumerate(texts) if not is_test[row] for sign in each)
-    signs = [NOTHING, UNKNOWN, *sorted(sign for sign, _ in often.most_common(MOST_DIFFERENT))]
-    numbers = {sign: number for number, sign in enumerate(signs)}
-    length = min(MOST_SIGNS, max(map(len, texts)))
-    tokens = np.zeros((len(texts), max(length, 8)), np.int64)
-    for row, each in enumerate(texts):
-        tokens[row, : len(each[:length])] = [numbers.get(sign, 1) for sign in each[:length]]
-    cut = sum(len(each) > length for each in texts)
-    told = [*(notes or [])] + ([f"{cut:,} texts were cut to their first {length} signs."] if cut else [])
+    pieces = [_pieces(each, by) for each in texts]
+    often = Counter(piece for row, each in enumerate(pieces) if not is_test[row] for piece in each)
+    known = [NOTHING, UNKNOWN, *sorted(piece for piece, _ in often.most_common(MOST_DIFFERENT[by]))]
+    length = min(MOST_SIGNS, max(map(len, pieces)))
+    tokens = _numbered(pieces, known, max(length, 8))
+    cut = sum(len(each) > length for each in pieces)
+    told = [*(notes or [])] + ([f"{cut:,} texts were cut to their first {length} {by}."] if cut else [])
     return data_from(
-        name, tokens, answers, source, is_test=is_test, as_values=False, notes=told, features=signs
+        name, tokens, answers, source, is_test=is_test, as_values=False, notes=told, features=known
     )
 
 
+def _pieces(text: str, by: By) -> Sequence[str]:
+    return _WORD.findall(text.lower()) if by == "words" else text
+
+
+def _numbered(pieces: list[Sequence[str]], known: Sequence[str], length: int) -> np.ndarray:
+    numbers = {piece: number for number, piece in enumerate(known)}
+    tokens = np.zeros((len(pieces), length), np.int64)
+    for row, each in enumerate(pieces):
+        tokens[row, : len(each[:length])] = [numbers.get(piece, 1) for piece in each[:length]]
+    return tokens
+
+
+def tokens_of(texts: list[str], known: Sequence[str], length: int) -> np.ndarray:
+    """Other texts as a network of a data set takes them in, (N, length) int64.
+
+    Args:
+        texts: any.
+        known: `Dataset.features` of the data set.
+        length: of its inputs.
+    """
+    by: By = "words" if any(len(each) > 1 for each in known[2:]) else "signs"
+    return _numbered([_pieces(each, by) for each in texts], known, length)
+
+
 def words_of(data: Dataset, split: str = "test") -> list[str]:
-    """The texts of a split as they are seen, an unknown sign as a question mark.
+    """The texts of a split as they are seen, an unknown sign or word as a question mark.
 
     Raises:
         InvalidSetting: the inputs are no tokens.
@@ -119,8 +151,12 @@ def words_of(data: Dataset, split: str = "test") -> list[str]:
         raise InvalidSetting(
             "data", f"the inputs of {data.name} are {data.input_kind}: give data with tokens"
         )
-    signs = ["?" if each == UNKNOWN else each for each in data.features]
-    return ["".join(signs[number] for number in row) for row in getattr(data, split).inputs.tolist()]
+    known = ["?" if each == UNKNOWN else each for each in data.features]
+    between = " " if data.are_words else ""
+    return [
+        between.join(known[number] for number in row if number)
+        for row in getattr(data, split).inputs.tolist()
+    ]
 
 
 def _csv(place: Path, target: str | None, column: str | None) -> tuple[list[str], list[Any]]:

@@ -19,13 +19,14 @@ def text_evidence(
 ) -> TextEvidence:
     """How much less probable an answer becomes when a word is made unreadable, each word in turn.
 
-    A text of few words is looked at sign by sign: three neighbours are made unreadable at a time, and a sign has the
-    mean of all places of these three that cover it. What is measured is the logarithm of the odds of the class; a word
-    that is said twice counts little for each, as the other one stays.
+    Where words go in, these are made unreadable. Of signs a text of few words is looked at sign by sign: three
+    neighbours are made unreadable at a time, and a sign has the mean of all places of these three that cover it. What
+    is measured is the logarithm of the odds of the class; a word that is said twice counts little for each, as the
+    other one stays.
 
     Args:
         model: takes tokens (N, L) and gives logits (N, K); not changed.
-        data: with tokens of single signs, see `reswork.datasets.text`.
+        data: with tokens, see `reswork.datasets.text`.
         row: of the split.
         target: the class that is asked about; None: the one that is answered.
         split: ``"train"`` or ``"test"``.
@@ -44,9 +45,12 @@ def text_evidence(
     if target is not None and not 0 <= target < len(data.classes):
         raise InvalidSetting("target", f"target={target}: choose 0 to {len(data.classes) - 1}")
     tokens = inputs[row]
-    signs = ["?" if len(data.features[number]) > 1 else data.features[number] for number in tokens.tolist()]
     length = int((tokens != 0).sum())
-    spans, parts = _parts("".join(signs[:length]))
+    pieces = ["?" if number == UNKNOWN else data.features[number] for number in tokens[:length].tolist()]
+    if data.are_words:
+        spans = parts = [(at, at + 1) for at in range(length)]
+    else:
+        spans, parts = _parts("".join(pieces))
     changed = tokens.repeat(len(spans) + 1, 1)
     for index, (begin, end) in enumerate(spans, start=1):
         changed[index, begin:end] = UNKNOWN
@@ -61,9 +65,11 @@ def text_evidence(
             for begin, end in parts
         ]
     )
-    text = "".join(signs[:length])
     return TextEvidence(
-        tuple(text[begin:end] for begin, end in parts), values, chosen, float(odds[0, chosen].sigmoid())
+        tuple("".join(pieces[begin:end]) for begin, end in parts),
+        values,
+        chosen,
+        float(odds[0, chosen].sigmoid()),
     )
 
 

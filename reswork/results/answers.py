@@ -176,6 +176,11 @@ class BoxAnswers:
 
     boxes: tuple[np.ndarray, ...]
 
+    @property
+    def sure(self) -> np.ndarray:
+        """(N,) float32, the score of the best box of each image, 0 where there is none."""
+        return np.array([each[:, 5].max(initial=0) for each in self.boxes], np.float32)
+
     def told(self, row: int, names: Sequence[str]) -> str:
         """Which things are in one image, and how many of each."""
         labels, counts = np.unique(self.boxes[row][:, 4].astype(int), return_counts=True)

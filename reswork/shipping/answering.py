@@ -1,20 +1,22 @@
 """What an exported model says, as plain values; the same whether a server or a notebook asks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.results.answers import BoxAnswers, ClassAnswers, MaskAnswers
 from reswork.shipping.output_form import OutputForm
 from reswork.tasks import Task
 from reswork.tasks.anomalies import image_scores
+from reswork.tasks.detection import best_boxes, sure_boxes
 
 MOST_GRID = 10  # patches along a side
 
 
 def said(
-    classes: tuple[str, ...], task: Task, output: np.ndarray, top: int
+    classes: tuple[str, ...], task: Task, output: np.ndarray, top: int, size: tuple[int, int]
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """For each image what is said about it, and how sure that is.
 
@@ -22,8 +24,22 @@ def said(
         classes: their names.
         task: that the output answers.
         output: of the model.
-        top: classes that are named.
+        top: classes that are named; of boxes all that it is sure of are told.
+        size: height and width of the images, in pixels.
     """
+    told: list[dict[str, Any]]
+    if task.kind == "detection":
+        boxes = _boxes(output, size)
+        told = [
+            {
+                "boxes": [
+                    {"class": classes[int(box[4])], "score": float(box[5]), "box": box[:4].tolist()}
+                    for box in each
+                ]
+            }
+            for each in boxes.boxes
+        ]
+        return told, boxes.sure.tolist()
     found = task.answers(torch.from_numpy(output))
     if isinstance(found, ClassAnswers):
         told = []
@@ -45,14 +61,26 @@ def said(
     return told, [float(each) for each in found.sure]
 
 
-def measured(form: OutputForm, output: np.ndarray, threshold: float) -> list[dict[str, Any]]:
+def _boxes(output: np.ndarray, size: tuple[int, int]) -> BoxAnswers:
+    """From the candidates that an exported detector gives."""
+    places = torch.from_numpy(output)
+    sides = torch.tensor([size[1], size[0]] * 2)
+    return sure_boxes(best_boxes(places[..., :4] * sides, places[..., 4:]))
+
+
+def measured(
+    form: OutputForm, output: np.ndarray, threshold: float, names: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """For each image what is said where that is no class.
 
     Args:
         form: of the output.
         output: of the model.
         threshold: above which a score is an alarm.
+        names: of values.
     """
+    if form.name == "values":
+        return [{"values": dict(zip(names, row.tolist(), strict=True))} for row in output]
     if form.name == "embedding":
         return [{"embedding": row.tolist()} for row in output]
     scores = image_scores(torch.from_numpy(output)).tolist()

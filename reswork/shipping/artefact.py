@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
 from reswork.datasets.decoder import Decoder, Picture
+from reswork.datasets.texts import tokens_of
 from reswork.errors import InvalidSetting
 from reswork.shipping.engines import Engine, Format, check_format, open_engine
 from reswork.shipping.output_form import OutputForm, output_form
@@ -88,7 +89,17 @@ class Artefact:
 
     @cached_property
     def decoder(self) -> Decoder:
-        """How pictures are read for it: the data set's own settings."""
+        """How pictures are read for it: the data set's own settings.
+
+        Raises:
+            InvalidSetting: it takes no pictures.
+        """
+        if self.facts["decoder"] is None:
+            raise InvalidSetting(
+                "artefact",
+                f"{str(self.folder)!r} takes {self.facts['inputs']['kind']} and no pictures: give it numbers in a "
+                "process of yours, by its ask() or as its example.py does",
+            )
         return Decoder.from_dict(self.facts["decoder"])
 
     @cached_property
@@ -141,18 +152,20 @@ class Artefact:
         return found
 
     def ask(
-        self, pictures: Picture | Sequence[Picture], top: int = 3, threads: int | None = None
+        self, pictures: Picture | Sequence[Picture] | np.ndarray, top: int = 3, threads: int | None = None
     ) -> list[dict[str, Any]]:
         """What it says about pictures, in this process; a server with the same engine says the same to the last bit.
 
         Args:
-            pictures: one or several, each a path or the bytes of a file.
+            pictures: one or several, each a path or the bytes of a file. Of signals, volumes and rows of a table
+                numbers (N, ...) in their own unit; of texts the texts.
             top: classes to be named.
             threads: of the engine; None: as many as torch takes here.
 
         Returns:
-            For each picture what `Server.ask` gives. Of look-alikes the ``embedding``; of anomalies ``map``, ``score``,
-            and whether it is an ``alarm``, above the threshold that was chosen for 5 % false alarms.
+            For each picture what `Server.ask` gives; ``values`` by their names. Of look-alikes the ``embedding``; of
+            anomalies ``map``, ``score``, and whether it is an ``alarm``, above the threshold that was chosen for 5 %
+            false alarms.
 
         Raises:
             InvalidSetting: no picture that can be read.
@@ -160,18 +173,45 @@ class Artefact:
         from reswork.shipping.answering import measured, said
         from reswork.tasks import task_of_kind
 
-        output = self.open(threads)(self.decoder.inputs(pictures).numpy())
-        if not self.form.is_scores:
-            return measured(self.form, output, self.facts["threshold"])
-        return said(self.classes, task_of_kind(str(self.facts["task"])), output, top)[0]
+        if self.facts["decoder"] is None:
+            inputs = self._numbers(pictures)
+        else:
+            inputs = self.decoder.inputs(cast("Picture | Sequence[Picture]", pictures)).numpy()
+        output = self.open(threads)(inputs)
+        if not self.form.has_classes:
+            return measured(self.form, output, self.facts["threshold"], self.facts.get("values", ()))
+        task = task_of_kind(str(self.facts["task"]))
+        size = (0, 0) if self.facts["decoder"] is None else self.decoder.size
+        return said(self.classes, task, output, top, size)[0]
+
+    def _numbers(self, given: Any) -> np.ndarray:
+        """What goes in where that is no picture, (N, ...) float32."""
+        known = self.facts["inputs"]
+        shape = tuple(map(int, known["shape"]))
+        try:
+            if known["kind"] == "tokens" and not isinstance(given, np.ndarray):
+                texts = [given] if isinstance(given, str) else [str(each) for each in given]
+                return tokens_of(texts, known["names"], shape[0]).astype(np.float32)
+            found = np.asarray(given, np.float32)
+        except (TypeError, ValueError) as error:
+            raise InvalidSetting(
+                "inputs", f"no numbers: {error}; give (N, {', '.join(map(str, shape))})"
+            ) from error
+        if found.shape[1:] != shape:
+            raise InvalidSetting(
+                "inputs",
+                f"{known['kind']} of shape {found.shape}: give (N, {', '.join(map(str, shape))}), in their own unit",
+            )
+        return found
 
     def check_answered(self) -> None:
-        """Refuse what has no scores of classes, which servers cannot answer for.
+        """Refuse what names no classes, which servers cannot answer for.
 
         Raises:
-            InvalidSetting: it is of such a task.
+            InvalidSetting: it is of such a task, or takes no pictures.
         """
-        if not self.form.is_scores:
+        _ = self.decoder
+        if not self.form.has_classes:
             raise InvalidSetting(
                 "artefact",
                 f"{str(self.folder)!r} is of the task {self.facts['task']!r}, which cannot be served yet: ask it in a "
@@ -179,8 +219,8 @@ class Artefact:
             )
 
     def inputs(self, pixels: np.ndarray) -> np.ndarray:
-        """What it takes in for (N, C, H, W) uint8: float32, normalised."""
-        return inputs_of(self.decoder, pixels)
+        """What it takes in for (N, C, H, W) uint8: float32, normalised; other inputs as they are."""
+        return pixels.astype(np.float32) if self.facts["decoder"] is None else inputs_of(self.decoder, pixels)
 
     def open(self, threads: int | None = None) -> Engine:
         """What computes it; see `open_engine`."""
@@ -221,7 +261,7 @@ def open_artefact(folder: str | Path) -> Artefact:
         found = Artefact(folder, facts, files)
         _ = (
             found.format,
-            found.decoder,
+            found.facts["inputs"]["kind"] if found.facts["decoder"] is None else found.decoder,
             found.classes,
             facts["label"],
             facts["told"],

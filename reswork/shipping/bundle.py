@@ -93,6 +93,12 @@ def bundle(
         require("target", "mlflow", "pandas")
     found = artefact if isinstance(artefact, Artefact) else open_artefact(artefact)
     found.check_answered()
+    if not found.form.is_scores:
+        raise InvalidSetting(
+            "artefact",
+            f"{str(found.folder)!r} is of the task {found.facts['task']!r}, which cannot be bundled yet: rw.serve "
+            "answers with it, and its example.py needs no reswork",
+        )
     if found.format != "onnx":
         raise InvalidSetting(
             "artefact",

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from reswork.datasets.inputs import ONE, InputKind
 from reswork.shipping.engines import CHANNELS_LAST
 from reswork.shipping.output_form import output_form
 from reswork.tasks import Evaluation, metrics_of
 
-_BY_CLASS = {"classification": "found (recall)", "segmentation": "IoU"}
+_BY_CLASS = {"classification": "found (recall)", "segmentation": "IoU", "detection": "average precision"}
 _THRESHOLDS = {
     "verification": "of the pairs of two identities 1 % at most have a cosine of {:.4g} or more.",
     "anomalies": "5 % of the first half of the good test images have a score above {:.4g}.",
@@ -52,21 +53,12 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield ""
     yield "## To use it"
     yield ""
-    yield "`python example.py picture.jpg` answers for one picture and needs no reswork. With reswork,"
+    given = {"images": "picture.jpg", "tokens": "'a text'"}.get(_kind(facts), "inputs.npy")
+    yield f"`python example.py {given}` answers and needs no reswork. With reswork,"
     yield "`reswork check FOLDER` compares every file with its hash, and every kept answer with a new one."
     yield ""
-    (height, width), colour = decoder["size"], "grey" if decoder["channels"] == 1 else "colour"
+    yield from _inputs(facts) if decoder is None else _pictures(facts)
     last, classes, *sides = facts["format"] in CHANNELS_LAST, *map(str, facts["output_shape"][1:])
-    of_image = (
-        f"{height}, {width}, {decoder['channels']}" if last else f"{decoder['channels']}, {height}, {width}"
-    )
-    yield f"Input `images`: float32 (N, {of_image}){', channels last' if last else ''}, N of any size."
-    yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour},"
-    yield f"scaled until it covers {height}x{width} pixels (bicubic) and cut around its centre; then, for each channel,"
-    yield f"(pixel / 255 - mean) / std with mean {_numbers(decoder['mean'])} and std {_numbers(decoder['std'])}."
-    if decoder["value_range"] is not None:
-        low, high = decoder["value_range"]
-        yield f"Numbers that are no bytes are scaled from {low:,.6g} ... {high:,.6g} to 0 ... 255 first."
     of_answer = ", ".join(("N", *sides, classes) if last else ("N", classes, *sides))
     form = output_form(facts["task"])
     yield f"Output `{form.name}`: float32 ({of_answer}), {form.meaning}."
@@ -74,8 +66,9 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield ""
     yield "## Data"
     yield ""
-    yield f"{_plain(data['summary'])} Learned from {data['train']:,} images, judged on {data['test']:,} others."
-    yield f"Hash of images, targets and classes: `{data['hash']}`."
+    many = f"{ONE[_kind(facts)]}s"
+    yield f"{_plain(data['summary'])} Learned from {data['train']:,} {many}, judged on {data['test']:,} others."
+    yield f"Hash of {many}, targets and classes: `{data['hash']}`."
     yield ""
     yield "## Recipe"
     yield ""
@@ -95,7 +88,7 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield ""
     yield "## Limits"
     yield ""
-    yield "- The numbers are of a test split of the same source as the training images; elsewhere they will be lower."
+    yield "- The numbers are of a test split of the same source as what was learned from; elsewhere they will be lower."
     yield from (f"- {limit}" for limit in form.limits)
     yield from (f"- {_plain(limit)}" for limit in facts["limits"])
     yield ""
@@ -106,12 +99,44 @@ def _lines(facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> 
     yield "## How it was proved"
     yield ""
     yield f"Before it was called done: {_plain(proof['sentence'])}."
-    yield f"{proof['kept']} of these pictures lie in `examples/`, with the network's own answers in `examples.npz`."
+    where = "of these pictures lie in `examples/`, with" if decoder is not None else "of them lie, with"
+    yield f"{proof['kept']} {where} the network's own answers in `examples.npz`."
     yield ""
     yield "| file | bytes | sha256 |"
     yield "|---|---|---|"
     for name in sorted(files):
         yield f"| {name} | {files[name]['bytes']:,} | `{files[name]['sha256']}` |"
+
+
+def _kind(facts: Mapping[str, Any]) -> InputKind:
+    found: InputKind = facts.get("inputs", {}).get("kind", "images")  # older folders have none
+    return found
+
+
+def _inputs(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What goes in where that is no picture."""
+    known, shape = facts["inputs"], ", ".join(map(str, facts["inputs"]["shape"]))
+    yield f"Input `inputs`: float32 (N, {shape}), N of any size: {_plain(known['kind'])} as the data set holds them, in"
+    yield "their own unit; means and deviations of what was learned from are part of the file."
+    if known["kind"] == "tokens":
+        yield "Each number is the place of a sign or a word in `names` of `model.json`; 0 fills up, 1 is any other one."
+    elif known["names"]:
+        yield f"In this order: {', '.join(map(_plain, known['names']))}."
+
+
+def _pictures(facts: Mapping[str, Any]) -> Iterator[str]:
+    decoder, last = facts["decoder"], facts["format"] in CHANNELS_LAST
+    (height, width), colour = decoder["size"], "grey" if decoder["channels"] == 1 else "colour"
+    of_image = (
+        f"{height}, {width}, {decoder['channels']}" if last else f"{decoder['channels']}, {height}, {width}"
+    )
+    yield f"Input `images`: float32 (N, {of_image}){', channels last' if last else ''}, N of any size."
+    yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour},"
+    yield f"scaled until it covers {height}x{width} pixels (bicubic) and cut around its centre; then, for each channel,"
+    yield f"(pixel / 255 - mean) / std with mean {_numbers(decoder['mean'])} and std {_numbers(decoder['std'])}."
+    if decoder["value_range"] is not None:
+        low, high = decoder["value_range"]
+        yield f"Numbers that are no bytes are scaled from {low:,.6g} ... {high:,.6g} to 0 ... 255 first."
 
 
 def _scores(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +151,7 @@ def _scores(facts: Mapping[str, Any]) -> Iterator[str]:
     if interval is not None:
         low, high = interval
         told[0] += f" (95 % interval {low:.1%} to {high:.1%})"
-    yield f"On {facts['data']['test']:,} test images: {', '.join(told)}."
+    yield f"On {facts['data']['test']:,} test {ONE[_kind(facts)]}s: {', '.join(told)}."
     yield ""
     if facts.get("threshold") is not None:
         yield f"Threshold: {_THRESHOLDS[facts['task']].format(facts['threshold'])}"

@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from reswork.datasets.augmentation import normalise
+from reswork.datasets.dataset import Dataset
 from reswork.errors import InvalidSetting
 from reswork.probes.inputs import answer
 from reswork.reporting.slices import wilson
-from reswork.results.answers import ClassAnswers, MaskAnswers
+from reswork.results.answers import BoxAnswers, ClassAnswers, MaskAnswers
 from reswork.shipping.artefact import (
     CARD,
     EXAMPLE,
@@ -34,6 +35,7 @@ from reswork.shipping.check import check_artefact, picture_name
 from reswork.shipping.drift import WINDOW, reference, traits
 from reswork.shipping.engines import (
     FILES,
+    INPUT,
     PACKAGES,
     Engine,
     Format,
@@ -86,8 +88,10 @@ def export(
     Args:
         model: a run, from disk or going on; an opened checkpoint; or any module that takes images (N, C, H, W),
             normalised, and returns one tensor. It stays as it was. Of look-alikes the embedding is written, of
-            anomalies the map of what is unlike good images, both as ``"onnx"`` or ``"torch"``, and what was chosen as
-            threshold is told.
+            anomalies the map of what is unlike good images, and what was chosen as threshold is told; of detectors the
+            box and the scores of each place, from which ``example.py`` and `Artefact.ask` choose; values in their unit.
+            Signals, volumes, rows of a table and texts go in as numbers in their own unit. All these as ``"onnx"`` or
+            ``"torch"``.
         folder: a new one; an older export in its place is replaced.
         format: ``"onnx"``, for onnxruntime and what else reads it, needs the extra ``onnx``; ``"torch"``, a program of
             ``torch.export``, which needs torch to run; ``"script"``, plain PyTorch code with its weights; ``"keras"``,
@@ -127,12 +131,13 @@ def export(
         raise InvalidSetting("examples", f"examples={examples!r} cannot be kept; choose 1 to 64")
     place = free_place(folder, FACTS, MANIFEST)
     subject = subject_of(model, data, EXPORTED)
-    if not output_form(subject.task.kind).is_scores and (
+    kind = subject.data.input_kind
+    if (kind != "images" or not output_form(subject.task.kind).is_scores) and (
         format not in ("onnx", "torch") or precision != "fp32"
     ):
+        what = f"the task {subject.task.kind!r}" if kind == "images" else f"a network of {kind}"
         raise InvalidSetting(
-            "format",
-            f"the task {subject.task.kind!r} as {format} in {precision}: choose 'onnx' or 'torch', and 'fp32'",
+            "format", f"{what} as {format} in {precision}: choose 'onnx' or 'torch', and 'fp32'"
         )
     with whole(place) as made:
         _write(made, subject, format, opset, examples, licence or _UNSTATED, limits, precision, calibration)
@@ -155,22 +160,27 @@ def _write(
 ) -> None:
     data, network, task = subject.data, subject.network, subject.task
     task.check_data(data)
-    decoder, file, form = data.decoder, FILES[format], output_form(task.kind)
-    shipped = as_shipped(network, task.kind)
+    file, form, pictures = FILES[format], output_form(task.kind), data.input_kind == "images"
+    shipped = as_shipped(network, task.kind, data)
+    two = data.test.inputs[:2].cpu().repeat_interleave(2, 0)[:2]
     with torch.no_grad():
-        first = torch.from_numpy(inputs_of(decoder, data.test.images[:2].cpu().numpy()).repeat(2, 0))[:2]
-        task.check_output(network, task.call(partial(answer, network), first), data)
-    known = write_model(shipped, first, made / file, format, opset, form.name)
+        task.check_output(
+            network, task.call(partial(answer, network), normalise(two, data.mean, data.std)), data
+        )
+    first = torch.from_numpy(_taken(data, two))
+    known = write_model(
+        shipped, first, made / file, format, opset, form.name, INPUT if pictures else "inputs"
+    )
     evaluation, outputs, sure = _judged(subject, network)
     threshold: float | None = None
     if not form.is_scores:
         whole = _outputs(subject, shipped)
         outputs, threshold = whole[:_PROVED_ON].numpy(), _threshold(subject, whole)
-    proved = data.test.images[:_PROVED_ON].cpu().numpy()
+    proved = data.test.inputs[:_PROVED_ON]
     proofs = [
         compare(
             open_engine(made / file, backend=each),
-            inputs_of(decoder, proved),
+            _taken(data, proved),
             outputs,
             is_scores=form.is_scores,
         )
@@ -184,7 +194,7 @@ def _write(
             "batch also at rest does this",
         )
     kept = data.subset(test=min(examples, len(data.test))).test
-    pixels, answered, sentence = kept.images.cpu().numpy(), shipped, "; ".join(p.sentence for p in proofs)
+    pixels, answered, sentence = kept.inputs.cpu().numpy(), shipped, "; ".join(p.sentence for p in proofs)
     if precision != "fp32":
         single = evaluation
         if precision == "int8":
@@ -202,12 +212,12 @@ def _write(
             f"file was {sentence}. {said}".rstrip()
         )
     with torch.no_grad():
-        answers = answered(torch.from_numpy(inputs_of(decoder, pixels))).float().numpy()
+        answers = answered(torch.from_numpy(_taken(data, kept.inputs))).float().numpy()
     np.savez_compressed(
         made / EXAMPLES, pixels=pixels, outputs=answers.astype(np.float32), targets=kept.targets.cpu().numpy()
     )
     (made / PICTURES).mkdir()
-    for index, each in enumerate(pixels):
+    for index, each in enumerate(pixels if pictures else ()):
         Image.fromarray(each[0] if len(each) == 1 else each.transpose(1, 2, 0)).save(
             made / picture_name(index)
         )
@@ -223,8 +233,10 @@ def _write(
         **known,
         "label": subject.label,
         "task": task.kind,
-        "classes": list(data.classes) if form.is_scores else [],
-        "decoder": decoder.to_dict(),
+        "classes": list(data.classes) if form.has_classes else [],
+        "decoder": data.decoder.to_dict() if pictures else None,
+        "inputs": {"kind": data.input_kind, "shape": list(data.input_shape), "names": list(data.features)},
+        "values": list(data.classes) if task.kind == "regression" else [],
         "output_shape": ["N", *answers.shape[1:]],
         "parameters": sum(each.numel() for each in network.parameters()),
         "origin": subject.origin,
@@ -243,8 +255,8 @@ def _write(
         },
         "threshold": threshold,
         "interval": _interval(evaluation.metrics[headline], len(data.test)) if counted else None,
-        "by_class": by_class(evaluation, data.classes) if form.is_scores else [],
-        "reference": _reference(subject, sure) if form.is_scores else {},
+        "by_class": by_class(evaluation, data.classes) if form.has_classes else [],
+        "reference": _reference(subject, sure) if form.has_classes and pictures else {},
         "limits": list(limits),
         "licence": licence,
         "proof": {**_told(proof, len(pixels)), "sentence": sentence},
@@ -252,7 +264,7 @@ def _write(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_json(made / FACTS, facts)
-    write_text(made / EXAMPLE, example_script(format, task.kind))
+    write_text(made / EXAMPLE, example_script(format, task.kind, data.input_kind))
     write_text(made / CARD, card_text(facts, _files(made)))
     write_json(made / MANIFEST, {"files": _files(made)})
 
@@ -324,13 +336,13 @@ def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray, np.n
     meter, outputs, sure, count = task.meter(data, torch.device("cpu")), [], [], 0
     with torch.no_grad():
         for images, targets in zip(
-            data.test.images.split(_BATCH), data.test.targets.split(_BATCH), strict=True
+            data.test.inputs.split(_BATCH), data.test.targets.split(_BATCH), strict=True
         ):
             inputs = normalise(images.cpu(), data.mean, data.std)
             output = task.call(network, inputs)
             meter.update(output, targets.cpu())
             answers = task.answers(output)
-            if isinstance(answers, ClassAnswers | MaskAnswers):
+            if isinstance(answers, ClassAnswers | MaskAnswers | BoxAnswers):
                 sure.append(answers.sure)
             if count < _PROVED_ON:
                 outputs.append(output[: _PROVED_ON - count].float().numpy())
@@ -338,18 +350,24 @@ def _judged(subject: Subject, network: nn.Module) -> tuple[Any, np.ndarray, np.n
     return meter.compute(), np.concatenate(outputs), np.concatenate(sure) if sure else np.empty(0)
 
 
+def _taken(data: Dataset, inputs: Tensor) -> np.ndarray:
+    """What the file takes in, float32: images normalised, other inputs as they are."""
+    numbers = inputs.cpu().numpy()
+    return inputs_of(data.decoder, numbers) if data.input_kind == "images" else numbers.astype(np.float32)
+
+
 def _outputs(subject: Subject, shipped: nn.Module) -> Tensor:
     """What is shipped says about the whole test split."""
     data = subject.data
     with torch.no_grad():
-        parts = [
-            shipped(normalise(images.cpu(), data.mean, data.std)) for images in data.test.images.split(_BATCH)
-        ]
+        parts = [shipped(torch.from_numpy(_taken(data, part))) for part in data.test.inputs.split(_BATCH)]
     return torch.cat(parts)
 
 
-def _threshold(subject: Subject, outputs: Tensor) -> float:
-    """Of the test split: for 1 % false matches of look-alikes, for 5 % false alarms of anomalies."""
+def _threshold(subject: Subject, outputs: Tensor) -> float | None:
+    """Of the test split: for 1 % false matches of look-alikes, for 5 % false alarms of anomalies; none of boxes."""
+    if subject.task.kind in ("detection", "regression"):
+        return None
     if subject.task.kind == "verification":
         return accepting(outputs, subject.data.test.labels.cpu())
     return alarms(image_scores(outputs), is_bad(subject.data.test.masks.cpu())).threshold

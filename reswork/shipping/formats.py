@@ -50,7 +50,13 @@ def check_opset(opset: int) -> None:
 
 
 def write_model(
-    network: nn.Module, inputs: Tensor, path: Path, format: Format, opset: int, output: str = OUTPUT
+    network: nn.Module,
+    inputs: Tensor,
+    path: Path,
+    format: Format,
+    opset: int,
+    output: str = OUTPUT,
+    given: str = INPUT,
 ) -> dict[str, Any]:
     """Write a network so that it takes batches of any size.
 
@@ -61,6 +67,7 @@ def write_model(
         format: of it.
         opset: of ONNX.
         output: its name, in ONNX.
+        given: name of what goes in, in ONNX.
 
     Returns:
         What is known of the file: ``told``, in words, and for ONNX ``opset`` as it was read back.
@@ -83,7 +90,7 @@ def write_model(
                 torch.export.save(program, path)
                 return {"told": f"a program of torch.export {torch.__version__}"}
             torch.onnx.export(
-                program, f=path, input_names=[INPUT], output_names=[output], opset_version=opset, dynamo=True,
+                program, f=path, input_names=[given], output_names=[output], opset_version=opset, dynamo=True,
                 external_data=False, verbose=False,
             )  # fmt: skip
     except Exception as error:  # whatever the exporter comes up with

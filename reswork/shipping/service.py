@@ -256,7 +256,7 @@ class Service:
         )
         inputs = served.artefact.inputs(pixels)
         output = await self._batcher.answer(served.engine, inputs)
-        answers, sure = said(classes, served.task, output, top)
+        answers, sure = said(classes, served.task, output, top, served.artefact.decoder.size)
         if grid:
             parts = await self._batcher.answer(served.engine, covered(inputs, grid))
             found = [served.task.answers(torch.from_numpy(each)) for each in (output, parts)]

@@ -142,11 +142,11 @@ class Server:
         return status
 
     def _folder(self, model: Any) -> Path:
-        """Where an artefact lies; a run or a network is exported first."""
-        if isinstance(model, Artefact):
-            return model.folder.absolute()
-        if isinstance(model, str | os.PathLike):
-            return open_artefact(Path(model)).folder.absolute()
+        """Where an artefact lies that can be served; a run or a network is exported first."""
+        if isinstance(model, Artefact | str | os.PathLike):
+            artefact = model if isinstance(model, Artefact) else open_artefact(Path(model))
+            artefact.check_answered()
+            return artefact.folder.absolute()
         from reswork.shipping.export import export
 
         self._count += 1

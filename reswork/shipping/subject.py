@@ -17,8 +17,8 @@ from reswork.store.saved_run import SavedRun
 from reswork.tasks import Task, task_for, task_of_kind
 from reswork.training.live_run import LiveRun
 
-ANSWERED = ("classification", "segmentation")  # tasks of which a server tells the answers
-EXPORTED = (*ANSWERED, "verification", "anomalies")
+ANSWERED = ("classification", "segmentation")  # tasks with a score of each class
+EXPORTED = (*ANSWERED, "verification", "anomalies", "detection", "regression")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def subject_of(given: Any, data: Dataset | None = None, kinds: Sequence[str] = A
         raise InvalidSetting(
             "data", f"data is a {type(data).__name__}: give a data set, such as rw.datasets.folder(path)"
         )
-    known = given.decoder if isinstance(given, SavedRun) else None
+    known = given.decoder if isinstance(given, SavedRun) and data.input_kind == "images" else None
     if (known is not None and known != data.decoder) or (is_run and tuple(given.classes) != data.classes):
         raise InvalidSetting(
             "data",

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import reswork as rw
 from reswork.datasets import languages, text, words_of
 from reswork.errors import InvalidSetting
 
@@ -34,6 +35,22 @@ def test_a_sign_that_training_has_not_seen_is_unknown(tmp_path: Path) -> None:
     assert (data.test.inputs[:, 0] == 1).all() and all(word == "?abc" for word in words_of(data))
 
 
+def test_texts_go_in_word_by_word_and_come_back(tmp_path: Path) -> None:
+    rows = ["text,label"] + [
+        f'"{"Good, really" if k % 2 else "Bad!"} no{chr(97 + k)}",{"fine" if k % 2 else "poor"}'
+        for k in range(20)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    data = text(tmp_path / "t.csv", by="words")
+    assert data.are_words and {"good", "really", ",", "bad", "!"} < {*data.features}
+    assert {"good , really ?", "bad ! ?"} == {*words_of(data)}  # the last word is another one each time
+    assert "of up to 8 words" in data.summary() and not languages().are_words
+    torch.manual_seed(0)
+    model = rw.resnet(rw.config_for(data, width=4))
+    found = rw.probes.text_evidence(model, data, 0)
+    assert found.parts == tuple(words_of(data)[0].split()) and len(found.values) == len(found.parts)
+
+
 def test_languages_of_names() -> None:
     data = languages()
     assert len(data.classes) == 16 and "left out" in data.summary()
@@ -48,6 +65,7 @@ def test_languages_of_names() -> None:
         ("text,label\na,1\nb,1\nc,1\nd,1", {}, "all answers are '1'"),
         ("text,label\na,1\nb,2", {"target": "z"}, "target='z'"),
         ("text,label\na,1\nb,2", {"column": "z"}, "column='z'"),
+        ("text,label\na,1\nb,2", {"by": "pages"}, "by='pages': choose 'signs' or 'words'"),
         ("text,label\na,1\nb", {}, "line 3"),
         ('text,label\n"' + "x" * 140_000, {}, "mend its quotes"),
         ("text,label\n,1\n ,2\na,", {}, r"0 text\(s\): give at least 4"),

@@ -3,6 +3,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 import reswork as rw
 from reswork import cli
 from reswork.datasets.dataset import Dataset
+from reswork.datasets.texts import texts_of
 from reswork.errors import InvalidSetting
 from reswork.shipping import engines
 from reswork.shipping.engines import open_engine
 from reswork.shipping.example import example_script
 from reswork.shipping.proof import compare
+from reswork.tasks import task_for
 
 PLAIN = rw.Recipe(steps=2, batch_size=16, device="cpu", precision="fp32", compile="off")
 
@@ -164,6 +167,103 @@ def test_of_anomalies_the_map_is_written_and_alarms_are_those_of_the_task(
     runpy.run_path(str(made.folder / "example.py"))
     assert capsys.readouterr().out.startswith(f"score {told['score']:.4g}: ")
     assert "Output `map`: float32 (N, 24, 24)" in (made.folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("build", "format"), [(rw.detector, "onnx"), (rw.retinanet, "torch")])
+def test_of_detectors_the_boxes_are_those_of_the_notebook(
+    build: Callable[..., rw.ResNet], format: engines.Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    things = rw.datasets.scattered(train=8, test=8, size=24)
+    torch.manual_seed(0)
+    model = build(depth=8, width=4, num_classes=6).eval()
+    with torch.no_grad():  # sure of something
+        model.last_layer.bias += 4.5 if format == "torch" else 0
+        model.last_layer.bias[4:] += 5 if format == "onnx" else 0
+    made = rw.export(model, tmp_path / "out", data=things, format=format, examples=8)
+    assert rw.check_artefact(made).holds and made.classes == things.classes
+    inputs = rw.datasets.normalise(torch.from_numpy(made.examples.pixels), things.mean, things.std)
+    with torch.no_grad():
+        expected = task_for(things).answers(model(inputs)).boxes
+    assert sum(map(len, expected)) > 8
+    asked = made.ask([made.folder / "examples" / f"{k:02}.png" for k in range(8)])
+    for boxes, told in zip(expected, asked, strict=True):
+        assert [box["class"] for box in told["boxes"]] == [things.classes[int(k)] for k in boxes[:, 4]]
+        shown = np.array([[*box["box"], box["score"]] for box in told["boxes"]]).reshape(-1, 5)
+        assert shown == pytest.approx(boxes[:, [0, 1, 2, 3, 5]], abs=1e-3)
+    monkeypatch.setattr(sys, "argv", ["example.py"])
+    runpy.run_path(str(made.folder / "example.py"))
+    printed = [line.partition(" at ") for line in capsys.readouterr().out.splitlines()]
+    for box, (head, _, corners) in zip(asked[0]["boxes"], printed, strict=True):
+        assert head == f"{box['class']}: {box['score']:.4f}"
+        assert json.loads(corners) == pytest.approx(box["box"], abs=0.011)
+    card = (made.folder / "README.md").read_text()
+    assert "Output `boxes`: float32" in card and "| class | average precision |" in card
+    with pytest.raises(InvalidSetting, match="'detection', which cannot be bundled yet"):
+        rw.bundle(made, tmp_path / "bundle", target="container")
+    with pytest.raises(InvalidSetting, match="'detection' as script"):
+        rw.export(model, tmp_path / "other", data=things, format="script")
+
+
+def _texts() -> Dataset:
+    made = ["a good film", "a bad one", "what a good day", "so very bad", "good", "bad"] * 4
+    return texts_of(made, [int("good" in each) for each in made], "films", "made up", by="words")
+
+
+OTHERS = {  # data, format, what is asked
+    "tables": (lambda: rw.datasets.cancer().subset(40, 20), "torch", None),
+    "signals": (lambda: rw.datasets.windows(np.arange(300) % 24 + 5.0, 12, 3), "torch", None),
+    "volumes": (lambda: rw.datasets.solids(train=2, test=3, size=12), "torch", None),
+    "texts": (_texts, "onnx", "A GOOD unheard-of day"),
+}
+
+
+@pytest.mark.parametrize("world", OTHERS)
+def test_other_inputs_go_in_as_they_are_and_answers_are_the_notebooks(
+    world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, format, asked = OTHERS[world]
+    data = make()
+    torch.manual_seed(0)
+    model = rw.resnet(rw.config_for(data, width=4)).eval()
+    made = rw.export(model, tmp_path / "out", data=data, format=format, examples=3)
+    assert rw.check_artefact(made).holds
+    with torch.no_grad():
+        found = task_for(data).answers(model(rw.datasets.normalise(data.test.inputs, data.mean, data.std)))
+    told = made.ask(data.test.inputs.numpy())
+    if world == "signals":
+        shown = [list(each["values"].values()) for each in told]
+        assert np.array(shown) == pytest.approx(data.in_units(found.values), rel=1e-4, abs=1e-3)
+        assert list(told[0]["values"]) == list(data.classes)
+    elif world == "volumes":
+        shares = [float((found.masks[0] == k).mean()) for k in range(4)]
+        assert {data.classes[k]: s for k, s in enumerate(shares) if s} == pytest.approx(told[0]["shares"])
+    else:
+        assert np.array([each["probabilities"] for each in told]) == pytest.approx(
+            found.probabilities, abs=1e-5
+        )
+    monkeypatch.setattr(sys, "argv", ["example.py", *([asked] if asked else [])])
+    runpy.run_path(str(made.folder / "example.py"))
+    printed = capsys.readouterr().out.splitlines()
+    if asked:
+        best = made.ask(asked)[0]["top"][0]
+        assert printed[0] == f"{best['class']}: {best['probability']:.4f}"
+    else:
+        kept = made.ask(made.examples.pixels)[0]
+        if world == "signals":
+            numbers = [float(line.partition(": ")[2]) for line in printed]
+            assert numbers == pytest.approx(list(kept["values"].values()), rel=1e-4)
+        else:
+            named = kept["top"][0]["class"] if world == "tables" else next(iter(kept["shares"]))
+            assert named in "".join(printed)
+    card = (made.folder / "README.md").read_text()
+    assert "Input `inputs`: float32 (N, " in card and "picture" not in card and "of images" not in card
+    with pytest.raises(InvalidSetting, match="and no pictures"):
+        rw.serve(made)
+    with pytest.raises(InvalidSetting, match=r"give \(N, "):
+        made.ask(np.zeros((2, 1, 1, 1, 1)))
+    with pytest.raises(InvalidSetting, match=f"a network of {data.input_kind} as script"):
+        rw.export(model, tmp_path / "other", data=data, format="script")
 
 
 def test_a_check_holds_and_names_what_changed(onnx_folder: Path, tmp_path: Path) -> None:
