@@ -244,6 +244,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--season", type=int, metavar="N", help="moments of a season, with --horizon")
     parser.add_argument(
+        "--read",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what else a world asks of your own data, see reswork worlds: scale=3, by=words, pairs=pairs.txt",
+    )
+    parser.add_argument(
         "--size", type=int, help="height and width of the images of a folder or a zip, in pixels"
     )
     parser.add_argument(
@@ -324,6 +331,7 @@ def _worlds() -> int:
         print(f"  data: {', '.join(world.data.values())}")
         print(f"  presets: {', '.join(world.presets)}")
         print(f"  your own: {world.own}")
+        print(f"  asks for: {', '.join(world.asks)}")
         print(f"  to be beaten: {world.baseline}")
     return 0
 
@@ -439,11 +447,11 @@ def _loaded(name: str, how: dict[str, Any]) -> "Dataset":
     from reswork.experiment.worlds import world_named
 
     how = dict(how)
-    world = how.pop("world")
+    world, read = how.pop("world"), how.pop("read")
     if world is not None:
-        return world_named(world).load(name, **how)
-    for key in ("target", "horizon", "season"):
-        if how.pop(key) is not None:
+        return world_named(world).load(name, **{**how, **read})
+    for key in (*read, "target", "horizon", "season"):
+        if key in read or how.pop(key) is not None:
             raise InvalidSetting(key, f"--{key} needs --world, such as --world signals: see reswork worlds")
     return datasets.load(name or "fashion", **how)
 
@@ -452,7 +460,15 @@ def _how(chosen: argparse.Namespace) -> dict[str, Any]:
     """How the data are to be read."""
     names = ("world", "target", "horizon", "season", "size", "targets", "labels")
     how = {name: getattr(chosen, name) for name in names}
-    return how | ({} if chosen.cache is None else {"cache": chosen.cache})
+    read: dict[str, Any] = {}
+    for each in chosen.read:
+        key, equals, value = each.partition("=")
+        if not (key and equals and value):
+            raise InvalidSetting(
+                "read", f"--read {each}: write KEY=VALUE, such as scale=3; see reswork worlds"
+            )
+        read[key] = int(value) if value.isdecimal() else tuple(value.split(",")) if "," in value else value
+    return how | {"read": read} | ({} if chosen.cache is None else {"cache": chosen.cache})
 
 
 def _job(run: "Run") -> dict[str, Any]:

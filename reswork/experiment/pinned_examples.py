@@ -1,13 +1,15 @@
 """`PinnedExamples`: pinned pictures looked at again and again while a network learns, from snapshots."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reswork.datasets import Dataset, normalise
 from reswork.datasets.targets import NO_BOX
+from reswork.datasets.volumes import shown_slices
 from reswork.errors import InvalidSetting
 from reswork.probes import attribution
-from reswork.results.answers import ClassAnswers, Frame, IdentityAnswers
+from reswork.results.answers import ClassAnswers, Frame, IdentityAnswers, MaskAnswers
 from reswork.tasks import Task, explained_model, task_for
 
 MOST_FRAMES = 7  # columns that a page of 850 pixels shows with their words
@@ -46,12 +48,15 @@ class PinnedExamples:
 
     @property
     def images(self) -> Tensor:
-        """(M, C, H, W) uint8, the pinned pictures."""
-        return self.data.test.images[list(self.pictures)].cpu()
+        """(M, C, H, W) uint8, the pinned pictures; of volumes a slice of each, (M, 1, H, W)."""
+        return pinned_images(self.data, self.pictures)
 
     @property
     def truth(self) -> Tensor | None:
-        """(M, H, W) uint8, their true masks, (M, C, H, W) uint8, as they were, or (M, B, 5) boxes; None for labels."""
+        """What should have come out; None for labels.
+
+        (M, H, W) uint8, masks, of volumes those of the slices; (M, C, H, W) uint8, as they were; or (M, B, 5) boxes.
+        """
         return pinned_truth(self.data, self.pictures)
 
     def shoot(self, snapshot: nn.Module, step: int) -> None:
@@ -70,17 +75,22 @@ class PinnedExamples:
 def frame_of(
     model: nn.Module, data: Dataset, pictures: tuple[int, ...], step: int, task: Task | None = None
 ) -> Frame:
-    """What a network answers to a few test pictures, and where it looks.
+    """What a network answers to a few test pictures, and where it looks; of volumes in the slices of `pinned_images`.
 
     Raises:
-        InvalidSetting: for a picture that is not there.
+        InvalidSetting: for a picture that is not there, and for inputs that are neither images nor volumes with masks.
     """
     _check_places(pictures, data)
     weight = next(model.parameters())
-    images = normalise(data.test.images[list(pictures)].to(weight.device), data.mean, data.std)
+    split = data.test.take(torch.as_tensor(pictures))
+    images = split.inputs if _slices(data) else split.images
+    images = normalise(images.to(weight.device), data.mean, data.std)
     task = task or task_for(data)
     with torch.no_grad():
         answers = task.answers(task.call(model, images))
+    if isinstance(answers, MaskAnswers) and _slices(data):
+        slices = shown_slices(split.inputs.cpu(), split.masks.cpu())[1].numpy()
+        answers = MaskAnswers(answers.masks[np.arange(len(slices)), slices], answers.sure)
     if not isinstance(answers, ClassAnswers | IdentityAnswers):
         return Frame(step, None, answers)
     explained = explained_model(model, task, images)
@@ -90,8 +100,25 @@ def frame_of(
 
 def pinned_truth(data: Dataset, pictures: tuple[int, ...]) -> Tensor | None:
     """What should have come out for pictures of the test split, where that can be drawn."""
-    is_drawn = data.target_kind in ("masks", "images", "boxes")
-    return data.test.targets[list(pictures)].cpu() if is_drawn else None
+    if data.target_kind not in ("masks", "images", "boxes"):
+        return None
+    targets = data.test.targets[list(pictures)].cpu()
+    if not _slices(data):
+        return targets
+    slices = shown_slices(data.test.inputs[list(pictures)].cpu(), targets)[1]
+    return targets[torch.arange(len(slices)), slices]
+
+
+def pinned_images(data: Dataset, pictures: tuple[int, ...]) -> Tensor:
+    """(M, C, H, W) uint8 of the test split; of volumes the slice that shows most classes, (M, 1, H, W)."""
+    if not _slices(data):
+        return data.test.images[list(pictures)].cpu()
+    split = data.test.take(torch.as_tensor(pictures))
+    return shown_slices(split.inputs.cpu(), split.masks.cpu())[0]
+
+
+def _slices(data: Dataset) -> bool:
+    return data.input_kind == "volumes" and data.target_kind == "masks"
 
 
 def _check_places(images: tuple[int, ...], data: Dataset) -> None:

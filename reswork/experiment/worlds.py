@@ -226,7 +226,7 @@ WORLDS: tuple[World, ...] = (
         baseline="a threshold",
         network={"width": 8},
         presets=("volumes", "masks"),
-        panels=("answers", "simple methods"),
+        panels=("film", "answers", "simple methods"),
     ),
     World(
         "detection",
@@ -271,9 +271,9 @@ WORLDS: tuple[World, ...] = (
         tasks=("verification",),
         data={"Faces: drawn": "drawn-faces"},
         own="A folder with one sub-folder for each identity (or train/ and test/ with such), or a zip of it; whole "
-        "identities are kept for the test.",
+        "identities are kept for the test, those of a list of pairs if one is given.",
         read=datasets.identities,
-        asks=("size",),
+        asks=("size", "pairs"),
         baseline="pixels, principal components",
         network={"depth": 8},
         presets=("look-alikes",),
@@ -330,14 +330,14 @@ WORLDS: tuple[World, ...] = (
     World(
         "text",
         "Texts: a class each",
-        "A text goes in sign by sign, a class comes out. TF-IDF with logistic regression is mostly better where texts "
-        "are few.",
+        "A text goes in sign by sign or word by word, a class comes out. TF-IDF with logistic regression is mostly "
+        "better where texts are few.",
         inputs="tokens",
         tasks=(CLASSIFICATION,),
         data={"Languages of names": "languages"},
         own="A CSV with a column of texts and one of classes, or a folder of .txt files for each class.",
         read=datasets.text,
-        asks=("target", "column"),
+        asks=("target", "column", "by"),
         baseline="TF-IDF with logistic regression",
         presets=("texts",),
         panels=("answers", "simple methods"),

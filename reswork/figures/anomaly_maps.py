@@ -7,12 +7,9 @@ import plotly.graph_objects as go
 
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
-from reswork.figures.map_overlays import grey
+from reswork.figures.map_overlays import under_maps
 from reswork.figures.masks import under_masks
 from reswork.figures.restored import in_colour
-
-_ORANGE = (213, 94, 0)  # Okabe and Ito's vermillion
-_STRONGEST = 99.5  # percentile over all maps that gets the full colour
 
 ABOUT_ANOMALIES = about(
     "A row for each picture. Orange marks where it is unlike what was learned, over the picture in grey; all maps of "
@@ -21,23 +18,6 @@ ABOUT_ANOMALIES = about(
     "When wrong places go dark too, the code is too wide (code=4) or the training too long; when good edges stay "
     "lit, train longer.",
 )
-
-
-def under_maps(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Images in grey under maps of one scale: the higher, the more orange.
-
-    Args:
-        images: (N, C, H, W) uint8.
-        maps: (N, H, W), from 0.
-
-    Returns:
-        (N, 3, H, W) uint8.
-    """
-    top = np.percentile(maps, _STRONGEST) or 1.0
-    share = np.clip(maps / top, 0, 1)[:, None] ** 0.7  # half of the scale is seen well
-    ground = (48 + grey(images) * 0.6)[:, None]
-    colour = np.array(_ORANGE, np.float32).reshape(1, 3, 1, 1)
-    return (ground * (1 - share) + colour * share).round().astype(np.uint8)
 
 
 def anomaly_maps(

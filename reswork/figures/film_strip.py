@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.anomaly_maps import ABOUT_ANOMALIES, under_maps
+from reswork.figures.anomaly_maps import ABOUT_ANOMALIES
 from reswork.figures.boxes import ABOUT_BOXES, in_boxes
 from reswork.figures.canvas import about
 from reswork.figures.images import mosaic_figure, mosaic_of
-from reswork.figures.map_overlays import laid_over
+from reswork.figures.map_overlays import laid_over, under_maps
 from reswork.figures.masks import under_masks
 from reswork.figures.restored import (
     ABOUT_RESTORED,

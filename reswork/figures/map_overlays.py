@@ -163,3 +163,20 @@ def _scale() -> dict[str, Any]:
     marker = {"colorscale": scale, "cmin": -1, "cmax": 1, "color": [0], "showscale": True, "colorbar": bar}
     return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": marker, "hoverinfo": "skip",
             "showlegend": False}  # fmt: skip
+
+
+def under_maps(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Images in grey under maps of one scale: the higher, the more orange.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        maps: (N, H, W), from 0.
+
+    Returns:
+        (N, 3, H, W) uint8.
+    """
+    top = np.percentile(maps, _STRONGEST) or 1.0
+    share = np.clip(maps / top, 0, 1)[:, None] ** 0.7  # half of the scale is seen well
+    ground = (48 + grey(images) * 0.6)[:, None]
+    colour = np.array(_FOR, np.float32).reshape(1, 3, 1, 1)
+    return (ground * (1 - share) + colour * share).round().astype(np.uint8)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from reswork.errors import InvalidSetting
 from reswork.figures.canvas import COLOURS, PATTERNS, about, axis, canvas
 from reswork.figures.images import mosaic_figure, mosaic_of
-from reswork.figures.map_overlays import grey
+from reswork.figures.map_overlays import grey, under_maps
 from reswork.figures.text import distinct, number
 
 _SHARE = 0.6  # of a pixel is its class's colour, the rest the image
@@ -74,6 +74,7 @@ def mask_overlays(
     classes: Sequence[str] = (),
     *,
     names: Sequence[str] = (),
+    maps: np.ndarray | None = None,
 ) -> go.Figure:
     """Images in rows: each as it is, then under each of some masks, such as the answer and the truth.
 
@@ -83,6 +84,7 @@ def mask_overlays(
         titles: of the columns.
         classes: names, for the summary.
         names: (N,) what an image says when pointed at, and what a click on it gives.
+        maps: (N, H, W) from 0, where the network looked; a last column.
 
     Returns:
         Figure with one picture made of all.
@@ -93,8 +95,10 @@ def mask_overlays(
         return mosaic_figure(mosaic, title=_TITLE, summary="No images yet.", explained=_ABOUT)
     plain = images if images.shape[1] == 3 else np.repeat(images[:, :1], 3, axis=1)
     columns = [plain, *(under_masks(images, mask) for mask in masks)]
+    if maps is not None:
+        columns.append(under_maps(images, maps))
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
-    words = ("picture", *map(str, titles)) * len(images)
+    words = ("picture", *map(str, titles), *["where it looked"] * (maps is not None)) * len(images)
     shown = sorted({int(k) for mask in masks for k in np.unique(mask)} - {0, _IGNORED})
     names = ", ".join(str(classes[k]) if k < len(classes) else str(k) for k in shown[:12])
     summary = f"Images: {len(images)}, masks over each: {len(masks)}; classes: {names or 'none'}."

@@ -6,7 +6,7 @@ from reswork.probes.attribution_methods import METHODS, MethodSpec
 from reswork.probes.baselines import BASELINES
 from reswork.probes.capture import watched
 from reswork.probes.channels import channel_examples, feature_maps
-from reswork.probes.curve_map import curve_map
+from reswork.probes.curve_map import curve_map, volume_map
 from reswork.probes.forecast import forecast
 from reswork.probes.initialisation import initialisation
 from reswork.probes.kernels import filters
@@ -50,5 +50,6 @@ __all__ = [
     "stage_attributions",
     "text_evidence",
     "trust",
+    "volume_map",
     "watched",
 ]

@@ -121,7 +121,8 @@ def check_takes_pictures(net: nn.Module) -> None:
         raise InvalidSetting(
             "model",
             f"this net takes {words}, its first convolution is {type(first).__name__}; maps and drawings are of "
-            "pictures (N, C, H, W). feature_maps (signals), activation_histograms, cka and layer_table take it",
+            f"pictures (N, C, H, W). {'curve_map, feature_maps' if isinstance(first, nn.Conv1d) else 'volume_map'}, "
+            "activation_histograms, cka and layer_table take it",
         )
 
 

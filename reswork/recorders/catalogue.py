@@ -127,9 +127,9 @@ CATALOGUE: tuple[Quantity, ...] = (
         (View("noise_scale", "Gradient noise scale", "noise_scale"),),
     ),
     Quantity(
-        "throughput", "images per second", "Level after the first steps.", throughput, 1,
+        "throughput", "speed", "Level after the first steps.", throughput, 1,
         ("images_per_second",),
-        (View("throughput", "Images per second", "images_per_second", inside=None),),
+        (View("throughput", "Speed", "images_per_second", inside=None),),
     ),
     Quantity(
         "memory", "memory and use of the device", "Level after the first steps; rising memory is a leak.",

@@ -108,7 +108,7 @@ def predictions_of(
     columns: Mapping[str, Any] | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Predictions:
-    """What a classifier says about a data set's test images.
+    """What a classifier says about a data set's test images, or other inputs.
 
     Args:
         model: any network that takes the images, normalised, and gives (N, K) logits, or probabilities.
@@ -138,7 +138,7 @@ def predictions_of(
     return checked_predictions(
         np.concatenate(found),
         data.test.labels,
-        images=data.test.images,
+        images=data.test.images if data.input_kind == "images" else None,
         embeddings={name: np.concatenate(parts) for name, parts in embedded.items()},
         classes=data.classes,
         columns=columns,

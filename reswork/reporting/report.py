@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reswork.reporting.comparison import ReportComparison
 
 _TRAINING = 1_000  # training images on a map
+_MOST_COLUMNS = 30  # of a table, by which its rows are parted
 
 
 class Report:
@@ -455,7 +456,8 @@ def report(
     Args:
         model: any network that takes the data set's images, normalised; a run, or an opened checkpoint. It stays as
             it was.
-        data: labels or masks; its test split is judged, its training images are searched for leaks.
+        data: labels or masks; its test split is judged, its training images are searched for leaks. Of signals, rows of
+            a table and texts with labels the report has what needs no images; a table's columns part its rows.
         probabilities: (N, K), after softmax, instead of a model.
         labels: (N,) 0 to K - 1, with probabilities; None: the report has what needs none.
         images: (N, C, H, W) uint8, with probabilities.
@@ -509,11 +511,30 @@ def report(
             f"{data.name} has {data.target_kind}; a report is about classes, so give data with labels or masks",
         )
     network = model_of(model)
+    name = getattr(model, "name", "") or type(network).__name__
+    if data.input_kind != "images":
+        return Report(_without_images(network, data, columns), name)
     subject = Subject(
         data.classes, len(data.test), model=network, data=data, train_images=data.train.images.cpu().numpy(),
         robustness_images=robustness_images, columns={**_object_sizes(data), **(columns or {})},
     )  # fmt: skip
-    return Report(subject, getattr(model, "name", "") or type(network).__name__)
+    return Report(subject, name)
+
+
+def _without_images(network: nn.Module, data: Dataset, columns: Mapping[str, Any] | None) -> Subject:
+    """What is to be told of signals, rows of a table and texts: their answers, and of rows their columns."""
+    if data.target_kind != "labels":
+        raise InvalidSetting(
+            "data",
+            f"the inputs of {data.name} are {data.input_kind} with {data.target_kind}: a report on "
+            f"{data.target_kind} is of images; the metrics of a run and rw.tasks.baselines(data) judge others",
+        )
+    own = {}
+    if data.input_kind == "tables":
+        values = data.test.inputs.cpu().numpy()
+        own = {each: values[:, k] for k, each in enumerate(data.features[:_MOST_COLUMNS])}
+    predictions = predictions_of(network, data, (), columns={**own, **(columns or {})})
+    return Subject(data.classes, len(data.test), predictions)
 
 
 def _train_images(images: Any, test: np.ndarray | None) -> np.ndarray | None:

@@ -76,7 +76,7 @@ def choose_mode(
         f"{mode.precision}{' channels_last' if mode.channels_last else ''} {len(batch.inputs) / took:.0f}"
         for mode, took in seconds.items()
     )
-    timed = f"timed here in images per second: {rates}" if len(seconds) > 1 else rule.reason
+    timed = f"timed here, per second: {rates}" if len(seconds) > 1 else rule.reason
     chosen = replace(best, reason=f"{why}; {timed}")
     whole = min(recipe.batch_size, len(data.train)) / len(batch.inputs)
     return with_compilation(chosen, recipe, model, seconds[best] * whole, steps, ranks=ranks)

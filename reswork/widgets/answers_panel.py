@@ -13,9 +13,9 @@ from reswork import figures
 from reswork.datasets import Dataset, normalise, words_of
 from reswork.datasets.volumes import shown_slices
 from reswork.experiment.look_alikes import embeddings
-from reswork.probes.curve_map import curve_map
+from reswork.probes.curve_map import curve_map, volume_map
 from reswork.results.answers import ClassAnswers, MaskAnswers, ValueAnswers
-from reswork.tasks import task_for
+from reswork.tasks import explained_model, task_for
 from reswork.tasks.baselines import tells_differences
 from reswork.training.live_run import LiveRun
 from reswork.widgets.legend import legend_html
@@ -130,9 +130,13 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
         images, slices = shown_slices(split.inputs.cpu(), split.masks.cpu())
         chosen = (np.arange(len(split)), slices.numpy())
         masks = [answers.masks[chosen], split.masks.cpu().numpy()[chosen]]
-        return figures.mask_overlays(images.numpy(), masks, ["answer", "truth"], data.classes), legend_html(
-            data.classes
-        )
+        looked = None
+        if _has_stages(model):
+            counts = [np.bincount(each.ravel(), minlength=2)[1:] for each in answers.masks]
+            most = [int(each.argmax()) + 1 if each.any() else 0 for each in counts]  # besides the ground
+            looked = volume_map(explained_model(model, task, inputs), inputs, most)[chosen]
+        shown = figures.mask_overlays(images.numpy(), masks, ["answer", "truth"], data.classes, maps=looked)
+        return shown, legend_html(data.classes)
     assert isinstance(answers, ValueAnswers)
     truth, told = data.in_units(split.values.view(answers.values.shape)), data.in_units(answers.values)
     if data.input_kind == "signals" and len(data.classes) > 1:

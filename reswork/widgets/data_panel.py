@@ -15,13 +15,22 @@ from reswork.datasets.progress import Progress, watched
 from reswork.datasets.volumes import shown_slices
 from reswork.errors import InvalidSetting
 from reswork.experiment.worlds import World, world_of
-from reswork.widgets.form import Field, Form, button, number_or_none, text_of
+from reswork.widgets.form import Field, Form, button, menu_field, number_or_none, text_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import in_background
 
 OWN = "own"
-ASKED = ("target", "column", "horizon", "season", "scale", "noise")  # of one's own data, by world
+ASKED = (
+    "target",
+    "column",
+    "by",
+    "horizon",
+    "season",
+    "scale",
+    "noise",
+    "pairs",
+)  # of one's own data, by world
 EXAMPLES = 20
 _ROWS, _COLUMNS, _SIGNS = 10, 8, 80  # of a table or of texts that are shown
 
@@ -255,6 +264,9 @@ def _source_fields(data: Dataset, world: World) -> dict[str, Field]:
                       placeholder="a file or a folder", continuous_update=False),
         "target": asked("Column", "found, or its name", "The column that is to be told.", read=str.strip),
         "column": asked("Text column", "the longest, or its name", "The column with the texts.", read=str.strip),
+        "by": menu_field("Read by", "What goes in one after the other.", ("signs", "signs"), ("words", "words")),
+        "pairs": asked("List of pairs", "none, or a file", "A list of pairs to judge by, LFW's form or a CSV of two "
+                       "images and 1 or 0.", read=str.strip),
         "horizon": asked("Next steps", "none, or 24", "How many next steps of one long series are told; empty: each "
                          "signal has a class or a value.", **number),
         "season": asked("Season", "none, or 168", "Moments of a season: what is told is then the difference to one "

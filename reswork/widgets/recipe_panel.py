@@ -11,6 +11,7 @@ from reswork.datasets import Augmentation
 from reswork.errors import InvalidSetting
 from reswork.experiment.presets import PRESETS, Preset
 from reswork.experiment.worlds import WORLDS, World
+from reswork.tasks import Task, task_of_kind
 from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 from reswork.training.schedules import learning_rates
 from reswork.widgets.form import (
@@ -27,6 +28,13 @@ from reswork.widgets.form import (
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part, accordion
 
+_OF_SOME_TASKS: dict[str, Any] = {"label_smoothing": 0.1, "mixup": 0.2}
+_OF_CLASSES = {"classification", "segmentation", "detection"}
+_OF_ANY_SIZE = {
+    "classification",
+    "regression",
+    "verification",
+}  # tasks whose targets fit smaller pictures too
 FINE_TUNING = ("frozen", "unfreeze_epochs", "layer_rates", "norm_statistics", "class_weights")
 
 
@@ -59,6 +67,7 @@ class RecipePanel:
         self.recipe: Recipe | None = None
         self._preset = world.presets[0]
         self.form = Form(_fields(), self._update)
+        self._offer_what_fits()
         self.view = Part(self._made, self._draw)
         self.view.add_class("reswork-columns")
         self.view.add_class("reswork-note")
@@ -107,6 +116,7 @@ class RecipePanel:
     def set_data(self, count: int, world: World) -> None:
         """Fit the schedule to another number of training inputs, and offer the presets of their world."""
         self._count, before, self._world = count, self._world.presets, world
+        self._offer_what_fits()
         if world.presets == before:
             self.form.renew()
             return
@@ -115,6 +125,17 @@ class RecipePanel:
             self.preset.options = _buttons(world.recipes)  # chooses the first
         else:
             self.use_preset(world.presets[0])
+
+    def _offer_what_fits(self) -> None:
+        """Take from the page what no task of the world takes, and what is about pictures where none go in."""
+        tasks = [task_of_kind(kind) for kind in self._world.tasks]
+        for name, value in _OF_SOME_TASKS.items():
+            self.form.fields[name].fits = any(_takes(task, Recipe(**{name: value})) for task in tasks)
+        self.form.fields["class_weights"].fits = bool({*self._world.tasks} & _OF_CLASSES)
+        pictures = self._world.inputs == "images"
+        self.form.fields["channels_last"].fits = pictures
+        for name in ("image_scale", "full_size_at"):
+            self.form.fields[name].fits = pictures and bool({*self._world.tasks} & _OF_ANY_SIZE)
 
     def set_augmentation(self, augmentation: Augmentation) -> None:
         """The augmentation that the recipe shall hold."""
@@ -148,6 +169,14 @@ class RecipePanel:
 
     def _section(self, *names: str) -> Part:
         return Part(lambda: self.form.views(*names))
+
+
+def _takes(task: Task, recipe: Recipe) -> bool:
+    try:
+        task.check_recipe(recipe)
+    except InvalidSetting:
+        return False
+    return True
 
 
 def _buttons(presets: Mapping[str, Preset]) -> list[tuple[str, str]]:

@@ -403,6 +403,8 @@ class Workbench(w.VBox):
             return
         if run.is_live:
             self.answers.follow(run, self.data)
+            if "film" in self.world.panels and "inspector" not in self.world.panels:
+                self.film.follow(run, self.data)
         elif run.config is not None and run.input_shape == self.data.input_shape:
             self.answers.look_at(run.model(), self.data, run.steps_done)
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 import reswork as rw
 from reswork import cli
+from reswork.experiment.pinned_examples import PinnedExamples
 from reswork.store.run_table import row_of
 from tests.served_runs import workers_in_threads
 
@@ -142,6 +143,15 @@ def test_volumes_train_are_stored_and_answered_in_tiles(folder) -> None:
     saved = rw.load_run("solid")
     assert saved.headline.name == "mean_iou" and saved.model().config.dims == 3
     assert {"boundary_f1/test", "iou/rod/test"} <= {*saved.history.names}
+    look = rw.look_back(run, 0, data)  # of each volume the slice that shows most
+    film = PinnedExamples(data)
+    film.shoot(run.snapshot(), 1)
+    for index, shown in zip(film.pictures, film.truth, strict=True):
+        best = max(data.test.masks[index], key=lambda part: (len(part.unique()), int((part > 0).sum())))
+        assert torch.equal(shown, best)
+    assert look.frame.answers.masks.shape == film.truth.shape == film.images[:, 0].shape
+    strip = rw.figures.film_strip(film.images.numpy(), film.frames, data.classes, truth=film.truth.numpy())
+    assert "At step 1" in str(strip.layout)
     volume = torch.randn(1, 18, 15, 21)
     whole = rw.segment(model, volume, data, tile=32)
     assert whole.shape == (18, 15, 21)

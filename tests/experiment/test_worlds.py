@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import reswork as rw
+from reswork import cli
 from reswork.errors import InvalidSetting
 from reswork.experiment.presets import PRESETS
 from reswork.experiment.worlds import WORLDS, world_named, world_of
@@ -76,6 +77,14 @@ def test_the_same_file_is_read_as_the_world_says(tmp_path) -> None:
         + "".join(f"a{'b' * (row % 3)} c{row},{row},{'yn'[row % 2]}\n" for row in range(40))
     )
     assert rw.worlds()["text"].load(file).input_kind == "tokens"
+    words = rw.worlds()["text"].load(file, by="words")
+    assert words.are_words
+    chosen = cli._parser().parse_args(["train", "--world", "text", "--data", str(file), "--read", "by=words"])
+    assert cli._loaded(chosen.data, cli._how(chosen)).fingerprint == words.fingerprint
+    for read, sentence in ((["by=words"], "--by needs --world"), (["by"], "write KEY=VALUE")):
+        chosen = cli._parser().parse_args(["train", "--data", str(file), "--read", *read])
+        with pytest.raises(InvalidSetting, match=sentence):
+            cli._loaded(chosen.data, cli._how(chosen))
     assert rw.worlds()["tables"].load(file, target="label").input_kind == "tables"
     with pytest.raises(InvalidSetting, match="has a word where a number should be"):
         rw.worlds()["signals"].load(file)

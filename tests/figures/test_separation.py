@@ -40,7 +40,7 @@ def test_look_alikes_have_frames_of_two_colours_and_anomalies_one_scale() -> Non
         figures.look_alikes(queries, found[:, :2], np.full((2, 3), 0.5), same)
     maps = np.zeros((2, 20, 20), np.float32)
     maps[1, 5:15, 5:15] = 4
-    from reswork.figures.anomaly_maps import under_maps
+    from reswork.figures.map_overlays import under_maps
 
     drawn = under_maps(queries, maps)
     assert (drawn[0] == 48).all() and tuple(drawn[1, :, 10, 10]) == (213, 94, 0)

@@ -5,7 +5,7 @@ from captum.attr import LayerGradCam
 
 import reswork as rw
 from reswork.errors import InvalidSetting
-from reswork.probes import curve_map
+from reswork.probes import curve_map, volume_map
 from tests.probes.looking import unchanged
 
 
@@ -24,3 +24,19 @@ def test_it_is_captums_grad_cam_along_one_axis() -> None:
         curve_map(model, signals, layer="layer9")
     with pytest.raises(InvalidSetting, match="no moments"):
         curve_map(model, signals, layer="fc")
+
+
+def test_of_volumes_it_is_captums_grad_cam_with_three_axes() -> None:
+    torch.manual_seed(0)
+    solids = rw.datasets.solids(train=2, test=2, size=12)
+    model = rw.resnet(rw.config_for(solids, width=2)).eval()
+    volumes = rw.datasets.normalise(solids.test.inputs, solids.mean, solids.std)
+    explained = rw.tasks.explained_model(model, rw.tasks.task_for(solids), volumes)
+    wanted = LayerGradCam(explained, explained.layer3).attribute(volumes, target=0, relu_attributions=True)
+    wanted = LayerGradCam.interpolate(wanted, (12, 12, 12), "trilinear")[:, 0].detach().numpy()
+    with unchanged(model):
+        found = volume_map(explained, volumes, 0)
+    largest = np.maximum(wanted.max((1, 2, 3), keepdims=True), 1e-30)
+    np.testing.assert_allclose(found, wanted / largest, atol=1e-5)
+    with pytest.raises(InvalidSetting, match="volume_map, activation_histograms"):
+        rw.probes.attribution(model, volumes, method="grad_cam")

@@ -254,6 +254,31 @@ def test_json_follows_its_schema_and_lists_are_csv(filled, tmp_path, predictions
         filled.save(tmp_path / "report.xlsx")
 
 
+@pytest.mark.parametrize("world", ["tables", "signals", "text"])
+def test_of_other_inputs_there_is_what_needs_no_images(world):
+    made = {
+        "tables": rw.datasets.cancer,
+        "signals": lambda: rw.datasets.pulses(40, 40),
+        "text": rw.datasets.languages,
+    }
+    data = made[world]().subset(40, 60 if world == "tables" else 40)
+    network = rw.resnet(rw.config_for(data, width=8))
+    found = report(network, data)
+    metrics = evaluate(network, data).metrics
+    assert found.metrics["top1"] == pytest.approx(metrics["top1"]) and found.images is None
+    done = list(found.fill())
+    assert "calibration" in done and "robustness" not in done and "duplicates" not in done
+    if world == "tables":
+        assert set(data.features[:30]) == set(found.columns)
+        assert found.slices().looked_at > 0
+
+
+def test_masks_of_volumes_are_refused_in_a_sentence():
+    solids = rw.datasets.solids(train=2, test=2, size=12)
+    with pytest.raises(InvalidSetting, match="are volumes with masks: a report on masks is of images"):
+        report(rw.resnet(rw.config_for(solids, width=2)), solids)
+
+
 def test_boxes_have_no_report():
     data = rw.datasets.scattered(train=8, test=4, size=16)
     with pytest.raises(InvalidSetting, match="has boxes; a report is about classes"):

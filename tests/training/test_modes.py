@@ -55,7 +55,7 @@ def test_timing_changes_neither_model_nor_statistics_nor_random_state(make_data,
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
     mode = choose_mode(Recipe(steps=1000), model, make_data(), CPU, "because")
-    assert "timed here in images per second" in mode.reason
+    assert "timed here, per second" in mode.reason
     assert mode.reason.startswith("because; ")
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
@@ -104,7 +104,7 @@ def test_slow_modes_drop_out(monkeypatch, make_data):
 
 @pytest.mark.parametrize(
     ("step_s", "told"),
-    [(0.2, "timed here in images per second"), (0.4, "takes too long"), (2.0, "takes too long")],
+    [(0.2, "timed here, per second"), (0.4, "takes too long"), (2.0, "takes too long")],
 )  # with 0.4 there is time for one of the modes: nothing is compared
 def test_no_trial_keeps_a_run_waiting(step_s, told, monkeypatch, make_data):
     forms = [("fp32", True), ("bf16", True), ("fp32", False), ("bf16", False)]

@@ -1,5 +1,7 @@
 """The panels with identities and with anomalies."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inspector import PAGES, InspectorPanel, as_pictures
 from reswork.widgets.tree import close_tree
+from tests.datasets.image_files import write
 
 Data = rw.datasets.Dataset
 
@@ -106,11 +109,31 @@ def test_the_form_builds_both_and_the_data_panel_shows_them(faces, plates) -> No
         assert build.sheet is not None and build.sheet.output_shape == shape
         figure = rw.figures.network(build.sheet)
         assert "blocks" in figure.layout.meta["summary"]
+        assert build.form.fields["code"].fits == (data is plates)
         shown = DataPanel(data, lambda: None)
         shown.view.show()
         assert shown.examples.summary
         close_tree(shown.view)
+    build.form.set(code=3)
+    assert build.config.code == 3
     close_tree(build.view)
+
+
+def test_the_page_takes_a_list_of_pairs(faces, tmp_path) -> None:
+    for name in ("ann", "bob", "cy", "dan", "eve"):
+        for number in (1, 2):
+            write(tmp_path / "crew", f"{name}/{name}_{number:04}.png")
+    (tmp_path / "pairs.txt").write_text("ann\t1\t2\nann\t1\tbob\t1\n")
+    shown = DataPanel(faces)
+    assert shown.source.fields["pairs"].fits and not shown.source.fields["by"].fits
+    shown.source.set(name="own", path=str(tmp_path / "crew"), pairs=str(tmp_path / "pairs.txt"))
+    shown.view.show()
+    shown.load.click()
+    end = time.monotonic() + 300
+    while shown._is_reading and time.monotonic() < end:
+        time.sleep(0.01)
+    assert shown.data.name == "crew" and shown.data.extras["test_pairs"].shape == (2, 3), shown._told
+    close_tree(shown.view)
 
 
 def test_normalised_images_come_back_as_bytes(faces) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+import reswork as rw
 from reswork.training.recipe import Recipe
 from reswork.widgets.recipe_panel import RecipePanel
 from reswork.widgets.tree import close_tree
@@ -66,3 +67,11 @@ def test_what_cannot_be_is_told_under_its_field(panel, name: str, text: str, wor
     assert words in panel.form.fields[name].error
     panel.form.fields[name].control.value = ""
     assert panel.recipe is not None and panel.form.fields[name].error == ""
+
+
+def test_what_no_task_of_a_world_takes_is_not_on_the_page() -> None:
+    panel = RecipePanel(100, world=rw.worlds()["restoration"])
+    names = ("label_smoothing", "mixup", "class_weights", "image_scale", "channels_last")
+    assert [panel.form.fields[name].fits for name in names] == [False, False, False, False, True]
+    panel.set_data(100, rw.worlds()["classification"])
+    assert all(panel.form.fields[name].fits for name in names)

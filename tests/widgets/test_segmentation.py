@@ -125,6 +125,7 @@ def test_volumes_are_shown_as_slices_with_answer_and_truth() -> None:
     model = rw.resnet(rw.config_for(data, width=2))
     figure, legend = answers_drawn(model, data)
     assert "Images: 3, masks over each: 2" in figure.layout.meta["summary"] and "rod" in legend
+    assert "where it looked" in str(figure.layout)
     shown = DataPanel(data, lambda: None)
     shown.view.show()
     assert "picture, mask, picture, mask" in shown.examples.summary

@@ -49,6 +49,8 @@ def test_one_choice_brings_data_network_recipes_and_pages(bench) -> None:
     bench.pages.value = "Data"
     assert not any(field.fits for field in bench.data_panel.form.fields.values())  # nothing is augmented
     assert "<th>mean radius</th>" in bench.data_panel.rows.value and "22 more" in bench.data_panel.rows.value
+    recipe = bench.recipe_panel.form.fields
+    assert recipe["mixup"].fits and not any(recipe[name].fits for name in ("image_scale", "channels_last"))
     bench.pages.value = "Inspect"
     assert bench.answers.view.is_shown and not bench.inspector.view.is_shown
     bench.work.value = "classification"
