@@ -276,7 +276,7 @@ def drawing(contest: Contest) -> str:
     }
     known = np.concatenate([values[np.isfinite(values)] for _, values in lines.values()])
     low = 10 * np.floor(known.min() / 10) if len(known) else 0.0
-    high = min(100.0, 5 * np.ceil(known.max() / 5)) if len(known) else 100.0
+    high = max(low + 10, 10 * np.ceil(known.max() / 10)) if len(known) else 100.0
     ends = np.log10([x[end] for x, _ in lines.values() for end in (0, -1)])
     least, most = float(ends.min()), float(ends.max())
     width, height, left, bottom = 720, 380, 60, 330
@@ -286,7 +286,7 @@ def drawing(contest: Contest) -> str:
         return left + 620 * float(across), bottom - 290 * float((y - low) / max(high - low, 1e-9))
 
     parts = []
-    for y in np.linspace(low, high, 6):
+    for y in np.arange(low, high + 1, 10 if high - low > 20 else 2):
         at = place(10**least, y)[1]
         parts.append(
             f"<line x1='{left}' x2='680' y1='{at:.1f}' y2='{at:.1f}' stroke='{INK}' stroke-opacity='.3'/>"
@@ -308,7 +308,7 @@ def drawing(contest: Contest) -> str:
                 parts.append(
                     f"<circle cx='{points[-1][0]:.1f}' cy='{points[-1][1]:.1f}' r='4' fill='{colour}'/>"
                 )
-        at = 20 + 20 * turn
+        at = 60 + 20 * turn
         parts.append(f"<line x1='{left + 10}' x2='{left + 40}' y1='{at}' y2='{at}' {stroke}/>")
         parts.append(_text(left + 48, at + 4, name, "start"))
     return _svg(width, height, "Test accuracy over operations of both recipes", parts)
