@@ -293,7 +293,7 @@ WORLDS: tuple[World, ...] = (
         baseline="the nearest good picture, principal components",
         network={"depth": 8},
         presets=("good alone",),
-        panels=("film", "inspector"),
+        panels=("film", "inspector", "simple methods"),
     ),
     World(
         "signals",

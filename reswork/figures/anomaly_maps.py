@@ -13,7 +13,8 @@ from reswork.figures.restored import in_colour
 
 ABOUT_ANOMALIES = about(
     "A row for each picture. Orange marks where it is unlike what was learned, over the picture in grey; all maps of "
-    "one moment have one scale. Where something is given back, an autoencoder made it of the picture.",
+    "one moment have one scale; under a step stands the score. Where something is given back, an autoencoder made it "
+    "of the picture.",
     "At first all is orange, edges most; then good places go dark, and what is wrong stays lit.",
     "When wrong places go dark too, the code is too wide (code=4) or the training too long; when good edges stay "
     "lit, train longer.",
@@ -63,7 +64,8 @@ def anomaly_maps(
     tiles = np.stack(columns, axis=1).reshape(-1, 3, *images.shape[2:])  # row by row
     mosaic = mosaic_of(tiles, tuple(word for row in rows for word in row), len(columns))
     last = np.asarray(maps[-1])
-    summary = f"{len(images)} pictures; the highest value of the last maps is {float(last.max()):.3g}" + (
+    counted = "1 picture" if len(images) == 1 else f"{len(images)} pictures"
+    summary = f"{counted}; the highest value of the last maps is {float(last.max()):.3g}" + (
         f", the scores are {', '.join(f'{score:.3g}' for score in scores[:8])}."
         if scores is not None
         else "."

@@ -119,7 +119,14 @@ def metric_curves(
     headline, more = metrics[0], [each for each in metrics[1:2] if each.form == metrics[0].form]
     factor = 100.0 if headline.is_share else 1.0
     info = _runs_info(runs, headline.name, more=more[0].test if more else None, factor=factor)
-    return _metric_figure(info, headline, more[0].label if more else "")
+    return _metric_figure([_with_numbers(run) for run in info], headline, more[0].label if more else "")
+
+
+def _with_numbers(run: _Run) -> _Run:
+    """A run without the curve of its training batches where these have no such number, as those of good images."""
+    if run.group is not None or np.isfinite(run.calm.y).any():
+        return run
+    return replace(run, raw=_points([], []), calm=_points([], []))
 
 
 def _runs_info(
@@ -230,7 +237,8 @@ def _one_run(run: _Run, unit: str, second: str = "") -> list[dict[str, Any]]:
     blue, orange, green = COLOURS[:3]
     traces = [
         _line(run.raw, "each step", blue, unit, opacity=0.3, width=1, legend=False),
-        _line(run.calm, "train", blue, unit, width=2.5),
+        _line(run.calm, "train", blue, unit, width=2.5)
+        | {"showlegend": len(run.calm.x) > 0 or len(run.test.x) == 0},
         _marks(run.test, "test", orange, "circle", "dash", unit),
     ]
     if second:

@@ -153,6 +153,10 @@ def _seen(images: np.ndarray, frame: Frame) -> np.ndarray:
 def _title(frame: Frame, row: int, classes: Sequence[str]) -> str:
     if isinstance(frame.answers, MaskAnswers):
         return f"step {frame.step}"  # the mask says the rest
+    if isinstance(frame.answers, AnomalyAnswers):
+        return (
+            f"step {frame.step}\n{frame.answers.scores[row]:.3g}"  # in two lines, as ten columns are narrow
+        )
     return f"{frame.step}: {frame.answers.told(row, classes)}"
 
 

@@ -337,7 +337,7 @@ def _good_and_bad(data: Dataset) -> Any:
     bad = (data.test.masks.cpu() != 0).flatten(1).any(1).nonzero().flatten()[: EXAMPLES // 3]
     wrong, masks = data.test.images.cpu()[bad].numpy(), data.test.masks.cpu()[bad].numpy()
     good = data.train.images[: EXAMPLES // 3].cpu().numpy()
-    rows = [(good, "good"), (wrong, "bad"), (figures.under_masks(wrong, masks), "what is wrong")]
+    rows = [(good, "good"), (wrong, "bad"), (figures.under_masks(wrong, masks), "wrong")]
     pictures = np.concatenate([in_colour(images) for images, _ in rows])
     titles = [title for images, title in rows for _ in images]
     return figures.image_grid(pictures, titles, columns=EXAMPLES // 3, title="Good and bad pictures")

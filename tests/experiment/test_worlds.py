@@ -29,6 +29,7 @@ def test_each_is_declared_whole() -> None:
         assert {*world.presets} <= {*PRESETS} and list(world.recipes) == list(world.presets)
         assert {*world.tasks} <= {*rw.tasks.TASKS}
         assert world.panels and world.own.endswith(".") and world.explanation in str(world)
+        assert "look at them first" not in world.explanation or "simple methods" in world.panels
     everywhere = [name for world in WORLDS for name in world.data.values()]
     assert len(everywhere) == len({*everywhere})
     assert {*PRESETS} == {name for world in WORLDS for name in world.presets}

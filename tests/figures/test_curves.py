@@ -4,6 +4,7 @@ import pytest
 from reswork.figures import loss_curves, metric_curves
 from reswork.figures.curves import _loss_figure, _Points, _Run, _runs_info
 from reswork.history import History
+from reswork.results.metrics import Metric
 from reswork.tasks import Classification, Restoration
 
 METRICS = Classification.metrics
@@ -134,3 +135,15 @@ def test_a_second_metric_in_another_unit_is_not_drawn_on_the_same_axis():
     history.record(5, {"psnr/test": 30.0, "ssim/test": 0.9})
     names = [trace.name for trace in metric_curves(history, Restoration.metrics).data]
     assert "test" in names and not any("SSIM" in name for name in names)
+
+
+def test_a_metric_that_training_batches_do_not_have_is_told_of_the_test_alone():
+    history = History()
+    auroc = Metric("auroc", "AUROC", ".3f", True, "How often a bad one is higher.")
+    for step in range(1, 30):
+        history.record(step, {"auroc/train": float("nan")})
+    assert metric_curves(history, [auroc]).layout.meta["summary"] == "No AUROC recorded yet."
+    history.record(29, {"auroc/test": 0.9})
+    figure = metric_curves(history, [auroc])
+    assert figure.layout.meta["summary"] == "Test AUROC 0.9 at step 29."
+    assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["test"]

@@ -13,6 +13,7 @@ from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inspector import PAGES, InspectorPanel, as_pictures
+from reswork.widgets.simple_methods import SimpleMethods
 from reswork.widgets.tree import close_tree
 from tests.datasets.image_files import write
 
@@ -49,7 +50,7 @@ def test_the_inspector_says_what_the_task_says_and_every_page_works(kind, reques
     if kind == "faces":
         assert "Most like these" in panel._answer.value and panel.masks.layout.display == "none"
     else:
-        assert panel.masks.layout.display is None and "pictures" in panel.masks.summary
+        assert panel.masks.layout.display is None and "1 picture;" in panel.masks.summary
         assert "Score <b>" in panel._answer.value
     for page in PAGES:
         panel.pages.value = page
@@ -75,7 +76,7 @@ def test_the_strip_shows_maps_of_bad_plates_and_where_faces_are_looked_at(faces,
     words = [each.text for each in strip.layout.annotations]
     assert (
         words[1] == "what is wrong"
-        and words[2].startswith("0: score")
+        and words[2] == f"step 0<br>{film.frames[0].answers.scores[0]:.3g}"
         and "score" in strip.layout.meta["summary"]
     )
     panel = FilmPanel()
@@ -89,6 +90,14 @@ def test_the_strip_shows_maps_of_bad_plates_and_where_faces_are_looked_at(faces,
     assert looked.frames[0].maps.shape == (3, 24, 24)
     strip = rw.figures.film_strip(looked.images.numpy(), looked.frames, faces.classes)
     assert "like face" in strip.layout.meta["summary"]
+
+
+def test_simple_methods_for_plates_can_be_tried_on_the_page(plates) -> None:
+    simple = SimpleMethods(lambda: plates, lambda: None)
+    simple.view.show()
+    simple._try_now(plates)
+    assert "principal components" in simple._table.value and not simple.button.disabled
+    close_tree(simple.view)
 
 
 def test_faces_are_shown_with_those_that_are_most_like_them(faces) -> None:
