@@ -36,9 +36,11 @@ def judged(facts: Facts) -> Diagnosis:
     reasons = {rule.kind: why for rule in RULES if (why := rule.missing(facts))}
     asked = [rule for rule in RULES if rule.kind not in reasons]
     found = {rule.kind: finding for rule in asked if (finding := rule.finding(facts)) is not None}
-    strong, own = ([kind for kind in found if kind not in weak] for weak in (_WEAK, _SEEN_LAST))
-    causes = strong or own or list(found)
-    weak = [kind for kind in found if kind not in causes]
+    sure = {kind for kind, finding in found.items() if not finding.doubted}
+    # the first of these that has any is told: symptoms last, and what is doubted after everything that is not
+    levels = (sure - _WEAK, sure - _SEEN_LAST, found.keys() - _SEEN_LAST, found.keys())
+    causes = [kind for kind in found if kind in next((each for each in levels if each), ())]
+    weak = [kind for kind in found if kind not in causes and kind in sure]
     told = []
     for kind in _told(causes):
         explained = tuple(each for each in causes if each in _reached([kind], causes) and each != kind)

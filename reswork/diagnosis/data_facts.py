@@ -45,6 +45,7 @@ def data_facts(data: Dataset, augmentation: Augmentation | None = None) -> DataF
         images=len(data.train),
         test_images=len(data.test),
         counts=data.class_counts().astype(np.float64),
+        test_counts=data.class_counts("test").astype(np.float64),
         input_mean=inputs.mean((0, 2, 3)).numpy(),
         input_std=inputs.std((0, 2, 3)).numpy(),
         test_mean=test_inputs.mean((0, 2, 3)).numpy(),

@@ -18,6 +18,12 @@ _CLEAR = (
     0.4  # share of test images whose nearest training image has their label, from which that is a witness
 )
 _PER_CLASS = 20  # training images, from which labels can be told from drawn ones
+_BELONG = 2.5  # deviations above what drawn labels would give, from which neighbours show that labels belong
+_CLEARLY = 4.0  # the same of test labels, and of all three together
+_BLANK = 0.2  # share of images that show nothing, from which their labels cannot be judged
+_ALIKE = 0.1  # share of images by which the splits' classes may differ, to be compared
+_TOGETHER = 1.3  # deviations, over scores, losses and neighbours
+_WRONG = 0.08  # limit of label_noise
 _SURE = 0.55  # score from which a network is a witness of labels in both splits
 _IN_BOTH = 0.7  # what a doubtful label counts where as many are in the test split
 _SURPRISED = 0.4  # what a loss counts that is larger where it was learned from, as a logarithm
@@ -197,20 +203,21 @@ def evenly_repeated(data: Dataset) -> Dataset:
     return replace(data, train=data.train.take(repeated.sort().values), extras={})
 
 
-def _chance(facts: Facts) -> float:
-    data = known(facts.data)
-    return float(data.counts.max() / max(1.0, data.counts.sum()))
-
-
 def _labels_shuffled(facts: Facts) -> Measured | None:
     data, answers = known(facts.data), known(facts.answers)
-    chance = _chance(facts)
+    of_train, of_test = _shares(data)
+    chance = float(of_test.max())  # of whoever always says the most frequent class
     if data.images < _PER_CLASS * data.classes:  # learned by heart, whatever the labels
         return None
-    best = max(data.neighbours, data.neighbours_matched, answers.test_score, answers.matched_score)
-    share = (best - chance) / (1 - chance)
-    noise = (chance * (1 - chance) / ASKED) ** 0.5  # of a share among so many, if labels were drawn
-    told = max(data.neighbours, data.neighbours_test, answers.test_score) > chance + 4 * noise
+    drawn = float(of_train @ of_train)  # share of neighbours with the same label, if labels were drawn
+    best = max(data.neighbours_matched, answers.test_score, answers.matched_score)
+    share = max((data.neighbours - drawn) / max(1 - drawn, 1e-6), (best - chance) / max(1 - chance, 1e-6))
+    by = (
+        _beyond(data.neighbours, drawn, data.images),
+        _beyond(data.neighbours_test, float(of_train @ of_test), data.test_images),
+        _beyond(answers.test_score, chance, data.test_images),
+    )
+    told = by[0] > _BELONG or max(by[1:]) > _CLEARLY or sum(by) > _CLEARLY
     return Measured(
         0.0 if told else 1 - share,
         f"The labels do not belong to the images: an image's nearest neighbour has its label in {data.neighbours:.0%} "
@@ -221,6 +228,18 @@ def _labels_shuffled(facts: Facts) -> Measured | None:
         ("nearest neighbour", "network, test images", "chance"),
         np.array([data.neighbours, answers.test_score, chance]),
     )
+
+
+def _shares(data: DataFacts) -> tuple[np.ndarray, np.ndarray]:
+    """Of each class among the images of both splits, (K,) each; of test images that were not counted as in training."""
+    counts = data.test_counts if data.test_counts.sum() else data.counts
+    return data.counts / max(1.0, data.counts.sum()), counts / max(1.0, counts.sum())
+
+
+def _beyond(share: float, chance: float, images: int) -> float:
+    """How far a share is above that of drawn labels, in deviations."""
+    deviation: float = (chance * (1 - chance) / max(1, min(ASKED, images))) ** 0.5
+    return (share - chance) / max(deviation, 1e-6)
 
 
 def _labels_off(facts: Facts) -> Measured | None:
@@ -247,21 +266,74 @@ def _labels_off(facts: Facts) -> Measured | None:
     )
 
 
-def _label_noise(facts: Facts) -> Measured | None:
-    answers = known(facts.answers)
+def _label_noise(facts: Facts) -> Measured:
+    answers, data = known(facts.answers), facts.data
     beyond = answers.doubtful - np.nan_to_num(
         answers.doubtful_test
     )  # of a network that errs alike in both: none
     sure = min(answers.train_score, answers.test_score) >= _SURE
     surprise = _surprise(answers)
     more = f" And their loss is {math.exp(surprise):.1f} times that of test images." if surprise else ""
-    return Measured(
-        max(beyond + _SURPRISED * surprise, _IN_BOTH * answers.doubtful if sure else 0.0),
+    value = max(beyond + _SURPRISED * surprise, _IN_BOTH * answers.doubtful if sure else 0.0)
+    sentence = (
         f"About {answers.doubtful:.0%} of the training labels look wrong: the network and the five nearest images "
-        f"agree on another class.{more}",
+        f"agree on another class.{more}"
+    )
+    together = _WRONG * _worse_in_training(facts) / _TOGETHER
+    doubted = value < _WRONG <= together
+    if doubted and data is not None:
+        sentence = (
+            f"Training labels look wrong: {answers.train_score:.0%} are what the network says, of the test labels "
+            f"{answers.test_score:.0%}; {data.neighbours:.0%} and {data.neighbours_test:.0%} are what the nearest "
+            "training image has; and a network knows what it learned from better than other images."
+        )
+    return Measured(
+        0.0 if data is not None and data.blank >= _BLANK else together if doubted else value,
+        sentence,
         _without_doubtful(facts),
         numbers={"share": answers.doubtful, "share of the test labels": answers.doubtful_test},
+        doubted=doubted,
     )
+
+
+def _worse_in_training(facts: Facts) -> float:
+    """How much less than test labels the training labels are what network and neighbours say, in deviations, summed.
+
+    Three differences between the splits: of the network's score, of the share of images whose nearest training image
+    has their label, and of the loss, whose deviation over images is about its mean. All are about 0 where labels are as
+    good in both, and less where the network remembers its images. 0 where they say nothing: of splits whose classes are
+    not as frequent, and of a network that has not learned twice what guessing gives.
+    """
+    answers, data = known(facts.answers), facts.data
+    if data is None or not answers.test_score >= _KNOWS / max(2, answers.classes):
+        return 0.0
+    of_train, of_test = _shares(data)
+    if np.abs(of_train - of_test).sum() / 2 > _ALIKE:
+        return 0.0
+    count, test_count = (max(1, min(ASKED, each)) for each in (data.images, data.test_images))
+    unit = (1 / count + 1 / test_count) ** 0.5
+
+    def apart(train: float, test: float) -> float:
+        share = (count * train + test_count * test) / (count + test_count)
+        deviation: float = (share * (1 - share)) ** 0.5 * unit
+        return (test - train) / deviation if deviation > 0 else 0.0
+
+    losses = answers.train_loss / answers.test_loss if answers.test_loss > 0 else np.nan
+    loss = math.log(losses) / unit if 0 < losses < math.inf else 0.0
+    return (
+        apart(answers.train_score, answers.test_score) + apart(data.neighbours, data.neighbours_test) + loss
+    )
+
+
+def _learned_too_little(facts: Facts) -> str:
+    """Where neither witness of wrong labels knows the classes, and nothing is found."""
+    answers, data = known(facts.answers), facts.data
+    knows = max(answers.train_score, answers.test_score) >= _SURE
+    if data is None or knows or max(data.neighbours, data.neighbours_test) > _CLEAR:
+        return ""
+    if _label_noise(facts).value >= _WRONG:
+        return ""
+    return "network and nearest images know too little of the classes to tell wrong labels from right ones"
 
 
 def _surprise(answers: Answers) -> float:
@@ -370,10 +442,13 @@ LABELS = (
         "label_noise", "Are labels wrong?", ("answers",), _label_noise,
         "share of labels that the network believes less than a guess, and neighbours contradict too, less that of "
         "the test split, plus 0.4 of the logarithm of how much larger the training images' loss is; or 0.7 of it, "
-        "where the network is good", 0.08,
+        "where the network is good; or, where nothing else is found, what scores, losses and neighbours of both splits "
+        "say together",
+        _WRONG,
         "Northcutt et al. 2021, arXiv:1911.00068, with neighbours as a second witness; " + _LIMIT,
         "a look at some images",
         ("overfitting",),
+        _learned_too_little,
     ),
     Rule(
         "destructive_augmentation", "Does augmentation keep the class?", ("settings", "answers", "data"),

@@ -155,7 +155,8 @@ class DataFacts(_Record):
     classes: int = 0
     images: int = 0
     test_images: int = 0
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (K,)
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (K,) training images of each class
+    test_counts: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (K,) none: not counted
     input_mean: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (C,) as the network sees it
     input_std: np.ndarray = field(default_factory=lambda: np.zeros(0))
     test_mean: np.ndarray = field(default_factory=lambda: np.zeros(0))

@@ -116,6 +116,7 @@ class Finding:
         cost: what it costs if the finding is wrong and is believed.
         source: where rule and limit are from.
         explains: kinds that were measured too, and that it brings about.
+        doubted: what was measured is so little that it is told only where nothing else was found.
     """
 
     kind: str
@@ -125,6 +126,7 @@ class Finding:
     cost: str = ""
     source: str = ""
     explains: tuple[str, ...] = ()
+    doubted: bool = False
 
     def figure(self) -> "go.Figure":
         """The evidence, drawn."""

@@ -22,6 +22,7 @@ class Measured:
         labels: (n,) names, or steps.
         values: (n,) one for each label, for the figure.
         numbers: further numbers.
+        doubted: told only where nothing else was found.
     """
 
     value: float
@@ -31,6 +32,7 @@ class Measured:
     labels: tuple[str, ...] | tuple[float, ...] = ()
     values: object = ()
     numbers: dict[str, float] | None = None
+    doubted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,7 @@ class Rule:
         source: where the rule, and the limit, are from.
         cost: what it costs if a finding is wrong and is believed.
         brings: kinds that follow from it, and are not told beside it.
+        blind: why its measure says nothing of facts of which all parts that it needs are known; ``""`` where it does.
     """
 
     kind: str
@@ -58,11 +61,12 @@ class Rule:
     source: str
     cost: str
     brings: tuple[str, ...] = ()
+    blind: Callable[[Facts], str] = lambda _facts: ""
 
     def missing(self, facts: Facts) -> str:
         """Why it cannot be asked; ``""`` where it can."""
         absent = [part for part in self.needs if getattr(facts, part) is None]
-        return facts.missing.get(absent[0], "it is not known") if absent else ""
+        return facts.missing.get(absent[0], "it is not known") if absent else self.blind(facts)
 
     def finding(self, facts: Facts) -> Finding | None:
         """What is wrong, or None."""
@@ -81,4 +85,12 @@ class Rule:
             measured.values,  # type: ignore[arg-type]
             "steps" if steps else "names",
         )
-        return Finding(self.kind, measured.sentence, evidence, measured.fix, self.cost, self.source)
+        return Finding(
+            self.kind,
+            measured.sentence,
+            evidence,
+            measured.fix,
+            self.cost,
+            self.source,
+            doubted=measured.doubted,
+        )

@@ -177,12 +177,73 @@ def test_what_a_finding_brings_about_is_not_told_beside_it() -> None:
 
 
 def test_a_symptom_is_not_told_beside_a_network_that_is_too_small() -> None:
-    poor = {**_loss(GUESS), "answers": {"train_score": 0.2}}
+    poor = {**_loss(GUESS), "answers": {"train_score": 0.2, "test_score": 0.2, "test_loss": GUESS}}
     told = judged(facts(**poor))
     assert [each.kind for each in told] == ["underfitting"]
     assert set(told[0].explains) == {"guessing", "loss_stands_still"}
     large = judged(facts(**poor, weights={"sizes": np.full(5, 4e4)}))
     assert [each.kind for each in large] == ["guessing"]
+
+
+_UNEVEN = np.array([217.0, 93.0, 40.0, 17.0, 7.0, 3.0])
+
+
+def _of_uneven(**data: Any) -> Facts:
+    """Six unequal classes of images of which neither neighbours nor network say much, tested on equal ones."""
+    shares = _UNEVEN / _UNEVEN.sum()
+    agree = float(shares @ shares)  # of neighbours, if labels were drawn
+    given = {
+        "classes": 6, "images": 377, "counts": _UNEVEN, "test_counts": np.full(6, 60.0), "neighbours": agree,
+        "neighbours_test": 0.17, "neighbours_matched": 0.2,
+    }  # fmt: skip
+    return facts(data={**given, **data}, answers={"classes": 6, "test_score": 0.19, "matched_score": 0.2})
+
+
+def test_unequal_classes_alone_are_not_shuffled_labels() -> None:
+    """Chance is that of the classes' own shares, and of the test images' where those are judged."""
+    rule = BY_KIND["labels_shuffled"]
+    assert rule.finding(_of_uneven()) is not None  # as labels that were drawn would have it
+    assert rule.finding(_of_uneven(neighbours=0.5)) is None  # the most frequent class has 0.58
+    assert rule.finding(_of_uneven(neighbours_test=0.3)) is None  # a sixth is chance there
+    assert rule.finding(_of_uneven(neighbours_test=0.3, test_counts=_UNEVEN)) is not None
+
+
+_LITTLE = {
+    "answers": {"classes": 6, "train_score": 0.46, "test_score": 0.52, "train_loss": 1.43, "test_loss": 1.38,
+                "matched_score": 0.52},
+    "data": {"classes": 6, "counts": np.full(6, 160.0), "neighbours": 0.25, "neighbours_test": 0.3,
+             "neighbours_matched": 0.3},
+}  # fmt: skip
+
+
+def test_wrong_labels_are_told_where_training_labels_are_worse_throughout_and_nothing_else_is_found() -> None:
+    """Of a network that learned little: scores, neighbours and losses of both splits, summed in deviations."""
+    finding = BY_KIND["label_noise"].finding(facts(**_LITTLE))
+    assert finding is not None and finding.doubted and "46%" in finding.sentence and "30%" in finding.sentence
+    by_score = (0.52 - 0.46) / (0.49 * 0.51 / 200) ** 0.5
+    by_neighbours = (0.3 - 0.25) / (0.275 * 0.725 / 200) ** 0.5
+    by_loss = np.log(1.43 / 1.38) / (1 / 200) ** 0.5
+    assert finding.evidence.value == pytest.approx(0.08 * (by_score + by_neighbours + by_loss) / 1.3)
+    large = {"weights": {"sizes": np.full(5, 4e4)}}
+    assert [each.kind for each in judged(facts(**_LITTLE, **large))] == ["label_noise"]
+    beside = judged(facts(**_LITTLE, **large, signals={"dead": [0.6, 0.8]}))
+    assert [(each.kind, each.explains) for each in beside] == [("dead_units", ())]
+    small = judged(facts(**_LITTLE))
+    assert [(each.kind, each.explains) for each in small] == [("underfitting", ())]
+
+
+def test_wrong_labels_are_not_asked_of_who_knows_too_little() -> None:
+    alike = {**_LITTLE, "answers": {**_LITTLE["answers"], "train_score": 0.52, "train_loss": 1.38}}
+    unlike = {**_LITTLE, "data": {**_LITTLE["data"], "test_counts": np.array([400.0, 20, 20, 20, 20, 20])}}
+    for changed in (alike, unlike):
+        changed["data"] = {**changed["data"], "neighbours": 0.3}
+        assert "know too little" in judged(facts(**changed)).not_asked["label_noise"]
+    assert "label_noise" in judged(facts(**_LITTLE)).asked
+
+
+def test_wrong_labels_are_not_told_of_images_that_show_nothing() -> None:
+    told = judged(facts(data={"blank": 0.5}, answers={"doubtful": 0.2}))
+    assert [each.kind for each in told] == ["empty_inputs"]
 
 
 def test_a_network_that_is_too_small_is_not_told_by_its_answers() -> None:
