@@ -75,7 +75,7 @@ BARE_azure := numpy pillow onnxruntime azureml-inference-server-http
 
 test-ship-%: $(SHIP)/%/.stamp
 	SHIP_PYTHON="$(abspath $(SHIP)/$*-bare/bin/python)" HADOLINT="$(abspath $(SHIP)/$*/bin/hadolint)" \
-		$(SHIP)/$*/bin/python -m pytest -W default tests/shipping/with_$(firstword $(subst -, ,$*)).py $(ARGS)
+		$(SHIP)/$*/bin/python -m pytest -W default --timeout 3600 tests/shipping/with_$(firstword $(subst -, ,$*)).py $(ARGS)
 
 clean:  ## remove caches and builds; .venv and runs stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results

@@ -27,7 +27,10 @@ _LOADS: dict[Format, tuple[str, str, str]] = {  # the package to install, how it
     ),
     "keras": (
         "keras and a backend",
-        "import keras",
+        "import importlib.util, os",
+        'os.environ.setdefault("KERAS_BACKEND", next(n for n in ("tensorflow", "jax", "torch") '
+        "if importlib.util.find_spec(n)))\n"
+        "import keras  # which takes TensorFlow where it is told nothing, installed or not\n"
         'model = keras.saving.load_model(here / "model.keras", compile=False)\n'
         f"output = keras.ops.convert_to_numpy(model({_LAST}, training=False))[0]\n"
         "output = np.moveaxis(output, -1, 0)  # channels first again",
