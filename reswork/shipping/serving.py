@@ -214,6 +214,8 @@ def serve(
         InvalidSetting: a package that is missing, a port in use, a folder that is no longer what was exported.
     """
     require("server", *_PACKAGES)
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise InvalidSetting("port", f"port={port!r} is none: choose 1 to 65535, or 0 for any that is free")
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     settings = {

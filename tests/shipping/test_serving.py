@@ -284,6 +284,8 @@ def test_a_port_in_use_and_a_damaged_folder_are_told(onnx_folder: Path, tmp_path
             rw.serve(onnx_folder, port=taken.getsockname()[1])
     with pytest.raises(InvalidSetting, match=r"has no model\.json"):
         rw.serve(tmp_path)
+    with pytest.raises(InvalidSetting, match="port=70000 is none"):
+        rw.serve(onnx_folder, port=70000)
 
 
 def test_a_full_queue_and_a_slow_engine_are_refused_in_time(onnx_folder: Path, pictures: list[bytes]) -> None:
