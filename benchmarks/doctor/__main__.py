@@ -2,7 +2,7 @@
 
 ``train`` trains one half of the cases and keeps their records. ``look`` shows the measure of every rule beside its
 limit, and ``judge`` the findings; both take what limits are chosen from. ``fixes`` trains again with the fixes of a
-half. ``write`` judges the fifth set and writes docs/doctor.md.
+half. ``write`` judges the fifth and the sixth set and writes docs/doctor.md.
 """
 
 import argparse
@@ -59,10 +59,11 @@ def main() -> None:
     elif options.what == "judge":
         _judge(options.only, *_of_work(options.half))
     else:
-        known = {half: HERE / "records" / half for half in SEEN}
-        seen = {case: facts for half in SEEN[:-1] for case, facts in records(known[half]).items()}
+        known = {half: HERE / "records" / half for half in (*SEEN, JUDGE)}
+        seen = {case: facts for half in SEEN for case, facts in records(known[half]).items()}
         tried = {half: fix_records(folder) for half, folder in known.items()}
-        PAGE.write_text(page(seen, records(known["fifth"]), tried), encoding="utf-8")
+        told = page(seen, records(known["fifth"]), records(known[JUDGE]), tried)
+        PAGE.write_text(told, encoding="utf-8")
 
 
 def _of_work(half: str) -> list[str]:

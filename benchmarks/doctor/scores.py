@@ -1,11 +1,14 @@
 """How good the findings are: recall and precision by kind and in all, and what is taken for what."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from benchmarks.doctor.faults import FAULTS
-from reswork.diagnosis.catalogue import judged
+from reswork.diagnosis.catalogue import RULES, judged
 from reswork.diagnosis.facts import Facts
 
 ALSO = {fault.kind: {fault.kind, *fault.also} for fault in FAULTS}
@@ -73,3 +76,28 @@ def scores(records: Mapping[str, Facts]) -> Scores:
             elif each != kind:
                 found.others[each] += 1
     return found
+
+
+def put_together(one: Scores, other: Scores, of_other: Collection[str]) -> Scores:
+    """Of some kinds the second scores, of all others the first; no healthy ones, as both have some."""
+    found = Scores()
+    for scored, kinds in ((one, {*ALSO} - {*of_other}), (other, {*of_other})):
+        for name in ("planted", "found", "wrong"):
+            getattr(found, name).update(
+                {kind: count for kind, count in getattr(scored, name).items() if kind in kinds}
+            )
+    return found
+
+
+def measures(records: Mapping[str, Facts], but: Collection[str]) -> str:
+    """A hash of what all rules but some measure of the records, with their limits and what they bring about."""
+    digest = hashlib.sha256()
+    for rule in RULES:
+        if rule.kind in but:
+            continue
+        digest.update(f"{rule.kind} {rule.limit:.5g} {rule.brings}".encode())
+        for case, facts in records.items():
+            with np.errstate(all="ignore"):
+                measured = None if rule.missing(facts) else rule.measure(facts)
+            digest.update(f"{case} {'' if measured is None else f'{measured.value:.5g}'}".encode())
+    return digest.hexdigest()[:16]
