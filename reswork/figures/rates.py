@@ -228,7 +228,7 @@ def _throughput_figure(info: _Speeds, of: str = "images") -> go.Figure:
     )
     return canvas(
         traces,
-        title=f"{of.capitalize()} per second",
+        title="Speed",
         summary=summary,
         explained=_SPEED,
         x=axis("step", rangemode="nonnegative"),

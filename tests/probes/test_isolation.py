@@ -51,9 +51,9 @@ PROBES = {
     "outline": lambda model, x: probes.outline(model, x),
 }
 NO_PROBES = {  # names and settings; watched is what probes look with; fresh networks are made for initialisation;
-    # curve_map takes signals and text_evidence texts: both are asked the same in their own files
+    # curve_map takes signals, volume_map volumes and text_evidence texts: these are asked the same in their own files
     "BASELINES", "curve_map", "Difference", "EIGHT", "METHODS", "MethodSpec", "Options", "Top", "block_names",
-    "forecast", "initialisation", "layer_names", "text_evidence", "watched",
+    "forecast", "initialisation", "layer_names", "text_evidence", "volume_map", "watched",
 }  # fmt: skip
 
 
