@@ -171,12 +171,15 @@ def _tiny_batch(facts: Facts) -> Measured | None:
     if recipe is None or not weights.batch_norms:
         return None
     images = recipe.batch_size // recipe.accumulate
-    how = Change("recipe", "accumulate", recipe.accumulate, 1) if recipe.accumulate > 1 else None
-    changes = [how or Change("recipe", "batch_size", recipe.batch_size, 32)]
+    changes = [Change("recipe", "accumulate", recipe.accumulate, 1)] if recipe.accumulate > 1 else []
     usual = usual_rate(recipe)
-    if how is None and recipe.optimizer == "sgd" and recipe.learning_rate < usual:
-        rate = min(usual, recipe.learning_rate * 32 / recipe.batch_size)  # Goyal et al. 2017, linear scaling
-        changes.append(Change("recipe", "learning_rate", recipe.learning_rate, float(f"{rate:.2g}")))
+    if recipe.batch_size < 32:
+        changes.append(Change("recipe", "batch_size", recipe.batch_size, 32))
+        if recipe.optimizer == "sgd" and recipe.learning_rate < usual:
+            rate = min(
+                usual, recipe.learning_rate * 32 / recipe.batch_size
+            )  # Goyal et al. 2017, linear scaling
+            changes.append(Change("recipe", "learning_rate", recipe.learning_rate, float(f"{rate:.2g}")))
     return Measured(
         1 / images,
         f"Batch norm sees {images} images at once: their mean and variance are mostly noise.",

@@ -469,6 +469,14 @@ def test_a_fix_names_what_it_changes(kind: str, field: str, new: object) -> None
     assert new in [change.new for change in finding.fix.changes if change.field == field]
 
 
+def test_batches_in_parts_are_put_together_and_made_larger() -> None:
+    finding = BY_KIND["tiny_batch"].finding(facts(**_recipe(batch_size=6, accumulate=2, learning_rate=0.02)))
+    assert finding is not None and finding.fix is not None
+    assert {change.field: change.new for change in finding.fix.changes} == {
+        "accumulate": 1, "batch_size": 32, "learning_rate": pytest.approx(0.1),
+    }  # fmt: skip
+
+
 def test_a_network_that_is_not_as_its_settings_say_is_built_anew() -> None:
     idle = CASES["idle_branch"][0]
     by_hand, untouched = (
