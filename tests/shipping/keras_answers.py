@@ -1,8 +1,8 @@
 """Several networks built and answered by Keras, TensorFlow or LiteRT in one process: importing them takes seconds.
 
-A process of its own, without torch but where that is Keras' backend: ``python keras_answers.py JOB``. The job is JSON:
-``build``, pairs of a folder with layers and a path to be written; ``answer``, triples of such a path, a file with
-images (N, H, W, C), and a file for the answers.
+A process of its own, without torch but where that is Keras' backend:
+``python -m tests.shipping.keras_answers JOB``. The job is JSON: ``build``, pairs of a folder with layers and a path to
+be written; ``answer``, triples of such a path, a file with images (N, H, W, C), and a file for the answers.
 """
 
 import json
@@ -16,6 +16,7 @@ from reswork.shipping.engines import quiet_environment
 from reswork.shipping.keras_build import build
 from reswork.shipping.keras_engines import opened
 
+ROOT = Path(__file__).parents[2]
 SIZES = (1,)  # of batches; then the rest
 
 
@@ -24,8 +25,9 @@ def done(folder: Path, backend: str, **job: list[tuple[Path, ...]]) -> None:
     file = folder / "job.json"
     file.write_text(json.dumps({"build": [], "answer": [], **job}, default=str))
     ended = subprocess.run(
-        [sys.executable, __file__, file], env=quiet_environment(backend), capture_output=True, text=True
-    )
+        [sys.executable, "-m", "tests.shipping.keras_answers", file],
+        cwd=ROOT, env=quiet_environment(backend), capture_output=True, text=True,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
