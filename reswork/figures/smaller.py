@@ -103,7 +103,7 @@ def block_worth(worth: BlockWorth, sheet: "SpecSheet | Outline") -> go.Figure:
     lost = {
         name: 100 * float(value - worth.whole) for name, value in zip(worth.names, worth.alone, strict=True)
     }
-    return network(sheet, lost, change_of=f"change of {worth.metric}, points"[:31])
+    return network(sheet, lost, change_of=f"Change of {worth.metric}, points"[:31])
 
 
 def deletions(worth: BlockWorth) -> go.Figure:
@@ -128,7 +128,7 @@ def deletions(worth: BlockWorth) -> go.Figure:
             }
         ],
         title="Blocks taken out",
-        summary=f"{worth.metric} on {worth.images:,} training images: whole {y[0]:.1f} %"
+        summary=f"{worth.metric.capitalize()} on {worth.images:,} training images: whole {y[0]:.1f} %"
         + "".join(
             f", without {name} too {value:.1f} %" for name, value in zip(names[1:4], y[1:4], strict=False)
         )

@@ -205,6 +205,7 @@ def plan(
         for machine in table.machines:
             if machine.kind == "gpu":
                 ways += made.elsewhere(machine, work, needed, tested, taken_away)
+    threads = torch.get_num_threads()
     return Plan(
         model_label(model),
         data.name,
@@ -214,7 +215,8 @@ def plan(
         training_bytes(sheet, recipe, images) if sheet is not None else None,
         tuple(_assumptions(measured, table, sheet, recipe, images)),
         table,
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{threads} thread{'s' * (threads != 1)}",
     )
 
 

@@ -134,21 +134,10 @@ class Latency:
             raise KeyError(f"{name!r} with batches of {batch_size} was not measured; there are {there}")
         return found[0]
 
-    def __str__(self) -> str:
-        lines = [
-            f"Images of {'x'.join(map(str, self.input_shape))} on {self.machine}; each engine in a process of its "
-            "own, in turns; milliseconds of a call [95 % interval]."
-        ]
-        rows: list[tuple[str, ...]] = [("what", "batch", "calls", "p50", "p95", "p99", "images/s")]
-        for each in self.times:
-            told = [_told(each.quantile(q)) for q in (0.5, 0.95, 0.99)]
-            count = f"{len(each.seconds):,}"
-            rows.append((each.name, str(each.batch_size), count, *told, f"{each.images_per_second:,.0f}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        lines += [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What each engine costs beside its calls, and how often a deadline is missed."""
+        lines = []
         for cost in self.engines:
             threads = "1 thread" if cost.threads == 1 else f"{cost.threads} threads"
             parts = f"import {cost.import_s:.2f}, open {cost.load_s:.2f}, first call {cost.first_s:.2f}"
@@ -168,7 +157,24 @@ class Latency:
                     f"{each.name} {how}: {share:.1%} of answers take longer than {1e3 * self.deadline_s:g} ms "
                     f"({low:.1%} to {high:.1%})"
                 )
-        return "\n".join(lines)
+        return tuple(lines)
+
+    def __str__(self) -> str:
+        lines = [
+            f"Images of {'x'.join(map(str, self.input_shape))} on {self.machine}; each engine in a process of its "
+            "own, in turns; milliseconds of a call [95 % interval]."
+        ]
+        rows: list[tuple[str, ...]] = [("what", "batch", "calls", "p50", "p95", "p99", "images/s")]
+        for each in self.times:
+            told = [_told(each.quantile(q)) for q in (0.5, 0.95, 0.99)]
+            count = f"{len(each.seconds):,}"
+            rows.append((each.name, str(each.batch_size), count, *told, f"{each.images_per_second:,.0f}"))
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, *self.sentences])
 
     __repr__ = __str__
 

@@ -22,6 +22,7 @@ from reswork.planning.plan import plan
 from reswork.planning.prices import Prices, chosen
 from reswork.probes.outline import as_built
 from reswork.reporting.answers import model_of
+from reswork.results.latency import Latency, Quantile
 from reswork.results.smaller import SizedTable
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.check import check_artefact
@@ -408,7 +409,7 @@ class ShipPanel:
         found = latency(artefact, batch_sizes=sizes, seconds=1.0)
         self.times.show(figures.latency(found))
         self.times.layout.display = None
-        self._tell(f'<pre style="white-space: pre; overflow-x: auto">{escape(str(found))}</pre>')
+        self._tell(_latency_html(found))
         yield
 
     def _serve(self) -> None:
@@ -522,6 +523,27 @@ def _table_html(table: SizedTable) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     words = "".join(f"<p>{escape(each)}</p>" for each in (*table.skipped, table.sentence))
     return f'<div class="reswork-wide"><table class="reswork-table reswork-forms">{body}</table></div>{words}'
+
+
+def _latency_html(found: Latency) -> str:
+    """Milliseconds of a call, an interval of 95 % below each, and what the engines cost beside their calls."""
+    heads = ("engine", "images", "calls", "p50 ms", "p95", "p99", "images/s")
+    rows = ["".join(f"<th>{each}</th>" for each in heads)]
+    for each in found.times:
+        spans = [each.quantile(q) for q in (0.5, 0.95, 0.99)]
+        cells = [
+            (each.name, ""), (str(each.batch_size), ""), (f"{len(each.seconds):,}", ""),
+            *((f"{1e3 * span.value:.3g}", _between(span)) for span in spans), (f"{each.images_per_second:,.0f}", ""),
+        ]  # fmt: skip
+        rows.append("".join(f"<td>{_two_lines(*cell)}</td>" for cell in cells))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    words = "".join(f"<p>{escape(each)}</p>" for each in (*found.sentences, f"On {found.machine}."))
+    return f'<div class="reswork-wide"><table class="reswork-table reswork-forms">{body}</table></div>{words}'
+
+
+def _between(span: Quantile) -> str:
+    known = np.isfinite([span.low, span.high]).all()
+    return f"{1e3 * span.low:.3g} to {1e3 * span.high:.3g}" if known else ""
 
 
 def _two_lines(first: str, second: str) -> str:
