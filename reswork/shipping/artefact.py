@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -223,15 +223,37 @@ class Artefact:
         return pixels.astype(np.float32) if self.facts["decoder"] is None else inputs_of(self.decoder, pixels)
 
     def open(self, threads: int | None = None) -> Engine:
-        """What computes it; see `open_engine`."""
+        """What computes it; see `open_engine`.
+
+        Raises:
+            InvalidSetting: the model is no longer what was exported.
+        """
+        self.check_model()
         return open_engine(self.path, threads)
 
-    def changed(self) -> tuple[str, ...]:
-        """Files that are missing or are no longer what was exported, each with what is wrong."""
+    def check_model(self) -> None:
+        """Refuse a model that is no longer what was exported; other files may have changed.
+
+        Raises:
+            InvalidSetting: in one sentence.
+        """
+        own = {name for name in self.manifest if self.path in (place := self.folder / name, *place.parents)}
+        if wrong := self.changed(own):
+            raise InvalidSetting(
+                "folder",
+                f"{wrong[0]}, in {str(self.folder)!r}: put back what was exported, or export it again",
+            )
+
+    def changed(self, names: Collection[str] | None = None) -> tuple[str, ...]:
+        """Files that are missing or are no longer what was exported, each with what is wrong.
+
+        Args:
+            names: of the files that are looked at; None: all.
+        """
         return tuple(
             f"{name} {wrong}"
             for name, known in self.manifest.items()
-            if (wrong := _wrong(self.folder / name, known))
+            if (names is None or name in names) and (wrong := _wrong(self.folder / name, known))
         )
 
     def __repr__(self) -> str:

@@ -85,6 +85,7 @@ def latency(
         files: dict[str, Path] = {}
         for name, each in named.items():
             if isinstance(each, Artefact):
+                each.check_model()
                 files[name or each.open(threads).name] = each.path
                 continue
             for engine in chosen:

@@ -467,3 +467,14 @@ def test_the_file_of_a_program_holds_no_more_than_its_weights(torch_folder: Path
     weights = sum(each.numel() * each.element_size() for each in network.state_dict().values())
     assert (torch_folder / "model.pt2").stat().st_size < weights + 500_000
     assert open_engine(torch_folder / "model.pt2", 1).name == "torch"
+
+
+def test_a_model_that_changed_is_not_asked(torch_folder: Path, tmp_path: Path) -> None:
+    changed = rw.open_artefact(shutil.copytree(torch_folder, tmp_path / "changed"))
+    picture = changed.folder / "examples" / "00.png"
+    picture.write_bytes(picture.read_bytes() + b"!")
+    assert changed.ask(changed.folder / "examples" / "01.png")  # only the model counts
+    changed.path.write_bytes(changed.path.read_bytes() + b"!")
+    for refused in (lambda: changed.ask(picture), lambda: rw.latency(changed, seconds=0.01)):
+        with pytest.raises(InvalidSetting, match=f"{changed.path.name} has changed since it was exported"):
+            refused()
