@@ -527,13 +527,13 @@ def _table_html(table: SizedTable) -> str:
 
 def _latency_html(found: Latency) -> str:
     """Milliseconds of a call, an interval of 95 % below each, and what the engines cost beside their calls."""
-    heads = ("engine", "images", "calls", "p50 ms", "p95", "p99", "images/s")
-    rows = ["".join(f"<th>{each}</th>" for each in heads)]
+    heads = (("engine", "calls"), ("images", "a second"), ("p50 ms", "95 %"), ("p95", ""), ("p99", ""))
+    rows = ["".join(f"<th>{_two_lines(*each)}</th>" for each in heads)]
     for each in found.times:
         spans = [each.quantile(q) for q in (0.5, 0.95, 0.99)]
         cells = [
-            (each.name, ""), (str(each.batch_size), ""), (f"{len(each.seconds):,}", ""),
-            *((f"{1e3 * span.value:.3g}", _between(span)) for span in spans), (f"{each.images_per_second:,.0f}", ""),
+            (each.name, f"{len(each.seconds):,}"), (str(each.batch_size), f"{each.images_per_second:,.0f}"),
+            *((f"{1e3 * span.value:.3g}", _between(span)) for span in spans),
         ]  # fmt: skip
         rows.append("".join(f"<td>{_two_lines(*cell)}</td>" for cell in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
@@ -543,7 +543,7 @@ def _latency_html(found: Latency) -> str:
 
 def _between(span: Quantile) -> str:
     known = np.isfinite([span.low, span.high]).all()
-    return f"{1e3 * span.low:.3g} to {1e3 * span.high:.3g}" if known else ""
+    return f"{1e3 * span.low:.2g} to {1e3 * span.high:.2g}" if known else ""
 
 
 def _two_lines(first: str, second: str) -> str:
