@@ -5,7 +5,8 @@
 Both train the same network from the same weights, by turns: whoever has the smaller share of its run behind it makes
 the next epoch. Ctrl+C or a kill loses one turn at most, the same command goes on. A line for each turn, with the time
 that is left, goes to the screen and to ``progress.log`` in the folder ``--out``. At the end, or with what there is by
-then (``--report``), a table and a figure are written. Two seeds take two to three hours on two idle cores.
+then (``--report``), a table and a figure are written. Two seeds take two to three hours on two idle cores; each may
+have a process of its own (``--only 0``, ``--only 1``).
 
 The short recipe and its judgement were fixed before it was first run:
 
@@ -27,6 +28,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,11 @@ class Contest:
             "images": len(data.train),
             "tests": len(data.test),
         }
-        self.shelf = Shelf(options.out, "fewer_operations_cifar", settings)
         self.seeds = range(options.seeds)
-        for name, seed in self._arms():
-            epochs = len(self.epochs(name))
+        self.shelves = [Shelf(options.out, f"seed_{seed}", settings) for seed in self.seeds]
+        for shelf, name in product(self.shelves, self.ways):
             for what in ("accuracy", "seconds"):
-                self.shelf.numbers.setdefault(f"{name}/{seed}/{what}", np.full(epochs, np.nan))
+                shelf.numbers.setdefault(f"{name}/{what}", np.full(len(self.epochs(name)), np.nan))
         self._wall: dict[str, list[float]] = {name: [] for name in self.ways}  # s for each 10^9, turn by turn
         self._looking: list[float] = []  # s of each evaluation
 
@@ -103,12 +104,13 @@ class Contest:
 
     def courses(self, name: str, what: str) -> np.ndarray:
         """(S, E) accuracies or seconds after each epoch of the seeds; NaN where they are not there yet."""
-        return np.stack([self.shelf.numbers[f"{name}/{seed}/{what}"] for seed in self.seeds])
+        return np.stack([shelf.numbers[f"{name}/{what}"] for shelf in self.shelves])
 
-    def run(self, minutes: float) -> bool:
-        """All that is missing, for so many minutes at most; whether nothing is missing any more."""
+    def run(self, seeds: Sequence[int], minutes: float) -> bool:
+        """All that is missing of some seeds, for so many minutes at most; whether nothing is missing any more."""
         end = time.monotonic() + 60 * minutes
-        for seed in self.seeds:
+        for seed in seeds:
+            shelf = self.shelves[seed]
             missing = [name for name in self.ways if np.isnan(self.courses(name, "accuracy")[seed, -1])]
             if not missing:
                 continue
@@ -117,7 +119,7 @@ class Contest:
                     self.network,
                     self.data,
                     replace(self.ways[name], recipe=replace(self.ways[name].recipe, seed=seed)),
-                    self.shelf.kept(f"{name}-{seed}"),
+                    shelf.kept(name),
                 )
                 for name in missing
             }
@@ -125,19 +127,20 @@ class Contest:
                 if time.monotonic() > end:
                     return False
                 name = min(trainings, key=lambda each: trainings[each].step / trainings[each].total)
-                self._turn(name, seed, trainings[name])
+                later = len(seeds) - list(seeds).index(seed) - 1
+                self._turn(name, seed, trainings[name], later)
             for name in self.ways:
-                self.shelf.drop(f"{name}-{seed}")
+                shelf.drop(name)
         return True
 
-    def left_s(self, seed: int, now: dict[str, int]) -> float:
-        """Seconds on the clock that are left, from this session's own turns.
+    def left_s(self, later: int, now: dict[str, int]) -> float:
+        """Seconds on the clock that are left, from this process's own turns.
 
         Args:
-            seed: that is at work.
-            now: steps made of each recipe with this seed.
+            later: seeds that come after the one that is at work.
+            now: steps made of each recipe with the one that is at work.
         """
-        later, seconds, looks = len(self.seeds) - seed - 1, 0.0, 0
+        seconds, looks = 0.0, 0
         rates = {name: float(np.median(each)) for name, each in self._wall.items() if each}
         for name, work in self.work.items():
             made = now.get(name, 0)
@@ -147,8 +150,8 @@ class Contest:
             looks += (1 + later) * len(self.epochs(name)) - made // every
         return seconds + looks * float(np.median(self._looking))
 
-    def _turn(self, name: str, seed: int, at_work: WholeRecipe) -> None:
-        begun, first = time.monotonic(), at_work.step
+    def _turn(self, name: str, seed: int, at_work: WholeRecipe, later: int) -> None:
+        shelf, begun, first = self.shelves[seed], time.monotonic(), at_work.step
         while True:
             at_work.make_step()
             if at_work.ends_epoch:
@@ -159,18 +162,17 @@ class Contest:
         work = self.work[name][at_work.step - 1] - (self.work[name][first - 1] if first else 0.0)
         self._wall[name].append((trained - begun) / work)
         place = -1 if at_work.done else at_work.epoch - 1
-        numbers = self.shelf.numbers
-        numbers[f"{name}/{seed}/accuracy"][place] = right
-        numbers[f"{name}/{seed}/seconds"][place] = at_work.seconds
-        self.shelf.keep(f"{name}-{seed}", at_work.state())
-        self.shelf.write()
+        shelf.numbers[f"{name}/accuracy"][place] = right
+        shelf.numbers[f"{name}/seconds"][place] = at_work.seconds
+        shelf.keep(name, at_work.state())
+        shelf.write()
         other = next(each for each in self.ways if each != name)
-        known = int(np.isfinite(numbers[f"{other}/{seed}/accuracy"]).sum())
+        known = int(np.isfinite(shelf.numbers[f"{other}/accuracy"]).sum())
         every = steps_per_epoch(self.ways[other].recipe, len(self.data.train))
         now = {name: at_work.step, other: min(known * every, len(self.work[other]))}
         self._log(
             f"seed {seed}, {name}, step {at_work.step:,} of {at_work.total:,}: {right:.1%} right, "
-            f"{at_work.seconds:,.0f} s of processor; about {_told(self.left_s(seed, now))} left"
+            f"{at_work.seconds:,.0f} s of processor; about {_told(self.left_s(later, now))} left"
         )
 
     def _log(self, line: str) -> None:
@@ -179,9 +181,6 @@ class Contest:
         self.options.out.mkdir(parents=True, exist_ok=True)
         with (self.options.out / "progress.log").open("a", encoding="utf-8") as out:
             out.write(told + "\n")
-
-    def _arms(self) -> list[tuple[str, int]]:
-        return [(name, seed) for seed in self.seeds for name in self.ways]
 
     def _work(self, way: Way) -> np.ndarray:
         return operations(self.network, way, len(self.data.train), self.data.input_shape)
@@ -332,6 +331,7 @@ def main() -> None:
         "--write", type=Path, metavar="FILE", help="page whose section and figure are replaced"
     )
     asked.add_argument("--seeds", type=int, default=2)
+    asked.add_argument("--only", type=int, metavar="SEED", help="train with this one of the seeds alone")
     asked.add_argument("--steps", type=int, default=16_000, help="of the paper's recipe")
     asked.add_argument("--depth", type=int, default=20)
     asked.add_argument("--images", type=int, default=50_000)
@@ -344,9 +344,12 @@ def main() -> None:
     data = load(options.data)
     data = data.subset(train=min(options.images, len(data.train)), test=min(options.tests, len(data.test)))
     contest = Contest(data, options)
+    if options.only is not None and options.only not in contest.seeds:
+        asked.error(f"--only {options.only}: seeds are 0 to {options.seeds - 1}; raise --seeds for more")
+    seeds = contest.seeds if options.only is None else (options.only,)
     if not options.report:
         with CORES.taken():
-            if not contest.run(options.minutes):
+            if not contest.run(seeds, options.minutes):
                 print("stopped; the same command goes on", flush=True)
     section = report(contest).markdown(f"{COMMAND} --data {options.data}")
     print(section)
