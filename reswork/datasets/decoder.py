@@ -67,11 +67,12 @@ class Decoder:
         """(C, H, W) of what it gives."""
         return self.channels, *self.size
 
-    def __call__(self, picture: Picture) -> Tensor:
+    def __call__(self, picture: Picture, *, whole: bool = False) -> Tensor:
         """The pixels of one picture.
 
         Args:
             picture: a path, or the bytes of a file.
+            whole: in its own height and width, neither scaled nor cut.
 
         Returns:
             uint8, (C, H, W).
@@ -82,7 +83,7 @@ class Decoder:
         name = "the picture" if isinstance(picture, bytes) else str(picture)
         try:
             data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-            return torch.from_numpy(self.pixels(data))
+            return torch.from_numpy(self.pixels(data, whole=whole))
         except (Unreadable, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InvalidSetting(
@@ -90,13 +91,17 @@ class Decoder:
                 f"{name} cannot be read ({reason}): give a JPEG, PNG, GIF, BMP, WebP, TIFF or PPM that is whole",
             ) from error
 
-    def pixels(self, data: bytes) -> np.ndarray:
+    def pixels(self, data: bytes, *, whole: bool = False) -> np.ndarray:
         """The pixels of one file's content, uint8, (C, H, W).
+
+        Args:
+            data: of the file.
+            whole: in the picture's own height and width, neither scaled nor cut.
 
         Raises:
             Unreadable: it is no picture, or damaged.
         """
-        found = pixels(data, self.size, self.channels, self.value_range)
+        found = pixels(data, None if whole else self.size, self.channels, self.value_range)
         return np.ascontiguousarray(found.transpose(2, 0, 1)) if self.channels == 3 else found[None].copy()
 
     def inputs(self, pictures: Picture | Sequence[Picture]) -> Tensor:

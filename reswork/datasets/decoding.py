@@ -140,13 +140,13 @@ def _has_pages(image: Image.Image) -> bool:
 
 
 def pixels(
-    data: bytes, size: tuple[int, int], channels: int, value_range: ValueRange | None = None
+    data: bytes, size: tuple[int, int] | None, channels: int, value_range: ValueRange | None = None
 ) -> np.ndarray:
     """The picture upright, scaled and cut to size, on white where it was transparent.
 
     Args:
         data: the file.
-        size: height and width.
+        size: height and width; None: its own.
         channels: 1 for grey, 3 for colour.
         value_range: numbers that become black and white where they are no bytes, as in the data set; None: 0, 65,535.
 
@@ -156,15 +156,13 @@ def pixels(
     Raises:
         Unreadable: damaged, truncated, of an unknown format, too large, or floating-point without a range.
     """
-    height, width = size
     try:
         with opened(data) as image:
-            image.draft(
-                None, (2 * max(size), 2 * max(size))
-            )  # large JPEGs are decoded at half, a quarter ... size
+            if size is not None:  # large JPEGs are decoded at half, a quarter ... size
+                image.draft(None, (2 * max(size), 2 * max(size)))
             plain = _eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB", value_range)
-        if plain.size != (width, height):
-            plain = ImageOps.fit(plain, (width, height), Image.Resampling.BICUBIC)
+        if size is not None and plain.size != size[::-1]:
+            plain = ImageOps.fit(plain, size[::-1], Image.Resampling.BICUBIC)
         return np.asarray(plain)
     except Unreadable:
         raise

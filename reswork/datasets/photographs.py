@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reswork.datasets.dataset import Dataset, Skipped, Split
-from reswork.datasets.decoding import EXTENSIONS, Unreadable, header, pixels
+from reswork.datasets.decoding import EXTENSIONS, Unreadable, pixels
 from reswork.datasets.files import FolderFiles, ZipFiles, files_at, readable
 from reswork.datasets.folder_words import role_of
 from reswork.datasets.places import embedded, existing
@@ -250,8 +250,7 @@ def _all_read(files: FolderFiles | ZipFiles, least: int) -> tuple[dict[str, Tens
 
 def _read(content: bytes) -> Tensor:
     """A photograph in its own size, uint8 (3, H, W)."""
-    found = header(content)
-    return torch.from_numpy(pixels(content, (found.height, found.width), 3).transpose(2, 0, 1).copy())
+    return torch.from_numpy(pixels(content, None, 3).transpose(2, 0, 1).copy())
 
 
 def _shared(read: Mapping[str, Tensor], test_fraction: float, seed: int) -> dict[str, dict[str, Tensor]]:

@@ -260,7 +260,7 @@ WORLDS: tuple[World, ...] = (
         baseline="bicubic interpolation",
         network={"depth": 14, "width": 20},
         presets=("photographs",),
-        panels=("film", "inspector", "simple methods"),
+        panels=("film", "inspector", "ship", "simple methods"),
     ),
     World(
         "verification",

@@ -1,6 +1,6 @@
 """Images of any size through a network, tile by tile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import product
 from typing import Any
 
@@ -40,6 +40,35 @@ def in_tiles(model: Network, images: Tensor | np.ndarray, *, tile: int = 256, ov
         >>> in_tiles(double, torch.rand(1, 3, 70, 50), tile=32, overlap=4).shape
         torch.Size([1, 3, 140, 100])
     """
+    steps = tile_steps(images, tile=tile, overlap=overlap)
+    seen = next(steps)
+    while True:
+        try:
+            seen = steps.send(model(seen))
+        except StopIteration as end:
+            whole: Tensor = end.value
+            return whole
+
+
+def tile_steps(
+    images: Tensor | np.ndarray, *, tile: int = 256, overlap: int = 32
+) -> Generator[Any, Tensor, Tensor]:
+    """`in_tiles` for whoever cannot call a function, such as a server that waits for its engine.
+
+    Args:
+        images: as there.
+        tile: as there.
+        overlap: as there.
+
+    Yields:
+        What a network sees of each tile; its answer is to be sent.
+
+    Returns:
+        The whole.
+
+    Raises:
+        InvalidSetting: as there.
+    """
     for name, value, least in (("tile", tile, 8), ("overlap", overlap, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidSetting(name, f"{name}={value!r} pixels: choose a whole number from {least}")
@@ -48,7 +77,7 @@ def in_tiles(model: Network, images: Tensor | np.ndarray, *, tile: int = 256, ov
         end = [min(each + tile, length) for each, length in zip(begin, size, strict=True)]
         first = [max(each - overlap, 0) for each in begin]
         seen = images[_within(first, [each + overlap for each in end])]
-        found = model(seen)
+        found = yield seen
         scale = _scale(seen, found)
         if whole is None:
             whole = found.new_empty((*found.shape[:2], *(scale * length for length in size)))

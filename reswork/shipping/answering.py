@@ -1,16 +1,22 @@
 """What an exported model says, as plain values; the same whether a server or a notebook asks."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
+from reswork.models.tiles import in_tiles
 from reswork.results.answers import BoxAnswers, ClassAnswers, MaskAnswers
+from reswork.shipping.engines import Engine
 from reswork.shipping.output_form import OutputForm
 from reswork.tasks import Task
 from reswork.tasks.anomalies import image_scores
 from reswork.tasks.detection import best_boxes, sure_boxes
+from reswork.tasks.restoration import as_bytes
 
 MOST_GRID = 10  # patches along a side
 
@@ -88,6 +94,28 @@ def measured(
         {"score": score, "alarm": score > threshold, "map": row.tolist()}
         for score, row in zip(scores, output, strict=True)
     ]
+
+
+def restored(engine: Engine, inputs: np.ndarray) -> dict[str, Any]:
+    """What comes out for one picture of any size, which goes in tile by tile where it is large.
+
+    Args:
+        engine: gives pictures.
+        inputs: (1, C, H, W), as it takes them.
+    """
+    return pictured(in_tiles(lambda part: tile_bytes(engine(part)), inputs))
+
+
+def tile_bytes(output: np.ndarray) -> Tensor:
+    """What comes out for a tile, in bytes."""
+    return as_bytes(torch.from_numpy(output))
+
+
+def pictured(whole: Tensor) -> dict[str, Any]:
+    """A picture (1, C, H, W) of bytes as a PNG, with its size."""
+    pixels, out = whole[0].numpy(), io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(out, "PNG")
+    return {"png": out.getvalue(), "height": pixels.shape[1], "width": pixels.shape[2]}
 
 
 def covered(inputs: np.ndarray, grid: int) -> np.ndarray:

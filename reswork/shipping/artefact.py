@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +88,11 @@ class Artefact:
         """What it gives."""
         return output_form(str(self.facts["task"]))
 
+    @property
+    def scale(self) -> int:
+        """How many times as high and wide the pictures are that come out; 1 where none do."""
+        return int((self.facts.get("picture") or {}).get("scale", 1))
+
     @cached_property
     def decoder(self) -> Decoder:
         """How pictures are read for it: the data set's own settings.
@@ -165,14 +171,20 @@ class Artefact:
         Returns:
             For each picture what `Server.ask` gives; ``values`` by their names. Of look-alikes the ``embedding``; of
             anomalies ``map``, ``score``, and whether it is an ``alarm``, above the threshold that was chosen for 5 %
-            false alarms.
+            false alarms. Of pictures that come out ``png``, the bytes of a file, with ``height`` and ``width``; those
+            that go in keep their own size.
 
         Raises:
             InvalidSetting: no picture that can be read.
         """
-        from reswork.shipping.answering import measured, said
+        from reswork.shipping.answering import measured, restored, said
         from reswork.tasks import task_of_kind
 
+        if self.form.is_picture:
+            single = isinstance(pictures, str | bytes | os.PathLike)
+            several = cast("Sequence[Picture]", [pictures] if single else pictures)
+            engine = self.open(threads)
+            return [restored(engine, self.inputs(self.read(each)[None])) for each in several]
         if self.facts["decoder"] is None:
             inputs = self._numbers(pictures)
         else:
@@ -183,6 +195,14 @@ class Artefact:
         task = task_of_kind(str(self.facts["task"]))
         size = (0, 0) if self.facts["decoder"] is None else self.decoder.size
         return said(self.classes, task, output, top, size)[0]
+
+    def read(self, picture: Picture) -> np.ndarray:
+        """A picture as it goes in, uint8 (C, H, W): where pictures come out, in its own height and width.
+
+        Raises:
+            InvalidSetting: no picture that can be read.
+        """
+        return self.decoder(picture, whole=self.form.is_picture).numpy()
 
     def _numbers(self, given: Any) -> np.ndarray:
         """What goes in where that is no picture, (N, ...) float32."""
@@ -205,13 +225,13 @@ class Artefact:
         return found
 
     def check_answered(self) -> None:
-        """Refuse what names no classes, which servers cannot answer for.
+        """Refuse what servers cannot answer for.
 
         Raises:
             InvalidSetting: it is of such a task, or takes no pictures.
         """
         _ = self.decoder
-        if not self.form.has_classes:
+        if not self.form.is_served:
             raise InvalidSetting(
                 "artefact",
                 f"{str(self.folder)!r} is of the task {self.facts['task']!r}, which cannot be served yet: ask it in a "

@@ -17,6 +17,10 @@ class _Item:
     inputs: np.ndarray
     found: asyncio.Future[np.ndarray]
 
+    def fits(self, other: "_Item") -> bool:
+        """Whether both can go into one call: the same engine, images of one size."""
+        return self.engine is other.engine and self.inputs.shape[1:] == other.inputs.shape[1:]
+
 
 class Batcher:
     """Hands images to an engine, one call at a time; nothing waits for a batch to fill.
@@ -57,7 +61,7 @@ class Batcher:
         """The oldest request and those behind it that fit into the same call of the same engine."""
         batch = [self._items.popleft()]
         count = len(batch[0].inputs)
-        while self._items and self._items[0].engine is batch[0].engine:
+        while self._items and self._items[0].fits(batch[0]):
             count += len(self._items[0].inputs)
             if count > self._most:
                 break

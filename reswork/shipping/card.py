@@ -130,7 +130,14 @@ def _pictures(facts: Mapping[str, Any]) -> Iterator[str]:
     of_image = (
         f"{height}, {width}, {decoder['channels']}" if last else f"{decoder['channels']}, {height}, {width}"
     )
-    yield f"Input `images`: float32 (N, {of_image}){', channels last' if last else ''}, N of any size."
+    if facts.get("picture"):
+        of_image = f"{decoder['channels']}, H, W"
+    free = "N, H and W" if facts.get("picture") else "N"
+    yield f"Input `images`: float32 (N, {of_image}){', channels last' if last else ''}, {free} of any size."
+    if facts.get("picture"):
+        yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour}, and stays"
+        yield "as high and wide as it is; then pixel / 255, from 0 to 1."
+        return
     yield f"A picture is turned as its exif says, laid on white where it is transparent, made {colour},"
     yield f"scaled until it covers {height}x{width} pixels (bicubic) and cut around its centre; then, for each channel,"
     yield f"(pixel / 255 - mean) / std with mean {_numbers(decoder['mean'])} and std {_numbers(decoder['std'])}."

@@ -80,6 +80,12 @@ _ANSWERS = {
         "        shown.append(place)\n"
         "        print(f\"{facts['classes'][k]}: {scores[place, k]:.4f} at {boxes[place].round(2).tolist()}\")"
     ),
+    "restoration": (
+        "pixels = (output * 255).round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)\n"
+        'place = sys.argv[2] if len(sys.argv) > 2 else "answer.png"\n'
+        "Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(place)\n"
+        'print(f"{place}: {pixels.shape[0]}x{pixels.shape[1]} pixels")'
+    ),
     "regression": "for name, value in zip(facts['values'], output):\n    print(f\"{name}: {value:.6g}\")",
     "anomalies": (
         "worst = np.sort(output, axis=None)[-max(1, round(0.05 * output.size)):]\n"
@@ -109,12 +115,27 @@ _READS = {  # what is given on the command line, and how it becomes what goes in
 }
 
 
+_WHOLE = """\
+image = Image.open(sys.argv[1] if len(sys.argv) > 1 else here / "examples" / "00.png")
+assert image.mode[0] not in "IF", "this example reads pictures of 8 bits"
+image = ImageOps.exif_transpose(image)
+if image.has_transparency_data:
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+image = image.convert("RGB").convert("L" if facts["decoder"]["channels"] == 1 else "RGB")
+inputs = (np.asarray(image, np.float32).reshape(*image.size[::-1], -1).transpose(2, 0, 1) / 255)[None]"""
+
+
 def example_script(format: Format, task_kind: str, input_kind: str = "images") -> str:
     """Source of ``example.py``: a picture's file to an answer, read as the data set's own decoder reads it.
 
     Of other inputs a text, or a file of numbers.
     """
     package, imported, load = _LOADS[format]
+    if task_kind == "restoration":
+        told = f"a picture of any size: python example.py small.jpg large.png; needs numpy, pillow, {package}"
+        return _script(
+            told, "import json, sys", imported, "\nfrom PIL import Image, ImageOps", _WHOLE, load, task_kind
+        )
     if input_kind != "images":
         told, read = _READS.get(input_kind, _READS["other"])
         modules = "import json, re, sys" if input_kind == "tokens" else "import json, sys"

@@ -41,6 +41,7 @@ from reswork.shipping.engines import (
     Format,
     backends,
     check_format,
+    first_line,
     open_engine,
     require,
 )  # fmt: skip
@@ -91,7 +92,8 @@ def export(
             anomalies the map of what is unlike good images, and what was chosen as threshold is told; of detectors the
             box and the scores of each place, from which ``example.py`` and `Artefact.ask` choose; values in their unit.
             Signals, volumes, rows of a table and texts go in as numbers in their own unit. All these as ``"onnx"`` or
-            ``"torch"``.
+            ``"torch"``. What makes pictures larger or takes noise away takes them in any height and width, and is
+            proved so at three; also as ``"script"``.
         folder: a new one; an older export in its place is replaced.
         format: ``"onnx"``, for onnxruntime and what else reads it, needs the extra ``onnx``; ``"torch"``, a program of
             ``torch.export``, which needs torch to run; ``"script"``, plain PyTorch code with its weights; ``"keras"``,
@@ -118,7 +120,6 @@ def export(
     """
     format = check_format(format)
     check_opset(opset)
-    require("format", *PACKAGES[format])
     # onnxruntime has no convolution in bf16, and what Keras writes is not halved
     takes = {"int8": ("onnx",), "bf16": ("torch",), "fp16": ("onnx", "torch")}.get(precision, (format,))
     if precision not in get_args(Precision) or format not in takes:
@@ -132,13 +133,15 @@ def export(
     place = free_place(folder, FACTS, MANIFEST)
     subject = subject_of(model, data, EXPORTED)
     kind = subject.data.input_kind
-    if (kind != "images" or not output_form(subject.task.kind).is_scores) and (
-        format not in ("onnx", "torch") or precision != "fp32"
-    ):
+    form = output_form(subject.task.kind)
+    formats = form.formats if kind == "images" else ("onnx", "torch")
+    if format not in formats or (precision != "fp32" and not (kind == "images" and form.is_scores)):
         what = f"the task {subject.task.kind!r}" if kind == "images" else f"a network of {kind}"
+        *most, last = map(repr, formats)
         raise InvalidSetting(
-            "format", f"{what} as {format} in {precision}: choose 'onnx' or 'torch', and 'fp32'"
+            "format", f"{what} as {format} in {precision}: choose {', '.join(most)} or {last}, and 'fp32'"
         )
+    require("format", *PACKAGES[format])
     with whole(place) as made:
         _write(made, subject, format, opset, examples, licence or _UNSTATED, limits, precision, calibration)
         checked = check_artefact(made)  # the files themselves, as somebody else will
@@ -168,8 +171,10 @@ def _write(
             network, task.call(partial(answer, network), normalise(two, data.mean, data.std)), data
         )
     first = torch.from_numpy(_taken(data, two))
+    sized = _other_sizes(subject, shipped) if form.is_picture else []
+    given = INPUT if pictures else "inputs"
     known = write_model(
-        shipped, first, made / file, format, opset, form.name, INPUT if pictures else "inputs"
+        shipped, first, made / file, format, opset, form.name, given, any_size=form.is_picture
     )
     evaluation, outputs, sure = _judged(subject, network)
     threshold: float | None = None
@@ -186,6 +191,7 @@ def _write(
         )
         for each in (backends() if format == "keras" else (None,))
     ]
+    proofs += [compare(open_engine(made / file), *each, is_scores=False) for each in sized]
     proof = max(proofs, key=lambda each: (not each.holds, each.largest))
     if not proof.holds:
         raise InvalidSetting(
@@ -194,7 +200,9 @@ def _write(
             "batch also at rest does this",
         )
     kept = data.subset(test=min(examples, len(data.test))).test
-    pixels, answered, sentence = kept.inputs.cpu().numpy(), shipped, "; ".join(p.sentence for p in proofs)
+    pixels, answered = kept.inputs.cpu().numpy(), shipped
+    at = [""] * (len(proofs) - len(sized)) + ["at {2}x{3} pixels ".format(*part.shape) for part, _ in sized]
+    sentence = "; ".join(size + each.sentence for size, each in zip(at, proofs, strict=True))
     if precision != "fp32":
         single = evaluation
         if precision == "int8":
@@ -237,7 +245,8 @@ def _write(
         "decoder": data.decoder.to_dict() if pictures else None,
         "inputs": {"kind": data.input_kind, "shape": list(data.input_shape), "names": list(data.features)},
         "values": list(data.classes) if task.kind == "regression" else [],
-        "output_shape": ["N", *answers.shape[1:]],
+        "output_shape": ["N", *_sides(answers, data.test.scale if form.is_picture else 0)],
+        "picture": _picture(data, sized) if form.is_picture else None,
         "parameters": sum(each.numel() for each in network.parameters()),
         "origin": subject.origin,
         "recipe": None if subject.recipe is None else dict(subject.recipe),
@@ -259,7 +268,7 @@ def _write(
         "reference": _reference(subject, sure) if form.has_classes and pictures else {},
         "limits": list(limits),
         "licence": licence,
-        "proof": {**_told(proof, len(pixels)), "sentence": sentence},
+        "proof": {**_told(proofs[0] if sized else proof, len(pixels)), "sentence": sentence},
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -364,9 +373,52 @@ def _outputs(subject: Subject, shipped: nn.Module) -> Tensor:
     return torch.cat(parts)
 
 
+def _other_sizes(subject: Subject, shipped: nn.Module) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Test pictures in two other sizes with odd sides, and what is shipped says: parts of four, and four as one.
+
+    Raises:
+        InvalidSetting: the network takes no other size.
+    """
+    inputs, scale = subject.data.test.inputs.cpu(), subject.data.test.scale
+    four = inputs[torch.arange(4) % len(inputs)]
+    joined = torch.cat([torch.cat(tuple(pair), 2) for pair in four.split(2)], 1)[None]
+    found = []
+    for each in (four, joined):
+        height, width = (length - 1 - length % 2 for length in each.shape[2:])
+        part = _taken(subject.data, each[:, :, :height, : max(width - 2, 1)])
+        try:
+            with torch.no_grad():
+                output = shipped(torch.from_numpy(part)).numpy()
+        except (RuntimeError, ValueError) as error:
+            output = first_line(error)
+        if isinstance(output, str) or output.shape[2:] != tuple(scale * side for side in part.shape[2:]):
+            told = output if isinstance(output, str) else f"it gives {output.shape[2]}x{output.shape[3]}"
+            raise InvalidSetting(
+                "model",
+                f"pictures of {part.shape[2]}x{part.shape[3]} pixels cannot go through this "
+                f"{type(subject.network).__name__} ({told}), and what is exported takes any size: give a network such "
+                f"as rw.edsr(scale={scale})",
+            )
+        found.append((part, output))
+    return found
+
+
+def _picture(data: Dataset, sized: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """What is to be known of pictures that go in and come out."""
+    sizes = [list(data.input_shape[1:]), *([*part.shape[2:]] for part, _ in sized)]
+    return {"scale": data.test.scale, "value_range": [0.0, 1.0], "any_size": True, "proved_at": sizes}
+
+
+def _sides(answers: np.ndarray, scale: int) -> list[int | str]:
+    """The axes of an output behind the first, height and width in those of what goes in where they are free."""
+    if not scale:
+        return list(answers.shape[1:])
+    return [answers.shape[1], *(side if scale == 1 else f"{scale} {side}" for side in "HW")]
+
+
 def _threshold(subject: Subject, outputs: Tensor) -> float | None:
-    """Of the test split: for 1 % false matches of look-alikes, for 5 % false alarms of anomalies; none of boxes."""
-    if subject.task.kind in ("detection", "regression"):
+    """Of the test split: for 1 % false matches of look-alikes, for 5 % false alarms of anomalies; else none."""
+    if subject.task.kind in ("detection", "regression", "restoration"):
         return None
     if subject.task.kind == "verification":
         return accepting(outputs, subject.data.test.labels.cpu())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.models.config import ResNetConfig
-from reswork.models.layout import MASK_HEADS
+from reswork.models.layout import MASK_HEADS, PICTURE_HEADS
 from reswork.models.network_code import network_code, network_imports
 from reswork.shipping.engines import (
     CHANNELS_LAST,
@@ -31,7 +31,7 @@ from reswork.shipping.engines import (
 
 OLDEST_OPSET = 18  # torch's exporter writes none that is older, whatever it is asked for
 OPSET = 20
-_WRITTEN = ("classifier", *MASK_HEADS)  # heads of which there is code
+_WRITTEN = ("classifier", *MASK_HEADS, *PICTURE_HEADS)  # heads of which there is code
 _OPERATOR = re.compile(r"OpOverload\(op='([\w.]+)'")
 _FIXED = "Constraints violated"  # torch's words where a dimension that should be free is not
 
@@ -57,8 +57,10 @@ def write_model(
     opset: int,
     output: str = OUTPUT,
     given: str = INPUT,
+    *,
+    any_size: bool = False,
 ) -> dict[str, Any]:
-    """Write a network so that it takes batches of any size.
+    """Write a network so that it takes any number of images in a batch.
 
     Args:
         network: at rest, on the processor.
@@ -68,6 +70,7 @@ def write_model(
         opset: of ONNX.
         output: its name, in ONNX.
         given: name of what goes in, in ONNX.
+        any_size: whether height and width are free, too.
 
     Returns:
         What is known of the file: ``told``, in words, and for ONNX ``opset`` as it was read back.
@@ -84,8 +87,9 @@ def write_model(
         if format in CHANNELS_LAST:
             return {"told": _built(network, example, path, format)}
         with _quietly(), torch.no_grad():
-            shapes = ({0: torch.export.Dim("batch")},)
-            program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+            free = ("batch", "channels", "height", "width") if any_size else ("batch",)
+            shapes = {axis: torch.export.Dim(name) for axis, name in enumerate(free) if name != "channels"}
+            program = torch.export.export(network, (example,), dynamic_shapes=(shapes,))
             if format == "torch":
                 torch.export.save(program, path)
                 return {"told": f"a program of torch.export {torch.__version__}"}
@@ -123,8 +127,8 @@ def _write_script(network: nn.Module, path: Path) -> dict[str, Any]:
     if not isinstance(config, ResNetConfig) or config.dims != 2 or config.head not in _WRITTEN:
         raise InvalidSetting(
             "format",
-            f"format='script' writes out networks of rw.resnet and rw.unet, and this is a {type(network).__name__}: "
-            "choose 'onnx' or 'torch'",
+            f"format='script' writes out networks of rw.resnet, rw.unet and rw.edsr, and this is a "
+            f"{type(network).__name__}: choose 'onnx' or 'torch'",
         )
     imports = "\n".join(
         sorted({"import torch", *network_imports(config)}, key=lambda line: (line[0] == "f", line))
@@ -166,7 +170,7 @@ def _refusal(network: nn.Module, format: Format, error: BaseException) -> str:
         chain.append(cause)
     reason = first_line(chain[-1]).removesuffix(".")
     if reason.startswith(_FIXED):
-        reason = "what it computes is fixed to one number of images in a batch"
+        reason = "what it computes is fixed to one number of images in a batch, or to one size"
     named = next((found for each in chain if (found := _OPERATOR.search(str(each)))), None)
     what = f"its operator {named.group(1)} is not known there" if named and format == "onnx" else reason
     other = "" if format == "torch" else ", or export it as format='torch'"

@@ -1,12 +1,14 @@
-"""What an exported model takes in and gives: scores of classes, an embedding, a map, boxes, or values."""
+"""What an exported model takes in and gives: scores of classes, an embedding, a map, boxes, values or pictures."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
 from reswork.models.layout import EMBEDDED
+from reswork.shipping.engines import Format
 from reswork.tasks.anomalies import error_maps
 from reswork.tasks.detection import candidates
 
@@ -20,8 +22,10 @@ class OutputForm:
         meaning: how it is used, for the card.
         limits: sentences for the card.
         is_scores: whether it has a score for each class in its second dimension; only then is it written in every
-            format and precision, and bundled.
-        has_classes: whether what is said names classes; only then can it be served.
+            precision, and bundled.
+        has_classes: whether what is said names classes.
+        is_picture: whether it is a picture, for which one of any size goes in.
+        formats: in which it is written, where pictures go in; other inputs as the first two.
     """
 
     name: str
@@ -29,6 +33,13 @@ class OutputForm:
     limits: tuple[str, ...]
     is_scores: bool = True
     has_classes: bool = True
+    is_picture: bool = False
+    formats: tuple[Format, ...] = ("onnx", "torch")
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a server answers with it."""
+        return self.has_classes or self.is_picture
 
 
 _SCORES = OutputForm(
@@ -38,6 +49,7 @@ _SCORES = OutputForm(
         "It names one of its classes whatever it is given, also where that is none of them.",
         "A probability of 90 % was not checked to be right in 90 of 100 cases; `reswork report` says how far it is.",
     ),
+    formats=get_args(Format),
 )
 _OTHERS = {
     "verification": OutputForm(
@@ -76,6 +88,20 @@ _OTHERS = {
             "A score of 0.9 was not checked to be right in 90 of 100 cases.",
         ),
         is_scores=False,
+    ),
+    "restoration": OutputForm(
+        "pictures",
+        "0 is black and 1 white, as in what goes in; what is below or above is cut off, then rounded to bytes",
+        (
+            "What it adds is what usually stood there in the pictures that it learned from: it is no evidence of what "
+            "did.",
+            "Pictures that were made smaller, or are noisy, in another way than those that it learned from come out "
+            "worse.",
+        ),
+        is_scores=False,
+        has_classes=False,
+        is_picture=True,
+        formats=("onnx", "torch", "script"),
     ),
 }
 

@@ -50,8 +50,14 @@ async def pictures_of(request: Request, limits: Limits) -> list[bytes]:
     return found
 
 
-def check_picture(data: bytes, limits: Limits, index: int) -> None:
+def check_picture(data: bytes, limits: Limits, index: int, scale: int = 1) -> None:
     """Refuse what is no picture, or has too many pixels, before it is decoded.
+
+    Args:
+        data: of its file.
+        limits: of a request.
+        index: its number.
+        scale: how many times as high and wide what comes out is.
 
     Raises:
         Refused: with the number of the picture.
@@ -60,7 +66,13 @@ def check_picture(data: bytes, limits: Limits, index: int) -> None:
         found = header(data)
     except Unreadable as error:
         raise Refused(400, f"picture {index} cannot be read: {reason_of(error)}") from error
-    if found.height * found.width > limits.most_pixels:
+    height, width = (scale * side for side in (found.height, found.width))
+    if scale > 1 and height * width > limits.most_pixels:
+        raise Refused(
+            413,
+            f"picture {index} would become {width}x{height} pixels; at most {limits.most_pixels:,} are given back",
+        )
+    if height * width > limits.most_pixels:
         raise Refused(
             413,
             f"picture {index} has {found.width}x{found.height} pixels; at most {limits.most_pixels:,} are read",

@@ -1,6 +1,7 @@
 """`Service`: the HTTP application that answers with one artefact, and takes another in its place while it runs."""
 
 import asyncio
+import base64
 import hmac
 import logging
 import time
@@ -15,14 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.requests import ClientDisconnect
 
 from reswork.datasets.decoding import Unreadable, reason_of
 from reswork.errors import InvalidSetting
+from reswork.models.tiles import tile_steps
 from reswork.results.answers import ClassAnswers
-from reswork.shipping.answering import MOST_GRID, covered, drops, said
+from reswork.shipping.answering import MOST_GRID, covered, drops, pictured, said, tile_bytes
 from reswork.shipping.artefact import Artefact, open_artefact
 from reswork.shipping.batcher import Batcher
 from reswork.shipping.check import check_artefact
@@ -36,6 +38,7 @@ from reswork.tasks import Task, task_of_kind
 _LOG = logging.getLogger("reswork.serve")
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _FILE = {"type": "string", "format": "binary"}
+_ANSWERED = {"image/png": {"schema": _FILE}}  # beside JSON
 _TEXTS = {"type": "array", "items": {"type": "string", "format": "byte"}}
 _FORMS = {
     "image/*": {"schema": _FILE},
@@ -91,6 +94,21 @@ class _Served:
                 each.close()
             raise
         return cls(artefact, process, process.engine, task, drift)
+
+
+def _wants_png(request: Request) -> bool:
+    return "image/png" in request.headers.get("accept", "")
+
+
+def _reply(request: Request, found: dict[str, Any]) -> Response:
+    """A picture's file where that is asked for, else JSON, in which files stand in base64."""
+    answers = found["answers"]
+    if "png" in answers[0] and _wants_png(request):
+        return Response(answers[0]["png"], media_type="image/png")
+    for each in answers:
+        if "png" in each:
+            each["png"] = base64.b64encode(each["png"]).decode()
+    return JSONResponse(found)
 
 
 def _error(artefact: Artefact) -> float:
@@ -235,6 +253,11 @@ class Service:
             count = len(pictures) + grid * grid
             if grid and (len(pictures) > 1 or served.artefact.facts["task"] != "classification"):
                 raise Refused(400, "explain is for one picture and a model that names classes; leave it out")
+            if served.artefact.form.is_picture and _wants_png(request) and len(pictures) > 1:
+                raise Refused(
+                    400,
+                    f"image/png is one picture and {len(pictures)} came: send one, or accept application/json",
+                )
             if self.waiting + count > self.limits.most_waiting:
                 raise Refused(429, f"{self.waiting} images wait already; try again in a second")
             self.waiting += count
@@ -248,12 +271,15 @@ class Service:
 
     async def _answered(self, served: _Served, pictures: list[bytes], top: int, grid: int) -> dict[str, Any]:
         loop, classes = asyncio.get_running_loop(), served.artefact.classes
-        pixels = np.stack(
-            [
-                await loop.run_in_executor(self._decoding, self._read, served, data, index)
-                for index, data in enumerate(pictures)
-            ]
-        )
+        read = [
+            await loop.run_in_executor(self._decoding, self._read, served, data, index)
+            for index, data in enumerate(pictures)
+        ]
+        if served.artefact.form.is_picture:
+            answers = [await self._restored(served, each) for each in read]
+            self._metrics.answers.inc(len(answers))
+            return {"version": served.artefact.version, "answers": answers}
+        pixels = np.stack(read)
         inputs = served.artefact.inputs(pixels)
         output = await self._batcher.answer(served.engine, inputs)
         answers, sure = said(classes, served.task, output, top, served.artefact.decoder.size)
@@ -269,15 +295,28 @@ class Service:
             served.drift.see(name, values)
         return {"version": served.artefact.version, "answers": answers}
 
+    async def _restored(self, served: _Served, pixels: np.ndarray) -> dict[str, Any]:
+        """One picture, tile by tile, between which others are answered."""
+        steps = tile_steps(served.artefact.inputs(pixels[None]))
+        part = next(steps)
+        while True:
+            output = await self._batcher.answer(served.engine, part)
+            try:
+                part = steps.send(tile_bytes(output))
+            except StopIteration as end:
+                whole = end.value
+                return await asyncio.get_running_loop().run_in_executor(self._decoding, pictured, whole)
+
     def _let_go(self, served: _Served) -> None:
         """End the engine of a version that another one replaced, once it has answered what it began."""
         if served is not self._served and not served.users:
             self._loading.submit(served.process.close)
 
     def _read(self, served: _Served, data: bytes, index: int) -> np.ndarray:
-        check_picture(data, self.limits, index)
+        artefact = served.artefact
+        check_picture(data, self.limits, index, artefact.scale)
         try:
-            return served.artefact.decoder.pixels(data)
+            return artefact.decoder.pixels(data, whole=artefact.form.is_picture)
         except Unreadable as error:
             raise Refused(400, f"picture {index} cannot be read: {reason_of(error)}") from error
 
@@ -314,20 +353,27 @@ class Service:
             headers = {429: again, 503: again, 401: {"WWW-Authenticate": "Bearer"}}.get(error.status)
             return JSONResponse({"error": error.sentence}, error.status, headers)
 
-        @app.post("/predict", openapi_extra={"requestBody": {"required": True, "content": _FORMS}})
+        @app.post(
+            "/predict",
+            openapi_extra={"requestBody": {"required": True, "content": _FORMS}},
+            responses={200: {"content": _ANSWERED}},
+        )
         async def predict(
             request: Request,
             top: int = Query(3, ge=1, le=1000),
             explain: int = Query(0, ge=0, le=MOST_GRID),
-        ) -> JSONResponse:
-            """What the model says about one or several pictures, and on request where it sees that."""
+        ) -> Response:
+            """What the model says about one or several pictures, and on request where it sees that.
+
+            A model that gives pictures answers one with a PNG where the request accepts ``image/png``.
+            """
             begin, status = time.perf_counter(), 500
             try:
                 self._let_in(request)
                 async with asyncio.timeout(self.limits.timeout_s):
                     found = await self._predict(request, top, explain)
                 status = 200
-                return JSONResponse(found)
+                return _reply(request, found)
             except Refused as error:
                 status = error.status
                 raise

@@ -79,7 +79,8 @@ class Server:
 
         Returns:
             For each picture ``top``, a list of classes with their probabilities, and ``probabilities`` of all; of a
-            network for masks ``shares``.
+            network for masks ``shares``; of one that gives pictures ``png``, the bytes of a file, ``height`` and
+            ``width``.
 
         Raises:
             InvalidSetting: the server refuses, with its reason.
@@ -91,6 +92,9 @@ class Server:
             self._fetch(f"/predict?top={top}&explain={explain}", body, {"Content-Type": "application/json"})
         )
         answers: list[dict[str, Any]] = found["answers"]
+        for each in answers:
+            if "png" in each:
+                each["png"] = base64.b64decode(each["png"])
         return answers
 
     def metrics(self) -> dict[str, float]:

@@ -18,7 +18,7 @@ from reswork.tasks import Task, task_for, task_of_kind
 from reswork.training.live_run import LiveRun
 
 ANSWERED = ("classification", "segmentation")  # tasks with a score of each class
-EXPORTED = (*ANSWERED, "verification", "anomalies", "detection", "regression")
+EXPORTED = (*ANSWERED, "verification", "anomalies", "detection", "regression", "restoration")
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ _EXPORT_S, _CHECK_S, _SERVE_S, _PLAN_S = 5, 2, 6, 6  # about, for a small networ
 _COSTS = {"size of the file": "megabytes", "time of a call": "ms", "operations": "macs"}
 _SHOWN = 24  # thumbnails
 _AS_IT_IS = "the run as it is"
+_TO_FILE = " -H 'Accept: image/png' -o answer.png"  # of a model that gives pictures
 
 
 class ShipPanel:
@@ -418,11 +419,12 @@ class ShipPanel:
     def _served(self) -> Iterator[None]:
         self._set_said("started and checked")
         yield
-        self.server = serve(self._folder(), port=self.form.fields["port"].value)
-        url = escape(self.server.url)
+        folder = self._folder()
+        self.server = serve(folder, port=self.form.fields["port"].value)
+        url, picture = escape(self.server.url), _TO_FILE if folder.form.is_picture else ""
         self.address.value = (
             f"Answers at <code>{url}</code> with version {escape(self.server.version)}. "
-            f"<code>curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' {url}/predict</code>"
+            f"<code>curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg'{picture} {url}/predict</code>"
         )
         self.dashboard.children = (ServerView(self.server),)
         yield

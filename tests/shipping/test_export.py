@@ -1,3 +1,4 @@
+import io
 import json
 import runpy
 import shutil
@@ -112,7 +113,7 @@ def test_the_example_needs_no_reswork_and_reads_pictures_as_the_data_set_does(
 
 @pytest.mark.parametrize("format", get_args(engines.Format))
 def test_the_example_is_short_and_plain_python(format: engines.Format) -> None:
-    for kind in ("classification", "segmentation", "verification", "anomalies", "another"):
+    for kind in ("classification", "segmentation", "verification", "anomalies", "restoration", "another"):
         script = example_script(format, kind)
         assert len([line for line in script.splitlines() if line.strip()]) <= 26
         compile(script, "example.py", "exec")
@@ -203,6 +204,109 @@ def test_of_detectors_the_boxes_are_those_of_the_notebook(
         rw.bundle(made, tmp_path / "bundle", target="container")
     with pytest.raises(InvalidSetting, match="'detection' as script"):
         rw.export(model, tmp_path / "other", data=things, format="script")
+
+
+def photographs(scale: int, noise: float = 0.0) -> Dataset:
+    return rw.datasets.photographs(scale=scale, noise=noise, patches=4, patch=16).subset(test=9)
+
+
+def restorer(build: Callable[..., rw.ResNet], scale: int) -> rw.ResNet:
+    torch.manual_seed(0)
+    model = build(scale=scale, depth=8, width=4).eval()
+    with torch.no_grad():
+        model.last_layer.weight.mul_(30)  # so that something is added
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "scale", "noise", "format"),
+    [
+        (rw.edsr, 2, 0, "onnx"),
+        (rw.edsr, 3, 0, "torch"),
+        (rw.vdsr, 4, 0, "onnx"),
+        (rw.vdsr, 1, 25, "torch"),
+        (rw.edsr, 2, 0, "script"),
+    ],
+)
+def test_pictures_of_any_size_go_in_and_come_out_as_the_networks(
+    build: Callable[..., rw.ResNet], scale: int, noise: float, format: engines.Format, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    data, model = photographs(scale, noise), restorer(build, scale)
+    made = rw.export(model, tmp_path / "out", data=data, format=format, examples=3)
+    assert rw.check_artefact(made).holds and made.scale == scale and not made.classes
+    facts = made.facts
+    assert facts["picture"] == {
+        "scale": scale, "value_range": [0.0, 1.0], "any_size": True, "proved_at": [[16, 16], [15, 13], [31, 29]]
+    }  # fmt: skip
+    assert "at 15x13 pixels equal to the network on 4" in facts["proof"]["sentence"]
+    assert facts["proof"]["images"] == 9 and facts["metrics"]["psnr"] > 5
+    engine, generator = made.open(1), torch.Generator().manual_seed(0)
+    for size in ((1, 16, 16), (3, 23, 37), (2, 8, 41)):
+        pictures = torch.randint(0, 256, (size[0], 3, *size[1:]), generator=generator, dtype=torch.uint8)
+        found = engine(made.inputs(pictures.numpy()))
+        assert found.shape == (size[0], 3, scale * size[1], scale * size[2])
+        assert np.abs(found - answers(model, data, pictures)).max() < 1e-4
+    turned = Image.Exif()
+    turned[0x0112] = 6  # lies on its side
+    for name in ("small.png", "small.jpg"):
+        Image.fromarray(pictures[0].numpy().transpose(1, 2, 0)).save(tmp_path / name, exif=turned, quality=90)
+        with Image.open(tmp_path / name) as image:
+            upright = np.asarray(image).transpose(2, 0, 1)[:, ::-1].transpose(0, 2, 1).copy()
+        expected = rw.restore(model, torch.from_numpy(upright)).numpy().transpose(1, 2, 0)
+        told = made.ask(tmp_path / name)[0]
+        assert (told["height"], told["width"]) == expected.shape[:2] == (41 * scale, 8 * scale)
+        shown = np.asarray(Image.open(io.BytesIO(told["png"])), np.int16)
+        assert np.abs(shown - expected).max() <= 1  # a byte, where a rounding falls to the other side
+        monkeypatch.setattr(sys, "argv", ["example.py", str(tmp_path / name), str(tmp_path / "large.png")])
+        sys.modules.pop("network", None)  # of another script
+        runpy.run_path(str(made.folder / "example.py"))
+        sys.modules.pop("network", None)
+        assert capsys.readouterr().out == f"{tmp_path / 'large.png'}: {41 * scale}x{8 * scale} pixels\n"
+        assert np.abs(np.asarray(Image.open(tmp_path / "large.png"), np.int16) - shown).max() <= 1
+    if (format, scale) == ("onnx", 2):  # an engine of its own is quick to start
+        found = rw.latency(made, batch_sizes=(1,), seconds=0.02)
+        assert found.input_shape == (3, 16, 16) and found.times[0].name == "onnxruntime"
+    card = (made.folder / "README.md").read_text()
+    sides = ("H, W" if scale == 1 else f"{scale} H, {scale} W") + ")"
+    assert f"Output `pictures`: float32 (N, 3, {sides}" in card and "N, H and W of any size" in card
+
+
+def test_large_pictures_go_in_tile_by_tile(tmp_path: Path) -> None:
+    data, model = photographs(2), restorer(rw.edsr, 2)
+    made = rw.export(model, tmp_path / "out", data=data, format="torch", examples=1)
+    picture = np.random.default_rng(0).integers(0, 256, (270, 301, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "wide.png")
+    shown = np.asarray(Image.open(io.BytesIO(made.ask(str(tmp_path / "wide.png"))[0]["png"])), np.int16)
+    whole = answers(model, data, torch.from_numpy(picture.transpose(2, 0, 1).copy())[None])[0]
+    assert np.abs(shown - (whole * 255).round().clip(0, 255).transpose(1, 2, 0)).max() <= 1
+
+
+class OfOneSize(nn.Module):
+    """Takes sides that can be halved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 12, 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.pixel_shuffle(self.layer(images), 2)
+
+
+def test_what_takes_no_other_size_or_cannot_be_written_is_told(tmp_path: Path) -> None:
+    data = photographs(1, 25)
+    with pytest.raises(
+        InvalidSetting, match=r"15x13 pixels cannot go through this OfOneSize \(it gives 16x14"
+    ):
+        rw.export(OfOneSize(), tmp_path / "out", data=data, format="torch")
+    model = restorer(rw.vdsr, 1)
+    with pytest.raises(
+        InvalidSetting, match="'restoration' as keras in fp32: choose 'onnx', 'torch' or 'script'"
+    ):
+        rw.export(model, tmp_path / "out", data=data, format="keras")
+    with pytest.raises(InvalidSetting, match="'restoration' as onnx in int8"):
+        rw.export(model, tmp_path / "out", data=data, precision="int8")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _texts() -> Dataset:

@@ -335,6 +335,45 @@ def test_the_command_serves_and_a_server_ends_with_whoever_started_it(onnx_folde
                 each.wait(300)
 
 
+def test_pictures_come_out_of_a_server_in_their_own_sizes(tmp_path: Path) -> None:
+    data = rw.datasets.photographs(scale=2, patches=4, patch=16).subset(test=6)
+    made = rw.export(
+        rw.edsr(depth=8, width=4).eval(), tmp_path / "out", data=data, format="torch", examples=2
+    )
+    rng = np.random.default_rng(0)
+    several = [
+        png(rng.integers(0, 256, (*size, 3), np.uint8)) for size in ((21, 30), (16, 16), (270, 17), (21, 30))
+    ]
+    with rw.serve(made, threads=1, limits=Limits(most_pixels=40_000, timeout_s=60)) as server:
+        assert server.ask(several) == made.ask(several, threads=1)  # to the last bit
+        url, image = f"{server.url}/predict", {"Content-Type": "image/png"}
+
+        def post(**more: object) -> httpx.Response:
+            return httpx.post(url, trust_env=False, timeout=300, **more)
+
+        with ThreadPoolExecutor(4) as pool:  # of several sizes at once
+            asked = [pool.submit(server.ask, each) for each in several * 3]
+            assert [each.result() for each in asked] == [made.ask(each, threads=1) for each in several] * 3
+        found = post(content=several[0], headers={**image, "Accept": "image/png"})
+        assert found.headers["content-type"] == "image/png"
+        assert found.content == made.ask(several[0], threads=1)[0]["png"]
+        assert Image.open(io.BytesIO(found.content)).size == (60, 42)
+        both = {"images": [base64.b64encode(each).decode() for each in several[:2]]}
+        assert post(json=both, headers={"Accept": "image/*"}).json()["answers"][1]["width"] == 32
+        found = post(json=both, headers={"Accept": "image/png"})
+        assert found.status_code == 400 and "image/png is one picture and 2 came" in found.json()["error"]
+        found = post(content=png(np.zeros((101, 100), np.uint8)), headers=image)
+        assert (
+            found.status_code == 413
+            and "would become 200x202 pixels; at most 40,000" in found.json()["error"]
+        )
+        found = post(content=several[1], headers=image, params={"explain": "4"})
+        assert found.status_code == 400 and "leave it out" in found.json()["error"]
+        assert server.metrics()["reswork_errors_total"] == 0
+    with pytest.raises(InvalidSetting, match="'restoration', which cannot be bundled yet: rw"):
+        rw.bundle(made, tmp_path / "bundle", target="container")
+
+
 def test_who_may_reach_an_address() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.4", "example.org")))

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import ipywidgets as w
 import pytest
 
 import reswork as rw
 from reswork.compression import Way, search
+from reswork.shipping.output_form import output_form
 from reswork.widgets import ship_panel
 from reswork.widgets.ship_panel import ShipPanel
 from reswork.widgets.tree import close_tree
@@ -141,7 +143,7 @@ def test_a_server_is_started_and_ended(panel, monkeypatch) -> None:
             Stub.stopped += 1
             return 0
 
-    monkeypatch.setattr(panel, "_folder", lambda: "a folder")
+    monkeypatch.setattr(panel, "_folder", lambda: SimpleNamespace(form=output_form("classification")))
     monkeypatch.setattr(ship_panel, "serve", lambda folder, port: Stub())
     monkeypatch.setattr(ship_panel, "ServerView", lambda server: w.HTML(server.url))
     panel.start.click()
@@ -150,3 +152,40 @@ def test_a_server_is_started_and_ended(panel, monkeypatch) -> None:
     panel.end.click()
     assert panel.wait() and Stub.stopped == 1 and "status 0" in panel.address.value and panel.end.disabled
     assert not panel.dashboard.children
+
+
+def test_a_network_for_photographs_is_exported_timed_and_served_and_what_it_cannot_is_told(
+    monkeypatch, tmp_path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ship_panel, "latency", timed)
+    data = rw.datasets.photographs(scale=2, patches=16, patch=16).subset(test=8)
+    recipe = replace(RECIPE, augmentation=rw.Augmentation())
+    run = rw.train(rw.edsr(depth=8, width=4), data, recipe, directory=tmp_path / "run", moments_bytes=0)
+    run.wait()
+    assert "ship" in rw.worlds()["restoration"].panels
+    panel = ShipPanel()
+    panel.watch(run, data)
+    panel.view.show()
+    panel.form.set(format="script")
+    panel.export.click()
+    assert panel.wait() and "at 31x29 pixels equal to the network" in panel.result.value, panel.error.value
+    panel.check.click()
+    assert panel.wait() and "is as it was exported" in panel.result.value
+    panel.time.click()
+    assert panel.wait() and panel.times.numbers
+    served = w.HTML()
+    served.url, served.version, served.stop = "http://127.0.0.1:1", "abc", lambda: 0
+    monkeypatch.setattr(ship_panel, "serve", lambda folder, port: served)
+    monkeypatch.setattr(ship_panel, "ServerView", lambda server: w.HTML())
+    panel.start.click()
+    assert panel.wait() and "-o answer.png http://127.0.0.1:1/predict" in panel.address.value
+    panel.smaller.click()
+    assert (
+        panel.wait()
+        and "'restoration' cannot be shipped in this way" in panel.form.fields["max_megabytes"].error
+    )
+    panel.count.click()
+    assert panel.wait() and "does not tell classes apart" in panel.money.children[0].error.value
+    panel.close()
+    close_tree(panel.view)
