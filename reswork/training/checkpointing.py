@@ -32,29 +32,41 @@ def checkpointed_blocks(model: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def checkpointing(blocks: list[nn.Module]) -> Iterator[None]:
-    """Within it these blocks drop their activations; outside, and for copies, they are as they were."""
+def checkpointing(
+    blocks: list[nn.Module], again: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Iterator[None]:
+    """Within it these blocks drop their activations; outside, and for copies, they are as they were.
+
+    Args:
+        blocks: of the model.
+        again: makes the context of the second computation, as the first one has it.
+    """
     try:
         for block in blocks:
-            block.forward = partial(_checkpointed, block, block.forward)
+            block.forward = partial(_checkpointed, block, block.forward, again)
         yield
     finally:
         for block in blocks:
             block.__dict__.pop("forward", None)
 
 
-def _checkpointed(block: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
+def _checkpointed(
+    block: nn.Module,
+    forward: Callable[..., Any],
+    again: Callable[[], AbstractContextManager[object]],
+    *inputs: Any,
+) -> Any:
     if not torch.is_grad_enabled():
         return forward(*inputs)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _scratch_statistics(block)
+        return nullcontext(), _second_time(block, again())
 
     return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
-def _scratch_statistics(block: nn.Module) -> Iterator[None]:
+def _second_time(block: nn.Module, again: AbstractContextManager[object]) -> Iterator[None]:
     """Let the second computation write its running statistics into copies: they were counted already."""
     saved = [
         (norm, dict(norm._buffers))
@@ -66,7 +78,8 @@ def _scratch_statistics(block: nn.Module) -> Iterator[None]:
             norm._buffers.update(
                 {name: tensor.clone() for name, tensor in buffers.items() if tensor is not None}
             )
-        yield
+        with again:
+            yield
     finally:
         for norm, buffers in saved:
             norm._buffers.update(buffers)

@@ -4,6 +4,7 @@ import math
 import traceback
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from reswork.errors import InvalidSetting
 from reswork.tasks import Task
 from reswork.training.averaging import MovingAverage
 from reswork.training.batches import Batch, Batches
+from reswork.training.blind_taps import BlindTaps
 from reswork.training.checkpointing import checkpointed_blocks, checkpointing
 from reswork.training.failures import compiler_failure, is_compilers, non_finite_loss
 from reswork.training.frozen_channels import FrozenChannels
@@ -94,6 +96,7 @@ class TrainStep:
         self.failure = ""
         self._forward: Any = self._replicated
         self._is_compiled = False  # a step was made so
+        self._blind = BlindTaps(model, task, mode)
         self._blocks = checkpointed_blocks(model) if recipe.checkpoint_activations else []
         self._device = self._weights[0].device
         self._class_weights = (
@@ -185,6 +188,13 @@ class TrainStep:
                 weights stand still from the first bad loss on, within some steps of it.
             InvalidSetting: where the compiler failed, and other ranks cannot go on without it.
         """
+        self._blind.look(batch)
+        if self._blind.are_met and self.mode.is_compiled(step):
+            self.release()
+            self.mode = self.mode.uncompiled(
+                "not compiled, because some convolutions see less than their kernel has"
+            )
+            self._forward = self._replicated
         if not self.mode.is_compiled(step):
             return self._backward(batch, step)
         before = [buffer.clone() for buffer in self.model.buffers()]
@@ -221,7 +231,8 @@ class TrainStep:
         self.seed(step)
         own = batch if self._ranks.count == 1 else batch.rows(self._ranks.share(len(batch.targets)))
         *firsts, last = own.parts(self._recipe.accumulate)
-        kept_activations = checkpointing(self._blocks) if self._blocks else nullcontext()
+        blind = partial(self._blind.left_out, batch)
+        kept_activations = checkpointing(self._blocks, blind) if self._blocks else nullcontext()
         with kept_activations, self._ranks.joined_norms(self.model):
             found = []
             for part in firsts:
@@ -279,7 +290,7 @@ class TrainStep:
 
     def _part(self, part: Batch, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """One part's share of the loss and of the score; its gradients are added to the weights'."""
-        with self.mode.autocast():
+        with self.mode.autocast(), self._blind.left_out(part):
             output = self._task.call(self._forward, part.inputs, part.targets)
         loss, score = self._loss_and_score(output, part, batch)
         if self._guard is None and self._ranks.count == 1 and not math.isfinite(loss.item()):
