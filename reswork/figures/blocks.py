@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import about, axis
-from reswork.figures.depth_views import MOST_COLUMNS, Line, lines_figure, lines_info, log_axis
+from reswork.figures.canvas import about, axis, log_axis
+from reswork.figures.depth_views import MOST_COLUMNS, Line, lines_figure, lines_info
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import number
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from reswork.figures.text import escape
@@ -41,6 +42,14 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "automargin": True,
         **more,
     }
+
+
+def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
+    """A logarithmic axis with as many marks as are legible: within two decades also at twos and fives."""
+    drawn = np.concatenate([*values, np.empty(0)])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
+    return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 
 def canvas(

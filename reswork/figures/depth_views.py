@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, axis, canvas
+from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, axis, canvas, log_axis
 from reswork.figures.depth_axis import Group, depth_axis, depth_groups
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import distinct
@@ -175,14 +175,6 @@ def profile_figure(info: Profile, title: str, quantity: str, explained: Mapping[
         y=log_axis(quantity, *(values for _, values in info.moments), exponentformat="power"),
         shapes=borders,
     )
-
-
-def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
-    """A logarithmic axis with as many marks as are legible: within two decades also at twos and fives."""
-    drawn = np.concatenate([*values, np.empty(0)])
-    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
-    decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
-    return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 
 def lines_figure(

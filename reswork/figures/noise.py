@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas
-from reswork.figures.depth_views import log_axis
+from reswork.figures.canvas import COLOURS, DASHES, SYMBOLS, about, axis, canvas, log_axis
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import number
 

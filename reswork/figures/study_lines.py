@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import COLOURS, SYMBOLS, axis, canvas
+from reswork.figures.canvas import COLOURS, SYMBOLS, axis, canvas, log_axis
 from reswork.figures.text import escape
 from reswork.results.study import Line
 
@@ -47,14 +47,14 @@ def study_lines(
     Returns:
         Figure with one trace for each line.
     """
-    marked: dict[str, Any] = {"type": x_scale}
+    marked: dict[str, Any] = {}
     if ticks is not None:
         marked |= {
             "tickmode": "array",
             "tickvals": list(ticks[0]),
             "ticktext": [escape(word, 16) for word in ticks[1]],
         }
-    upright: dict[str, Any] = {"type": y_scale, "exponentformat": "power"}
+    upright: dict[str, Any] = {"exponentformat": "power"}
     if y_range is not None:
         upright["range"] = list(y_range)
     elif y_scale == "linear":
@@ -62,13 +62,17 @@ def study_lines(
     return canvas(
         [_trace(line, y_scale) for line in lines],
         title=title,
-        summary=summary,
+        summary=summary[:1].upper() + summary[1:],
         explained=explained,
-        x=axis(x, **marked),
-        y=axis(y, **upright),
+        x=_axis_of(x, x_scale, [line.x for line in lines], marked),
+        y=_axis_of(y, y_scale, [line.y for line in lines], upright),
         height=height,
         showlegend=True,
     )
+
+
+def _axis_of(title: str, scale: str, values: Sequence[np.ndarray], more: dict[str, Any]) -> dict[str, Any]:
+    return log_axis(title, *values, **more) if scale == "log" else axis(title, **more)
 
 
 def _trace(line: Line, y_scale: str) -> dict[str, Any]:

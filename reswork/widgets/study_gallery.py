@@ -169,6 +169,7 @@ class StudyCard(w.VBox):
     def _settings(self) -> Any:
         """As the form says; None where they are refused, with the sentence under the field."""
         self.form.clear_errors()
+        self.error.tell("")
         try:
             return self.study.settings(**self.form.values)
         except InvalidSetting as refused:
@@ -196,7 +197,6 @@ class StudyCard(w.VBox):
         self._start(again=True)
 
     def _start(self, *, again: bool) -> None:
-        self.error.tell("")
         settings = self._settings()
         if settings is None:
             self.error.tell("A setting is not accepted; see Settings.")
@@ -254,7 +254,7 @@ class StudyCard(w.VBox):
         if computing:
             return
         self.progress.value = ""
-        state = "complete" if result.is_complete else f"{result.share:.0%} of it; Run goes on from there"
+        state = "Complete" if result.is_complete else f"{result.share:.0%} of it; Run goes on from there"
         self.said.value = (
             f"{state}. Computed in {result.seconds:.0f} s ({result.processor_seconds:.0f} s of processor), "
             f"begun {escape(result.begun)}."
@@ -359,6 +359,7 @@ class StudyCard(w.VBox):
 
     def _failed(self, error: Exception) -> None:
         self.error.tell(str(error))
+        self.said.value = self.progress.value = ""  # what it was doing
 
     def _set_busy(self, busy: bool) -> None:
         for each in (self.run, self.again, self.cost, self.save):
@@ -433,10 +434,12 @@ def _found(result: "StudyResult") -> str:
         if rows
         else ""
     )
+    counts = verdict.tolerance
+    counts = f"Counts as {counts}" if counts.startswith("repeated") else counts[:1].upper() + counts[1:]
     sentence = verdict.sentence[:1].upper() + verdict.sentence[1:]
     return (
         f'<p><b class="reswork-trust"><span '
         f'class="reswork-{kind}">{escape(verdict.state.capitalize())}.</span></b> '
         f"{escape(sentence.rstrip('.'))}. <span "
-        f'class="reswork-muted">{escape(verdict.tolerance)}.</span></p>{table}'
+        f'class="reswork-muted">{escape(counts)}.</span></p>{table}'
     )

@@ -82,3 +82,26 @@ def test_a_draw_that_fails_or_hangs_holds_up_none_after_it(bench) -> None:
         page.wait_for_function(FITS, arg=wide)
         until(page, lambda: page.locator(".reswork-plot .main-svg:visible").count() >= 3, "every plot")
         assert page.evaluate(FITS, wide), how
+
+
+NAMED = """
+from reswork.figures.canvas import canvas
+def named(n):
+    traces = [{"type": "scatter", "name": f"a long name of curve {i}", "y": np.arange(3.0) + i} for i in range(n)]
+    x = y = {"title": {"text": "a"}}
+    return canvas(traces, title="Named", summary="Curves.", explained={}, x=x, y=y, height=200, showlegend=True)
+plots = [LiveFigure(named(1)), LiveFigure(named(7))]
+"""
+ROOM = (  # of each plot its height and the height that its legend leaves to the drawing
+    "() => [...document.querySelectorAll('.reswork-plot')].map(p => [p.clientHeight, p._fullLayout?._size.h])"
+)
+
+
+def test_a_legend_of_many_rows_takes_nothing_from_the_drawing(bench) -> None:
+    page = bench.show(SETUP, NAMED, SHOW)
+    page.wait_for_function("() => document.querySelectorAll('.reswork-plot .legend').length === 2")
+    page.evaluate(NARROWED, 300)
+    until(page, lambda: page.evaluate(ROOM)[1][0] > 280, "the taller plot")
+    until(page, lambda: page.evaluate(ROOM)[1][1] >= 0.75 * page.evaluate(ROOM)[0][1], "its drawing")
+    page.evaluate(NARROWED, 900)
+    until(page, lambda: page.evaluate(ROOM)[1][0] == page.evaluate(ROOM)[0][0], "the height of before")

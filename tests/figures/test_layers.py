@@ -4,7 +4,8 @@ import pytest
 
 from reswork import figures
 from reswork.figures import gradient_norms, gradient_profile
-from reswork.figures.depth_views import DepthMap, Profile, log_axis, map_figure, map_info, profile_info
+from reswork.figures.canvas import log_axis
+from reswork.figures.depth_views import DepthMap, Profile, map_figure, map_info, profile_info
 from reswork.figures.layers import _GRADIENTS, _gradient_summary
 from reswork.history import History, Vectors
 

@@ -190,6 +190,19 @@ def test_a_derivative_along_the_line_is_that_of_differences():
     assert gradients.shape == (64,) and len(np.unique(gradients.round(5))) > 5, "the line has kinks"
 
 
+def test_gradients_along_the_line_are_drawn_about_their_mean_and_none_is_cut(folder):
+    result = rw.studies.shattered_gradients(folder=folder, depths=(2, 10), width=4, points=64, seeds=1)
+    assert not any("Covariance" in title for title in result.figures), "of one seed it is 1 everywhere"
+    for trace in result.figures["Gradients along the line"].data:
+        np.testing.assert_allclose([np.mean(trace.y), np.std(trace.y)], [0, 1], atol=1e-3)
+    drawn = result.figures["Autocorrelation of gradients"]
+    assert drawn.layout.yaxis.range[0] < min(np.min(trace.y) for trace in drawn.data)
+    assert (
+        drawn.layout.meta["summary"].startswith("Autocorrelation")
+        and "1 seed." in drawn.layout.meta["summary"]
+    )
+
+
 def test_directions_are_as_long_as_the_filters_and_a_loss_leaves_the_weights():
     torch.manual_seed(0)
     model = rw.resnet(depth=8, width=4, in_channels=1).eval()

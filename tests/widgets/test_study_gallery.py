@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+import reswork as rw
 from reswork.models.config import ResNetConfig
 from reswork.studies.guesses import GuessBook
 from reswork.studies.study import DrawnGuess, PointedGuess
@@ -36,7 +37,7 @@ def test_a_card_runs_draws_compares_and_settles_the_guess(gallery, tmp_path, mon
     card.run.click()
     assert card.wait(300)
     assert list(card.figures) == ["A sum"] and isinstance(card.figures["A sum"], LiveFigure)
-    assert "5050" in card.found.value and "Repeated." in card.found.value and "complete" in card.said.value
+    assert "5050" in card.found.value and "Repeated." in card.found.value and "Complete" in card.said.value
     assert "Your guess was right" in card.told.value and "1 of 1 guesses right" in gallery.score.value
     assert not card.run.disabled and card.halt.disabled
     monkeypatch.chdir(tmp_path)
@@ -107,6 +108,18 @@ def test_a_refused_setting_is_told_under_its_field(gallery):
     assert card.form.values["steps"] == 100 and not card.form.fields["places"].error
 
 
+def test_a_network_that_cannot_be_is_told_until_the_settings_change(tmp_path):
+    gallery = StudyGallery({"path_lengths": rw.studies.path_lengths}, GuessBook(tmp_path), tmp_path)
+    card = gallery.cards["path_lengths"]
+    card.form.set(depth=21)
+    card.run.click()
+    assert card.wait(300)
+    assert "depth=21 is not a ResNet depth" in card.error.value and "Getting ready" not in card.said.value
+    card.form.set(depth=20)
+    assert not card.error.value and "Not computed yet" in card.said.value
+    gallery.close()
+
+
 def test_stop_keeps_what_is_there_and_run_goes_on(tmp_path):
     gallery = StudyGallery({"sum": made_study([], step_s=0.001)}, GuessBook(tmp_path), tmp_path)
     card = gallery.cards["sum"]
@@ -131,7 +144,7 @@ def test_what_was_computed_before_is_there_at_once(gallery, tmp_path):
     assert gallery.cards["sum"].wait(300)
     folder = tmp_path / "studies"
     other = StudyGallery({"sum": made_study([])}, GuessBook(folder), folder)
-    assert list(other.cards["sum"].figures) == ["A sum"] and "complete" in other.cards["sum"].said.value
+    assert list(other.cards["sum"].figures) == ["A sum"] and "Complete" in other.cards["sum"].said.value
     other.close()
 
 

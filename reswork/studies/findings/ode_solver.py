@@ -328,7 +328,8 @@ def _told(result: StudyResult) -> str:
                 f"{kind} weights: up to {np.nanmax(change):.1f} points with more steps than the "
                 f"{result.settings.steps} of the training, order {np.nanmean(order):.2f}"
             )
-    return f"{'; '.join(parts)}; {result.settings.seeds} seeds" if parts else "Nothing is trained yet"
+    seeds = result.settings.seeds
+    return f"{'; '.join(parts)}; {seeds} seed{'s' * (seeds > 1)}" if parts else "Nothing is trained yet"
 
 
 def _answer(result: StudyResult) -> str | None:

@@ -201,7 +201,7 @@ def compared(result: StudyResult) -> tuple[Compared, ...]:
     else:
         low, high = span(result)
         blocks = norms.shape[1] - 1
-        ours = f"{low} to {high} of {blocks} blocks carry 95 % ({len(norms)} seeds)"
+        ours = f"{low} to {high} of {blocks} blocks carry 95 % ({len(norms)} seed{'s' * (len(norms) > 1)})"
         part = f"{100 * sum(comb(blocks, length) for length in range(low, high + 1)) / 2**blocks:.2g} %"
     return (
         Compared(

@@ -148,7 +148,12 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
                 "(solid) lose it much more slowly.",
                 "Go to a depth of 200: what is left of the residual network's?",
             ),
-            y_range=(-0.1, 1.05),
+            y_range=(
+                min(
+                    [-0.1, *(float(np.nanmin(each.y)) - 0.05 for each in curves if np.isfinite(each.y).any())]
+                ),
+                1.05,
+            ),
         ),
         "Gradients along the line": study_lines(
             [
@@ -163,26 +168,28 @@ def figures(result: StudyResult) -> "dict[str, go.Figure]":
             ],
             title="Gradients along the line",
             x="input",
-            y="gradient / its std",
-            summary=f"The gradients of one seed at depth {deep}, each divided by its standard deviation.",
+            y="gradient, in std from its mean",
+            summary=f"The gradients of one seed at depth {deep}, with their mean taken off, divided by their standard "
+            "deviation.",
             explained=about(
                 "The derivative of the output by the input, at each place of the line; one seed.",
                 "Plain and deep: jumps at every place. Residual: goes on for a while before it turns.",
                 "Set the depth to 2: both look alike.",
             ),
-            y_range=(-4, 4),
         ),
     }
     for kind in KINDS:
         rows = result.numbers[f"{kind}/{deep}"]
         rows = rows[np.isfinite(rows).all(axis=1)][:, at].astype(np.float64)
+        if len(rows) < 2:  # a number is like itself everywhere
+            continue
         title = f"Covariance, {kind} {deep}"
         found[title] = gradient_covariance(line[at], _correlations(rows), title=title)
     return found
 
 
 def _scaled(row: np.ndarray) -> np.ndarray:
-    return row / (row.std() or 1.0)
+    return (row - row.mean()) / (row.std() or 1.0)
 
 
 def _correlations(rows: np.ndarray) -> np.ndarray:
@@ -246,7 +253,8 @@ def _told(result: StudyResult) -> str:
     if not all(np.isfinite(each).any() for each in values.values()):
         return "No gradients are computed yet"
     words = [f"{kind} {np.nanmean(each):.2f} (std {np.nanstd(each):.2f})" for kind, each in values.items()]
-    return f"autocorrelation {LAG} places apart at depth {deep}: {', '.join(words)}, {result.settings.seeds} seeds"
+    seeds = result.settings.seeds
+    return f"autocorrelation {LAG} places apart at depth {deep}: {', '.join(words)}, {seeds} seed{'s' * (seeds > 1)}"
 
 
 def _answer(result: StudyResult) -> str | None:

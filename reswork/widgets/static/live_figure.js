@@ -40,6 +40,8 @@ const PATIENCE_MS = 5000; // plotly waits for pictures without an end
 const LONGEST_WAIT_MS = 30000; // before one more try, where plotly fails or draws another width than it was told
 const MEND_MS = 2000; // between two looks whether the plot is as wide as its place
 const MOST_MENDED = 20; // in a row
+const LEGEND = 50; // pixels of a legend that a figure's height reckons with: two rows
+const MOST_LEGEND = 200; // that a figure grows by; in a longer one plotly scrolls
 
 // What a draw gives, or an error once the patience is over.
 function inTime(draw) {
@@ -78,6 +80,7 @@ function render({ model, el }) {
   let listening = false;
   let gone = false;
   let tries = 0;
+  let more = 0; // pixels for a legend of many rows, which would else be taken from the drawing
 
   function words() {
     summary.textContent = model.get("summary");
@@ -99,9 +102,24 @@ function render({ model, el }) {
     const { layout, ratio } = model.get("frame"); // a deeper network has a taller drawing
     const most = layout?.height || 300;
     const pictures = ratio && plot.clientWidth ? Math.ceil(38 + ratio * (plot.clientWidth - 8)) : most;
-    const height = Math.min(most, pictures); // no blank below pictures that are as wide as the page lets them
+    const height = Math.min(most, pictures) + (ratio ? 0 : more); // no blank below pictures that are as wide as the page lets them
     if (plot.style.height !== `${height}px`) plot.style.height = `${height}px`;
     return height;
+  }
+
+  // The legend lies so many pixels below the top, however tall the figure has become.
+  function placed(layout, height) {
+    const { legend } = layout;
+    if (legend?.yref !== "container" || !layout.height) return layout;
+    return { ...layout, legend: { ...legend, y: 1 - (1 - legend.y) * layout.height / height } };
+  }
+
+  // Whether the legend, as it is drawn now, asks for another height.
+  function grows(layout) {
+    const rows = layout.legend?.yref === "container" ? plot._fullLayout?.legend?._height ?? 0 : 0;
+    const before = more;
+    more = Math.min(MOST_LEGEND, Math.max(0, Math.ceil(rows) - LEGEND));
+    return Math.abs(more - before) > 1;
   }
 
   function point(event) {
@@ -146,10 +164,11 @@ function render({ model, el }) {
       const { data, layout } = assemble(model);
       const height = tall();
       waiting.remove();
-      react = Plotly.react(plot, data, { ...layout, width, height, autosize: false }, { responsive: false,
+      react = Plotly.react(plot, data, { ...placed(layout, height), width, height, autosize: false }, { responsive: false,
         displaylogo: false, displayModeBar: "hover", showSendToCloud: false });
       await inTime(react);
       plot.dataset.revision = drawn[1].revision;
+      if (!model.get("frame").ratio && grows(layout)) ask();
     } catch (error) {
       done = false;
       react?.then(ask, () => {}); // one that comes late draws over a newer one, with the width of before
