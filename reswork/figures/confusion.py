@@ -76,12 +76,12 @@ def _summary(matrix: np.ndarray, classes: tuple[str, ...], of: str) -> str:
         return "No answers counted yet."
     right = float(np.trace(matrix))
     wrong = np.where(np.eye(len(classes), dtype=bool), 0, matrix)
-    text = f"{right:.0f} of {total:.0f} {of} are named right ({100 * right / total:.1f} %)"
+    text = f"{right:,.0f} of {total:,.0f} {of} are named right ({100 * right / total:.1f} %)"
     if not wrong.any():
         return text + "."
     true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
     count = float(wrong[true, predicted])
-    return f"{text}; the most frequent error is {classes[predicted]} for {classes[true]}, {count:.0f} times."
+    return f"{text}; the most frequent error is {classes[predicted]} for {classes[true]}, {count:,.0f} times."
 
 
 def _confusion_figure(info: _Confusion, of: str = "pictures") -> go.Figure:

@@ -74,11 +74,11 @@ def _counts_summary(counts: Mapping[str, ArrayLike], classes: tuple[str, ...], o
         array = np.asarray(values)
         low, high = int(array.argmin()), int(array.argmax())
         spread = (
-            f"{array[low]:.0f} of each class"
+            f"{array[low]:,.0f} of each class"
             if array[low] == array[high]
-            else f"from {array[low]:.0f} ({classes[low]}) to {array[high]:.0f} ({classes[high]}) a class"
+            else f"from {array[low]:,.0f} ({classes[low]}) to {array[high]:,.0f} ({classes[high]}) a class"
         )
-        parts.append(f"{name}: {array.sum():.0f} {of}, {spread}")
+        parts.append(f"{name}: {array.sum():,.0f} {of}, {spread}")
     return f"{len(classes)} classes; " + "; ".join(parts) + "."
 
 

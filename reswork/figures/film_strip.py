@@ -165,12 +165,12 @@ def _summary(frames: Sequence[Frame], classes: Sequence[str]) -> str:
     if isinstance(last.answers, ValueAnswers | AnomalyAnswers):
         count = len(last.answers.values if isinstance(last.answers, ValueAnswers) else last.answers.scores)
         rows = range(min(8, count))
-        answers = ", ".join(last.answers.told(row, classes) for row in rows)
+        answers = "; ".join(last.answers.told(row, classes) for row in rows)
     else:
         assert not isinstance(
             last.answers, ImageAnswers | BoxAnswers
         )  # `_restored` and `_boxed` have their own
-        answers = ", ".join(
+        answers = "; ".join(
             f"{last.answers.told(row, classes)} ({100 * sure:.0f} %)"
             for row, sure in enumerate(last.answers.sure[:8])
         )

@@ -6,6 +6,7 @@ import struct
 import textwrap
 import zlib
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from reswork.figures.text import escape, shortened
 _MOST_PIXELS = 1_024  # width or height of the mosaic; larger pictures are averaged down
 _WIDTH = 612  # screen pixels of a narrow panel: titles and height are made for it
 _WIDEST = 128  # screen pixels of one picture, where few would be blown up
+_MOST_NAMED = 12  # in the sentence below
 _LINE, _MORE = 17, 14  # screen pixels of a title's line, and of a second one
 
 _ABOUT = about(
@@ -214,11 +216,13 @@ def _annotations(info: Mosaic) -> list[dict[str, Any]]:
 def _summary(info: Mosaic) -> str:
     if not info.count:
         return "No pictures to show."
-    named = ", ".join(str(title) for title in info.titles[:8])
-    many = "s" if info.count > 1 else ""
-    return f"{info.count} picture{many}" + (
-        f": {named}{', …' if len(info.titles) > 8 else ''}." if named else "."
+    counts = Counter(str(title) for title in info.titles)
+    named = ", ".join(
+        f"{title} ({count} times)" if count > 1 else title for title, count in [*counts.items()][:_MOST_NAMED]
     )
+    more = f" and {len(counts) - _MOST_NAMED} more" if len(counts) > _MOST_NAMED else ""
+    many = "s" if info.count > 1 else ""
+    return f"{info.count} picture{many}" + (f": {named}{more}." if named else ".")
 
 
 def thumbnail_sheet(images: np.ndarray, names: Sequence[str], *, quality: int = 80) -> dict[str, Any]:

@@ -141,6 +141,7 @@ def class_iou(confusion: ArrayLike, classes: Sequence[str]) -> go.Figure:
         "name": "IoU",
         "marker": {"color": COLOURS[2], "pattern": {"shape": PATTERNS[1]}},
         "text": [f"{share:.0f}" for share in shares[order]],
+        "textposition": "outside",  # in a hatched bar it is read on one of the two pages at most
         "hovertemplate": "%{x}: %{y:.1f} %<extra></extra>",
     }
     line = {
@@ -154,7 +155,7 @@ def class_iou(confusion: ArrayLike, classes: Sequence[str]) -> go.Figure:
         summary=_iou_summary(shares, tuple(names[k] for k in there), len(names), mean),
         explained=_IOU,
         x=axis("class", type="category", showgrid=False),
-        y=axis("IoU, %", range=[0, 102]),
+        y=axis("IoU, %", range=[0, 112], tickvals=[0, 20, 40, 60, 80, 100]),
         bargap=0.25,
     )
 

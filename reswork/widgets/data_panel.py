@@ -16,6 +16,7 @@ from reswork.datasets.volumes import shown_slices
 from reswork.errors import InvalidSetting
 from reswork.experiment.worlds import World, world_of
 from reswork.widgets.form import Field, Form, button, menu_field, number_or_none, text_of
+from reswork.widgets.legend import legend_of
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import in_background
@@ -75,12 +76,12 @@ class DataPanel:
             "Another picture", "Show augmentation on another training picture", self._next_picture
         )
         self.examples, self.augmented, self.counts = LiveFigure(), LiveFigure(), LiveFigure()
-        self.rows = w.HTML()
+        self.rows, self.legend = w.HTML(), w.HTML()
         left = w.VBox(
             [*self.source.views("name"), self._own, self._status, self._augmentation_told,
              *self.form.views("crop_padding", "flip", "translate", "cutout"), w.HBox([self.another])]
         )  # fmt: skip
-        return [left, w.VBox([self.examples, self.rows, self.augmented, self.counts])]
+        return [left, w.VBox([self.examples, self.legend, self.rows, self.augmented, self.counts])]
 
     def set_data(self, data: Dataset, name: str | None = None) -> None:
         """Show and use another data set, and offer those of its world.
@@ -221,7 +222,7 @@ class DataPanel:
             place.layout.display = "none" if figure is None else None
             if figure is not None:
                 place.show(figure)
-        self.rows.value = _rows_html(self.data)
+        self.rows.value, self.legend.value = _rows_html(self.data), legend_of(self.data)
         self._draw_augmented()
         self._draw_status()
 

@@ -143,11 +143,16 @@ class RecipePanel:
         self.form.renew()
 
     def _update(self) -> None:
+        fields = self.form.fields
+        fields["milestones"].fits = fields["schedule"].value == "step"
+        fields["nesterov"].fits = fields["optimizer"].value == "sgd" or fields["nesterov"].value
         try:
             self.recipe = Recipe(**self.form.values, augmentation=self._augmentation)
         except InvalidSetting as error:
             self.recipe = None
             self.form.show_error(error.field, error.message, otherwise="epochs")
+            if error.field in fields:
+                fields[error.field].fits = True
         else:
             self.form.clear_errors()
             if self.view.is_shown:

@@ -20,7 +20,7 @@ def test_a_row_for_each_picture_and_a_column_for_each_moment() -> None:
     assert titles[0] == titles[4] == "picture"
     assert titles[5] == "10: &lt;b&gt;dog"
     assert figure.layout.meta["summary"] == (
-        "3 moments from step 10 to 30; now the answers are cat (50 %), <b>dog (50 %)."
+        "3 moments from step 10 to 30; now the answers are cat (50 %); <b>dog (50 %)."
     )
 
 

@@ -99,3 +99,10 @@ def test_each_picture_says_its_name_when_clicked():
         assert abs(cells.x[column] - left - 3.5) < info.cell[1] / 2
         assert cells.customdata[row][column] == f"test image {index}" and cells.z[row, column] == 0
     assert np.isnan(cells.z[1, 2])  # no picture is there
+
+
+def test_titles_that_come_again_are_told_once():
+    figure = image_grid(np.zeros((6, 3, 4, 4), np.uint8), ["picture", "mask"] * 3)
+    assert figure.layout.meta["summary"] == "6 pictures: picture (3 times), mask (3 times)."
+    many = image_grid(np.zeros((14, 1, 4, 4), np.uint8), [f"t{i}" for i in range(14)])
+    assert many.layout.meta["summary"].endswith("t11 and 2 more.")

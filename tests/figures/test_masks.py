@@ -37,6 +37,7 @@ def test_the_iou_of_each_class_is_scikit_learns() -> None:
     truth, answer = random.integers(0, 3, 400), random.integers(0, 3, 400)
     table = sklearn.metrics.confusion_matrix(truth, answer, labels=range(4))  # no star anywhere
     figure = class_iou(table, CLASSES)
+    assert figure.data[0].textposition == "outside", "white words on a hatched bar are lost on a light page"
     each = 100 * sklearn.metrics.jaccard_score(truth, answer, average=None)
     np.testing.assert_allclose(figure.data[0].y, np.sort(each)[::-1], rtol=1e-5)
     assert set(figure.data[1].y) == {np.float32(each.mean())}

@@ -30,6 +30,21 @@ def test_every_choice_of_every_menu_is_a_recipe_or_says_why_not(panel) -> None:
             assert panel.recipe is not None, (name, value, panel.form.fields[name].error)
 
 
+def test_what_means_nothing_for_the_choice_is_not_on_the_page(panel) -> None:
+    fields = panel.form.fields
+    panel.set(Recipe(schedule="one_cycle", optimizer="adam"))
+    assert not fields["milestones"].fits and not fields["nesterov"].fits
+    fields["milestones"].control.value = "2"
+    assert fields["milestones"].fits and fields["milestones"].error, (
+        "a wrong value stays where it can be mended"
+    )
+    panel.set(Recipe(schedule="step", nesterov=True))
+    assert fields["milestones"].fits and fields["nesterov"].fits
+    panel.set(Recipe(schedule="step", nesterov=True))
+    fields["optimizer"].value = "adam"
+    assert fields["nesterov"].fits and "optimizer='sgd'" in fields["nesterov"].error
+
+
 def test_fine_tuning_is_written_and_read_back(panel) -> None:
     recipe = Recipe(
         frozen=("conv1", "layer1"), unfreeze_epochs={"layer1": 1.5}, layer_rates={"layer1": 0.1, "fc": 10},

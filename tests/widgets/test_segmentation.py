@@ -100,8 +100,8 @@ def test_the_form_builds_a_u_net_for_masks_and_the_data_panel_shows_them(data) -
     assert not build.form.fields["decoder"].fits and build.config.head == "classifier"
     shown = DataPanel(data, lambda: None)
     shown.view.show()
-    assert "picture, mask, picture, mask" in shown.examples.summary
-    assert "pixels" in shown.counts.summary
+    assert "picture (10 times), mask (10 times)" in shown.examples.summary
+    assert "pixels" in shown.counts.summary and "star" in shown.legend.value
     close_tree(build.view)
     close_tree(shown.view)
 
@@ -128,6 +128,6 @@ def test_volumes_are_shown_as_slices_with_answer_and_truth() -> None:
     assert "where it looked" in str(figure.layout)
     shown = DataPanel(data, lambda: None)
     shown.view.show()
-    assert "picture, mask, picture, mask" in shown.examples.summary
+    assert "picture (4 times), mask (4 times)" in shown.examples.summary
     assert [name for name, field in shown.form.fields.items() if field.fits] == ["flip"]
     close_tree(shown.view)
