@@ -129,7 +129,7 @@ def _restored(images: np.ndarray, frames: Sequence[Frame], truth: np.ndarray | N
         *(in_colour(answered) for _, answered in moments),
         added_pictures(given, moments[-1][1]),
     ]
-    words = ["goes in, enlarged", *(f"step {step}" for step, _ in moments), f"added, x{ADDED_TIMES}"]
+    words = ["goes in", *(f"step {step}" for step, _ in moments), f"added, x{ADDED_TIMES}"]
     if truth is not None:
         columns.append(in_colour(truth))
         words.append("as it was")

@@ -55,7 +55,7 @@ def restored_pictures(images: np.ndarray, answered: np.ndarray, truth: np.ndarra
         return mosaic_figure(mosaic, title=title, summary="No pictures yet.", explained=ABOUT_RESTORED)
     given = enlarged_pictures(images, answered.shape[2:])
     columns = [given, in_colour(answered), added_pictures(given, answered)]
-    words = ["goes in, enlarged", "comes out", f"added, x{ADDED_TIMES}"]
+    words = ["goes in", "comes out", f"added, x{ADDED_TIMES}"]
     if truth is not None:
         columns.append(in_colour(truth))
         words.append("as it was")

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reswork.errors import InvalidSetting
 from reswork.probes.layer_lookup import find_layers
@@ -86,10 +87,14 @@ def signals(scalar_model: ScalarModel, images: Tensor, layers: Sequence[str] | N
         versions[name] = output._version
         return output.clone() if layers is not None else None  # what comes next may work in place
 
-    hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: keep(name, output))
-        for name, module in modules.items()
-    ]
+    def called(module: nn.Module, inputs: tuple[object, ...], output: object, name: str) -> Tensor | None:
+        if layers is None and next(module.parameters(), None) is None:
+            shape = getattr(inputs[0], "shape", None) if inputs else None
+            if shape == images.shape:
+                return None  # it hands the image itself on, as around all layers of a network that gives pictures
+        return keep(name, output)
+
+    hooks = [module.register_forward_hook(partial(called, name=name)) for name, module in modules.items()]
     try:
         with torch.enable_grad():
             kept.logits = first_answer(scalar_model, images.detach().clone().requires_grad_())

@@ -15,6 +15,8 @@ from reswork.datasets.progress import Progress, watched
 from reswork.datasets.volumes import shown_slices
 from reswork.errors import InvalidSetting
 from reswork.experiment.worlds import World, world_of
+from reswork.tasks import task_for
+from reswork.training.recipe import Recipe
 from reswork.widgets.form import Field, Form, button, menu_field, number_or_none, text_of
 from reswork.widgets.legend import legend_of
 from reswork.widgets.live_figure import LiveFigure
@@ -245,8 +247,18 @@ class DataPanel:
         )
         for name, field in self.form.fields.items():
             mirrored, moved = kind in ("images", "volumes"), kind in ("images", "signals")
-            field.fits = mirrored if name == "flip" else moved
+            field.fits = (mirrored if name == "flip" else moved) and _takes(self.data, name)
         self.load.disabled = self._is_reading
+
+
+def _takes(data: Dataset, name: str) -> bool:
+    """Whether what is learned from a data set allows an augmentation."""
+    chosen: dict[str, Any] = {name: True if name == "flip" else 1}
+    try:
+        task_for(data).check_recipe(Recipe(augmentation=Augmentation(**chosen)))
+    except InvalidSetting:
+        return False
+    return True
 
 
 def _menu(world: World) -> tuple[tuple[str, str], ...]:

@@ -427,7 +427,7 @@ class InspectorPanel:
             stages = probes.stage_attributions(self._explained(), self._input(), target=self._asked())
             picture = self._sketch.picture[None]
             self.stages.show(
-                figures.attribution_maps(picture, stages, self._data.classes, title="Every stage")
+                figures.attribution_maps(picture, stages, self._spoken_for(), title="Every stage")
             )
             yield
         else:
@@ -551,9 +551,15 @@ class InspectorPanel:
             "options": options,
         }
 
+    def _spoken_for(self) -> tuple[str, ...]:
+        """The names of what attributions explain: classes, or the one number that stands for the answer."""
+        one = {"images": "the detail"}.get(self._data.target_kind)
+        one = "the score" if self._data.task == "anomalies" else one
+        return (one,) if one else self._data.classes
+
     def _show_attributions(self) -> None:
         self.attributions.show(
-            figures.attribution_maps(self._sketch.picture[None], self._maps, self._data.classes, columns=3)
+            figures.attribution_maps(self._sketch.picture[None], self._maps, self._spoken_for(), columns=3)
         )
         self._show_verdicts([])
 

@@ -645,3 +645,10 @@ def test_pictures_that_change_each_others_answer_are_looked_at_alone(images, nor
 def test_dropout_that_never_ends_is_no_mixing(images) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4), Always())
     assert not any("one at a time" in note for note in attribution(net, images, method="saliency").notes)
+
+
+def test_a_module_that_hands_the_image_on_is_not_the_last_layer() -> None:
+    network = rw.edsr(scale=2, depth=8, width=4)  # adds the enlarged image behind all of its layers
+    explained = rw.tasks.explained_model(network, rw.tasks.Restoration(), torch.rand(1, 3, 16, 16))
+    found = stage_attributions(explained, torch.rand(1, 3, 16, 16), target=0)
+    assert [each.layer for each in found] == ["decoder.last", "decoder"]

@@ -62,6 +62,7 @@ def test_the_inspector_shows_both_pictures_and_every_page_works(data, model) -> 
         settle(panel)
     panel._explain.click()
     settle(panel)
+    assert "for the detail" in panel.attributions.summary
     assert panel._maps and all(np.isfinite(one.maps).all() for one in panel._maps)
     panel.close()
     close_tree(panel.view)
@@ -78,5 +79,8 @@ def test_the_form_builds_a_net_for_pictures_and_the_data_panel_shows_pairs(data)
     shown = DataPanel(data, lambda: None)
     shown.view.show()
     assert "what was added is" in shown.examples.summary
+    assert [name for name, field in shown.form.fields.items() if field.fits] == ["flip"], (
+        "all that is accepted"
+    )
     close_tree(build.view)
     close_tree(shown.view)
