@@ -1,4 +1,4 @@
-"""Masks and photographs over several starts: ``python -m benchmarks.pictures x2 --seeds 3``; a line for each start.
+"""Masks, boxes, photographs over several starts: ``python -m benchmarks.pictures x2 --seeds 3``; a line for each start.
 
 Seconds are those of the processor, with one thread, so that they mean the same on a machine that others use too.
 """
@@ -23,6 +23,7 @@ SEGMENTATION = {
     "deep plain": {"depth": 26, "residual": False},
 }
 SOLIDS = {"solids": rw.presets.VOLUMES, "solids unweighted": rw.presets.MASKS}
+BOXES = {"detector": rw.detector, "retinanet": rw.retinanet}
 PHOTOGRAPHS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     **{f"x{scale}": ({"scale": scale}, {"head": "edsr"}) for scale in SCALES if scale > 1},
     "alone": ({"scale": 2}, {"head": "edsr", "add_input": False}),
@@ -36,7 +37,7 @@ QUIET = {"device": "cpu", "compile": "off", "precision": "fp32"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
-    names = [*SEGMENTATION, *PHOTOGRAPHS, *SOLIDS, "simple"]
+    names = [*SEGMENTATION, *PHOTOGRAPHS, *SOLIDS, *BOXES, "simple"]
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="seed of the first start")
@@ -56,11 +57,16 @@ def main() -> None:
 def measured(name: str, seed: int, rate: float | None, epochs: int | None) -> dict[str, Any]:
     """What one start gives."""
     photographs = name in PHOTOGRAPHS
-    preset = rw.presets.PHOTOGRAPHS if photographs else SOLIDS.get(name, rw.presets.MASKS)
+    others = {
+        **SOLIDS,
+        **dict.fromkeys(PHOTOGRAPHS, rw.presets.PHOTOGRAPHS),
+        **dict.fromkeys(BOXES, rw.presets.BOXES),
+    }
+    preset = others.get(name, rw.presets.MASKS)
     changes = {"seed": seed, **({} if rate is None else {"learning_rate": rate})}
     recipe = replace(preset.recipe, **QUIET, **changes, **({} if epochs is None else {"epochs": epochs}))
     torch.manual_seed(seed)
-    data, model = _photographs(name) if photographs else _masks(name)
+    data, model = _photographs(name) if photographs else _drawn(name)
     begin = time.process_time()
     few = data.subset(test=4) if photographs else data  # whole photographs judge at the end
     for _ in rw.fit(model, few, recipe):
@@ -86,7 +92,9 @@ def _photographs(name: str) -> tuple[rw.datasets.Dataset, rw.ResNet]:
     return rw.datasets.photographs(**settings), build(scale=settings["scale"], **given)
 
 
-def _masks(name: str) -> tuple[rw.datasets.Dataset, rw.ResNet]:
+def _drawn(name: str) -> tuple[rw.datasets.Dataset, torch.nn.Module]:
+    if name in BOXES:
+        return rw.datasets.scattered(), BOXES[name](depth=14, width=8, num_classes=6)
     if name in SOLIDS:
         data = rw.datasets.solids()
         return data, rw.resnet(rw.config_for(data, width=8))
