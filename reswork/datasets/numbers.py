@@ -27,12 +27,7 @@ def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
     if place.stat().st_size > MOST_BYTES:
         raise InvalidSetting("path", f"{place.name} is larger than 2 GiB: give a part of it")
     raw = place.read_bytes()
-    if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidSetting("path", f"{place.name} is no text: give a CSV file")
-    try:
-        text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", "replace")
+    text, _ = decoded_text(raw, place.name, "give a CSV file")
     first = next((line for line in text.splitlines() if line.strip()), "")
     sign = max(",;\t|", key=first.count)
     try:
@@ -53,6 +48,21 @@ def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
     if sign == ";":
         body = [[_with_point(word) for word in row] for row in body]
     return header, body
+
+
+def decoded_text(raw: bytes, name: str, remedy: str) -> tuple[str, bool]:
+    """Bytes as text, and whether they said how: UTF-8, or UTF-16 with its mark; else as Windows wrote it in the west.
+
+    Raises:
+        InvalidSetting: it is no text.
+    """
+    is_wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in raw[:4096] and not is_wide:
+        raise InvalidSetting("path", f"{name} is no text: {remedy}")
+    try:
+        return raw.decode("utf-16" if is_wide else "utf-8-sig"), True
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace"), False
 
 
 def _with_point(word: str) -> str:

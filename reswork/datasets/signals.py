@@ -1,6 +1,8 @@
 """Signals: curves of one or several channels, from CSV, npz, the UCR archive's .ts, wave files; simulated ones."""
 
+import io
 import os
+import warnings
 import wave
 import zipfile
 from collections.abc import Sequence
@@ -401,14 +403,57 @@ def _waves(file: Path) -> tuple[int, np.ndarray]:
         with wave.open(str(file)) as opened:
             width, channels, rate = opened.getsampwidth(), opened.getnchannels(), opened.getframerate()
             raw = opened.readframes(opened.getnframes())
-    except (wave.Error, EOFError, OSError) as error:
-        raise InvalidSetting("path", f"{file.name} is no wave file that can be read ({error})") from error
-    if width not in (1, 2, 4):
-        raise InvalidSetting("path", f"{file.name} has {8 * width} bits a number: write it with 8, 16 or 32")
-    kinds: dict[int, Any] = {1: np.uint8, 2: np.dtype("<i2"), 4: np.dtype("<i4")}
-    whole = len(raw) // (width * channels) * width * channels
-    numbers = np.frombuffer(raw[:whole], kinds[width]).astype(np.float64).reshape(-1, channels).T
-    return rate, numbers / 128 - 1 if width == 1 else numbers / 2.0 ** (8 * width - 1)
+    except wave.Error:  # not whole numbers, or a header of the longer form
+        rate, numbers = _other_waves(file)
+    except (EOFError, OSError) as error:
+        raise _no_wave(file, error) from error
+    else:
+        numbers = _from_whole_numbers(file, raw, width, channels)
+    if not numbers.size:
+        raise InvalidSetting("path", f"{file.name} holds no sound: leave it out, or record it again")
+    return rate, numbers
+
+
+def _from_whole_numbers(file: Path, raw: bytes, width: int, channels: int) -> np.ndarray:
+    """(channels, moments), -1 to 1; of a file that is cut off what is there."""
+    kinds: dict[int, Any] = {1: np.uint8, 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<i4")}
+    if width not in kinds:
+        raise InvalidSetting(
+            "path", f"{file.name} has {8 * width} bits a number: write it with 8, 16, 24 or 32"
+        )
+    read = np.frombuffer(raw[: len(raw) // (width * channels) * width * channels], np.uint8).reshape(
+        -1, width
+    )
+    if width == 3:  # as the upper bytes of a number of four
+        read = np.pad(read, ((0, 0), (1, 0)))
+    numbers = np.ascontiguousarray(read).view(kinds[width]).astype(np.float64).reshape(-1, channels).T
+    return numbers / 128 - 1 if width == 1 else numbers / 2.0 ** (8 * kinds[width].itemsize - 1)
+
+
+def _other_waves(file: Path) -> tuple[int, np.ndarray]:
+    """As `_waves`, by scipy: floating-point numbers, and headers that tell where each channel stands."""
+    from scipy.io import wavfile
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that it does not know
+            rate, read = wavfile.read(io.BytesIO(file.read_bytes()))
+    except Exception as error:  # a damaged header makes it stumble in many ways
+        raise _no_wave(file, error) from error
+    numbers: np.ndarray = read.reshape(len(read), -1).T.astype(np.float64)
+    if read.dtype == np.uint8:
+        numbers = numbers / 128 - 1
+    elif read.dtype.kind == "i":
+        numbers = numbers / 2.0 ** (8 * read.dtype.itemsize - 1)
+    return int(rate), numbers
+
+
+def _no_wave(file: Path, error: Exception) -> InvalidSetting:
+    reason = str(error).split(". ")[0].rstrip(".") or type(error).__name__
+    return InvalidSetting(
+        "path",
+        f"{file.name} is no wave file that can be read ({reason}): write it as PCM, or as floating-point numbers",
+    )
 
 
 def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.ndarray]:

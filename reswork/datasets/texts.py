@@ -11,7 +11,7 @@ import numpy as np
 
 from reswork.datasets.conversion import held_out, to_labels
 from reswork.datasets.dataset import Dataset
-from reswork.datasets.numbers import data_from, is_missing, read_csv
+from reswork.datasets.numbers import data_from, decoded_text, is_missing, read_csv
 from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
@@ -51,15 +51,13 @@ def text(
         raise InvalidSetting("by", f"by={by!r}: choose 'signs' or 'words'")
     place = existing(path)
     if place.is_dir():
-        texts, answers = _folder(place)
+        texts, answers, notes = _folder(place)
     else:
         texts, answers = _csv(place, target, column)
+        notes = []
     kept = [row for row, each in enumerate(texts) if each.strip() and not is_missing(answers[row])]
-    notes = (
-        []
-        if len(kept) == len(texts)
-        else [f"{len(texts) - len(kept):,} rows without text or class were left out."]
-    )
+    if len(kept) < len(texts):
+        notes.append(f"{len(texts) - len(kept):,} rows without text or class were left out.")
     return texts_of(
         [texts[row] for row in kept], [answers[row] for row in kept], place.stem, f"The texts of {place.name}",
         notes=notes, by=by, test_fraction=test_fraction, seed=seed,
@@ -176,12 +174,31 @@ def _csv(place: Path, target: str | None, column: str | None) -> tuple[list[str]
     return [row[header.index(longest)] for row in rows], [row[header.index(chosen)] for row in rows]
 
 
-def _folder(place: Path) -> tuple[list[str], list[Any]]:
+def _folder(place: Path) -> tuple[list[str], list[Any], list[str]]:
+    """Texts, their classes, and what is to be told of them."""
     files = sorted(place.glob("*/*.txt"))
     if not files:
         raise InvalidSetting(
             "path", f"{place.name} has no folders with .txt files in them: one folder for each class"
         )
-    return [file.read_bytes().decode("utf-8", "replace") for file in files], [
-        file.parent.name for file in files
+    read = [
+        decoded_text(
+            file.read_bytes(), f"{file.parent.name}/{file.name}", "save it as UTF-8, or leave it out"
+        )
+        for file in files
     ]
+    texts, classes = [each for each, _ in read], [file.parent.name for file in files]
+    notes, guessed = [], sum(not known for _, known in read)
+    if guessed:
+        notes.append(
+            f"{guessed:,} of {len(files):,} files are no UTF-8 and were read as Windows-1252, which western languages "
+            "use; save them as UTF-8 if signs look wrong."
+        )
+    with_text = {name for each, name in zip(texts, classes, strict=True) if each.strip()}
+    folders = (
+        each.name for each in place.iterdir() if each.is_dir() and not each.name.startswith((".", "__"))
+    )
+    if empty := sorted({*folders} - with_text):
+        named = ", ".join(map(repr, empty[:3])) + ", ..." * (len(empty) > 3)
+        notes.append(f"No .txt file with text lies in {named}, so that this is no class.")
+    return texts, classes, notes

@@ -1,4 +1,6 @@
+import struct
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,58 @@ def test_long_wave_files_are_averaged_alike(tmp_path: Path) -> None:
     _write_wave(tmp_path / "b" / "3.wav", np.arange(50), rate=44_100)
     with pytest.raises(InvalidSetting, match="8,000 to 44,100 numbers a second"):
         signals(tmp_path)
+
+
+def riff(kind: int, bits: int, numbers: bytes, more: bytes = b"", said: int | None = None) -> bytes:
+    """A wave file of one channel, byte by byte."""
+    head = struct.pack("<HHIIHH", kind, 1, 8_000, 8_000 * bits // 8, bits // 8, bits) + more
+    size = struct.pack("<I", len(numbers) if said is None else said)
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + size + numbers
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+PCM = struct.pack("<HHIIHH", 22, 16, 4, 1, 0, 16) + bytes.fromhex(
+    "800000aa00389b71"
+)  # which kind, in the longer form
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "to_bytes", "step", "more"),
+    [
+        (1, 8, lambda x: (x * 128 + 128).astype("u1").tobytes(), 2**-7, b""),
+        (1, 16, lambda x: (x * 2**15).astype("<i2").tobytes(), 2**-15, b""),
+        (
+            1,
+            24,
+            lambda x: b"".join(int(each * 2**23).to_bytes(3, "little", signed=True) for each in x),
+            2**-23,
+            b"",
+        ),
+        (1, 32, lambda x: (x * 2**31).astype("<i4").tobytes(), 2**-31, b""),
+        (3, 32, lambda x: x.astype("<f4").tobytes(), 1e-7, b""),
+        (3, 64, lambda x: x.astype("<f8").tobytes(), 1e-15, b""),
+        (0xFFFE, 16, lambda x: (x * 2**15).astype("<i2").tobytes(), 2**-15, PCM),
+    ],
+)
+def test_wave_files_of_recorders_and_editors_are_read_alike(
+    kind: int, bits: int, to_bytes: Callable[[np.ndarray], bytes], step: float, more: bytes, tmp_path: Path
+) -> None:
+    curve = 0.9 * np.sin(np.arange(60) / 3)
+    whole = riff(kind, bits, to_bytes(curve), more)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for at in range(3):
+            (tmp_path / name / f"{at}.wav").write_bytes(whole)
+    found = signals(tmp_path)
+    assert found.input_shape == (1, 60)
+    for each in found.train.inputs:
+        np.testing.assert_allclose(each[0], curve, atol=step + 1e-7)
+    if kind == 1:  # the recorder's battery was empty: what is there counts, and the last number is filled up
+        (tmp_path / "a" / "0.wav").write_bytes(
+            riff(kind, bits, to_bytes(curve), said=2**32 - 1)[: -bits // 8 - 1]
+        )
+        cut = signals(tmp_path)
+        assert cut.input_shape == (1, 60) and torch.isfinite(cut.train.inputs).all()
 
 
 def _write_wave(path: Path, numbers: np.ndarray, rate: int = 8_000, width: int = 2) -> None:
@@ -204,8 +258,14 @@ def test_broken_npz_and_waves_are_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "waves" / "a" / "x.wav").write_bytes(b"not a wave file at all")
     with pytest.raises(InvalidSetting, match="no wave file that can be read"):
         signals(tmp_path / "waves")
-    _write_wave(tmp_path / "waves" / "a" / "x.wav", np.arange(60), width=3)
-    with pytest.raises(InvalidSetting, match="24 bits a number"):
+    (tmp_path / "waves" / "a" / "x.wav").write_bytes(riff(7, 8, b"\xff" * 60))
+    with pytest.raises(InvalidSetting, match=r"x\.wav is no wave file .*MULAW\): write it as PCM"):
+        signals(tmp_path / "waves")
+    (tmp_path / "waves" / "a" / "x.wav").write_bytes(b"ID3\x03 music under another name")
+    with pytest.raises(InvalidSetting, match="no wave file that can be read"):
+        signals(tmp_path / "waves")
+    (tmp_path / "waves" / "a" / "x.wav").write_bytes(riff(1, 16, b""))
+    with pytest.raises(InvalidSetting, match=r"x\.wav holds no sound: leave it out"):
         signals(tmp_path / "waves")
     _write_wave(tmp_path / "waves" / "a" / "x.wav", np.arange(60))
     with pytest.raises(InvalidSetting, match="give at least 4"):

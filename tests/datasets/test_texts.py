@@ -100,3 +100,24 @@ def test_folders_that_hold_no_texts_of_classes_are_told(tmp_path: Path) -> None:
         text(tmp_path)
     with pytest.raises(InvalidSetting, match="nowhere"):
         text(tmp_path / "nowhere")
+    (tmp_path / "b" / "1.txt").write_bytes(b"\x7fELF\0\0\0")
+    with pytest.raises(InvalidSetting, match=r"b/1\.txt is no text: save it as UTF-8, or leave it out"):
+        text(tmp_path)
+
+
+def test_texts_of_other_encodings_are_read_and_a_class_without_text_is_told(tmp_path: Path) -> None:
+    words = "„Straße“, größer, Ärger"
+    for name in ("a", "b", "c", "d", "__pycache__", ".cache"):
+        (tmp_path / name).mkdir()
+    for name in "ab":
+        for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+            (tmp_path / name / f"{encoding}.txt").write_bytes(words.encode(encoding))
+    (tmp_path / "c" / "0.txt").write_text(" ")
+    (tmp_path / "d" / "0.md").write_text("a text under another name")
+    data = text(tmp_path)
+    assert data.classes == ("a", "b")
+    assert {*words_of(data, "train"), *words_of(data)} == {words}
+    summary = data.summary()
+    assert "2 of 9 files are no UTF-8 and were read as Windows-1252" in summary
+    assert "No .txt file with text lies in 'c', 'd', so that this is no class." in summary
+    assert "1 rows without text or class were left out." in summary
