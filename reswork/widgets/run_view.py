@@ -25,6 +25,11 @@ from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
 
+_WEIGHTED = (
+    "Class weights are in use: the training loss counts each class by its weight, the test loss counts all alike so "
+    "that it compares with other runs, and the two curves are not on one scale."
+)
+
 
 class RunView:
     """Buttons, progress line and plots of one run.
@@ -64,6 +69,7 @@ class RunView:
         self._shown: tuple[RunState, int] | None = None  # state and step that the page tells
         self._asked = ""  # what was asked for and has not happened yet
         self.tables: dict[str, LiveFigure] = {}  # by title
+        self.weighted: w.HTML | None = None  # above the curves, where class weights are in use
         self._make_bar(start)
         self.plots = Part(self._made_plots, self._redraw)
         self.plots.add_class("reswork-grid")
@@ -276,6 +282,7 @@ class RunView:
             self.error.tell(str(run.error))
 
     def _draw(self, run: AnyRun, history: History) -> None:
+        self._tell_of_weights(run)
         beside = {name: other for name, other in self._beside.items() if name != run.name}
         step = self._moment
         now = self._over_steps(run.name, history, beside)
@@ -298,6 +305,20 @@ class RunView:
         )
         if kept is not None:
             self._show_tables(figures_of_table(kept[1], run.classes, run.task_kind, self._world.many))
+
+    def _tell_of_weights(self, run: AnyRun) -> None:
+        """Say why both losses are not alike, where classes count unequally in the one that is trained on."""
+        if (self.weighted is not None) == (run.recipe.class_weights is not None):
+            return
+        if self.weighted is None:
+            self.weighted = w.HTML(f'<span class="reswork-muted">{_WEIGHTED}</span>')
+            self.weighted.add_class("reswork-note")
+            self.weighted.add_class("reswork-across")
+            self.plots.children = (self.weighted, *self.plots.children)
+        else:
+            self.plots.children = self.plots.children[1:]
+            self.weighted.close()
+            self.weighted = None
 
     def _over_steps(
         self, name: str, history: History, beside: Mapping[str, History | Sequence[History]]

@@ -1,10 +1,12 @@
 """The panels with a data set of masks: what makes sense is shown, what does not is hidden."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 import reswork as rw
 from reswork.training.controls import snapshot_of
@@ -116,6 +118,31 @@ def test_the_run_has_curves_and_tables_of_masks(run) -> None:
     begin = time.monotonic()
     while view.refresh() and time.monotonic() - begin < 10:
         time.sleep(0.1)
+    close_tree(view.bar)
+    close_tree(view.plots)
+
+
+def test_class_weights_are_told_above_the_loss_only_where_they_are_in_use(run, data) -> None:
+    recipe = rw.Recipe(steps=2, batch_size=2, device="cpu", precision="fp32", compile="off")
+    weighted = rw.train(
+        rw.unet(depth=8, width=2, num_classes=7), data, replace(recipe, class_weights="balanced")
+    )
+    weighted.wait(60)
+    inputs = rw.datasets.normalise(data.test.images, data.mean, data.std)
+    with torch.no_grad():
+        alike = F.cross_entropy(weighted.snapshot().eval()(inputs), data.test.masks.long()).item()
+    assert weighted.history.last("loss/test") == pytest.approx(alike, rel=1e-4)
+    view = RunView(run)
+    view.plots.show()
+    assert view.weighted is None and view.plots.children[0] is view.loss
+    view.watch(weighted)
+    assert view.plots.children[:2] == (view.weighted, view.loss)
+    told = view.weighted
+    assert "the test loss counts all alike" in told.value
+    count = len(view.plots.children)
+    view.refresh()
+    view.watch(run)
+    assert view.plots.children[0] is view.loss and len(view.plots.children) == count - 1 and told.comm is None
     close_tree(view.bar)
     close_tree(view.plots)
 
