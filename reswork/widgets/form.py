@@ -60,6 +60,11 @@ class Field:
         self._making = threading.RLock()
 
     @property
+    def label(self) -> str:
+        """What a person reads."""
+        return str(self._settings["description"])
+
+    @property
     def control(self) -> Any:
         """The widget that a person changes."""
         with self._making:

@@ -35,6 +35,7 @@ _OF_ANY_SIZE = {
     "regression",
     "verification",
 }  # tasks whose targets fit smaller pictures too
+_NAMED = 4  # settings that are other than a preset's
 FINE_TUNING = ("frozen", "unfreeze_epochs", "layer_rates", "norm_statistics", "class_weights")
 
 
@@ -77,10 +78,10 @@ class RecipePanel:
         self.preset = w.ToggleButtons(
             options=_buttons(self._world.recipes),
             tooltips=_tooltips(self._world.recipes),
-            value=self._preset,
+            value=self.chosen,
             style={"button_width": "auto"},
         )  # fmt: skip
-        self.preset.observe(lambda change: self.use_preset(change["new"]), names="value")
+        self.preset.observe(lambda change: self._pressed(change["new"]), names="value")
         self._explanation, self._sums = w.HTML(), w.HTML()
         self.curve = LiveFigure()
         self._more = accordion({
@@ -97,6 +98,32 @@ class RecipePanel:
             self._more,
         ])  # fmt: skip
         return [left, w.VBox([self.curve, self._sums])]
+
+    @property
+    def chosen(self) -> str | None:
+        """The preset of the world that the form is equal to; None: it is equal to none."""
+        if self.recipe is None or self._others(self._nearest) or self._nearest not in self._world.presets:
+            return None
+        return self._nearest
+
+    @property
+    def _nearest(self) -> str:
+        """The preset that differs in the fewest settings, the last one that was used first."""
+        names = (self._preset, *self._world.presets)
+        return min(names, key=lambda name: len(self._others(name)))
+
+    def _others(self, name: str) -> list[str]:
+        """What the form has otherwise than a preset."""
+        assert self.recipe is not None
+        recipe, inputs = PRESETS[name].recipe, self._world.inputs
+        labels = {key: field.label for key, field in self.form.fields.items()}
+        other = [label for key, label in labels.items() if getattr(recipe, key) != getattr(self.recipe, key)]
+        wanted, found = (each.augmentation.fitting(inputs) for each in (recipe, self.recipe))
+        return other + ["augmentation"] * (wanted != found)
+
+    def _pressed(self, name: str | None) -> None:
+        if name is not None and name != self.chosen:
+            self.use_preset(name)
 
     def use_preset(self, name: str) -> None:
         """Set the form to a preset."""
@@ -157,10 +184,16 @@ class RecipePanel:
             self.form.clear_errors()
             if self.view.is_shown:
                 self._draw()
+        if self.view.is_made and self.preset.value != self.chosen:
+            self.preset.value = self.chosen
         self._announce()
 
     def _draw(self) -> None:
-        told = escape(PRESETS[self._preset].explanation)
+        nearest = PRESETS[self._preset if self.recipe is None else self._nearest]
+        told = escape(nearest.explanation)
+        if self.recipe is not None and (other := self._others(nearest.name)):
+            named = ", ".join(other[:_NAMED]) + f" and {len(other) - _NAMED} more" * (len(other) > _NAMED)
+            told = f"No preset as it stands: other than {escape(nearest.label)} in {escape(named)}."
         self._explanation.value = f'<span class="reswork-muted">{told}</span>'
         if self.recipe is not None:
             planned = learning_rates(self.recipe, self._count, points=400)
@@ -250,7 +283,7 @@ def _fields() -> dict[str, Field]:
                                        "with, for a network that was trained before.",
                                        ("each batch's", "batch"), ("kept", "kept")),
         "class_weights": text("Class weights", "all alike, balanced, or 1, 2, 1",
-                               "What each class counts in the loss; balanced: rare classes more.",
+                               "What each class counts in the training loss; balanced: rare classes more.",
                                read=_class_weights,
                                write=lambda v: v if isinstance(v, str) else ", ".join(f"{x:g}" for x in v or ())),
     }  # fmt: skip

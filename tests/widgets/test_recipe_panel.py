@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import reswork as rw
@@ -19,6 +21,53 @@ def test_the_form_takes_every_memory_format_and_gives_it_back(panel, choice: boo
     panel.set(Recipe(channels_last=choice))
     assert panel.recipe is not None
     assert panel.recipe.channels_last == choice
+
+
+def test_a_preset_looks_chosen_only_while_the_form_equals_it() -> None:
+    """Pressed by hand, changed by a field, by code, by the page Data, and pressed once more."""
+    told: list[Recipe] = []
+    panel = RecipePanel(1_000, preset_chosen=told.append)
+    panel.view.show()
+    assert panel.preset.value == panel.chosen == "quick look" and len(told) == 1
+    panel.form.fields["epochs"].control.value = "7"
+    assert panel.preset.value is None and len(told) == 1  # it follows, and sets nothing itself
+    assert panel.recipe is not None and panel.recipe.epochs == 7
+    assert "No preset as it stands: other than Quick look in Epochs." in panel._explanation.value
+    panel.form.fields["epochs"].control.value = "5"
+    assert panel.preset.value == "quick look" and panel._explanation.value.count("one-cycle")
+    panel.set(rw.presets.FAST.recipe)
+    assert panel.preset.value is None and "other than Fast in augmentation." in panel._explanation.value
+    panel.set_augmentation(rw.presets.FAST.recipe.augmentation)
+    assert panel.preset.value == "fast" and len(told) == 1
+    panel.form.fields["learning_rate"].control.value = "many"
+    assert panel.recipe is None and panel.preset.value is None
+    panel.preset.value = "paper's"  # as a click does
+    assert panel.recipe == rw.presets.PAPERS.recipe == told[-1] and panel.preset.value == "paper's"
+    panel.set_data(50, rw.worlds()["volumes"])
+    assert panel.preset.value == "volumes" and panel.recipe == rw.presets.VOLUMES.recipe
+    panel.set_augmentation(panel.recipe.augmentation.fitting("volumes"))  # as the page Data has it
+    assert panel.preset.value == "volumes"
+    panel.set(replace(panel.recipe, class_weights=None))
+    assert panel.preset.value is None and "other than Volumes in Class weights." in panel._explanation.value
+    close_tree(panel.view)
+
+
+def test_a_recipe_from_code_presses_no_preset_that_it_is_not() -> None:
+    data, config = (
+        rw.datasets.solids(train=4, test=2, size=12),
+        rw.ResNetConfig(depth=8, width=2, dims=3, head="unet"),
+    )
+    for recipe, chosen in (
+        (rw.Recipe(steps=3), None),
+        (rw.presets.VOLUMES.recipe, "volumes"),
+        (None, "volumes"),
+    ):
+        bench = rw.Workbench(config, data, recipe)
+        bench.recipe_panel.view.show()
+        assert bench.recipe_panel.preset.value == chosen
+        told = bench.recipe_panel._explanation.value
+        assert ("Epochs, or steps, Batch size, Optimizer and" in told) == (chosen is None), told
+        bench.close()
 
 
 def test_every_choice_of_every_menu_is_a_recipe_or_says_why_not(panel) -> None:
