@@ -59,11 +59,14 @@ def test_the_first_rank_tells_and_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_goes_on_with_another_number(asked: signal.Signals, tmp_path: Path) -> None:
     """Ctrl+C reaches all ranks, as torchrun's own signal does."""
-    group = ranks_of(tmp_path, *SMALL, "--steps", "200")
+    go = tmp_path / "go"
+    runs = {"RESWORK_RUNS": os.environ["RESWORK_RUNS"]}
+    group = RanksOf(tmp_path, jobs.held_command, str(go), *SMALL, "--steps", "200", **runs)
     group.wait_for("step 1")
     for process in group.processes:
         assert process.pid is not None
         os.kill(process.pid, asked)
+    go.touch()
     first, second = group.outcomes(AT_MOST_S)
     assert (first.unwrap(), second.unwrap(), second.said) == (130, 0, "")
     run = load_run("mine")

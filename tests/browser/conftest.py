@@ -379,6 +379,20 @@ def click_until(page: Any, target: Any, condition: Callable[[], Any]) -> None:
     raise AssertionError("clicked in vain")
 
 
+def reload(page: Any) -> None:
+    """Again, as a person does it, where ipywidgets lost the widgets: it waits seconds for the kernel, not longer."""
+    shown, lost = ".reswork .reswork-bar", "Error displaying widget: model not found"
+    for _ in range(5):
+        page.reload()
+        page.wait_for_function(
+            "([s, lost]) => document.querySelector(s) || document.body.innerText.includes(lost)",
+            arg=[shown, lost],
+        )
+        if page.locator(shown).count():
+            return
+    page.wait_for_selector(shown)
+
+
 def save(page: Any, folder: Path) -> None:
     """Save the open notebook; returns when its file has the outputs that are on the page."""
     path = folder / notebook_of(page)

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 import reswork as rw
-from tests.browser.conftest import COMMON, DIGITS, run_all, save, until
+from tests.browser.conftest import COMMON, DIGITS, reload, run_all, save, until
 from tests.browser.test_workbench import LOSS, PATH, STEP, newest_run, press, wait_state, wait_step
 
 RELOADS = int(os.environ.get("RESWORK_RELOADS", "2"))
@@ -37,7 +37,7 @@ def shows_all(page, step: int) -> int:
 def test_reloads_and_closed_tabs_leave_the_run_alone(lab, page, bench) -> None:
     step = page.evaluate(STEP)
     for _ in range(RELOADS):
-        page.reload()
+        reload(page)
         step = shows_all(page, step)
     again = bench.in_another_tab()
     step = shows_all(again, step)

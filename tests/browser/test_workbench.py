@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 import reswork as rw
-from tests.browser.conftest import COMMON, ROOT, choose_theme, run_all, save, until, until_is
+from tests.browser.conftest import COMMON, ROOT, choose_theme, reload, run_all, save, until, until_is
 
 LOSS = ".reswork-grid .reswork-figure:nth-child(1) .scatterlayer path.js-line"
 PATH = "selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(p => p.getTotalLength()))"
@@ -122,8 +122,7 @@ def test_drag_start_watch_steer_reload_stop_start_again(lab, workbench) -> None:
     wait_step(page, held + 10)
 
     save(page, lab.folder)
-    page.reload()
-    page.wait_for_selector(".reswork .reswork-bar")
+    reload(page)
     wait_step(page, held + 15)
     page.wait_for_function(f"([s, n]) => ({PATH})(s) > n", arg=[LOSS, 50])
     first_x = page.evaluate(

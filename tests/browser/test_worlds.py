@@ -1,6 +1,6 @@
 """The choice at the top in a real browser: another world, a training in it, a reload, and back."""
 
-from tests.browser.conftest import save, until
+from tests.browser.conftest import reload, save, until
 from tests.browser.test_workbench import press, wait_state
 
 TABS = "() => [...document.querySelectorAll('.reswork .widget-toggle-buttons button')].map(e => e.innerText.trim())"
@@ -24,7 +24,7 @@ def test_one_choice_turns_the_page_and_a_reload_keeps_it(lab, bench) -> None:
     press(page, "Inspect")
     page.locator(".reswork", has_text="Test answers of the network after").wait_for()
     save(page, lab.folder)
-    page.reload()
+    reload(page)
     until(page, lambda: page.get_by_label("Work", exact=True).count() == 1)
     until(page, lambda: work(page) == "Tables: a class or a value for each row")
     press(page, "Try simple methods")

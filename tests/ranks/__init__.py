@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing as mp
 import os
 import pickle
+import signal
 import sys
 import time
 import traceback
@@ -107,6 +108,9 @@ def _child(
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # who runs in the background inherits that it is ignored
     value, error = None, ""
     try:
         value = job(*arguments)

@@ -1,15 +1,18 @@
 """What ranks do in the tests: functions that every rank calls, and networks for them."""
 
+import itertools
 import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch._dynamo  # DDP wants it
 import torchmetrics.classification  # noqa: F401
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from reswork import cli
 from reswork.datasets.dataset import Dataset, Split
@@ -202,6 +205,19 @@ def steered(what: str) -> dict[str, Any]:
 
 def command(*arguments: str) -> int:
     """The command line."""
+    return cli.main(arguments)
+
+
+def held_command(go: str, *arguments: str) -> int:
+    """The command line, whose training stands still after its second step until there is a file."""
+    steps = itertools.count(1)
+
+    def hold(*_: object) -> None:
+        if next(steps) == 2:
+            while not Path(go).exists():
+                time.sleep(0.01)
+
+    register_optimizer_step_post_hook(hold)
     return cli.main(arguments)
 
 
