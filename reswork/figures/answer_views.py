@@ -13,6 +13,18 @@ _APART = 5.0  # standard deviations between two curves
 _MOST_POINTS = 400
 
 
+_ANSWERED = about(
+    "A few test signals, each in its own scale: what it is, what was answered, and where the network looked.",
+    "The dots lie where the class shows; answers run along the truth.",
+    "If the dots lie anywhere, look whether another net, or more of the training, finds the place.",
+)
+_SHOWN = about(
+    "A few training signals, each in its own scale, with what is told of it.",
+    "Those of one class look alike in something: its shape, its place, or how fast it goes up and down.",
+    "Say what it is that you would tell them by, and look later whether the network looks there.",
+)
+
+
 def signal_answers(
     signals: np.ndarray,
     titles: Sequence[str],
@@ -92,18 +104,16 @@ def signal_answers(
                 "size": [1 + 8 * each for each in seen],
                 "color": COLOURS[0],
                 "opacity": [max(each, 0.02) for each in seen],
+                "line": {"width": 0},  # plotly's white rim is all that is seen of a small dot on a dark page
             },
         }
     )
+    is_answered = any(each is not None for each in (maps, answers, truth))
     return canvas(
         traces,
-        title="Signals and answers",
-        summary=("; ".join(titles[:8]) if count else "No signals yet.") + ".",
-        explained=about(
-            "A few test signals, each in its own scale: what it is, what was answered, and where the network looked.",
-            "The dots lie where the class shows; answers run along the truth.",
-            "If the dots lie anywhere, look whether another net, or more of the training, finds the place.",
-        ),
+        title="Signals and answers" if is_answered else "Signals",
+        summary="; ".join(titles[:8]) + "." if count else "No signals yet.",
+        explained=_ANSWERED if is_answered else _SHOWN,
         x=axis("moment"),
         y=axis(
             "",
@@ -112,7 +122,8 @@ def signal_answers(
             ticktext=[escape(each, 40) for each in titles],
         ),
         height=90 * max(count, 2),
-        showlegend=True,
+        showlegend=is_answered,
+        legend={"itemsizing": "constant"},  # the dots are of all sizes
     )
 
 

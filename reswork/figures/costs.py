@@ -90,7 +90,7 @@ def _block(name: str) -> str:
 def _summary(sheet: "SpecSheet") -> str:
     return (
         f"{amount(sheet.parameters)} parameters, {amount(sheet.macs)} multiplications and "
-        f"{size(sheet.activation_bytes)} of memory for each picture."
+        f"{size(sheet.activation_bytes)} of memory for each input."
     )
 
 

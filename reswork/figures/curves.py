@@ -195,6 +195,10 @@ def _loss_figure(
 
 def _metric_figure(info: list[_Run], metric: Metric, second: str) -> go.Figure:
     unit = " %" if metric.is_share else ""
+    if second and metric.is_share and _is_single(info) and (info[0].more.y >= 100).all():
+        info = [
+            replace(info[0], more=_points([], []))
+        ]  # top-5 of four classes: it says nothing, and takes the room
     title = f"{metric.label}, %" if metric.is_share else metric.label
     limits = {"rangemode": "nonnegative", "autorangeoptions": {"clipmin": 0, "clipmax": 102}}
     return canvas(
@@ -242,7 +246,8 @@ def _one_run(run: _Run, unit: str, second: str = "") -> list[dict[str, Any]]:
         _marks(run.test, "test", orange, "circle", "dash", unit),
     ]
     if second:
-        traces.append(_marks(run.more, f"test, {second}", green, "diamond", "dot", unit))
+        more = _marks(run.more, f"test, {second}", green, "diamond", "dot", unit)
+        traces.append(more | {"showlegend": len(run.more.x) > 0})
     return traces
 
 

@@ -86,17 +86,17 @@ def size(count: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A measured value with three digits, or "unknown" where there is none.
+    """A measured value with three digits, thousands to the last one, or "unknown" where there is none.
 
     Example:
-        >>> number(0.123456), number(float("nan")), number(None)
-        ('0.123', 'not a number', 'unknown')
+        >>> number(0.123456), number(2412.6), number(float("nan")), number(None)
+        ('0.123', '2,413', 'not a number', 'unknown')
     """
     if value is None:
         return "unknown"
     if math.isnan(value):
         return "not a number"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _digits(value: float) -> str:

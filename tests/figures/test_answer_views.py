@@ -12,6 +12,11 @@ def test_curves_go_on_with_truth_and_answer_and_say_where_it_looked() -> None:
     assert list(signal.x[:10]) == list(range(10)) and np.isnan(signal.x[10])
     assert list(truth.x[:3]) == [10, 11, 12] and (np.array(truth.y[:3]) > np.array(answer.y[:3])).all()
     assert max(seen.marker.size) == 5 and "&lt;i&gt;" in figure.layout.yaxis.ticktext[1]
+    assert seen.marker.line.width == 0 and figure.layout.legend.itemsizing == "constant", (
+        "dots are seen as they are"
+    )
+    plain = figures.signal_answers(signals, ["a", "b"])
+    assert "answers" not in plain.layout.title.text and not plain.layout.showlegend
     assert len(figures.signal_answers(np.zeros((0, 0)), []).data) == 4
 
 

@@ -24,6 +24,16 @@ def test_info_holds_what_was_recorded(make_history):
     assert run.calm.y[-1] == pytest.approx(run.raw.y[-1], abs=0.02)
 
 
+def test_a_second_metric_that_is_always_full_is_not_drawn():
+    history = History()
+    for step in (1, 2):
+        history.record(step, {"top1/test": 0.5, "top5/test": 1.0})
+    assert not metric_curves(history, METRICS).data[-1].showlegend
+    assert not len(metric_curves(history, METRICS).data[-1].x)
+    history.record(3, {"top1/test": 0.5, "top5/test": 0.9})
+    assert metric_curves(history, METRICS).data[-1].showlegend
+
+
 def test_accuracy_is_in_percent(make_history):
     figure = metric_curves(make_history(60), METRICS)
     train, test, top5 = figure.data[1:]

@@ -61,4 +61,4 @@ def test_size_in_powers_of_1024():
 def test_number_names_what_is_missing():
     assert number(None) == "unknown"
     assert number(float("nan")) == "not a number"
-    assert number(1234.5) == "1.23e+03"
+    assert number(1234.5) == "1,234" and number(-2e7) == "-2e+07"
