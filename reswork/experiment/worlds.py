@@ -303,8 +303,8 @@ WORLDS: tuple[World, ...] = (
         inputs="signals",
         tasks=(CLASSIFICATION, "regression"),
         data={"Pulses: simulated": "pulses", "Traffic: simulated, next day": "traffic"},
-        own="A CSV with a row for each signal (where next steps are told, a row for each moment), an npz, a .ts file of "
-        "the UCR archive, or a folder of wave files for each class.",
+        own="A CSV with a row for each signal (where next steps are told, a row for each moment), an npz, a .ts file "
+        "of the UCR archive, or a folder of wave files for each class.",
         read=datasets.signals,
         asks=("target", "horizon", "season"),
         baseline="nearest neighbour or a season ago, ridge on random kernels",

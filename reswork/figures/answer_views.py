@@ -45,7 +45,7 @@ def signal_answers(
         truth: (M, T) next steps as they came.
 
     Returns:
-        Figure with four traces, some of them empty.
+        Figure with five traces, some of them empty.
     """
     count, length = signals.shape if signals.ndim == 2 else (0, 0)
     shown = np.concatenate([each for each in (signals, truth, answers) if each is not None], axis=-1)
@@ -99,7 +99,7 @@ def signal_answers(
             "name": "looked at",
             "x": x,
             "y": y,
-            "showlegend": maps is not None,
+            "showlegend": False,  # it would be as small as the first dot
             "marker": {
                 "size": [1 + 8 * each for each in seen],
                 "color": COLOURS[0],
@@ -108,6 +108,12 @@ def signal_answers(
             },
         }
     )
+    traces.append(
+        {
+            "type": "scatter", "mode": "markers", "name": "looked at", "x": [None], "y": [None],
+            "showlegend": maps is not None, "marker": {"size": 8, "color": COLOURS[0]},
+        }
+    )  # fmt: skip
     is_answered = any(each is not None for each in (maps, answers, truth))
     return canvas(
         traces,
@@ -123,7 +129,6 @@ def signal_answers(
         ),
         height=90 * max(count, 2),
         showlegend=is_answered,
-        legend={"itemsizing": "constant"},  # the dots are of all sizes
     )
 
 

@@ -76,8 +76,7 @@ def canvas(
         x: x axis, from `axis`.
         y: y axis, from `axis`.
         height: of what is below the title, in pixels; the width follows the page.
-        **layout: further layout, such as annotations; a margin is that of what is below the title, a legend
-            adds to the common one.
+        **layout: further layout, such as annotations; a margin is that of what is below the title.
     """
     margin = {"l": 56, "r": 16, "t": 8, "b": 44} | layout.pop("margin", {})
     height += _HEAD
@@ -106,7 +105,6 @@ def canvas(
             "y": 1 - _HEAD / height,
             "yanchor": "top",
             "bgcolor": CLEAR,
-            **layout.pop("legend", {}),
         },
         "hoverlabel": {"namelength": -1},
         "modebar": MODEBAR,

@@ -1,5 +1,6 @@
 """What simple methods reach on the same split: the numbers that a network has to beat."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,7 +155,25 @@ def seasonal_naive(data: Dataset, season: int, split: str = "test") -> np.ndarra
 
 def tells_differences(data: Dataset) -> bool:
     """Whether the values are differences to one season ago, as `reswork.datasets.windows` makes them with a season."""
-    return any(" as the difference to " in note for note in data.notes)
+    return _season_told(data) is not None
+
+
+def one_season_ago(data: Dataset, inputs: np.ndarray) -> np.ndarray | float:
+    """What the told values are the difference to, (N, T) in the signals' unit; 0 where they are no differences.
+
+    Args:
+        data: next steps of signals.
+        inputs: (N, C, L) of them.
+    """
+    season = _season_told(data)
+    if season is None:
+        return 0.0
+    return np.asarray(inputs[:, 0, inputs.shape[2] - season + np.arange(len(data.classes)) % season])
+
+
+def _season_told(data: Dataset) -> int | None:
+    found = [re.search(r" as the difference to (\d+) moments ago", note) for note in data.notes]
+    return next((int(each[1]) for each in found if each), None)
 
 
 def mase(data: Dataset, output: np.ndarray, season: int = 24) -> float:

@@ -16,7 +16,7 @@ from reswork.experiment.look_alikes import embeddings
 from reswork.probes.curve_map import curve_map, volume_map
 from reswork.results.answers import ClassAnswers, MaskAnswers, ValueAnswers
 from reswork.tasks import explained_model, task_for
-from reswork.tasks.baselines import tells_differences
+from reswork.tasks.baselines import one_season_ago
 from reswork.training.live_run import LiveRun
 from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
@@ -25,6 +25,7 @@ from reswork.widgets.refresh import Refresher
 
 INTERVAL_S = 2.0
 _SIGNALS = 5
+_BEFORE = 4  # times the next steps, of what went before them
 _VOLUMES = 4
 _ROWS = 500
 _GALLERY, _ASKED, _LIKE = 600, 5, 6  # images that are compared, looked for, and shown for each
@@ -140,9 +141,14 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
     assert isinstance(answers, ValueAnswers)
     truth, told = data.in_units(split.values.view(answers.values.shape)), data.in_units(answers.values)
     if data.input_kind == "signals" and len(data.classes) > 1:
-        names = [f"test {row}" for row in range(len(split))]
-        before = np.zeros_like(truth) if tells_differences(data) else split.inputs[:, 0].cpu().numpy()
-        return figures.signal_answers(before, names, answers=told, truth=truth), ""
+        seen = split.inputs.cpu().numpy()
+        ago = one_season_ago(data, seen)
+        off = np.abs(told - truth).mean(1)
+        names = [f"test {row}, {each:.3g} off" for row, each in enumerate(off)]
+        before = seen[
+            :, 0, -_BEFORE * truth.shape[1] :
+        ]  # in a longer one the next steps would hardly be seen
+        return figures.signal_answers(before, names, answers=ago + told, truth=ago + truth), ""
     return figures.value_answers(truth[:, 0], told[:, 0], data.classes[0]), ""
 
 

@@ -8,16 +8,14 @@ def test_curves_go_on_with_truth_and_answer_and_say_where_it_looked() -> None:
     figure = figures.signal_answers(
         signals, ["a", "b <i>"], maps=np.full((2, 10), 0.5), answers=steps, truth=steps + 1
     )
-    signal, truth, answer, seen = figure.data
+    signal, truth, answer, seen, key = figure.data
     assert list(signal.x[:10]) == list(range(10)) and np.isnan(signal.x[10])
     assert list(truth.x[:3]) == [10, 11, 12] and (np.array(truth.y[:3]) > np.array(answer.y[:3])).all()
     assert max(seen.marker.size) == 5 and "&lt;i&gt;" in figure.layout.yaxis.ticktext[1]
-    assert seen.marker.line.width == 0 and figure.layout.legend.itemsizing == "constant", (
-        "dots are seen as they are"
-    )
+    assert seen.marker.line.width == 0 and not seen.showlegend and key.showlegend and key.marker.size == 8
     plain = figures.signal_answers(signals, ["a", "b"])
     assert "answers" not in plain.layout.title.text and not plain.layout.showlegend
-    assert len(figures.signal_answers(np.zeros((0, 0)), []).data) == 4
+    assert len(figures.signal_answers(np.zeros((0, 0)), []).data) == 5
 
 
 def test_values_and_probabilities() -> None:

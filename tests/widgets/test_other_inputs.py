@@ -52,6 +52,25 @@ def test_it_trains_and_shows_what_fits(name: str, tmp_path: Path, monkeypatch: p
         bench.close()
 
 
+def test_next_steps_go_on_where_the_series_ends_also_where_differences_are_told() -> None:
+    series = np.sin(np.arange(400) / 4) + np.arange(400) / 50
+    truths = []
+    for season in (None, 10):
+        data = rw.datasets.windows(series, horizon=6, window=40, season=season)
+        figure, _ = answers_drawn(rw.resnet(rw.config_for(data, depth=8, width=2)), data)
+        signal, truth = figure.data[:2]
+        assert len(signal.x) == 5 * (4 * 6 + 1) and "off" in figure.layout.yaxis.ticktext[0]
+        split = data.test.take(slice(0, 1))
+        whole = np.concatenate([split.inputs[0, 0].numpy(), [np.nan] * 6])
+        begin = int(np.argmin(np.abs(series - whole[0])))
+        after = series[begin + 40 : begin + 46]
+        steps = (np.array(truth.y[:6]) - truth.y[0]) / (signal.y[23] - signal.y[22])
+        wanted = (after - after[0]) / (series[begin + 39] - series[begin + 38])
+        np.testing.assert_allclose(steps, wanted, rtol=1e-3, atol=1e-3)
+        truths.append(steps)
+    assert len(truths) == 2
+
+
 def test_images_have_their_own_pages() -> None:
     bench = Workbench(data=rw.datasets.digits(), first_steps=False)
     try:
