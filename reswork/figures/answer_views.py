@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from reswork.figures.canvas import COLOURS, INK, about, axis, canvas
+from reswork.figures.canvas import COLOURS, INK, PATTERNS, about, axis, canvas
 from reswork.figures.text import escape
 
 _APART = 5.0  # standard deviations between two curves
@@ -194,7 +194,7 @@ def true_class_probabilities(
             "name": escape(str(classes[label]), 24),
             "x": (bins[:-1] + bins[1:]) / 2,
             "y": np.histogram(given[labels == label], bins)[0] / max(1, int((labels == label).sum())),
-            "marker": {"color": COLOURS[label % len(COLOURS)]},
+            "marker": {"color": COLOURS[label], "pattern": {"shape": PATTERNS[label % len(PATTERNS)]}},
         }
         for label in range(min(len(classes), len(COLOURS)))
     ]

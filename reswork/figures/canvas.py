@@ -24,6 +24,7 @@ MODEBAR: dict[str, Any] = {
     "remove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "autoScale2d", "select2d", "lasso2d"],
 }
 _HEAD = 30  # pixels on top of every figure: the title to the left, plotly's buttons to the right
+_LINEAR = 0.8  # decades below which a logarithmic axis is marked like any other
 _LONGEST = 31  # letters of a title; more would reach the buttons in the narrowest panel
 
 
@@ -49,6 +50,8 @@ def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
     drawn = np.concatenate([*values, np.empty(0)])
     drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
     decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
+    if decades < _LINEAR:  # plotly's own marks, at equal steps; twos and fives would leave one or none
+        return axis(title, type="log", **more)
     return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
 
 

@@ -13,7 +13,7 @@ from reswork.figures.canvas import about, axis, canvas
 from reswork.figures.smoothing import Floats
 from reswork.figures.text import distinct
 
-_MOST_COUNTED = 20  # classes whose counts are written into the cells
+_MOST_COUNTED = 12  # classes whose counts are written into the cells
 _MOST_CELLS = 100  # rows and columns
 
 _ABOUT = about(

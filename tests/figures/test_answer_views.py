@@ -23,6 +23,9 @@ def test_values_and_probabilities() -> None:
     assert list(figure.data[1].x) == [1.0, 3.0] and figure.layout.xaxis.title.text == "price, truth"
     chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     figure = figures.true_class_probabilities(chances, np.array([0, 1, 1]), ["a", "b"])
+    assert figure.data[0].marker.pattern.shape != figure.data[1].marker.pattern.shape, (
+        "not told by colour alone"
+    )
     assert sum(figure.data[0].y) == 1 and sorted(y for y in figure.data[1].y if y) == [0.5, 0.5]
     assert (
         figures.value_answers(np.zeros(0), np.zeros(0)).data

@@ -152,8 +152,10 @@ def test_the_summary_names_the_middle_and_the_most():
     assert figures.update_ratios(history).layout.meta["summary"].endswith("by not a number.")
 
 
-@pytest.mark.parametrize(("decades", "dtick"), [(0, "D2"), (2, "D2"), (3, 1), (12, 2)])
+@pytest.mark.parametrize(
+    ("decades", "dtick"), [(0, None), (0.5, None), (1, "D2"), (2, "D2"), (3, 1), (12, 2)]
+)
 def test_a_logarithmic_axis_has_a_handful_of_marks(decades, dtick):
     y = log_axis("size", np.array([np.nan, 0, 0.001]), np.array([0.001 * 10.0**decades]))
-    assert (y["type"], y["dtick"]) == ("log", dtick)
+    assert (y["type"], y.get("dtick")) == ("log", dtick)
     assert log_axis("size")["dtick"] == 1
