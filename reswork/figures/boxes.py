@@ -82,9 +82,9 @@ def box_overlays(
             *(f"{title}\n{things(each[row], classes)}" for title, each in zip(titles, boxes, strict=True)),
         )
     ]
+    there = [sum(int((np.asarray(of_image)[:, 4] >= 0).sum()) for of_image in each) for each in boxes]
     counts = "; ".join(
-        f"{title}: {sum(int((np.asarray(of_image)[:, 4] >= 0).sum()) for of_image in each)} boxes"
-        for title, each in zip(titles, boxes, strict=True)
+        f"{title}: {count} box{'es' * (count != 1)}" for title, count in zip(titles, there, strict=True)
     )
     mosaic = mosaic_of(tiles, tuple(words), len(columns))
     pointed = [name for name in names for _ in columns]

@@ -217,7 +217,8 @@ def _summary(info: Mosaic) -> str:
     if not info.count:
         return "No pictures to show."
     counts = Counter(str(title) for title in info.titles)
-    named = ", ".join(
+    between = "; " if any("," in title for title in counts) else ", "
+    named = between.join(
         f"{title} ({count} times)" if count > 1 else title for title, count in [*counts.items()][:_MOST_NAMED]
     )
     more = f" and {len(counts) - _MOST_NAMED} more" if len(counts) > _MOST_NAMED else ""

@@ -286,6 +286,20 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
         told = _BOXES if _gives_boxes(sheet) else told
         return Row("head", detail, y, _ends([*parts, ("output", shape, told, "text")], y))
     classes = sheet.output_shape[-1] if sheet.output_shape else 0
+    before = sheet.layers[-2:-1]
+    if (
+        last is not None and last.name == "identities" and before
+    ):  # look-alikes: an embedding, and cosines with those
+        numbers = before[0].output_shape[-1]
+        told = "the embedding, and behind it its cosine with each identity that was learned"
+        parts = [
+            ("average", "mean", "the mean over the whole picture, one number a channel", "end"),
+            (before[0].name, "linear", _layer_hover(before[0].name, before[0]), "end"),
+            ("output", f"{numbers} numbers", told, "text"),
+        ]
+        return Row(
+            "head", f"{sheet.blocks[-1].channels if sheet.blocks else ''} ch → {numbers}", y, _ends(parts, y)
+        )
     detail = f"{sheet.blocks[-1].channels} ch → {classes}" if sheet.blocks else f"{classes} classes"
     parts = [("average", "mean", "the mean over the whole picture, one number a channel", "end")]
     if last is not None:
@@ -299,7 +313,7 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
 def _pyramid(sheet: "SpecSheet | Outline") -> list[tuple[str, str, str, str]]:
     """The parts of a RetinaNet's head; a click looks at the last layer of each."""
     found = {layer.name: layer for layer in sheet.layers if layer.kind == "conv"}
-    shown = {"pyramid": "pyramid.layer_blocks.0.0", "classes": "head.classification_head.cls_logits",
+    shown = {"levels": "pyramid.layer_blocks.0.0", "class": "head.classification_head.cls_logits",
              "boxes": "head.regression_head.bbox_reg"}  # fmt: skip
     names = {word: f"decoder.{name}" for word, name in shown.items()}
     return [

@@ -355,7 +355,7 @@ def _sums_html(sheet: SpecSheet, one: str) -> str:
         f"multiply-adds, one {one}": _si(sheet.macs),
         f"memory to train, one {one}": _mib(sheet.activation_bytes),
         "memory to predict": _mib(sheet.inference_bytes),
-        "one output sees": f"{sheet.receptive_field} {_SEEN[one] if one in _SEEN else 'pixels'}",
+        "one output sees": f"{sheet.receptive_field} {_SEEN.get(one, 'pixels')}",
     }
     if not sheet.config.dims:
         del sums["one output sees"]  # all of its row

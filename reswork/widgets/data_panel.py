@@ -25,6 +25,7 @@ from reswork.widgets.refresh import in_background
 
 OWN = "own"
 ASKED = (
+    "size",
     "target",
     "column",
     "by",
@@ -275,6 +276,7 @@ def _source_fields(data: Dataset, world: World) -> dict[str, Field]:
                       value=data.name if data.name in world.data.values() else OWN),
         "path": Field("Path", w.Text, "Of a file or a folder on this machine.", read=str.strip,
                       placeholder="a file or a folder", continuous_update=False),
+        "size": asked("Size", "as it fits, or 64", "Height and width in pixels that all are brought to.", **number),
         "target": asked("Column", "found, or its name", "The column that is to be told.", read=str.strip),
         "column": asked("Text column", "the longest, or its name", "The column with the texts.", read=str.strip),
         "by": menu_field("Read by", "What goes in one after the other.", ("signs", "signs"), ("words", "words")),

@@ -662,8 +662,9 @@ def boxes_html(answers: BoxAnswers, classes: tuple[str, ...], truth: Tensor | No
         count = int((truth[:, 4] != NO_BOX).sum())
         told = f"It is sure of <b>{len(answers.boxes[0])}</b> boxes, and {count} {'is' if count == 1 else 'are'} true."
     return (
-        f"<div>{told}</div>{legend_html(('', *classes))}<div>Score of each box; attributions explain the best one of a "
-        f'class:</div><div class="reswork-answer">{"".join(rows)}</div>'
+        f"<div>{told}</div>{legend_html(('', *classes))}"
+        + "<div>Score of each box; attributions explain the best one of a class:</div>" * bool(rows)
+        + f'<div class="reswork-answer">{"".join(rows)}</div>'
     )
 
 

@@ -29,7 +29,7 @@ def test_answers_and_truth_stand_beside_each_other_and_are_told() -> None:
     truth = np.array([[[2, 2, 9, 9, 1], [0, 0, 0, 0, -1]]], np.float32)
     answer = np.array([[2, 2, 9, 9, 1, 0.9], [1, 1, 5, 5, 0, 0.5]], np.float32)
     figure = box_overlays(images, [[answer], truth], ["answer", "true boxes"], CLASSES)
-    assert "answer: 2 boxes; true boxes: 1 boxes" in str(figure.layout)
+    assert "answer: 2 boxes; true boxes: 1 box." in str(figure.layout)
     assert "1 cat, 1 dog" in str(figure.layout)
     assert "No images yet" in str(box_overlays(images[:0], [], []).layout)
     frames = [Frame(step, None, BoxAnswers((answer[:step],))) for step in (0, 1, 2)]

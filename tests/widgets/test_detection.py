@@ -82,7 +82,7 @@ def test_the_form_builds_a_detector_and_the_data_panel_shows_true_boxes(data) ->
     build.form.set(detector="retinanet")
     assert build.config.label == "RetinaNet on ResNet-20" and build.sheet.output_shape == (9 * 49, 18)
     drawn = str(rw.figures.network(build.sheet))
-    assert "pyramid" in drawn and "441 anchors" in drawn
+    assert "levels" in drawn and "441 anchors" in drawn
     build.set_config(rw.ResNetConfig(depth=14, head="retinanet"))
     assert build.form.values["detector"] == "retinanet"
     shown = DataPanel(data, lambda: None)

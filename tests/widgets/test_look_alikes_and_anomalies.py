@@ -118,6 +118,7 @@ def test_the_form_builds_both_and_the_data_panel_shows_them(faces, plates) -> No
         assert build.sheet is not None and build.sheet.output_shape == shape
         figure = rw.figures.network(build.sheet)
         assert "blocks" in figure.layout.meta["summary"]
+        assert ("64 numbers" in str(figure)) == (data is faces), "what comes out is no class"
         assert build.form.fields["code"].fits == (data is plates)
         shown = DataPanel(data, lambda: None)
         shown.view.show()
@@ -135,12 +136,13 @@ def test_the_page_takes_a_list_of_pairs(faces, tmp_path) -> None:
     (tmp_path / "pairs.txt").write_text("ann\t1\t2\nann\t1\tbob\t1\n")
     shown = DataPanel(faces)
     assert shown.source.fields["pairs"].fits and not shown.source.fields["by"].fits
-    shown.source.set(name="own", path=str(tmp_path / "crew"), pairs=str(tmp_path / "pairs.txt"))
+    shown.source.set(name="own", path=str(tmp_path / "crew"), pairs=str(tmp_path / "pairs.txt"), size=16)
     shown.view.show()
     shown.load.click()
     end = time.monotonic() + 300
     while shown._is_reading and time.monotonic() < end:
         time.sleep(0.01)
+    assert shown.data.input_shape[1:] == (16, 16), shown._told
     assert shown.data.name == "crew" and shown.data.extras["test_pairs"].shape == (2, 3), shown._told
     close_tree(shown.view)
 
