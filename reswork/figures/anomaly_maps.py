@@ -65,11 +65,11 @@ def anomaly_maps(
     mosaic = mosaic_of(tiles, tuple(word for row in rows for word in row), len(columns))
     last = np.asarray(maps[-1])
     counted = "1 picture" if len(images) == 1 else f"{len(images)} pictures"
-    summary = f"{counted}; the highest value of the last maps is {float(last.max()):.3g}" + (
-        f", the scores are {', '.join(f'{score:.3g}' for score in scores[:8])}."
-        if scores is not None
-        else "."
-    )
+    summary = f"{counted}; the highest value of the last maps is {float(last.max()):.3g}"
+    if scores is not None:
+        listed = ", ".join(f"{score:.3g}" for score in scores[:8])
+        summary += f", {'the scores are' if len(scores) > 1 else 'its score is'} {listed}"
+    summary += "."
     return mosaic_figure(mosaic, title=_TITLE, summary=summary, explained=ABOUT_ANOMALIES)
 
 

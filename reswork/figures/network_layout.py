@@ -207,7 +207,7 @@ def _level(sheet: "SpecSheet | Outline", level: "LevelSpec", y: float) -> tuple[
 
 
 def _answer(sheet: "SpecSheet | Outline", y: float) -> tuple[Box, Box]:
-    last, shape = sheet.layers[-1], "×".join(map(str, sheet.output_shape))
+    last, shape = sheet.layers[-1], _whole(sheet.output_shape)
     told = _BOXES if _gives_boxes(sheet) else "for each pixel one number a class: classes × height × width"
     return (
         Box(last.name, "conv", _layer_hover(last.name, last), 0, y, 0, 0, kind="end"),
@@ -251,7 +251,7 @@ def _stem(sheet: "SpecSheet | Outline", y: float) -> Row:
     parts = [
         (
             "input",
-            "×".join(map(str, sheet.input_shape)),
+            _whole(sheet.input_shape),
             _INPUTS.get(len(sheet.input_shape), "one input"),
             "text",
         )
@@ -269,7 +269,7 @@ def _head(sheet: "SpecSheet | Outline", y: float) -> Row:
         told = "×".join(map(str, sheet.output_shape))
         return Row("head", detail, y, _ends([*_pyramid(sheet), ("output", told, _ANCHORS, "text")], y))
     if len(sheet.output_shape) >= 3 and last is not None:  # a number for each pixel, or a picture
-        shape = "×".join(map(str, sheet.output_shape))
+        shape = _whole(sheet.output_shape)
         parts = [
             (
                 layer.name,
@@ -393,5 +393,10 @@ def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
+def _whole(shape: Sequence[int]) -> str:
+    return "×".join([str(shape[0]), _extent(shape)]) if len(shape) > 1 else str(shape[0])
+
+
 def _extent(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape[1:]))
+    sides = [str(side) for side in shape[1:]]
+    return f"{sides[0]}³" if len(sides) == 3 and len({*sides}) == 1 else "×".join(sides)

@@ -392,7 +392,9 @@ def _counts(data: Dataset, world: World) -> Any:
     return figures.class_counts(
         {"train": data.class_counts("train"), "test": data.class_counts("test")},
         data.classes,
-        of={"masks": "pixels", "boxes": "boxes"}.get(data.target_kind, world.many),
+        of={"masks": "points" if data.input_kind == "volumes" else "pixels", "boxes": "boxes"}.get(
+            data.target_kind, world.many
+        ),
     )
 
 

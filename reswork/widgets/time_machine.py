@@ -94,6 +94,14 @@ class TimeMachine:
             self._marked = ()
         self.refresh()
 
+    def leave(self) -> None:
+        """Look back through no run until there is another one."""
+        with self._lock:
+            self.hold()
+            self._run, self._moments, self.step, self._drawn, self._marked = None, None, None, None, ()
+        self._worker.cancel()
+        self.refresh()
+
     def set_data(self, data: Dataset) -> None:
         """Take test pictures from another data set."""
         self._data = data

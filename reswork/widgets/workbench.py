@@ -380,6 +380,7 @@ class Workbench(w.VBox):
         self.inside.watch(run)
         self.transfer.watch(run)
         if "inspector" not in self.world.panels or world_of(run) is not self.world:
+            self.time_machine.leave()  # it shows pictures, and those of another run have no place beside this one
             self._follow_others(run)
             return
         if "answers" in self.world.panels:

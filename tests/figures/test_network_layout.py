@@ -59,7 +59,7 @@ def test_a_head_that_gives_pictures_or_scores_says_what_it_is_made_of(make_sheet
     assert head(head="edsr", scale=2, add_input=False) == ["conv", "×2", "3×64×64"]
     assert head(head="vdsr", scale=2) == ["conv", "3×64×64"]
     assert head(head="fcn") == ["conv", "conv", "conv", "3×32×32"]
-    assert head((1, 9, 9, 9), head="fcn", dims=3, in_channels=1)[-1] == "3×9×9×9"
+    assert head((1, 9, 9, 9), head="fcn", dims=3, in_channels=1)[-1] == "3×9³"
 
 
 def test_hover_names_shapes_and_costs(make_sheet):

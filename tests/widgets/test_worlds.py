@@ -78,8 +78,15 @@ def test_a_run_of_another_world_from_the_table_turns_the_page_to_it(bench) -> No
     data = rw.datasets.cancer()
     run = rw.train(rw.resnet(rw.config_for(data, depth=4, width=4)), data, RECIPE, name="cells")
     run.wait(300)
+    seen = rw.train(
+        rw.resnet(rw.config_for(bench.data, depth=8, width=2)), bench.data, RECIPE, name="pictures"
+    )
+    seen.wait(300)
+    bench.watch(rw.load_run("pictures"))
+    assert bench.time_machine.view.layout.display is None, "there are moments to look back to"
     bench.watch(rw.load_run("cells"))
     wait_for(lambda: bench.world.name == "tables" and bench.answers._looked is not None)
+    assert bench.time_machine.view.layout.display == "none", "those of the pictures are not this run's"
     assert bench.work.value == "tables" and bench.data.fingerprint == data.fingerprint
     assert " rows/s" in bench.run_view.status.value
     bench.pages.value = "Inspect"
