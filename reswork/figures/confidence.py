@@ -67,7 +67,11 @@ def _curve(row: int, name: str, each: Reliability) -> dict[str, Any]:
         "name": name,
         "text": [f"{share:.1f} % of the images" for share in shares],
         "line": {"color": COLOURS[row], "width": 2, "dash": DASHES[row]},
-        "marker": {"symbol": SYMBOLS[row], "size": (5 + 12 * np.sqrt(shares / 100)).tolist()},
+        "marker": {
+            "symbol": SYMBOLS[row],
+            "size": (5 + 12 * np.sqrt(shares / 100)).tolist(),
+            "line": {"width": 0},
+        },
         "hovertemplate": "sure by %{x:.0f} %, right %{y:.0f} %; %{text}",
     }
 

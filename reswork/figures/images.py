@@ -216,7 +216,7 @@ def _annotations(info: Mosaic) -> list[dict[str, Any]]:
 def _summary(info: Mosaic) -> str:
     if not info.count:
         return "No pictures to show."
-    counts = Counter(str(title) for title in info.titles)
+    counts = Counter(str(title).replace("\n", ", ") for title in info.titles)
     between = "; " if any("," in title for title in counts) else ", "
     named = between.join(
         f"{title} ({count} times)" if count > 1 else title for title, count in [*counts.items()][:_MOST_NAMED]

@@ -149,7 +149,9 @@ class DoctorLine:
             if run is self._run:
                 self._whole = found
                 if not found:
-                    self.told.value = _told(f"Nothing was found; {len(found.asked)} rules were asked.")
+                    self.told.value = _told(
+                        f"Nothing was found; {len(found.asked)} rules were asked.", "reswork-fine"
+                    )
                 self._show(found)
         yield
 
@@ -183,5 +185,5 @@ class DoctorLine:
         self.error.tell(str(error))
 
 
-def _told(sentence: str) -> str:
-    return f'<div class="reswork-finding" role="status"><b>Doctor:</b> {escape(sentence)}</div>'
+def _told(sentence: str, how: str = "") -> str:
+    return f'<div class="reswork-finding {how}" role="status"><b>Doctor:</b> {escape(sentence)}</div>'

@@ -104,7 +104,7 @@ def test_each_picture_says_its_name_when_clicked():
 def test_titles_that_come_again_are_told_once():
     figure = image_grid(np.zeros((6, 3, 4, 4), np.uint8), ["picture", "mask"] * 3)
     assert figure.layout.meta["summary"] == "6 pictures: picture (3 times), mask (3 times)."
-    listed = image_grid(np.zeros((2, 3, 4, 4), np.uint8), ["1 circle, 2 stars", "1 ring"])
+    listed = image_grid(np.zeros((2, 3, 4, 4), np.uint8), ["1 circle\n2 stars", "1 ring"])
     assert listed.layout.meta["summary"] == "2 pictures: 1 circle, 2 stars; 1 ring."
     many = image_grid(np.zeros((14, 1, 4, 4), np.uint8), [f"t{i}" for i in range(14)])
     assert many.layout.meta["summary"].endswith("t11 and 2 more.")
