@@ -241,7 +241,7 @@ WORLDS: tuple[World, ...] = (
         baseline="a classifier slid over the picture (rw.sliding_window)",
         network={"depth": 14, "width": 8},
         presets=("boxes",),
-        panels=("film", "inspector"),
+        panels=("film", "inspector", "ship"),
     ),
     World(
         "restoration",
@@ -277,7 +277,7 @@ WORLDS: tuple[World, ...] = (
         baseline="pixels, principal components",
         network={"depth": 8},
         presets=("look-alikes",),
-        panels=("film", "inspector", "answers"),
+        panels=("film", "inspector", "answers", "ship"),
     ),
     World(
         "anomalies",
@@ -293,7 +293,7 @@ WORLDS: tuple[World, ...] = (
         baseline="the nearest good picture, principal components",
         network={"depth": 8},
         presets=("good alone",),
-        panels=("film", "inspector", "simple methods"),
+        panels=("film", "inspector", "ship", "simple methods"),
     ),
     World(
         "signals",

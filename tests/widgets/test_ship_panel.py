@@ -189,3 +189,47 @@ def test_a_network_for_photographs_is_exported_timed_and_served_and_what_it_cann
     assert panel.wait() and "does not tell classes apart" in panel.money.children[0].error.value
     panel.close()
     close_tree(panel.view)
+
+
+@pytest.mark.parametrize(
+    ("world", "data", "served"),
+    [
+        ("detection", lambda: rw.datasets.scattered(train=16, test=8), True),
+        ("verification", lambda: rw.datasets.drawn_faces(identities=4, test_identities=2, images=4), False),
+        ("anomalies", lambda: rw.datasets.defects(train=16, test=8), False),
+    ],
+)
+def test_other_worlds_of_pictures_are_exported_and_served_or_refused_in_a_sentence(
+    world, data, served, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ship_panel, "latency", timed)
+    known, data = rw.worlds()[world], data()
+    assert "ship" in known.panels
+    recipe = replace(
+        known.recipes[known.presets[0]].recipe, epochs=1, batch_size=8, device="cpu", compile="off"
+    )
+    net = rw.resnet(known.config(data, depth=8, width=4))
+    run = rw.train(net, data, recipe, directory=tmp_path / "run", moments_bytes=0)
+    run.wait()
+    panel = ShipPanel()
+    panel.watch(run, data)
+    panel.view.show()
+    panel.form.set(format="torch")
+    panel.export.click()
+    assert panel.wait() and "equal to the network" in panel.result.value, panel.error.value
+    panel.check.click()
+    assert panel.wait() and "is as it was exported" in panel.result.value
+    panel.time.click()
+    assert panel.wait() and panel.times.numbers
+    made = w.HTML()
+    made.url, made.version, made.stop = "http://127.0.0.1:1", "abc", lambda: 0
+    monkeypatch.setattr(ship_panel, "ServerView", lambda server: w.HTML())
+    if served:
+        monkeypatch.setattr(ship_panel, "serve", lambda folder, port: made)
+    panel.start.click()
+    assert panel.wait() and ("curl --data-binary" in panel.address.value) is served
+    if not served:
+        assert "cannot be served yet" in panel.form.fields["port"].error
+    panel.close()
+    close_tree(panel.view)
