@@ -60,7 +60,7 @@ def test_masks_are_followed_while_they_are_learned(bench) -> None:
         wait_for_another_moment(page)
         until(page, lambda: page.evaluate(PIXELS, STRIP)[1] > 50)
         until(page, lambda: coloured(page, STRIP) > 0.02)
-        page.locator(".reswork-legend").first.wait_for()
+        page.locator(".reswork-legend:visible").first.wait_for()
         until(page, lambda: page.evaluate(PIXELS, ".reswork-masks")[1] > 20)
         page.locator(".reswork", has_text="Mean IoU of this picture").wait_for()
         assert "wrong." not in page.locator(".reswork").inner_text()
