@@ -1,5 +1,6 @@
 """The common ground of all figures: colours, axes, margins and words, legible on light and dark pages."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def log_axis(title: str, *values: np.ndarray, **more: Any) -> dict[str, Any]:
     decades = float(np.log10(drawn.max() / drawn.min())) if len(drawn) else 5.0  # an empty axis shows so many
     if decades < _LINEAR:  # plotly's own marks, at equal steps; twos and fives would leave one or none
         return axis(title, type="log", **more)
-    return axis(title, type="log", dtick="D2" if decades <= 2 else max(1, round(decades / 6)), **more)
+    return axis(title, type="log", dtick="D2" if decades <= 2 else math.ceil(decades / 6), **more)
 
 
 def canvas(

@@ -153,7 +153,7 @@ def test_the_summary_names_the_middle_and_the_most():
 
 
 @pytest.mark.parametrize(
-    ("decades", "dtick"), [(0, None), (0.5, None), (1, "D2"), (2, "D2"), (3, 1), (12, 2)]
+    ("decades", "dtick"), [(0, None), (0.5, None), (1, "D2"), (2, "D2"), (3, 1), (8, 2), (12, 2)]
 )
 def test_a_logarithmic_axis_has_a_handful_of_marks(decades, dtick):
     y = log_axis("size", np.array([np.nan, 0, 0.001]), np.array([0.001 * 10.0**decades]))
