@@ -252,11 +252,15 @@ def report(contest: Contest) -> Report:
             f"Of the operations the short one has {shares[0]:.3f}, {verdict(shares[0], most=SHARE)}{timed}.",
             "![Test accuracy over operations of both recipes](pictures/fewer_operations.svg)",
             f"{contest.network.label}, {len(data.train):,} images of {data.name}, {len(data.test):,} test images; "
-            f"{int(both.sum())} seeds, by turns; {recipe.precision}; evaluations apart. Accuracies on images that were "
+            f"{_seeds(both)}, by turns; {recipe.precision}; evaluations apart. Accuracies on images that were "
             "stored with losses compare with each other and with nothing published. The short recipe is in the head of "
             "the script, and was fixed before it was first run.",
         ),
     )
+
+
+def _seeds(done: np.ndarray) -> str:
+    return "1 seed" if done.sum() == 1 else f"{done.sum()} seeds"
 
 
 def _span(values: np.ndarray, form: str) -> str:
@@ -351,7 +355,8 @@ def main() -> None:
         with CORES.taken():
             if not contest.run(seeds, options.minutes):
                 print("stopped; the same command goes on", flush=True)
-    section = report(contest).markdown(f"{COMMAND} --data {options.data}")
+    count = "" if options.seeds == 2 else f" --seeds {options.seeds}"
+    section = report(contest).markdown(f"{COMMAND} --data {options.data}{count}")
     print(section)
     if options.write is not None:
         picture = options.write.parent / "pictures" / "fewer_operations.svg"

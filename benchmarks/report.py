@@ -49,7 +49,7 @@ def machine(packages: Iterable[str] = ()) -> str:
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", *packages)]
     parts = [
-        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads in torch",
+        f"{_processor()}, {os.cpu_count()} cores, {_threads()} in torch",
         f"accelerator: {device.type if device else 'none'}",
         f"{platform.system()}, Python {platform.python_version()}, {', '.join(versions)}",
     ]
@@ -64,6 +64,11 @@ def write_section(path: Path, name: str, section: str) -> None:
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     new = found.sub(lambda _: marked, text) if found.search(text) else f"{text.rstrip()}\n\n{marked}\n"
     path.write_text(new, encoding="utf-8")
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _processor() -> str:
