@@ -58,7 +58,8 @@ def choose_mode(
     modes = _candidates(recipe, rule, device)
     short = steps < _LEAST_STEPS
     if recipe.deterministic or short or (len(modes) == 1 and recipe.compile != "auto"):
-        cause = "deterministic" if recipe.deterministic else f"only {steps} steps" if short else ""
+        few = f"only {steps} step{'s' * (steps > 1)}" if short else ""
+        cause = "deterministic" if recipe.deterministic else few
         reason = f"{why}; {rule.reason}" + (f", not timed ({cause})" if cause else "")
         return with_compilation(replace(rule, reason=reason), recipe, model, None, steps, ranks=ranks)
     trial, end = _Trial(task or task_for(data), recipe), time.perf_counter() + _BUDGET_S

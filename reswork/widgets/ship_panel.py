@@ -354,7 +354,7 @@ class ShipPanel:
             given = form.network if form.weights is None else form.checkpoint
         made = export(given, values["folder"], data=data_of(run, self._data), format=values["format"],
                       precision=values["precision"])  # fmt: skip
-        self._tell(f"<b>{escape(str(made.folder))}</b>: {escape(made.facts['told'])}. "
+        self._tell(f"<b>{escape(str(made.folder))}</b>: {escape(made.facts['told'])}; "
                    f"{escape(made.facts['proof']['sentence'])}")  # fmt: skip
         yield
 

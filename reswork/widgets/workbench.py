@@ -77,7 +77,7 @@ class Workbench(w.VBox):
         world: name of what the work is, see `rw.worlds`; None: what ``data`` is for, pictures of classes without any.
 
     Raises:
-        InvalidSetting: there is no such world, or ``data`` belongs to another one.
+        InvalidSetting: there is no such world, ``data`` belongs to another one, or ``config`` is none.
 
     Example:
         >>> workbench = Workbench()                     # doctest: +SKIP
@@ -94,6 +94,12 @@ class Workbench(w.VBox):
         world: str | None = None,
     ) -> None:
         super().__init__()
+        if config is not None and not isinstance(config, ResNetConfig):
+            raise InvalidSetting(
+                "config",
+                f"config is a {type(config).__name__}: give a network's settings first, such as "
+                "rw.ResNetConfig(depth=20), and a data set by its name, data=...",
+            )
         self._starting = threading.Lock()
         self._newest: tuple[nn.Module, int] | None = None  # a snapshot that the inspector has not looked at
         self._listed: str | None = None  # the run that the table shows as begun

@@ -266,3 +266,8 @@ def test_the_first_steps_are_told_until_one_click_and_a_teacher_brings_them_back
     finally:
         for bench in benches:
             bench.close()
+
+
+def test_a_data_set_in_the_place_of_the_network_is_told(small_data) -> None:
+    with pytest.raises(rw.InvalidSetting, match=r"config is a Dataset: .* data=\.\.\."):
+        rw.Workbench(small_data)
