@@ -6,7 +6,7 @@ Both train the same network from the same weights, by turns: whoever has the sma
 the next epoch. Ctrl+C or a kill loses one turn at most, the same command goes on. A line for each turn, with the time
 that is left, goes to the screen and to ``progress.log`` in the folder ``--out``. At the end, or with what there is by
 then (``--report``), a table and a figure are written. Two seeds take two to three hours on two idle cores; each may
-have a process of its own (``--only 0``, ``--only 1``).
+have a process of its own (``--only 0``, ``--only 1``), and so may each recipe (``--arm paper``, ``--arm short``).
 
 The short recipe and its judgement were fixed before it was first run:
 
@@ -26,7 +26,7 @@ with at most a fifth of its operations and of its seconds, evaluations apart.
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -48,6 +48,8 @@ from reswork.training.recipe import Recipe, steps_per_epoch, total_steps
 
 NAME, COMMAND = "fewer", "python -m benchmarks.fewer_operations_cifar"
 PAPER, SHORT = "the paper's", "the short one"
+ARMS = {"paper": PAPER, "short": SHORT}
+STATE = "state"  # name of what going on needs
 SHARE, LEAST_SHARE = 0.2, 0.19
 RECIPE = Recipe(
     batch_size=128,
@@ -83,17 +85,14 @@ class Contest:
         most = LEAST_SHARE * self._work(paper)[-1]
         self.ways = {PAPER: paper, SHORT: _with_steps(short, self._steps_within(short, most))}
         self.work = {name: self._work(way) for name, way in self.ways.items()}  # of each step, added up
-        settings = {
-            "steps": {name: way.recipe.to_dict() for name, way in self.ways.items()},
-            "depth": options.depth,
-            "images": len(data.train),
-            "tests": len(data.test),
-        }
         self.seeds = range(options.seeds)
-        self.shelves = [Shelf(options.out, f"seed_{seed}", settings) for seed in self.seeds]
-        for shelf, name in product(self.shelves, self.ways):
+        self.shelves = {
+            (name, seed): Shelf(options.out, f"seed_{seed}", self._settings(way))
+            for (name, way), seed in product(self.ways.items(), self.seeds)
+        }
+        for (name, _), shelf in self.shelves.items():
             for what in ("accuracy", "seconds"):
-                shelf.numbers.setdefault(f"{name}/{what}", np.full(len(self.epochs(name)), np.nan))
+                shelf.numbers.setdefault(what, np.full(len(self.epochs(name)), np.nan))
         self._wall: dict[str, list[float]] = {name: [] for name in self.ways}  # s for each 10^9, turn by turn
         self._looking: list[float] = []  # s of each evaluation
 
@@ -104,14 +103,13 @@ class Contest:
 
     def courses(self, name: str, what: str) -> np.ndarray:
         """(S, E) accuracies or seconds after each epoch of the seeds; NaN where they are not there yet."""
-        return np.stack([shelf.numbers[f"{name}/{what}"] for shelf in self.shelves])
+        return np.stack([self.shelves[name, seed].numbers[what] for seed in self.seeds])
 
-    def run(self, seeds: Sequence[int], minutes: float) -> bool:
-        """All that is missing of some seeds, for so many minutes at most; whether nothing is missing any more."""
+    def run(self, names: Sequence[str], seeds: Sequence[int], minutes: float) -> bool:
+        """All that some recipes miss of some seeds, for so many minutes at most; whether they miss nothing then."""
         end = time.monotonic() + 60 * minutes
         for seed in seeds:
-            shelf = self.shelves[seed]
-            missing = [name for name in self.ways if np.isnan(self.courses(name, "accuracy")[seed, -1])]
+            missing = [name for name in names if np.isnan(self.courses(name, "accuracy")[seed, -1])]
             if not missing:
                 continue
             trainings = {
@@ -119,7 +117,7 @@ class Contest:
                     self.network,
                     self.data,
                     replace(self.ways[name], recipe=replace(self.ways[name].recipe, seed=seed)),
-                    shelf.kept(name),
+                    self.shelves[name, seed].kept(STATE),
                 )
                 for name in missing
             }
@@ -127,31 +125,27 @@ class Contest:
                 if time.monotonic() > end:
                     return False
                 name = min(trainings, key=lambda each: trainings[each].step / trainings[each].total)
+                self._turn(name, seed, trainings[name])
+                left = self.left_s({each: made.total - made.step for each, made in trainings.items()})
                 later = len(seeds) - list(seeds).index(seed) - 1
-                self._turn(name, seed, trainings[name], later)
-            for name in self.ways:
-                shelf.drop(name)
+                left += later * self.left_s({each: made.total for each, made in trainings.items()})
+                self._log(name, seed, trainings[name], left)
+            for name in names:
+                self.shelves[name, seed].drop(STATE)
         return True
 
-    def left_s(self, later: int, now: dict[str, int]) -> float:
-        """Seconds on the clock that are left, from this process's own turns.
-
-        Args:
-            later: seeds that come after the one that is at work.
-            now: steps made of each recipe with the one that is at work.
-        """
+    def left_s(self, steps: dict[str, int]) -> float:
+        """Seconds on the clock of the last steps, so many of each recipe, from this process's own turns."""
         seconds, looks = 0.0, 0
         rates = {name: float(np.median(each)) for name, each in self._wall.items() if each}
-        for name, work in self.work.items():
-            made = now.get(name, 0)
-            missing = (1 + later) * work[-1] - (work[made - 1] if made else 0.0)
-            seconds += missing * rates.get(name, max(rates.values(), default=0.0))
-            every = steps_per_epoch(self.ways[name].recipe, len(self.data.train))
-            looks += (1 + later) * len(self.epochs(name)) - made // every
+        for name, missing in steps.items():
+            work = np.append(0.0, self.work[name])
+            seconds += (work[-1] - work[-1 - missing]) * rates.get(name, max(rates.values()))
+            looks += -(-missing // steps_per_epoch(self.ways[name].recipe, len(self.data.train)))
         return seconds + looks * float(np.median(self._looking))
 
-    def _turn(self, name: str, seed: int, at_work: WholeRecipe, later: int) -> None:
-        shelf, begun, first = self.shelves[seed], time.monotonic(), at_work.step
+    def _turn(self, name: str, seed: int, at_work: WholeRecipe) -> None:
+        shelf, begun, first = self.shelves[name, seed], time.monotonic(), at_work.step
         while True:
             at_work.make_step()
             if at_work.ends_epoch:
@@ -162,25 +156,31 @@ class Contest:
         work = self.work[name][at_work.step - 1] - (self.work[name][first - 1] if first else 0.0)
         self._wall[name].append((trained - begun) / work)
         place = -1 if at_work.done else at_work.epoch - 1
-        shelf.numbers[f"{name}/accuracy"][place] = right
-        shelf.numbers[f"{name}/seconds"][place] = at_work.seconds
-        shelf.keep(name, at_work.state())
+        shelf.numbers["accuracy"][place] = right
+        shelf.numbers["seconds"][place] = at_work.seconds
+        shelf.keep(STATE, at_work.state())
         shelf.write()
-        other = next(each for each in self.ways if each != name)
-        known = int(np.isfinite(shelf.numbers[f"{other}/accuracy"]).sum())
-        every = steps_per_epoch(self.ways[other].recipe, len(self.data.train))
-        now = {name: at_work.step, other: min(known * every, len(self.work[other]))}
-        self._log(
-            f"seed {seed}, {name}, step {at_work.step:,} of {at_work.total:,}: {right:.1%} right, "
-            f"{at_work.seconds:,.0f} s of processor; about {_told(self.left_s(later, now))} left"
-        )
 
-    def _log(self, line: str) -> None:
-        told = f"{time.strftime('%H:%M:%S')} {line}"
+    def _log(self, name: str, seed: int, at_work: WholeRecipe, left_s: float) -> None:
+        accuracies = self.shelves[name, seed].numbers["accuracy"]
+        right = accuracies[-1 if at_work.done else at_work.epoch - 1]
+        told = (
+            f"{time.strftime('%H:%M:%S')} seed {seed}, {name}, step {at_work.step:,} of {at_work.total:,}: "
+            f"{right:.1%} right, {at_work.seconds:,.0f} s of processor; about {_told(left_s)} left"
+        )
         print(told, flush=True)
         self.options.out.mkdir(parents=True, exist_ok=True)
         with (self.options.out / "progress.log").open("a", encoding="utf-8") as out:
             out.write(told + "\n")
+
+    def _settings(self, way: Way) -> dict[str, Any]:
+        """All that a training depends on, besides the seed."""
+        return {
+            "way": {**asdict(way), "recipe": way.recipe.to_dict()},
+            "depth": self.options.depth,
+            "images": len(self.data.train),
+            "tests": len(self.data.test),
+        }
 
     def _work(self, way: Way) -> np.ndarray:
         return operations(self.network, way, len(self.data.train), self.data.input_shape)
@@ -336,6 +336,7 @@ def main() -> None:
     )
     asked.add_argument("--seeds", type=int, default=2)
     asked.add_argument("--only", type=int, metavar="SEED", help="train with this one of the seeds alone")
+    asked.add_argument("--arm", choices=tuple(ARMS), help="train with this recipe alone")
     asked.add_argument("--steps", type=int, default=16_000, help="of the paper's recipe")
     asked.add_argument("--depth", type=int, default=20)
     asked.add_argument("--images", type=int, default=50_000)
@@ -353,7 +354,8 @@ def main() -> None:
     seeds = contest.seeds if options.only is None else (options.only,)
     if not options.report:
         with CORES.taken():
-            if not contest.run(seeds, options.minutes):
+            arms = tuple(ARMS.values()) if options.arm is None else (ARMS[options.arm],)
+            if not contest.run(arms, seeds, options.minutes):
                 print("stopped; the same command goes on", flush=True)
     count = "" if options.seeds == 2 else f" --seeds {options.seeds}"
     section = report(contest).markdown(f"{COMMAND} --data {options.data}{count}")

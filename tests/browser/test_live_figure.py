@@ -105,3 +105,4 @@ def test_a_legend_of_many_rows_takes_nothing_from_the_drawing(bench) -> None:
     until(page, lambda: page.evaluate(ROOM)[1][1] >= 0.75 * page.evaluate(ROOM)[0][1], "its drawing")
     page.evaluate(NARROWED, 900)
     until(page, lambda: page.evaluate(ROOM)[1][0] == page.evaluate(ROOM)[0][0], "the height of before")
+    assert page.locator(".reswork-plot .legend").count() == 2
