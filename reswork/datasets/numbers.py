@@ -15,11 +15,16 @@ from reswork.datasets.dataset import Dataset, Split
 from reswork.errors import InvalidSetting
 
 MOST_BYTES = 2 * 1024**3
+AS_WINDOWS = (
+    "no UTF-8 and read as Windows-1252, which western languages use; save as UTF-8 if signs look wrong."
+)
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "missing", "nat", "<na>"))
 
 
-def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a CSV file, whatever of ``, ; tab |`` parts its columns; decimal commas become points.
+def read_csv(place: Path) -> tuple[list[str], list[list[str]], list[str]]:
+    """Header and rows of a CSV file, and what is to be told of it.
+
+    Columns may be parted by ``, ; tab |``; where it is ``;``, decimal commas become points.
 
     Raises:
         InvalidSetting: it is empty, no text, too large, or a row has another number of columns.
@@ -27,7 +32,8 @@ def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
     if place.stat().st_size > MOST_BYTES:
         raise InvalidSetting("path", f"{place.name} is larger than 2 GiB: give a part of it")
     raw = place.read_bytes()
-    text, _ = decoded_text(raw, place.name, "give a CSV file")
+    text, is_told = decoded_text(raw, place.name, "give a CSV file")
+    notes = [] if is_told else [f"{place.name} is {AS_WINDOWS}"]
     first = next((line for line in text.splitlines() if line.strip()), "")
     sign = max(",;\t|", key=first.count)
     try:
@@ -47,7 +53,7 @@ def read_csv(place: Path) -> tuple[list[str], list[list[str]]]:
             )
     if sign == ";":
         body = [[_with_point(word) for word in row] for row in body]
-    return header, body
+    return header, body, notes
 
 
 def decoded_text(raw: bytes, name: str, remedy: str) -> tuple[str, bool]:

@@ -285,7 +285,7 @@ def _one_length(found: list[np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 
 def _csv(place: Path, target: str | None) -> tuple[list[np.ndarray], list[Any], list[str]]:
-    header, rows = read_csv(place)
+    header, rows, _ = read_csv(place)
     chosen = target or next((name for name in header if name.lower() in _LABEL_NAMES), header[0])
     if chosen not in header:
         raise InvalidSetting(
@@ -470,7 +470,7 @@ def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.n
         raise InvalidSetting(
             "path", f"{place.name} with a horizon: give a CSV or an npz file with one long series"
         )
-    header, rows = read_csv(place)
+    header, rows, _ = read_csv(place)
     columns = {name: as_numbers([row[at] for row in rows]) for at, name in enumerate(header)}
     usable = {
         name: numbers

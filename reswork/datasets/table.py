@@ -58,7 +58,7 @@ def table(
         >>> data.features
         ('size', 'kind=a', 'kind=b', 'kind=c')
     """
-    columns, answers, told, origin = _columns(source, target)
+    columns, answers, told, origin, notes = _columns(source, target)
     rows = len(answers)
     if rows < 4:
         raise InvalidSetting("source", f"the table has {rows} row(s): give at least 4")
@@ -68,9 +68,8 @@ def table(
             "ignore", f"ignore={unknown[0]!r} is no column; there are {', '.join(list(columns)[:8])}"
         )
     kept_rows = [row for row, answer in enumerate(answers) if not is_missing(answer)]
-    notes = (
-        [] if len(kept_rows) == rows else [f"{rows - len(kept_rows):,} rows without an answer were left out."]
-    )
+    if len(kept_rows) < rows:
+        notes.append(f"{rows - len(kept_rows):,} rows without an answer were left out.")
     random = np.random.RandomState(seed)
     answers = [answers[row] for row in kept_rows]
     is_test = _split(answers, as_values, test_fraction, random)
@@ -153,13 +152,14 @@ def fraud(rows: int = 6_000, seed: int = 0) -> Dataset:
     return data._with(source="Simulated by reswork: nobody paid anything")
 
 
-def _columns(source: Any, target: Any) -> tuple[dict[str, list[Any]], list[Any], str, str]:
-    """Columns, answers, what an answer is called, and where they are from."""
+def _columns(source: Any, target: Any) -> tuple[dict[str, list[Any]], list[Any], str, str, list[str]]:
+    """Columns, answers, what an answer is called, where they are from, and what is to be told of that."""
+    notes: list[str] = []
     if isinstance(source, str | os.PathLike):
         place = existing(source)
         if place.is_dir():
             raise InvalidSetting("source", f"{place.name} is a folder: give a CSV file")
-        header, rows = read_csv(place)
+        header, rows, notes = read_csv(place)
         twice = sorted({each for each in header if header.count(each) > 1})
         if twice:
             raise InvalidSetting("source", f"{place.name} has the column {twice[0]!r} twice: rename one")
@@ -187,13 +187,13 @@ def _columns(source: Any, target: Any) -> tuple[dict[str, list[Any]], list[Any],
             raise InvalidSetting(
                 "target", f"target={target!r} is no column; there are {', '.join(list(columns)[:8])}"
             )
-        return columns, columns.pop(target), target, origin
+        return columns, columns.pop(target), target, origin, notes
     answers = list(np.asarray(target).tolist())
     if len(answers) not in lengths:
         raise InvalidSetting(
             "target", f"{len(answers):,} answers for {max(lengths, default=0):,} rows: give one each"
         )
-    return columns, answers, "value", origin
+    return columns, answers, "value", origin, notes
 
 
 def _split(

@@ -11,7 +11,7 @@ import numpy as np
 
 from reswork.datasets.conversion import held_out, to_labels
 from reswork.datasets.dataset import Dataset
-from reswork.datasets.numbers import data_from, decoded_text, is_missing, read_csv
+from reswork.datasets.numbers import AS_WINDOWS, data_from, decoded_text, is_missing, read_csv
 from reswork.datasets.places import existing
 from reswork.errors import InvalidSetting
 
@@ -53,8 +53,7 @@ def text(
     if place.is_dir():
         texts, answers, notes = _folder(place)
     else:
-        texts, answers = _csv(place, target, column)
-        notes = []
+        texts, answers, notes = _csv(place, target, column)
     kept = [row for row, each in enumerate(texts) if each.strip() and not is_missing(answers[row])]
     if len(kept) < len(texts):
         notes.append(f"{len(texts) - len(kept):,} rows without text or class were left out.")
@@ -157,8 +156,8 @@ def words_of(data: Dataset, split: str = "test") -> list[str]:
     ]
 
 
-def _csv(place: Path, target: str | None, column: str | None) -> tuple[list[str], list[Any]]:
-    header, rows = read_csv(place)
+def _csv(place: Path, target: str | None, column: str | None) -> tuple[list[str], list[Any], list[str]]:
+    header, rows, notes = read_csv(place)
     if len(header) < 2:
         raise InvalidSetting("path", f"{place.name} has one column: give one of texts and one of classes")
     chosen = target or next(
@@ -171,7 +170,7 @@ def _csv(place: Path, target: str | None, column: str | None) -> tuple[list[str]
             )
     others = [each for each in header if each != chosen]
     longest = column or max(others, key=lambda each: sum(len(row[header.index(each)]) for row in rows))
-    return [row[header.index(longest)] for row in rows], [row[header.index(chosen)] for row in rows]
+    return [row[header.index(longest)] for row in rows], [row[header.index(chosen)] for row in rows], notes
 
 
 def _folder(place: Path) -> tuple[list[str], list[Any], list[str]]:
@@ -190,10 +189,7 @@ def _folder(place: Path) -> tuple[list[str], list[Any], list[str]]:
     texts, classes = [each for each, _ in read], [file.parent.name for file in files]
     notes, guessed = [], sum(not known for _, known in read)
     if guessed:
-        notes.append(
-            f"{guessed:,} of {len(files):,} files are no UTF-8 and were read as Windows-1252, which western languages "
-            "use; save them as UTF-8 if signs look wrong."
-        )
+        notes.append(f"{guessed:,} of {len(files):,} files are {AS_WINDOWS}")
     with_text = {name for each, name in zip(texts, classes, strict=True) if each.strip()}
     folders = (
         each.name for each in place.iterdir() if each.is_dir() and not each.name.startswith((".", "__"))

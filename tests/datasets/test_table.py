@@ -75,6 +75,18 @@ def test_a_dataframe_an_array_and_a_csv_give_the_same(tmp_path: Path) -> None:
     assert len({each.fingerprint for each in sets}) == 1 and sets[0].classes == ("0", "1")
 
 
+def test_a_file_as_windows_wrote_it_is_read_and_that_is_told(tmp_path: Path) -> None:
+    rows = "size,colour,kind\n" + "".join(
+        f"{row},{'grün' if row % 3 else 'rot'},{'ab'[row % 2]}\n" for row in range(20)
+    )
+    for encoding, told in (("cp1252", True), ("utf-8", False)):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_bytes(rows.encode(encoding))
+        data = table(path, "kind")
+        assert any("grün" in each for each in data.features)
+        assert (f"{path.name} is no UTF-8 and read as Windows-1252" in data.summary()) is told
+
+
 def test_numbers_become_values() -> None:
     data = table({"a": np.arange(60.0), "b": np.arange(60) % 7, "price": np.arange(60) * 10.0}, "price")
     assert data.target_kind == "values" and data.classes == ("price",)

@@ -118,6 +118,16 @@ def test_texts_of_other_encodings_are_read_and_a_class_without_text_is_told(tmp_
     assert data.classes == ("a", "b")
     assert {*words_of(data, "train"), *words_of(data)} == {words}
     summary = data.summary()
-    assert "2 of 9 files are no UTF-8 and were read as Windows-1252" in summary
+    assert "2 of 9 files are no UTF-8 and read as Windows-1252" in summary
     assert "No .txt file with text lies in 'c', 'd', so that this is no class." in summary
     assert "1 rows without text or class were left out." in summary
+
+
+def test_a_csv_file_as_windows_wrote_it_is_read_and_that_is_told(tmp_path: Path) -> None:
+    rows = "text,class\n" + "".join(f"größer {row},{'ab'[row % 2]}\n" for row in range(8))
+    for encoding, told in (("cp1252", True), ("utf-8", False)):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_bytes(rows.encode(encoding))
+        data = text(path)
+        assert all("größer" in each for each in words_of(data))
+        assert (f"{path.name} is no UTF-8 and read as Windows-1252" in data.summary()) is told
