@@ -116,10 +116,14 @@ def metric_curves(
         >>> metric_curves(history, [iou]).layout.meta["summary"]
         'Test mean IoU 25 % at step 5.'
     """
-    headline, more = metrics[0], [each for each in metrics[1:2] if each.form == metrics[0].form]
+    headline, more = metrics[0], [each for each in metrics[1:2] if _alike(each, metrics[0])]
     factor = 100.0 if headline.is_share else 1.0
     info = _runs_info(runs, headline.name, more=more[0].test if more else None, factor=factor)
     return _metric_figure([_with_numbers(run) for run in info], headline, more[0].label if more else "")
+
+
+def _alike(one: Metric, other: Metric) -> bool:
+    return (one.form, one.unit) == (other.form, other.unit)
 
 
 def _with_numbers(run: _Run) -> _Run:
@@ -194,12 +198,12 @@ def _loss_figure(
 
 
 def _metric_figure(info: list[_Run], metric: Metric, second: str) -> go.Figure:
-    unit = " %" if metric.is_share else ""
+    unit = " %" if metric.is_share else f" {metric.unit}".rstrip()
     if second and metric.is_share and _is_single(info) and (info[0].more.y >= 100).all():
         info = [
             replace(info[0], more=_points([], []))
         ]  # top-5 of four classes: it says nothing, and takes the room
-    title = f"{metric.label}, %" if metric.is_share else metric.label
+    title = f"{metric.label},{unit}" if unit else metric.label
     limits = {"rangemode": "nonnegative", "autorangeoptions": {"clipmin": 0, "clipmax": 102}}
     return canvas(
         _one_run(info[0], unit, second) if _is_single(info) else _many_runs(info, unit),

@@ -13,6 +13,7 @@ class Metric:
         form: how a value is written, as `format` takes it, such as ``.1%``.
         higher_is_better: False where a small value is a good one.
         explained: one sentence on what it counts.
+        unit: of a value that is no share, such as ``dB``.
 
     Example:
         >>> Metric("share", "accuracy", ".1%", True, "The share of images named right.").told(0.914)
@@ -24,6 +25,7 @@ class Metric:
     form: str
     higher_is_better: bool
     explained: str
+    unit: str = ""
 
     @property
     def test(self) -> str:

@@ -47,10 +47,11 @@ class Restoration:
 
     kind = "restoration"
     metrics = (
-        Metric("psnr", "PSNR", ".2f", True, "Decibels: how small the squared error is beside white; 6 dB halve it."),
+        Metric("psnr", "PSNR", ".2f", True, "Decibels: how small the squared error is beside white; 6 dB halve it.",
+               "dB"),
         Metric("ssim", "SSIM", ".4f", True, "How alike means, contrasts and patterns are in small windows, up to 1."),
         Metric("gain", "gain over bicubic", "+.2f", True,
-               "PSNR less that of bicubic interpolation, or of the noisy image, on the same images."),
+               "PSNR less that of bicubic interpolation, or of the noisy image, on the same images.", "dB"),
     )  # fmt: skip
 
     def check_data(self, data: Dataset) -> None:

@@ -157,3 +157,12 @@ def test_a_metric_that_training_batches_do_not_have_is_told_of_the_test_alone():
     figure = metric_curves(history, [auroc])
     assert figure.layout.meta["summary"] == "Test AUROC 0.9 at step 29."
     assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["test"]
+
+
+def test_the_unit_of_a_metric_stands_at_its_axis():
+    history = History()
+    history.record(1, {"psnr/train": 24.0, "psnr/test": 25.25})
+    figure = metric_curves(history, Restoration.metrics)
+    assert figure.layout.yaxis.title.text == "PSNR, dB"
+    assert figure.layout.meta["summary"] == "At step 1 the training PSNR is 24 dB; test PSNR 25.2 dB at step 1."
+    assert metric_curves(history, METRICS).layout.yaxis.title.text == "accuracy, %"
