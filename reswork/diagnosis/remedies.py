@@ -5,7 +5,7 @@ from reswork.diagnosis.finding import Change, Fix
 from reswork.training.recipe import Recipe
 
 FRESH = Change("network", "weights", "as they were", "fresh")
-_USUAL = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}  # learning rates, as `Recipe` says
+_USUAL = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001, "muon": 0.01}  # learning rates, as `Recipe` says
 
 
 def usual_rate(recipe: Recipe) -> float:

@@ -101,6 +101,8 @@ def training_code(
         sections.append(_smaller(recipe))
     if recipe.ema is not None:
         sections.append(_follow(recipe.ema))
+    if recipe.optimizer == "muon":
+        sections.append(_MUON)
     if recipe.frozen or recipe.layer_rates:
         sections.append(_INNERMOST)
     if _keeps_something(recipe):
@@ -265,6 +267,43 @@ def follow(average: nn.Module, model: nn.Module, updates: int) -> None:
 '''
 
 
+_MUON = '''
+class Muon(torch.optim.AdamW):
+    """AdamW; where `orthogonal` is set, steps along a momentum that is made so (Jordan et al. 2024)."""
+
+    @torch.no_grad()
+    def step(self) -> None:
+        apart = [
+            (group, p, p.grad)
+            for group in self.param_groups
+            if group["orthogonal"]
+            for p in group["params"]
+            if p.grad is not None
+        ]
+        for _, p, _ in apart:
+            p.grad = None  # not AdamW's
+        super().step()
+        for group, p, gradient in apart:
+            momentum, rate = group["betas"][0], group["lr"]
+            kept = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+            kept.lerp_(gradient, 1 - momentum)
+            step = orthogonalised(gradient.lerp(kept, momentum).flatten(1))
+            size = 0.2 * max(step.shape) ** 0.5  # as large as one of Adam's
+            p.mul_(1 - rate * group["weight_decay"]).add_(step.view(p.shape), alpha=-rate * size)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """UV' of the singular value decomposition UDV', nearly: five rounds of a Newton-Schulz iteration."""
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonalised(matrix.T).T
+    matrix = matrix / matrix.norm().clamp(min=1e-7)
+    for _ in range(5):
+        square = matrix @ matrix.T
+        matrix = 3.4445 * matrix + (2.0315 * square @ square - 4.7750 * square) @ matrix
+    return matrix
+'''
+
+
 _INNERMOST = '''
 def innermost(name: str, layers) -> str | None:
     """The longest of some layer names that a layer or weight has or lies within; None: there is none."""
@@ -408,17 +447,22 @@ def _setup(recipe: Recipe, work: _Work) -> list[str]:
 def _optimizer(recipe: Recipe) -> list[str]:
     weights = "model.parameters()"
     lines = []
-    if recipe.layer_rates:
+    is_muon = recipe.optimizer == "muon"
+    if recipe.layer_rates or is_muon:
         weights = "groups"
-        spared = (
-            f', "weight_decay": {recipe.weight_decay!r} if p.ndim > 1 else 0.0'
-            if not recipe.decay_norm_and_bias
-            else ""
-        )
-        lines = [
-            f"factors = {dict(recipe.layer_rates)!r}  # of the learning rate",
+        what = ['"params": [p]']
+        if recipe.layer_rates:
+            lines.append(f"factors = {dict(recipe.layer_rates)!r}  # of the learning rate")
+            what.append('"factor": factors.get(innermost(name, factors), 1.0)')
+        if is_muon:
+            lines.append("matrices = [name for name, p in model.named_parameters() if p.ndim > 1]")
+            lines.append("inner = matrices[1:-1]  # neither what takes the images in nor what answers")
+            what.append('"orthogonal": name in inner')
+        if not recipe.decay_norm_and_bias:
+            what.append(f'"weight_decay": {recipe.weight_decay!r} if p.ndim > 1 else 0.0')
+        lines += [
             "groups = [",
-            f'    {{"params": [p], "factor": factors.get(innermost(name, factors), 1.0){spared}}}',
+            f"    {{{', '.join(what)}}}",
             "    for name, p in model.named_parameters()",
             "]",
         ]
@@ -435,10 +479,15 @@ def _optimizer(recipe: Recipe) -> list[str]:
         more = f"momentum={recipe.momentum!r}" + ", nesterov=True" * recipe.nesterov
     else:
         more = f"betas=({recipe.momentum!r}, 0.999)"
-    kind = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[recipe.optimizer]
+    names = {
+        "sgd": "torch.optim.SGD",
+        "adam": "torch.optim.Adam",
+        "adamw": "torch.optim.AdamW",
+        "muon": "Muon",
+    }
     return [
         *lines,
-        f"optimizer = torch.optim.{kind}({weights}, {rate}, {more}, {decay})",
+        f"optimizer = {names[recipe.optimizer]}({weights}, {rate}, {more}, {decay})",
         *_class_weights(recipe),
     ]
 

@@ -66,7 +66,8 @@ def step_work(sheet: SpecSheet, recipe: Recipe, images: int) -> Work:
 
 def training_bytes(sheet: SpecSheet, recipe: Recipe, images: int) -> int:
     """Memory that a step needs in single precision: weights, gradients, what the optimizer keeps, activations."""
-    states = {"sgd": 1 if recipe.momentum else 0}.get(recipe.optimizer, 2) + (recipe.ema is not None)
+    kept = {"sgd": 1 if recipe.momentum else 0, "muon": 1}  # Muon's few others have two
+    states = kept.get(recipe.optimizer, 2) + (recipe.ema is not None)
     batch = -(-min(recipe.batch_size, images) // recipe.accumulate)
     return FLOAT_BYTES * sheet.parameters * (2 + states) + sheet.activation_bytes * batch
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reswork.datasets.augmentation import normalise
 from reswork.datasets.dataset import Dataset
+from reswork.errors import InvalidSetting
 from reswork.models.network import ResNet
 from reswork.studies.side_by_side import SideBySide
 from reswork.training.batches import Batches
@@ -193,5 +194,11 @@ def _optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     weights, rate, decay = net.parameters(), recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(weights, rate, recipe.momentum, weight_decay=decay, foreach=True)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(weights, rate, (recipe.momentum, 0.999), weight_decay=decay, foreach=True)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if recipe.optimizer not in kinds:
+        raise InvalidSetting(
+            "optimizer",
+            f"optimizer={recipe.optimizer!r} sees weights as a whole, and those of networks side by side are one; "
+            f"choose sgd, {', '.join(kinds)}",
+        )
+    return kinds[recipe.optimizer](weights, rate, (recipe.momentum, 0.999), weight_decay=decay, foreach=True)

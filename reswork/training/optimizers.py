@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from reswork.training.muon import Muon, inner_weights
 from reswork.training.recipe import Recipe, innermost
 
 _NONE: Mapping[str, int] = {}
+_ADAMS: Mapping[str, type[Adam]] = {"adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
 def optimizer_for(model: nn.Module, recipe: Recipe, joining: Mapping[str, int] = _NONE) -> Optimizer:
@@ -28,29 +30,32 @@ def optimizer_for(model: nn.Module, recipe: Recipe, joining: Mapping[str, int] =
 def parameter_groups(
     model: nn.Module, recipe: Recipe, joining: Mapping[str, int] = _NONE
 ) -> list[dict[str, Any]]:
-    """The weights by learning rate, step from which they are trained and, by choice, without decay on norms and biases.
+    """The weights by learning rate, step from which they are trained, kind of step and, by choice, without decay.
 
-    Without such settings it is one group. Weights that join later are a group of their own, because torch's fused SGD
-    wants all momentum of a group to begin at once.
+    Norms and biases may be spared the decay; Muon has its own steps for the weights within a network. Without such
+    settings it is one group. Weights that join later are a group of their own, because torch's fused SGD wants all
+    momentum of a group to begin at once.
 
     Args:
         model: to be trained.
         recipe: of the training.
         joining: names of weights that want no gradient yet, with the first step in which they will.
     """
-    groups: dict[tuple[bool, float, int], dict[str, Any]] = {}
+    groups: dict[tuple[bool, float, int, bool], dict[str, Any]] = {}
+    inner = frozenset(inner_weights(model) if recipe.optimizer == "muon" else ())
     for name, weight in model.named_parameters():
         if not weight.requires_grad and name not in joining:
             continue
         layer = innermost(name, recipe.layer_rates)
         factor = 1.0 if layer is None else recipe.layer_rates[layer]
         spared = not recipe.decay_norm_and_bias and weight.ndim <= 1
-        group = groups.setdefault((spared, factor, joining.get(name, 0)), {"params": []})
+        group = groups.setdefault((spared, factor, joining.get(name, 0), name in inner), {"params": []})
         group["params"].append(weight)
-    for (spared, factor, _), group in groups.items():
+    for (spared, factor, _, orthogonal), group in groups.items():
         group["weight_decay"] = 0.0 if spared else recipe.weight_decay
         group |= {"spared": True} if spared else {}
         group |= {"rate_factor": factor} if recipe.layer_rates else {}
+        group |= {"orthogonal": True} if orthogonal else {}
     return [
         groups[key] for key in sorted(groups, key=lambda key: key[0])
     ]  # as they come, the spared ones last
@@ -84,7 +89,7 @@ def _built(groups: list[dict[str, Any]], recipe: Recipe, *, fused: bool) -> Opti
         return SGD(
             groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused
         )
-    kind: type[Adam] = AdamW if recipe.optimizer == "adamw" else Adam
+    kind = _ADAMS[recipe.optimizer]
     return kind(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=fused)
 
 

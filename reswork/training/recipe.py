@@ -11,7 +11,7 @@ from reswork.errors import InvalidSetting
 from reswork.models.channel_rows import split_channels
 from reswork.settings_text import settings_from
 
-OptimizerName = Literal["sgd", "adam", "adamw"]
+OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Switch = Literal["auto", "on", "off"]
@@ -64,14 +64,16 @@ class Recipe:
     """Everything that decides how a network is trained; equal recipes give equal losses.
 
     The defaults follow He et al.: SGD with momentum 0.9, learning rate 0.1, weight decay 1e-4, batches
-    of 128. Adam and AdamW want a learning rate near 0.001 and read ``momentum`` as their first beta.
+    of 128. Adam and AdamW want a learning rate near 0.001 and read ``momentum`` as their first beta; Muon wants one
+    near 0.01.
 
     Args:
         epochs: passes over the training split; not used where ``steps`` is given.
         steps: optimizer updates; None: as the epochs make it.
         batch_size: images per update. The last, smaller batch of an epoch is left out (other images
             each time); a training split smaller than a batch is one batch.
-        optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        optimizer: ``"sgd"``, ``"adam"``, ``"adamw"`` or ``"muon"``, which is AdamW for the first and the last layer,
+            norms and biases, and makes the steps of all other weights orthogonal: see `reswork.training.muon`.
         learning_rate: peak of the schedule.
         momentum: fraction of the last update that is kept, 0 to below 1.
         nesterov: look ahead along the momentum; SGD only.

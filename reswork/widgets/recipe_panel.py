@@ -240,8 +240,9 @@ def _fields() -> dict[str, Field]:
         "steps": typed("or steps", "as the epochs say", "Optimizer updates; replaces the epochs when given."),
         "batch_size": typed("Batch size", "", "How many are in one step."),
         "optimizer": menu_field("Optimizer", "How a gradient becomes a change of the weights.",
-                                ("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw")),
-        "learning_rate": typed("Learning rate", "", "Length of the steps: near 0.1 for SGD, near 0.001 for Adam."),
+                                ("SGD with momentum", "sgd"), ("Adam", "adam"), ("AdamW", "adamw"), ("Muon", "muon")),
+        "learning_rate": typed("Learning rate", "", "Length of the steps: near 0.1 for SGD, 0.001 for Adam, 0.01 for "
+                               "Muon."),
         "momentum": typed("Momentum", "", "How much of the last step is kept; Adam's first beta."),
         "nesterov": tick("Nesterov", "Look ahead along the momentum (SGD only)."),
         "schedule": menu_field("Schedule", "How the learning rate changes over the run.",

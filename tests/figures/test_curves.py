@@ -164,5 +164,7 @@ def test_the_unit_of_a_metric_stands_at_its_axis():
     history.record(1, {"psnr/train": 24.0, "psnr/test": 25.25})
     figure = metric_curves(history, Restoration.metrics)
     assert figure.layout.yaxis.title.text == "PSNR, dB"
-    assert figure.layout.meta["summary"] == "At step 1 the training PSNR is 24 dB; test PSNR 25.2 dB at step 1."
+    assert (
+        figure.layout.meta["summary"] == "At step 1 the training PSNR is 24 dB; test PSNR 25.2 dB at step 1."
+    )
     assert metric_curves(history, METRICS).layout.yaxis.title.text == "accuracy, %"

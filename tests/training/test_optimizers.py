@@ -75,7 +75,7 @@ def test_settings_change_in_all_groups(make_net):
     assert adam.param_groups[0]["betas"] == (0.5, 0.999)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
 def test_a_flag_on_the_device_keeps_the_weights(name, device, make_net):
     model = make_net().to(device)
     optimizer = optimizer_for(model, Recipe(optimizer=name))

@@ -154,7 +154,8 @@ def ways(settings: FewerSettings, seed: int = 0) -> dict[str, Way]:
 def operations(network: "ResNetConfig", way: Way, images: int, shape: tuple[int, ...]) -> np.ndarray:
     """(T,) additions and products of the training until the end of each step, in 10^9; evaluations apart.
 
-    Layers that stand still answer and learn nothing: of three passes they make one.
+    Layers that stand still answer and learn nothing: of three passes they make one. What Muon computes to make steps
+    orthogonal counts, too; that of other optimizers is next to nothing.
 
     Args:
         network: that is trained.
@@ -162,8 +163,12 @@ def operations(network: "ResNetConfig", way: Way, images: int, shape: tuple[int,
         images: that it has.
         shape: of one, (C, H, W).
     """
+    import torch
+
+    from reswork.models.network import ResNet
     from reswork.models.sheet import spec_sheet
     from reswork.training.image_sizes import size_at
+    from reswork.training.muon import muon_operations
     from reswork.training.recipe import innermost, total_steps
 
     @cache
@@ -175,11 +180,15 @@ def operations(network: "ResNetConfig", way: Way, images: int, shape: tuple[int,
 
     recipe = way.recipe
     total, batch = total_steps(recipe, images), min(recipe.batch_size, images)
+    more = 0
+    if recipe.optimizer == "muon":
+        with torch.device("meta"):
+            more = muon_operations(ResNet(network))
     steps = []
     for done in range(total):
         whole, early = products(*size_at(recipe, (shape[1], shape[2]), done, total))
         saved = (_PASSES - 1) * early if done + 1 > way.stop_at * total else 0
-        steps.append(2 * (_PASSES * whole - saved) * batch / 1e9)
+        steps.append((2 * (_PASSES * whole - saved) * batch + more) / 1e9)
     return np.cumsum(steps)
 
 
