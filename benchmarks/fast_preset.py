@@ -18,7 +18,6 @@ import torch
 from benchmarks.report import Report, verdict
 from reswork.datasets import load
 from reswork.datasets.augmentation import Augmentation
-from reswork.experiment.presets import FAST
 from reswork.experiment.seed_runs import fresh_network
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
@@ -26,22 +25,29 @@ from reswork.studies.whole_recipe import WholeRecipe
 from reswork.training.cores import CORES
 from reswork.training.recipe import Recipe
 
-ROUNDS = 2
+ROUNDS = 3
 POINTS, SHARE = 0.3, 0.5
-BEFORE = replace(
-    FAST.recipe,
+BEFORE = Recipe(
     epochs=16,
+    learning_rate=0.2,
+    nesterov=True,
+    weight_decay=5e-4,
+    decay_norm_and_bias=False,
+    schedule="one_cycle",
+    label_smoothing=0.1,
     augmentation=Augmentation(crop_padding=4, flip=True, cutout=8),
-    image_scale=1.0,
 )
-SHORTER = replace(
-    FAST.recipe,
-    epochs=12,
-    augmentation=Augmentation(crop_padding=2, flip=True),
-    image_scale=0.5,
-    full_size_at=0.9,
+SHORTER = Recipe(
+    epochs=7,
+    optimizer="muon",
+    learning_rate=0.01,
+    weight_decay=0.1,
+    decay_norm_and_bias=False,
+    schedule="one_cycle",
+    label_smoothing=0.1,
+    augmentation=Augmentation(crop_padding=4, flip=True),
 )
-ARMS: dict[str, Recipe] = {"16 passes, cutout": BEFORE, "12 passes, small images first": SHORTER}
+ARMS: dict[str, Recipe] = {"16 passes, SGD, cutout": BEFORE, "7 passes, Muon": SHORTER}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

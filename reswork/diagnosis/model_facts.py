@@ -23,7 +23,6 @@ from reswork.recorders import activations, shortcut_and_branch
 from reswork.recorders.layer_series import layer_weights
 from reswork.tasks import Classification
 from reswork.training.events import BatchReady, RunPaused
-from reswork.training.muon import STEP_SIZE
 from reswork.training.recipe import Recipe
 
 _BATCH, _ASKED, _AMONG = 128, 400, 2_000
@@ -177,8 +176,7 @@ def _update(gradient: Tensor, recipe: Recipe | None) -> Tensor:
     if recipe is None:
         return _RATE * gradient.abs()
     if recipe.optimizer != "sgd":
-        size = STEP_SIZE if recipe.optimizer == "muon" else 1.0
-        return torch.full_like(gradient, size * recipe.learning_rate / 2)
+        return torch.full_like(gradient, recipe.learning_rate / 2)
     return recipe.learning_rate / 2 / (1 - recipe.momentum) * gradient.abs()
 
 

@@ -288,7 +288,7 @@ class Muon(torch.optim.AdamW):
             kept = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
             kept.lerp_(gradient, 1 - momentum)
             step = orthogonalised(gradient.lerp(kept, momentum).flatten(1))
-            size = 0.2 * max(step.shape) ** 0.5  # as large as one of Adam's
+            size = 10 * max(1.0, step.shape[0] / step.shape[1]) ** 0.5  # so that AdamW's rate fits
             p.mul_(1 - rate * group["weight_decay"]).add_(step.view(p.shape), alpha=-rate * size)
 
 

@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # of singular values; Jordan's, which pull small ones up quickly
 _ROUNDS = 5
-STEP_SIZE = 0.2  # of a step over its rate, about what Adam's steps have; so one rate fits both
+_SIZE = 10.0  # of a step over its rate; so one rate fits AdamW's weights and these
 _LEAST = 1e-7  # nothing is divided by less
 
 
@@ -19,8 +19,9 @@ class Muon(AdamW):
 
     A weight with more than two dimensions is seen as a matrix with a row for each output channel. Its update is the
     Nesterov momentum of its gradient, made nearly orthogonal (all singular values between about 0.7 and 1.2), so that
-    no direction is left behind because its gradient is small; times 0.2 and the root of the longer side, so that it is
-    about as large as one of Adam's. Weight decay is apart from the gradient, as in AdamW.
+    no direction is left behind because its gradient is small, times 10 and, where a matrix has more rows than columns,
+    the root of their ratio. So it is equally large in networks of any width. Weight decay is apart from the gradient,
+    as in AdamW.
 
     torch.optim.Muon takes matrices alone, and one after another; here those of one shape are one product, in the
     smaller of the two squares that a matrix has.
@@ -30,7 +31,7 @@ class Muon(AdamW):
         how: as AdamW takes it.
 
     References:
-        Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; the scale: Liu et al. 2025, arXiv:2502.16982.
+        Jordan et al. 2024, https://kellerjordan.github.io/posts/muon.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], **how: Any) -> None:
@@ -67,7 +68,8 @@ class Muon(AdamW):
         before = torch.stack([each.flatten(1) for each in kept])
         after = torch.lerp(before, gradients, 1 - momentum)
         step = orthogonalised(torch.lerp(gradients, after, momentum))
-        step.mul_(-rate * STEP_SIZE * math.sqrt(max(step.shape[1:])))
+        rows, columns = step.shape[1:]
+        step.mul_(-rate * _SIZE * math.sqrt(max(1.0, rows / columns)))
         decay = 1 - rate * group["weight_decay"]
         bad = getattr(self, "found_inf", None)  # as fused optimizers are told to do nothing
         if bad is not None:

@@ -56,9 +56,9 @@ RECIPES: dict[str, Recipe] = {
     "nesterov": Recipe(nesterov=True, decay_norm_and_bias=False, clip_norm=0.5, label_smoothing=0.1),
     "adam": Recipe(optimizer="adam", learning_rate=0.001, schedule="one_cycle", ema=0.9),
     "adamw": Recipe(optimizer="adamw", learning_rate=0.001, schedule="step", warmup_epochs=2, accumulate=3),
-    "muon": Recipe(optimizer="muon", learning_rate=0.01, weight_decay=0.1, decay_norm_and_bias=False),
+    "muon": Recipe(optimizer="muon", learning_rate=0.002, weight_decay=0.1, decay_norm_and_bias=False),
     "muon and rates": Recipe(
-        optimizer="muon", learning_rate=0.01, layer_rates={"layer1": 0.3}, frozen=("layer2",)
+        optimizer="muon", learning_rate=0.002, layer_rates={"layer1": 0.3}, frozen=("layer2",)
     ),
     "fine-tuning": Recipe(
         frozen=("conv1", "bn1", "layer1"),

@@ -32,10 +32,11 @@ def test_nothing_and_huge_gradients_stay_finite():
 
 def test_matrices_change_as_with_torchs_own():
     generator = torch.Generator().manual_seed(1)
-    ours = [nn.Parameter(torch.randn(8, 20, generator=generator)) for _ in range(3)]
+    shapes = [(8, 20), (20, 8), (8, 20)]
+    ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
     theirs = [nn.Parameter(weight.detach().clone()) for weight in ours]
     mine = Muon([{"params": ours, "orthogonal": True}], lr=0.02, betas=(0.9, 0.999), weight_decay=0.1)
-    other = torch.optim.Muon(theirs, lr=0.02, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    other = torch.optim.Muon(theirs, lr=10 * 0.02, momentum=0.9, weight_decay=0.1 / 10)
     for _ in range(4):
         for own, one in zip(ours, theirs, strict=True):
             own.grad = torch.randn(own.shape, generator=generator)
@@ -71,7 +72,7 @@ def test_all_other_weights_change_as_with_adamw():
         assert ("exp_avg" in optimizer.state[weight]) == (name not in inner)
 
 
-def test_a_step_is_about_as_large_as_one_of_adams():
+def test_a_step_is_as_large_in_networks_of_any_width():
     model = resnet(depth=8, width=8)
     for weight in model.parameters():
         weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
@@ -81,7 +82,7 @@ def test_a_step_is_about_as_large_as_one_of_adams():
     optimizer.step()
     for name in inner_weights(model):
         change = dict(model.named_parameters())[name] - before[name]
-        assert change.square().mean().sqrt().item() / 0.03 == pytest.approx(0.2, rel=0.25), name
+        assert torch.linalg.svdvals(change.flatten(1)).max().item() == pytest.approx(10 * 0.03, rel=0.2), name
 
 
 def test_a_flag_keeps_weights_and_momentum(device):
