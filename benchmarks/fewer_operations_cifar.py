@@ -10,14 +10,18 @@ have a process of its own (``--only 0``, ``--only 1``), and so may each recipe (
 
 The short recipe and its judgement were fixed before it was first run:
 
-- one cycle up to 0.2 with Nesterov momentum and batches of 128 (larger ones save steps on a GPU, and no operations);
-  weight decay 0.0005 but none on norms and biases; labels smoothed by 0.1; shifts of 2 pixels and mirror images, as
-  what trains briefly needs little augmentation;
+- Muon, with one cycle up to 0.01, momentum 0.9 and batches of 128 (larger ones save steps on a GPU, and no operations);
+  weight decay 0.1 but none on norms and biases; labels smoothed by 0.1; shifts of 2 pixels and mirror images, as what
+  trains briefly needs little augmentation;
 - images of half the side first, of their own from nine tenths on; the first convolution begins whitened; it and the
   first stage, which have a third of the operations, stand still from 85 % on, where the rate is a ninth of its peak;
 - no averaged weights: in the study's toy they were worth -1.1 points, and +0.5 once the first layer began whitened;
-- as many steps as 19 % of the paper's operations allow, a hundredth less than a fifth, as small images are used a bit
-  less well.
+- as many steps as 18.3 % of the paper's operations allow, as what Muon computes takes more seconds than its operations
+  say, and small images are used a bit less well.
+
+It is the second one. The first had SGD with Nesterov's momentum, a rate of 0.2 and 19 % of the operations; it ended
+with 85.2 % where the paper's had 86.3 %. What to change was chosen without a test image, on 10,000 of the training
+images that were left out of half as long trainings of the other 40,000.
 
 It holds if with every seed the short recipe ends with at least the mean accuracy of the paper's after its last step,
 with at most a fifth of its operations and of its seconds, evaluations apart.
@@ -50,7 +54,7 @@ NAME, COMMAND = "fewer", "python -m benchmarks.fewer_operations_cifar"
 PAPER, SHORT = "the paper's", "the short one"
 ARMS = {"paper": PAPER, "short": SHORT}
 STATE = "state"  # name of what going on needs
-SHARE, LEAST_SHARE = 0.2, 0.19
+SHARE, LEAST_SHARE = 0.2, 0.183
 RECIPE = Recipe(
     batch_size=128,
     optimizer="muon",
@@ -253,7 +257,7 @@ def report(contest: Contest) -> Report:
             f"{contest.network.label}, {len(data.train):,} images of {data.name}, {len(data.test):,} test images; "
             f"{_seeds(both)}, by turns; {recipe.precision}; evaluations apart. Accuracies on images that were "
             "stored with losses compare with each other and with nothing published. The short recipe is in the head of "
-            "the script, and was fixed before it was first run.",
+            "the script, and was fixed before it was first run; what was tried before stands there, too.",
         ),
     )
 
