@@ -89,7 +89,7 @@ class FewerSettings(NetworkSettings):
         most=1,
     )
     full_size_at: float = setting(
-        0.7, "Full size at", "fraction of it from which on they have their own size", least=0.05, most=1
+        0.9, "Full size at", "fraction of it from which on they have their own size", least=0.05, most=1
     )
     ema: float = setting(
         0.98, "Average", "what each step keeps of its averaged weights", least=0.01, most=0.9999
