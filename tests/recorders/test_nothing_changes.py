@@ -68,6 +68,7 @@ def test_all_recorders_on_change_no_bit(kind, make_net, data, make_recipe):
         {"checkpoint_activations": True},
         {"mixup": 0.4, "label_smoothing": 0.1, "deterministic": True},
         {"optimizer": "adamw", "learning_rate": 1e-3},
+        {"optimizer": "muon", "learning_rate": 1e-3},
     ],
     ids=lambda settings: "+".join(settings),
 )

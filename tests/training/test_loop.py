@@ -83,6 +83,7 @@ def test_it_learns(make_net, make_data, make_recipe, device):
         {"checkpoint_activations": True},
         {"augmentation": Augmentation(crop_padding=1, flip=True, cutout=2)},
         {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "one_cycle", "decay_norm_and_bias": False},
+        {"optimizer": "muon", "learning_rate": 1e-3, "ema": 0.9, "clip_norm": 0.5},
         {"deterministic": True, "precision": "auto", "channels_last": "auto", "compile": "auto"},
     ],
     ids=lambda settings: "+".join(settings) or "plain",

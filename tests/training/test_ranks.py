@@ -35,6 +35,7 @@ def furthest(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) 
         ({"accumulate": 3, "mixup": 0.3, "label_smoothing": 0.1, "clip_norm": 0.5}, "standing"),
         ({"batch_size": 33, "optimizer": "adamw", "learning_rate": 1e-3, "ema": 0.9}, "group"),
         ({"checkpoint_activations": True, "decay_norm_and_bias": False, "precision": "fp32"}, "standing"),
+        ({"optimizer": "muon", "learning_rate": 1e-3, "weight_decay": 0.1}, "group"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else value,
 )
