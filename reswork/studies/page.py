@@ -1,6 +1,7 @@
 """A result of a study in a file: one page with its figures, or its numbers as JSON."""
 
 import json
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,6 @@ from reswork.store.atomic_files import write_text
 
 if TYPE_CHECKING:
     from reswork.studies.study import StudyResult
-
-_STYLE = (
-    "body{font:14px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
-    "table{border-collapse:collapse}td,th{text-align:left;padding:2px 12px 2px 0;border-top:1px solid #ccc}"
-)
 
 
 def save_result(result: "StudyResult", path: str | Path) -> Path:
@@ -35,25 +31,31 @@ def save_result(result: "StudyResult", path: str | Path) -> Path:
 
 
 def page_text(result: "StudyResult") -> str:
-    """One page: question, figures, the paper's numbers beside these, verdict, settings."""
-    study = result.study
-    drawn = []
-    for place, figure in enumerate(result.figures.values()):
-        told = figure.layout.meta["summary"]
-        drawn.append(figure.to_html(full_html=False, include_plotlyjs=place == 0) + f"<p>{escape(told)}</p>")
-    settings = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
-        for name, value in result.settings.to_dict().items()
+    """One page: question, verdict, the paper's numbers beside these, figures, settings."""
+    from reswork.store.page import document, drawn
+
+    study, settings = result.study, result.settings
+    rows = "".join(
+        f'<tr><th scope="row">{escape(each.metadata.get("label", each.name))}</th>'
+        f"<td>{escape(_told(getattr(settings, each.name)))}</td><td>{escape(each.metadata.get('what', ''))}</td></tr>"
+        for each in fields(settings)
     )
-    return (
-        f"<!doctype html><html lang='en'><meta "
-        f"charset='utf-8'><title>{escape(study.title)}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(study.title)}</h1><p>{escape(study.question)}</p><p>{escape(str(study.source))}</p>"
-        f"<p>{escape(study.texts.beginner)}</p><p>{escape(study.texts.expert)}</p>{result._repr_html_()}{''.join(drawn)}"
-        f"<h2>Settings</h2><table>{settings}</table><p>{result.seconds:.0f} s "
-        f"({result.processor_seconds:.0f} s of processor) "
-        f"on {escape(result.machine)}, begun {escape(result.begun)}.</p></html>\n"
+    return document(
+        study.title,
+        f"<h1>{escape(study.title)}</h1><p>{escape(study.question)} {escape(str(study.source))}.</p>"
+        f"{result._repr_html_()}{drawn(result.figures, study.name)}"
+        f"<h2>What it is about</h2><p>{escape(study.texts.beginner)}</p><p>{escape(study.texts.expert)}</p>"
+        f'<h2>Settings</h2><div class="wide"><table>{rows}</table></div>'
+        f'<p class="muted">{result.seconds:.0f} s ({result.processor_seconds:.0f} s of processor) '
+        f"on {escape(result.machine)}, begun {escape(result.begun)}.</p>",
     )
+
+
+def _told(value: object) -> str:
+    """A setting as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def json_text(result: "StudyResult") -> str:
