@@ -62,22 +62,21 @@ PAPERS = Preset(
 FAST = Preset(
     "fast",
     "Fast",
-    "A good network in about a tenth of the paper's steps. One-cycle with a higher peak, Nesterov momentum, "
-    "stronger weight decay but none on norms and biases, targets smoothed by 0.1, and a square of 8 pixels "
-    "cut out of every picture besides crop and mirror.",
-    "four to six minutes for ResNet-20 on fashion's 10,000 images with two processor cores",
+    "A good network in a twentieth of the paper's steps. Muon, whose steps are as long where gradients are small as "
+    "where they are large, with a learning rate that rises and falls to nothing (one-cycle), weight decay but none on "
+    "norms and biases, targets smoothed by 0.1, pictures shifted and mirrored at random.",
+    "two to three minutes for ResNet-20 on fashion's 10,000 images with two processor cores",
     Recipe(
-        epochs=16,
+        epochs=7,
         batch_size=128,
-        optimizer="sgd",
-        learning_rate=0.2,
+        optimizer="muon",
+        learning_rate=0.01,
         momentum=0.9,
-        nesterov=True,
-        weight_decay=5e-4,
+        weight_decay=0.1,
         decay_norm_and_bias=False,
         schedule="one_cycle",
         label_smoothing=0.1,
-        augmentation=Augmentation(crop_padding=4, flip=True, cutout=8),
+        augmentation=Augmentation(crop_padding=4, flip=True),
     ),
 )
 
