@@ -1,9 +1,10 @@
 """The preset Fast, against what it was before, on fashion's 10,000 images.
 
 Both train the same network from the same weights, by turns, an epoch each, with one thread; seconds are those of this
-process, evaluations apart. Fixed before it was first measured: Fast becomes the shorter recipe if over all seeds that
+process, evaluations apart. Fixed before it was first measured: Fast becomes a shorter recipe if over all seeds that
 takes at most half of the seconds and its mean accuracy after the last step is lower by at most 0.3 points, which three
-seeds and 2,000 test images cannot tell from nothing.
+seeds and 2,000 test images cannot tell from nothing. The first one, 12 passes of SGD with small images first, was 0.6
+points lower with one seed; the second one, with Muon, is Fast now.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import torch
 from benchmarks.report import Report, verdict
 from reswork.datasets import load
 from reswork.datasets.augmentation import Augmentation
+from reswork.experiment.presets import FAST
 from reswork.experiment.seed_runs import fresh_network
 from reswork.models.config import ResNetConfig
 from reswork.models.network import ResNet, resnet
@@ -37,17 +39,7 @@ BEFORE = Recipe(
     label_smoothing=0.1,
     augmentation=Augmentation(crop_padding=4, flip=True, cutout=8),
 )
-SHORTER = Recipe(
-    epochs=7,
-    optimizer="muon",
-    learning_rate=0.01,
-    weight_decay=0.1,
-    decay_norm_and_bias=False,
-    schedule="one_cycle",
-    label_smoothing=0.1,
-    augmentation=Augmentation(crop_padding=4, flip=True),
-)
-ARMS: dict[str, Recipe] = {"16 passes, SGD, cutout": BEFORE, "7 passes, Muon": SHORTER}
+ARMS: dict[str, Recipe] = {"16 passes, SGD, cutout": BEFORE, "7 passes, Muon": FAST.recipe}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
