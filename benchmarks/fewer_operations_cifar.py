@@ -258,7 +258,8 @@ def report(contest: Contest) -> Report:
             f"{contest.network.label}, {len(data.train):,} images of {data.name}, {len(data.test):,} test images; "
             f"{_seeds(both)}, by turns or each in a process of its own; {recipe.precision}; evaluations apart. "
             "Accuracies on images that were stored with losses compare with each other and with nothing published. The "
-            "short recipe is in the head of the script, and was fixed before it was first run; what was tried before stands there, too.",
+            "short recipe is in the head of the script, and was fixed before it was first run; what was tried before "
+            "stands there, too.",
         ),
     )
 
