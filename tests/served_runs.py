@@ -32,6 +32,21 @@ def small_digits() -> rw.datasets.Dataset:
     return rw.datasets.digits().subset(64, 10)
 
 
+def stopped_and_resumed(
+    net: rw.ResNet, data: rw.datasets.Dataset, recipe: rw.Recipe, step: int, name: str = "parts"
+) -> rw.LiveRun:
+    """A run that was stopped after so many steps, and then went on to its end."""
+    first = rw.train(net, data, recipe, name=name, start=False)
+    first.step(step)
+    first.wait_until_still(300)
+    first.stop()
+    first.wait(300)
+    assert first.steps_done == step
+    again = rw.load_run(name).resume(data=data)
+    assert again.wait(300) is rw.RunState.FINISHED
+    return again
+
+
 def tiny() -> rw.ResNet:
     torch.manual_seed(1)
     return rw.resnet(depth=8, width=2, in_channels=1)

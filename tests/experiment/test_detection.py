@@ -6,7 +6,7 @@ import torch
 import reswork as rw
 from reswork import cli
 from reswork.errors import InvalidSetting
-from tests.served_runs import workers_in_threads
+from tests.served_runs import stopped_and_resumed, workers_in_threads
 
 FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
 
@@ -44,13 +44,7 @@ def test_a_run_is_stored_resumed_and_the_same_in_a_process_of_its_own(data, fold
     )
     assert saved.model().config.head == "boxes"
     assert "mAP" in saved.export(folder / "page.html").read_text()
-    run = rw.train(net(), data, recipe, name="stopped", start=False)
-    run.step(4)
-    run.wait_until_still(300)
-    run.stop()
-    run.wait(300)
-    again = rw.load_run("stopped").resume(data=data)
-    again.wait(300)
+    again = stopped_and_resumed(net(), data, recipe, 4, "stopped")
     with workers_in_threads():
         apart = rw.train(net(), data, recipe, name="apart", engine="process")
         apart.wait(300)

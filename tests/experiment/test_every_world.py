@@ -12,7 +12,7 @@ from PIL import Image
 import reswork as rw
 from reswork.datasets import Dataset
 from reswork.datasets.texts import texts_of
-from tests.served_runs import workers_in_threads
+from tests.served_runs import stopped_and_resumed, workers_in_threads
 
 FIXED = {
     "epochs": 2,
@@ -73,14 +73,7 @@ def test_stopped_and_resumed_in_a_process_and_over_seeds(name: str, tmp_path: Pa
 
     whole = rw.train(net(), data, recipe, name="whole")
     assert whole.wait(300) is rw.RunState.FINISHED and whole.steps_done == 6
-    parts = rw.train(net(), data, recipe, name="parts", start=False)
-    parts.step(HALFWAY)
-    parts.wait_until_still(300)
-    parts.stop()
-    parts.wait(300)
-    assert parts.steps_done == HALFWAY
-    again = rw.load_run("parts").resume(data=data)
-    assert again.wait(300) is rw.RunState.FINISHED
+    again = stopped_and_resumed(net(), data, recipe, HALFWAY)
     with workers_in_threads():
         apart = rw.train(net(), data, recipe, name="apart", engine="process")
         assert apart.wait(300) is rw.RunState.FINISHED

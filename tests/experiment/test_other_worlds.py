@@ -12,7 +12,7 @@ from reswork.cli import main
 from reswork.datasets import Dataset
 from reswork.datasets.texts import texts_of
 from reswork.experiment.processes.job import read_dataset, write_dataset
-from tests.served_runs import workers_in_threads
+from tests.served_runs import stopped_and_resumed, workers_in_threads
 
 RECIPE = rw.Recipe(steps=6, batch_size=8, device="cpu", precision="fp32", compile="off")
 SETS: dict[str, Callable[[], Dataset]] = {
@@ -47,13 +47,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_last_bit_and_is_listed(name: str)
     data = SETS[name]()
     whole = rw.train(network(data), data, RECIPE, name="whole")
     whole.wait(300)
-    first = rw.train(network(data), data, RECIPE, name="parts", start=False)
-    first.step(3)
-    first.wait_until_still(300)
-    first.stop()
-    first.wait(300)
-    again = rw.load_run("parts").resume(data=data)
-    assert again.wait(300) is rw.RunState.FINISHED
+    again = stopped_and_resumed(network(data), data, RECIPE, 3)
     assert losses(again) == losses(whole) and len(losses(whole)) == 6
     metric = whole.headline
     assert again.history.last(metric.test) == whole.history.last(metric.test)

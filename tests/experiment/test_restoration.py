@@ -10,7 +10,7 @@ import reswork as rw
 from reswork import cli
 from reswork.datasets import loading
 from reswork.errors import InvalidSetting
-from tests.served_runs import workers_in_threads
+from tests.served_runs import stopped_and_resumed, workers_in_threads
 
 FIXED = {"batch_size": 8, "device": "cpu", "compile": "off", "precision": "fp32", "channels_last": False}
 
@@ -55,13 +55,7 @@ def test_a_run_is_stored_resumed_and_the_same_in_a_worker(data, folder) -> None:
     assert (saved.task_kind, saved.headline.name) == ("restoration", "psnr")
     assert saved.score == pytest.approx(values(whole, "psnr/test")[-1]) and "gain/test" in saved.history.names
     assert saved.model().config.scale == 2
-    run = rw.train(net(), data, recipe, name="stopped", start=False)
-    run.step(3)
-    run.wait_until_still(300)
-    run.stop()
-    run.wait(300)
-    again = rw.load_run("stopped").resume(data=data)
-    again.wait(300)
+    again = stopped_and_resumed(net(), data, recipe, 3, "stopped")
     for other in (again, apart):
         for series in ("loss/train", "psnr/train", "psnr/test", "gain/test"):
             assert values(other, series) == values(whole, series)

@@ -9,6 +9,7 @@ from reswork.models.network import resnet
 from reswork.training.muon import Muon, inner_weights, muon_operations, orthogonalised
 from reswork.training.optimizers import leave_weights_if, optimizer_for, set_learning_rate
 from reswork.training.recipe import Recipe
+from tests.served_runs import stopped_and_resumed
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 144), (2, 64, 9), (1, 5, 5), (2, 1, 7)])
@@ -144,13 +145,7 @@ def test_it_trains_stops_and_goes_on_to_the_last_bit(tmp_path, monkeypatch):
 
     whole = rw.train(net(), data, recipe, name="whole")
     whole.wait(100)
-    parts = rw.train(net(), data, recipe, name="parts", start=False)
-    parts.step(8)
-    parts.wait_until_still(100)
-    parts.stop()
-    parts.wait(100)
-    again = rw.load_run("parts").resume(data=data)
-    assert again.wait(100) is rw.RunState.FINISHED
+    again = stopped_and_resumed(net(), data, recipe, 8)
     losses = whole.history.series("loss/train").values
     assert losses.tolist() == again.history.series("loss/train").values.tolist()
     assert losses[-3:].mean() < losses[:3].mean()
