@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from reswork.datasets.dataset import Dataset
+from reswork.datasets.texts import tokens_of
 from reswork.errors import InvalidSetting
 from reswork.probes.capture import watched
 from reswork.results.text_evidence import TextEvidence
@@ -15,7 +16,7 @@ _SIGNS = 3  # that are left out together, where signs are looked at
 
 
 def text_evidence(
-    model: nn.Module, data: Dataset, row: int, target: int | None = None, *, split: str = "test"
+    model: nn.Module, data: Dataset, row: int | str, target: int | None = None, *, split: str = "test"
 ) -> TextEvidence:
     """How much less probable an answer becomes when a word is made unreadable, each word in turn.
 
@@ -27,12 +28,12 @@ def text_evidence(
     Args:
         model: takes tokens (N, L) and gives logits (N, K); not changed.
         data: with tokens, see `reswork.datasets.text`.
-        row: of the split.
+        row: of the split; or a text of one's own.
         target: the class that is asked about; None: the one that is answered.
         split: ``"train"`` or ``"test"``.
 
     Raises:
-        InvalidSetting: other inputs, no such row or class.
+        InvalidSetting: other inputs, no such row or class, a text without a sign.
 
     Reference:
         Li, Monroe and Jurafsky 2016, arXiv:1612.08220: a representation is understood by erasing it.
@@ -40,11 +41,15 @@ def text_evidence(
     if data.input_kind != "tokens":
         raise InvalidSetting("data", f"the inputs of {data.name} are {data.input_kind}: give data with texts")
     inputs = data._split(split).inputs
-    if not 0 <= row < len(inputs):
+    if isinstance(row, str):
+        if not row.strip():
+            raise InvalidSetting("row", "the text is empty: give some words")
+        inputs = torch.from_numpy(tokens_of([row], data.features, inputs.shape[1]))
+    elif not 0 <= row < len(inputs):
         raise InvalidSetting("row", f"row={row}: choose 0 to {len(inputs) - 1}")
     if target is not None and not 0 <= target < len(data.classes):
         raise InvalidSetting("target", f"target={target}: choose 0 to {len(data.classes) - 1}")
-    tokens = inputs[row]
+    tokens = inputs[0 if isinstance(row, str) else row]
     length = int((tokens != 0).sum())
     pieces = ["?" if number == UNKNOWN else data.features[number] for number in tokens[:length].tolist()]
     if data.are_words:

@@ -1,7 +1,6 @@
 """What a network answers to a few test volumes, signals, rows, texts or faces, looked at while it learns."""
 
 import time
-from html import escape
 from typing import Any
 
 import ipywidgets as w
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from reswork import figures
-from reswork.datasets import Dataset, normalise, words_of
+from reswork.datasets import Dataset, normalise
 from reswork.datasets.volumes import shown_slices
 from reswork.experiment.look_alikes import embeddings
 from reswork.probes.curve_map import curve_map, volume_map
@@ -22,6 +21,7 @@ from reswork.widgets.legend import legend_html
 from reswork.widgets.live_figure import LiveFigure
 from reswork.widgets.parts import Part
 from reswork.widgets.refresh import Refresher
+from reswork.widgets.text_rows import texts_html
 
 INTERVAL_S = 2.0
 _SIGNALS = 5
@@ -64,8 +64,16 @@ class AnswersPanel:
         self._note = w.HTML('<span class="reswork-muted">No network yet: start a training first.</span>')
         self.figure = LiveFigure()
         self.figure.layout.display = "none"  # until there is an answer
+        self.own = w.Text(
+            description="A text of yours",
+            placeholder="write it, press Enter",
+            continuous_update=False,
+            layout=w.Layout(width="min(100%, 560px)", display="none"),
+            style={"description_width": "100px"},
+        )
+        self.own.observe(lambda _change: self._draw(), names="value")
         self._words = w.HTML()
-        return [self._note, self.figure, self._words]
+        return [self._note, self.own, self.figure, self._words]
 
     def _opened(self) -> None:
         if self._run is not None and self._run.done:
@@ -92,7 +100,9 @@ class AnswersPanel:
                 self._note.value = f'<span class="reswork-muted">{told}</span>'
             return
         model, step = self._looked
-        figure, words = answers_drawn(model, self._data)
+        are_texts = self._data.input_kind == "tokens"
+        self.own.layout.display = None if are_texts else "none"
+        figure, words = answers_drawn(model, self._data, self.own.value if are_texts else "")
         self._note.value = (
             f'<span class="reswork-muted">Test answers of the network after {step:,} steps.</span>'
         )
@@ -102,8 +112,8 @@ class AnswersPanel:
         self._words.value = words
 
 
-def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
-    """A figure of truth and answer to the first test inputs, or rows of words for texts; of volumes slices."""
+def answers_drawn(model: nn.Module, data: Dataset, own: str = "") -> tuple[Any, str]:
+    """A figure of truth and answer to the first test inputs; of volumes slices; texts as words, with one's own first."""
     count = {"signals": _SIGNALS, "volumes": _VOLUMES}.get(data.input_kind, min(_ROWS, len(data.test)))
     split = data.test.take(slice(0, count))
     device = next(model.parameters()).device
@@ -121,8 +131,7 @@ def answers_drawn(model: nn.Module, data: Dataset) -> tuple[Any, str]:
             for row, label in enumerate(labels)
         ]
         if data.input_kind == "tokens":
-            rows = zip(words_of(data)[:12], titles, strict=False)
-            return None, "<br>".join(f"<b>{escape(text[:80])}</b>: {escape(title)}" for text, title in rows)
+            return None, texts_html(model, data, answers.classes, labels, own)
         if data.input_kind == "tables":
             return figures.true_class_probabilities(answers.probabilities, labels, data.classes), ""
         maps = curve_map(model, inputs, answers.classes.tolist()) if _has_stages(model) else None

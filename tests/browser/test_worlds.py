@@ -1,7 +1,8 @@
 """The choice at the top in a real browser: another world, a training in it, a reload, and back."""
 
-from tests.browser.conftest import reload, save, until
-from tests.browser.test_workbench import press, wait_state
+from tests.browser.conftest import choose_theme, reload, save, until
+from tests.browser.test_segmentation import coloured
+from tests.browser.test_workbench import press, wait_state, wait_step
 
 TABS = "() => [...document.querySelectorAll('.reswork .widget-toggle-buttons button')].map(e => e.innerText.trim())"
 
@@ -33,3 +34,27 @@ def test_one_choice_turns_the_page_and_a_reload_keeps_it(lab, bench) -> None:
     until(page, lambda: "Debug" in page.evaluate(TABS))
     press(page, "Build")
     until(page, lambda: "ResNet-20" in page.locator(".reswork-sums").inner_text())
+
+
+def test_words_that_spoke_for_an_answer_are_coloured_while_texts_are_learned(bench) -> None:
+    page = bench.show(
+        "import reswork as rw",
+        "data = rw.datasets.load('languages').subset(train=400, test=60)",
+        "recipe = rw.Recipe(steps=5_000, batch_size=16, device='cpu', compile='off')",
+        "bench = rw.Workbench(rw.config_for(data, depth=8, width=4), data, recipe, first_steps=False); bench",
+    )
+    press(page, "Start")
+    wait_state(page, "running")
+    wait_step(page, 10)
+    press(page, "Inspect")
+    until(page, lambda: page.locator(".reswork-texts p").count() == 8)
+    assert "wrong, it is" in page.locator(".reswork-texts").inner_text()
+    own = page.get_by_placeholder("write it, press Enter")
+    own.fill("Schweizer Franken")
+    own.press("Enter")
+    until(page, lambda: page.locator(".reswork-texts p").first.inner_text() == "Schweizer\xa0Franken")
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        choose_theme(page, theme)
+        until(page, lambda: coloured(page, ".reswork-texts p") > 0.02)
+    press(page, "Stop")
+    wait_state(page, "stopped")

@@ -49,6 +49,17 @@ def test_a_text_of_few_words_is_looked_at_sign_by_sign(data) -> None:
     np.testing.assert_allclose(found.values, [6, 6, 6], atol=1e-4)  # the three are left out together
 
 
+def test_a_text_of_ones_own_is_asked_as_one_of_the_data(data) -> None:
+    model, text = Counts(data, "z"), "we saw a zebra today"
+    known, own = (rw.probes.text_evidence(model, data, row) for row in (row_of(data, text), text))
+    assert own.parts == known.parts and own.probability == known.probability
+    np.testing.assert_array_equal(own.values, known.values)
+    new = rw.probes.text_evidence(model, data, "he saw zebus")
+    assert new.parts == tuple("?e saw zeb?s") and np.argmax(new.values) in (6, 7, 8)  # no h or u in training
+    with pytest.raises(InvalidSetting, match="the text is empty"):
+        rw.probes.text_evidence(model, data, " ")
+
+
 def test_the_network_stays_as_it_was_and_what_is_no_text_is_refused(data) -> None:
     torch.manual_seed(0)
     model = rw.resnet(rw.config_for(data, depth=8, width=4)).train()

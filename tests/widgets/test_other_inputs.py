@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import reswork as rw
-from reswork.widgets.answers_panel import answers_drawn
+from reswork.datasets.texts import texts_of
+from reswork.widgets.answers_panel import AnswersPanel, answers_drawn
 from reswork.widgets.workbench import Workbench
 
 SETS = {
@@ -50,6 +52,43 @@ def test_it_trains_and_shows_what_fits(name: str, tmp_path: Path, monkeypatch: p
         bench.watch(saved)
     finally:
         bench.close()
+
+
+def test_texts_show_what_spoke_for_their_answers_wrong_ones_first_and_ones_own_above() -> None:
+    class Zebras(nn.Module):
+        """Says 'b' where there is a z."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = nn.Parameter(torch.tensor([2.0 * (each == "z") for each in data.features]))
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            score = self.weights[tokens].sum(1) - 1
+            return torch.stack([-score / 2, score / 2], 1)
+
+    texts = ["we saw a zebra today", "one fine day it was", "it was a <b>bad</b> day"] * 4
+    data = texts_of(texts, ["b", "a", "b"] * 4, "toy", "made up", test_fraction=0.5)
+    model = Zebras()
+    figure, words = answers_drawn(model, data)
+    rows = words.split("<div>")[1:]
+    assert figure is None and len(rows) == len(data.test)
+    wrong = [row for row in range(len(data.test)) if "bad" in rw.datasets.words_of(data)[row]]
+    assert wrong and all("<b>wrong</b>, it is b: answered <b>a</b>" in row for row in rows[: len(wrong)])
+    assert all("right: answered" in row for row in rows[len(wrong) :])
+    assert "&lt;b&gt;bad" in words and "<b>bad" not in words
+    zebra = next(row for row in rows if "zebra" in row)
+    assert 'class="reswork-for" style="--share:1.00" title="+2.00">zebra<' in zebra
+    assert 'class="reswork-against" style="--share:0.00" title="+0.00">saw<' in zebra
+
+    panel = AnswersPanel()
+    panel.look_at(model, data, 3)
+    panel.view.show()
+    assert panel.own.layout.display is None and "Yours" not in panel._words.value
+    panel.own.value = "zebras saw it"
+    assert "Yours: answered <b>b</b>" in panel._words.value.split("<div>")[1]
+    panel.look_at(rw.resnet(rw.config_for(SETS["table"](), depth=8, width=4)), SETS["table"](), 3)
+    assert panel.own.layout.display == "none"
+    panel.close()
 
 
 def test_next_steps_go_on_where_the_series_ends_also_where_differences_are_told() -> None:
