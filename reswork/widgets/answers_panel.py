@@ -113,7 +113,7 @@ class AnswersPanel:
 
 
 def answers_drawn(model: nn.Module, data: Dataset, own: str = "") -> tuple[Any, str]:
-    """A figure of truth and answer to the first test inputs; of volumes slices; texts as words, with one's own first."""
+    """A figure of truth and answer to the first test inputs, of volumes slices; texts are words, one's own first."""
     count = {"signals": _SIGNALS, "volumes": _VOLUMES}.get(data.input_kind, min(_ROWS, len(data.test)))
     split = data.test.take(slice(0, count))
     device = next(model.parameters()).device

@@ -42,9 +42,7 @@ def texts_html(
             break
         is_right = answered[row] == truth[row]
         said = "right:" if is_right else f"<b>wrong</b>, it is {escape(data.classes[truth[row]])}:"
-        found.append(
-            _text_html(text_evidence(model, data, int(row)), f"Test {row}, {said}", data.classes)
-        )
+        found.append(_text_html(text_evidence(model, data, int(row)), f"Test {row}, {said}", data.classes))
     right = (
         f"Of the first {len(truth):,} test texts {np.mean(answered == truth):.0%} are answered right."
         if len(truth)
