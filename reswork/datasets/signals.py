@@ -6,6 +6,7 @@ import warnings
 import wave
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def signals(
     source = f"The {'folder' if place.is_dir() else 'file'} {place.name}"
     kind = "folder" if place.is_dir() else place.suffix.lower()
     if horizon is not None:
-        names, series = _series(place, kind, target)
-        return windows(
+        names, series, notes = _series(place, kind, target)
+        made = windows(
             series,
             horizon,
             window,
@@ -76,10 +77,11 @@ def signals(
             test_fraction=test_fraction,
             season=season,
         )
+        return replace(made, notes=(*notes, *made.notes))
     readers = {"folder": _wave_folder, ".csv": _csv, ".tsv": _csv, ".txt": _csv, ".npz": _npz, ".ts": _ts}
     if kind not in readers:
         raise InvalidSetting("path", f"{place.name} is no CSV, npz, .ts file or folder of wave files")
-    found, answers, features = readers[kind](place, target)
+    found, answers, notes = readers[kind](place, target)
     beside, is_test = _test_file(place), None
     if beside is not None:
         more, more_answers, _ = readers[kind](beside, target)
@@ -87,13 +89,14 @@ def signals(
         found, answers = [*found, *more], [*answers, *more_answers]
     if len(found) < 4:
         raise InvalidSetting("path", f"{place.name} has {len(found)} signal(s): give at least 4")
-    stacked, notes = _one_length(found)
+    stacked, told = _one_length(found)
+    notes += told
     filled_in, gaps = filled(stacked)
     notes += [f"{gaps:,} missing numbers were filled on a line between their neighbours."] if gaps else []
     notes += [f"The test is {beside.name}."] if beside is not None else []
     return data_from(
         place.stem, filled_in, answers, source, is_test=is_test, notes=notes,
-        features=features or _channels(stacked.shape[1]), test_fraction=test_fraction, seed=seed,
+        features=_channels(stacked.shape[1]), test_fraction=test_fraction, seed=seed,
     )  # fmt: skip
 
 
@@ -285,7 +288,7 @@ def _one_length(found: list[np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 
 def _csv(place: Path, target: str | None) -> tuple[list[np.ndarray], list[Any], list[str]]:
-    header, rows, _ = read_csv(place)
+    header, rows, notes = read_csv(place)
     chosen = target or next((name for name in header if name.lower() in _LABEL_NAMES), header[0])
     if chosen not in header:
         raise InvalidSetting(
@@ -301,7 +304,7 @@ def _csv(place: Path, target: str | None) -> tuple[list[np.ndarray], list[Any], 
         if not len(known):
             raise InvalidSetting("path", f"line {number} of {place.name} has no number")
         found.append(numbers[None, : known[-1] + 1])  # what is empty at the end is a shorter signal
-    return found, [row[at] for row in rows], []
+    return found, [row[at] for row in rows], notes
 
 
 def _ts(place: Path, target: str | None) -> tuple[list[np.ndarray], list[Any], list[str]]:
@@ -456,8 +459,8 @@ def _no_wave(file: Path, error: Exception) -> InvalidSetting:
     )
 
 
-def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.ndarray]:
-    """Names of the channels and (L, C), the one that is told first."""
+def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.ndarray, list[str]]:
+    """Names of the channels, (L, C), the one that is told first, and notes."""
     if kind == ".npz":
         members = _members(place)
         if "series" not in members:
@@ -465,12 +468,12 @@ def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.n
                 "path", f"{place.name} holds {_some(members)}: with a horizon it needs series (L, C)"
             )
         series = members["series"].astype(np.float64)
-        return [], series
+        return [], series, []
     if kind not in (".csv", ".tsv", ".txt"):
         raise InvalidSetting(
             "path", f"{place.name} with a horizon: give a CSV or an npz file with one long series"
         )
-    header, rows, _ = read_csv(place)
+    header, rows, notes = read_csv(place)
     columns = {name: as_numbers([row[at] for row in rows]) for at, name in enumerate(header)}
     usable = {
         name: numbers
@@ -486,7 +489,7 @@ def _series(place: Path, kind: str, target: str | None) -> tuple[list[str], np.n
             "target", f"target={chosen!r} is no column of numbers; there are {_some(usable)}"
         )
     names = [chosen, *(name for name in usable if name != chosen)]
-    return names, np.stack([usable[name] for name in names], axis=1)
+    return names, np.stack([usable[name] for name in names], axis=1), notes
 
 
 def _some(names: Any) -> str:

@@ -45,6 +45,17 @@ def test_semicolons_decimal_commas_and_values(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.train.values.mean(), 0, atol=1e-6)
 
 
+def test_a_file_as_windows_wrote_it_is_read_and_that_is_told(tmp_path: Path) -> None:
+    text = "größe,b,c\n" + "".join(f"{row % 7},{row},{row + 1}\n" for row in range(60))
+    for encoding, told in (("cp1252", True), ("utf-8", False)):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_bytes(text.encode(encoding))
+        whole, series = signals(path), signals(path, horizon=2, window=4)
+        assert series.features == ("größe", "b", "c", "place")
+        for data in (whole, series):
+            assert (f"{path.name} is no UTF-8 and read as Windows-1252" in data.summary()) is told
+
+
 def test_npz_and_ts_hold_several_channels_and_waves_lie_by_class(tmp_path: Path) -> None:
     numbers = random.normal(size=(8, 2, 10))
     np.savez(tmp_path / "s.npz", signals=numbers, labels=np.arange(8) % 2)
