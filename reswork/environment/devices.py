@@ -22,6 +22,7 @@ class DeviceFacts:
         answers: whether it computed one plus one.
         has_nvidia: whether the system has an NVIDIA device, whatever torch says.
         cores: processor cores that this process may use.
+        threads: that torch computes with on them.
     """
 
     torch: str = ""
@@ -33,6 +34,7 @@ class DeviceFacts:
     answers: bool = False
     has_nvidia: bool = False
     cores: int = 1
+    threads: int = 1
 
 
 def look_at_device() -> DeviceFacts:
@@ -46,7 +48,11 @@ def look_at_device() -> DeviceFacts:
     except Exception as error:  # a library that is missing or does not fit comes as OSError, ImportError, ...
         return DeviceFacts(problem=_first_line(error), has_nvidia=has_nvidia, cores=cores)
     seen = DeviceFacts(
-        str(torch.__version__), cuda=str(torch.version.cuda or ""), has_nvidia=has_nvidia, cores=cores
+        str(torch.__version__),
+        cuda=str(torch.version.cuda or ""),
+        has_nvidia=has_nvidia,
+        cores=cores,
+        threads=torch.get_num_threads(),
     )
     try:
         device, told = choose_device("auto")

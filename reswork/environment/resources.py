@@ -1,5 +1,6 @@
-"""Memory and disk against what a usual training takes: ResNet-20 on fashion, batches of 128."""
+"""Memory, disk and cores against what a usual training takes: ResNet-20 on fashion, batches of 128."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from reswork.environment.report import Finding
 MIB = 1024**2
 MEMORY_NEEDED = 1200 * MIB  # measured: 1,160 MiB for the whole process, on a processor without bf16
 DISK_NEEDED = 200 * MIB  # metrics and checkpoints of one run, and 120 MB of kept moments
+_BUSY = 0.6  # cores
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -41,6 +43,36 @@ def free_disk(folder: Path) -> int | None:
         except OSError:
             return None
     return None
+
+
+def busy_cores(seconds: float = 0.5) -> float | None:
+    """How many of the cores that this process may use others keep busy, meanwhile; None where nobody can tell.
+
+    Args:
+        seconds: to look for; this process does nothing in them.
+    """
+    try:
+        import psutil
+
+        shares = psutil.cpu_percent(seconds, percpu=True)
+        ours = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
+        return sum(shares[core] for core in ours) / 100
+    except Exception:  # not installed, or the system does not tell
+        return None
+
+
+def cores_finding(busy: float | None, cores: int, threads: int) -> Finding:
+    """Cores that other programs leave, against the threads that torch computes with."""
+    if busy is None:
+        return Finding("cores", "look", "nobody can tell how busy they are", "pip install psutil")
+    told = f"other programs use {busy:.1f} of {cores}, torch computes with {threads} thread(s)"
+    left = max(1, cores - round(busy))
+    if busy < _BUSY or threads <= left:
+        return Finding("cores", "good", told)
+    return Finding(
+        "cores", "look", f"{told}; steps on the processor may be many times slower, as these wait for each other",
+        f"close what you do not need, or set OMP_NUM_THREADS={left} before you start Jupyter",
+    )  # fmt: skip
 
 
 def memory_finding(free: int | None) -> Finding:

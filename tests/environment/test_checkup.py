@@ -71,8 +71,8 @@ def test_doctor_looks_at_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = rw.doctor(tmp_path / "runs")
     names = [finding.name for finding in found.findings]
     assert names[:2] == ["Python", "packages"]
-    assert names[-7:] == [
-        "front end", "live panels", "device", "memory", "disk", "folder of runs", "cache of images",
+    assert names[-8:] == [
+        "front end", "live panels", "device", "cores", "memory", "disk", "folder of runs", "cache of images",
     ]  # fmt: skip
     assert all(finding.remedy for finding in found.findings if finding.verdict == "bad")
     assert list(tmp_path.iterdir()) == []

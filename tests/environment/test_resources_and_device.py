@@ -1,7 +1,10 @@
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from reswork.environment import resources
 from reswork.environment.devices import DeviceFacts, device_finding, look_at_device
@@ -23,6 +26,32 @@ def test_memory(free: int | None, verdict: str) -> None:
 def test_disk(free: int | None, verdict: str) -> None:
     found = resources.disk_finding(free, Path("runs"))
     assert found.verdict == verdict and (found.remedy or verdict == "good")
+
+
+@pytest.mark.parametrize(
+    ("busy", "cores", "threads", "remedy"),
+    [
+        (None, 2, 2, "pip install psutil"),
+        (0.2, 2, 2, ""),
+        (1.1, 2, 2, "OMP_NUM_THREADS=1 "),
+        (1.1, 2, 1, ""),
+        (2.0, 2, 2, "OMP_NUM_THREADS=1 "),
+        (2.2, 8, 8, "OMP_NUM_THREADS=6 "),
+        (2.2, 8, 6, ""),
+    ],
+)
+def test_cores(busy: float | None, cores: int, threads: int, remedy: str) -> None:
+    found = resources.cores_finding(busy, cores, threads)
+    assert (found.verdict == "good") == (not remedy) == (not found.remedy) and remedy in found.remedy
+
+
+def test_a_program_that_computes_keeps_a_core_busy() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            found = resources.busy_cores(1.0)
+        finally:
+            other.kill()
+    assert found is not None and 0.5 < found <= (os.cpu_count() or 1)
 
 
 def test_a_container_has_less_than_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +113,7 @@ def test_device(facts: dict, verdict: str, told: str) -> None:
 def test_this_machine_answers() -> None:
     found = look_at_device()
     assert found.answers and found.torch and not found.problem and found.cores >= 1
+    assert found.threads == torch.get_num_threads()
 
 
 def test_a_torch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
