@@ -284,15 +284,15 @@ def _fields() -> dict[str, Field]:
     return {
         "decoder": menu_field("Head", "What stands behind the stages and answers for each pixel.",
                               ("U-Net: a decoder by depth", "unet"), ("FCN: a score of each stage", "fcn")),
-        "detector": menu_field("Head", "What stands behind the stages and says where things are.",
+        "detector": menu_field("Head", "What stands behind the stages and says where things are; both by torchvision.",
                                ("FCOS: a box at each place", "boxes"),
-                               ("RetinaNet: torchvision's, with anchors", "retinanet")),
+                               ("RetinaNet: with anchors", "retinanet")),
         "head": menu_field("Stages", "Where the stages stand: before the picture is made larger, or behind it, which "
                            "costs as many times more as there are more pixels.",
                            ("at the small size: EDSR", "edsr"), ("at the large size: VDSR", "vdsr")),
         "add_input": menu_field("Input", "Whether the network learns only what is added to the enlarged input, or has "
                                 "to give the whole picture.",
-                                ("added: learns what is missing", True), ("not added: the whole picture", False)),
+                                ("added: learns the rest", True), ("not added: the whole picture", False)),
         "code": whole("Code", 8, "Channels at the smallest size, through which a picture has to pass: the fewer, the "
                       "less of what is bad comes through."),
         "form": menu_field("Form", "The paper's two layouts: for small pictures, and for large ones.",

@@ -14,6 +14,7 @@ from reswork.diagnosis import Finding
 from reswork.errors import InvalidSetting
 from reswork.experiment.worlds import WORLDS, world_of
 from reswork.history import History
+from reswork.results.metrics import Metric
 from reswork.store import AnyRun, SavedRun
 from reswork.store.run_figures import figures_of_table
 from reswork.tasks import CLASSIFICATION, metrics_of
@@ -29,6 +30,8 @@ _WEIGHTED = (
     "Class weights are in use: the training loss counts each class by its weight, the test loss counts all alike so "
     "that it compares with other runs, and the two curves are not on one scale."
 )
+
+_MOST_ARE_ONE = 0.6  # of the test are of one class, from which on that is told beside an accuracy
 
 
 class RunView:
@@ -362,7 +365,7 @@ def _status_html(run: AnyRun | None, asked: str = "", unit: str = "images") -> s
     if (loss := last("loss/train")) is not None:
         facts.append(f"loss {loss:.3f}")
     if (metric := run.headline) is not None and (score := last(metric.test)) is not None:
-        facts.append(f"test {metric.label} {metric.told(score)}")
+        facts.append(f"test {metric.label} {metric.told(score)}{_of_one_class(metric, history)}")
     if (rate := last("learning_rate")) is not None:
         facts.append(f"learning rate {rate:.3g}")
     if (speed := last("images_per_second")) is not None:
@@ -384,6 +387,16 @@ def _status_html(run: AnyRun | None, asked: str = "", unit: str = "images") -> s
         f'<div style="width:{done:.1%}"></div></div>'
         + (f'<div class="reswork-muted">{escape(str(run.mode))}</div>' if run.mode else "")
     )
+
+
+def _of_one_class(metric: Metric, history: History) -> str:
+    """Beside an accuracy that of one answer to everything, where most of the test is of one class."""
+    confusion = history.array("confusion/test")
+    if metric.name != "top1" or confusion is None:
+        return ""
+    counts = confusion[1].sum(axis=1)
+    share = float(counts.max() / max(counts.sum(), 1))
+    return f" (one class for all: {metric.told(share)})" if share >= _MOST_ARE_ONE else ""
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 
@@ -7,6 +6,7 @@ import reswork as rw
 from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inside_panel import PLOTS, InsidePanel
 from reswork.widgets.tree import close_tree
+from tests.waiting import wait_for
 
 RECIPE = rw.Recipe(
     steps=10**6, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32"
@@ -29,13 +29,6 @@ def panel(run):
     panel.table.show()
     yield panel
     close_tree(panel.view)
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_the_plots_begin_with_the_blocks() -> None:

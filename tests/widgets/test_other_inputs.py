@@ -11,6 +11,7 @@ import reswork as rw
 from reswork.datasets.texts import texts_of
 from reswork.widgets.answers_panel import AnswersPanel, answers_drawn
 from reswork.widgets.workbench import Workbench
+from tests.waiting import wait_for
 
 SETS = {
     "signals": lambda: rw.datasets.pulses(train=24, test=12, length=32),
@@ -89,6 +90,26 @@ def test_texts_show_what_spoke_for_their_answers_wrong_ones_first_and_ones_own_a
     panel.look_at(rw.resnet(rw.config_for(SETS["table"](), depth=8, width=4)), SETS["table"](), 3)
     assert panel.own.layout.display == "none"
     panel.close()
+
+
+@pytest.mark.parametrize(("rare", "told"), [(0.1, " (one class for all: 90.0%)"), (0.45, "")])
+def test_an_accuracy_stands_beside_that_of_one_answer_where_most_are_of_one_class(
+    rare: float, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = np.arange(200)
+    data = rw.datasets.table(
+        {"a": rows % 7, "b": rows % 3, "y": np.where(rows % 20 < 20 * rare, "yes", "no")}, "y"
+    )
+    recipe = rw.Recipe(steps=2, batch_size=8, device="cpu", precision="fp32", compile="off")
+    bench = Workbench(rw.config_for(data, depth=8, width=4), data, recipe, first_steps=False)
+    try:
+        bench.start()
+        assert bench.run is not None and bench.run.wait(300)
+        accuracy = bench.run.history.last("top1/test")
+        wait_for(lambda: f"test accuracy {accuracy:.1%}{told} ·" in bench.run_view.status.value)
+    finally:
+        bench.close()
 
 
 def test_next_steps_go_on_where_the_series_ends_also_where_differences_are_told() -> None:

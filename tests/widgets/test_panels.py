@@ -1,7 +1,6 @@
 """The three forms, without a kernel: what a person sees and what the code gets."""
 
 import threading
-import time
 from dataclasses import replace
 
 import ipywidgets as w
@@ -13,18 +12,12 @@ from reswork.datasets.progress import Ticker
 from reswork.widgets.build_panel import FAMILIES, BuildPanel
 from reswork.widgets.data_panel import DataPanel
 from reswork.widgets.recipe_panel import RecipePanel
+from tests.waiting import wait_for
 
 
 def menus(panel) -> dict[str, w.Dropdown]:
     fields = panel.form.fields
     return {name: f.control for name, f in fields.items() if isinstance(f.control, w.Dropdown)}
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

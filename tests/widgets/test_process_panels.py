@@ -1,7 +1,6 @@
 """The panels with a run of another process, whose worker is a thread here."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,19 +13,13 @@ from reswork.widgets.film_panel import FilmPanel
 from reswork.widgets.inside_panel import InsidePanel
 from reswork.widgets.tree import close_tree
 from tests.served_runs import RECIPE, served_runs, small_digits
+from tests.waiting import wait_for
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[ProcessRun]:
     with served_runs(tmp_path) as make:
         yield make(replace(RECIPE, steps=10**6), default=True)[0]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_the_view_steers_it_and_offers_to_kill_it_only_while_it_stops(run) -> None:

@@ -6,6 +6,7 @@ import weakref
 import pytest
 
 from reswork.widgets.refresh import Refresher, in_background
+from tests.waiting import wait_for
 
 
 class Panel:
@@ -23,13 +24,6 @@ class Panel:
 
 def refresh_threads() -> int:
     return sum(thread.name == "reswork-refresh" for thread in threading.enumerate())
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.005)
 
 
 def test_refreshes_until_nothing_more_can_come_and_can_start_again() -> None:

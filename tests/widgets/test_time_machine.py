@@ -1,7 +1,6 @@
 """The time machine without a page: the slider is moved by code, and the jobs really run."""
 
 import threading
-import time
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from reswork.widgets.compare_moments import difference_html
 from reswork.widgets.scrubber import Scrubber, marks_html
 from reswork.widgets.time_machine import TimeMachine
 from reswork.widgets.tree import close_tree
+from tests.waiting import wait_for
 
 RECIPE = rw.Recipe(
     steps=12, batch_size=32, device="cpu", precision="fp32", channels_last=False, compile="off"
@@ -40,13 +40,6 @@ def bench(small_data):
 def settle(machine: TimeMachine) -> None:
     assert machine._worker.wait(300)
     assert machine.scrubber.error.layout.display == "none", machine.scrubber.error.value
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def cursor(figure) -> list[float]:

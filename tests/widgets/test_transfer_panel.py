@@ -1,22 +1,14 @@
 """Trained weights on the page Recipe: taken, frozen by clicks, trained, and compared."""
 
-import time
-
 import pytest
 import torch
 
 import reswork as rw
 from reswork.transfer import adopt
 from reswork.widgets.steps_view import StepsView
+from tests.waiting import wait_for
 
 RECIPE = rw.Recipe(steps=4, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32")
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture

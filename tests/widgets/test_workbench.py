@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 import weakref
 
 import pytest
@@ -14,6 +13,7 @@ from reswork.training.remarks import waiting_for
 from reswork.training.run import Run
 from reswork.widgets.run_view import RunView
 from reswork.widgets.tree import close_tree
+from tests.waiting import wait_for
 
 RECIPE = rw.Recipe(steps=12, batch_size=16, learning_rate=0.05, device="cpu", compile="off", precision="fp32")
 LONG = rw.Recipe(
@@ -36,13 +36,6 @@ def workbench(small_data):
             each.run.stop()
             each.run.wait_until_still(300)
         each.close()
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def state(bench: rw.Workbench) -> str:

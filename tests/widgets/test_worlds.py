@@ -1,7 +1,5 @@
 """The workbench asks first what the work is, and shows what fits."""
 
-import time
-
 import pytest
 
 import reswork as rw
@@ -10,15 +8,9 @@ from reswork.errors import InvalidSetting
 from reswork.widgets.build_panel import BuildPanel
 from reswork.widgets.tree import close_tree
 from reswork.widgets.workbench import Workbench
+from tests.waiting import wait_for
 
 RECIPE = rw.Recipe(steps=2, batch_size=16, device="cpu", precision="fp32", compile="off")
-
-
-def wait_for(condition, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture
