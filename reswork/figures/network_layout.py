@@ -21,6 +21,7 @@ MOST_IN_ROW = 50  # blocks; at 620 pixels width each is then ten pixels wide
 MOST_IN_STEM = 12  # layers; a network without blocks is all stem
 MOST_IN_HEAD = 4
 FEWEST_SLOTS = 5  # so that three blocks do not become three barn doors
+FEWEST_OF_U = 3  # which they do not in half of the width
 ROW = 62  # pixels from one stage to the next
 WRAPPED = 44  # pixels from one row of the same stage to the next
 LOFT = 30  # pixels that an arc needs above the middle of a row
@@ -108,7 +109,7 @@ def network_layout(sheet: "SpecSheet | Outline") -> Layout:
     wrapped = [
         (stage, part, blocks) for stage, blocks in stages for part, blocks in enumerate(_parts(blocks))
     ]
-    slots = max([FEWEST_SLOTS, *(len(blocks) for _, _, blocks in wrapped)])
+    slots = max([FEWEST_OF_U if sheet.levels else FEWEST_SLOTS, *(len(blocks) for _, _, blocks in wrapped)])
     if sheet.levels:
         return _u_shape(sheet, wrapped, slots)
     rows = [_stem(sheet, -LOFT)]
