@@ -24,7 +24,7 @@ QUICK_LOOK = Preset(
     "A few passes, to see a network learn while you watch. The learning rate rises for the first third and "
     "then falls to nothing (one-cycle), which gets far in few steps; pictures are mirrored at random. "
     "Good for trying settings, not for a final number.",
-    "one to two minutes for ResNet-20 on fashion's 10,000 images with two processor cores",
+    "about a minute for ResNet-20 on fashion's 10,000 images with two processor cores",
     Recipe(
         epochs=5,
         batch_size=128,
@@ -65,7 +65,7 @@ FAST = Preset(
     "A good network in a twentieth of the paper's steps. Muon, whose steps are as long where gradients are small as "
     "where they are large, with a learning rate that rises and falls to nothing (one-cycle), weight decay but none on "
     "norms and biases, targets smoothed by 0.1, pictures shifted and mirrored at random.",
-    "two to three minutes for ResNet-20 on fashion's 10,000 images with two processor cores",
+    "one to two minutes for ResNet-20 on fashion's 10,000 images with two processor cores",
     Recipe(
         epochs=7,
         batch_size=128,
