@@ -28,7 +28,7 @@ def text_evidence(
     Args:
         model: takes tokens (N, L) and gives logits (N, K); not changed.
         data: with tokens, see `reswork.datasets.text`.
-        row: of the split; or a text of one's own.
+        row: of the split; or a text of one's own, which is cut where it is longer than the data's longest.
         target: the class that is asked about; None: the one that is answered.
         split: ``"train"`` or ``"test"``.
 
@@ -44,12 +44,13 @@ def text_evidence(
     if isinstance(row, str):
         if not row.strip():
             raise InvalidSetting("row", "the text is empty: give some words")
-        inputs = torch.from_numpy(tokens_of([row], data.features, inputs.shape[1]))
-    elif not 0 <= row < len(inputs):
+        tokens = torch.from_numpy(tokens_of([row], data.features, inputs.shape[1]))[0]
+    elif 0 <= row < len(inputs):
+        tokens = inputs[row]
+    else:
         raise InvalidSetting("row", f"row={row}: choose 0 to {len(inputs) - 1}")
     if target is not None and not 0 <= target < len(data.classes):
         raise InvalidSetting("target", f"target={target}: choose 0 to {len(data.classes) - 1}")
-    tokens = inputs[0 if isinstance(row, str) else row]
     length = int((tokens != 0).sum())
     pieces = ["?" if number == UNKNOWN else data.features[number] for number in tokens[:length].tolist()]
     if data.are_words:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from reswork.datasets import Dataset
+from reswork.datasets.texts import tokens_of
 from reswork.probes import text_evidence
 from reswork.results import TextEvidence
 
@@ -33,7 +34,10 @@ def texts_html(
     """
     found = []
     if own.strip():
-        found.append(_text_html(text_evidence(model, data, own), "Yours:", data.classes))
+        length = data.input_shape[-1]
+        is_cut = bool(tokens_of([own], data.features, length + 1)[0, length])
+        said = f"Yours, of which only the first {length} {'words' if data.are_words else 'signs'} are read:"
+        found.append(_text_html(text_evidence(model, data, own), said if is_cut else "Yours:", data.classes))
     passes = 0
     wrong = np.flatnonzero(answered != truth)
     for row in [*wrong[: _MOST // 2], *np.flatnonzero(answered == truth), *wrong[_MOST // 2 :]][:_MOST]:
@@ -43,11 +47,7 @@ def texts_html(
         is_right = answered[row] == truth[row]
         said = "right:" if is_right else f"<b>wrong</b>, it is {escape(data.classes[truth[row]])}:"
         found.append(_text_html(text_evidence(model, data, int(row)), f"Test {row}, {said}", data.classes))
-    right = (
-        f"Of the first {len(truth):,} test texts {np.mean(answered == truth):.0%} are answered right."
-        if len(truth)
-        else ""
-    )
+    right = f"Of the first {len(truth):,} test texts {np.mean(answered == truth):.0%} are answered right."
     return f'{_HEAD}<div class="reswork-texts">{"".join(found)}</div><p class="reswork-muted">{right}</p>'
 
 

@@ -87,6 +87,11 @@ def test_texts_show_what_spoke_for_their_answers_wrong_ones_first_and_ones_own_a
     assert panel.own.layout.display is None and "Yours" not in panel._words.value
     panel.own.value = "zebras saw it"
     assert "Yours: answered <b>b</b>" in panel._words.value.split("<div>")[1]
+    panel.own.value = "zebras saw it " + "and it was a fine day " * 9
+    length = data.input_shape[-1]
+    assert f"Yours, of which only the first {length} signs are read: answered" in panel._words.value
+    panel.own.value = "z" * length
+    assert "Yours: answered" in panel._words.value
     panel.look_at(rw.resnet(rw.config_for(SETS["table"](), depth=8, width=4)), SETS["table"](), 3)
     assert panel.own.layout.display == "none"
     panel.close()
